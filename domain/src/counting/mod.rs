@@ -1,0 +1,29 @@
+//! How manifest accesses become counts.
+
+mod tagged;
+
+pub use tagged::Tagged;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Digest, ManifestAccess,
+    manifest_access::IndexChild,
+    metrics::CountedEvent,
+    rules::{Scope, SkipReason},
+};
+
+/// A way to count. Accesses come in the order of their arrival.
+pub trait Counting: Send {
+    /// Which events the rules should let through.
+    fn scope(&self) -> Scope;
+
+    /// What the access changes, or why it does not count. `now` is the time of arrival.
+    ///
+    /// The same access given again, while it is remembered, gives the same answer, whatever came between.
+    fn count(&mut self, access: &ManifestAccess, now: DateTime<Utc>) -> Result<CountedEvent, SkipReason>;
+
+    /// Takes note of an index's children, asked from the registry; answers the corrections that follow for what was
+    /// counted before they were known.
+    fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<CountedEvent>;
+}

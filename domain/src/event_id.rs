@@ -1,0 +1,89 @@
+//! Event ids.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::RegistryEvent;
+
+/// The id that makes recording idempotent: an event with an id that was recorded changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// The namespace of derived ids (RFC 9562, version 5), drawn once for staticreg.
+    const NAMESPACE: Uuid = Uuid::from_u128(0x5bb1_27a4_c2e5_4d0d_9a3f_6c0d_71e8_42b9);
+
+    /// The event's own id when it is a UUID; else one derived from the event's content, so that a repeated event has
+    /// the same.
+    #[must_use]
+    pub fn of(event: &RegistryEvent) -> Self {
+        event.id.as_deref().and_then(|id| Uuid::parse_str(id).ok()).map_or_else(|| Self::derived_from(event), Self)
+    }
+
+    /// The id of what this event causes later, told apart by `what`.
+    #[must_use]
+    pub fn derive(self, what: &str) -> Self {
+        Self(Uuid::new_v5(&self.0, what.as_bytes()))
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub fn as_uuid(self) -> Uuid {
+        self.0
+    }
+
+    fn derived_from(event: &RegistryEvent) -> Self {
+        let members = [
+            &event.id,
+            &event.timestamp,
+            &event.action,
+            &event.media_type,
+            &event.repository,
+            &event.tag,
+            &event.digest,
+            &event.request_id,
+            &event.client_address,
+            &event.method,
+            &event.user_agent,
+        ];
+        // Debug quotes and escapes, so two different events never give the same text.
+        Self(Uuid::new_v5(&Self::NAMESPACE, format!("{members:?}").as_bytes()))
+    }
+}
+
+impl From<Uuid> for EventId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: Option<&str>, tag: &str) -> RegistryEvent {
+        RegistryEvent { id: id.map(str::to_owned), tag: Some(tag.to_owned()), ..RegistryEvent::default() }
+    }
+
+    #[test]
+    fn a_uuid_is_kept() {
+        let id = "cfad55b0-11a6-4883-94b1-0880c16ae39e";
+        assert_eq!(EventId::of(&event(Some(id), "v1")).to_string(), id);
+    }
+
+    #[test]
+    fn without_a_uuid_equal_content_has_an_equal_id() {
+        for id in [None, Some(""), Some("17")] {
+            assert_eq!(EventId::of(&event(id, "v1")), EventId::of(&event(id, "v1")), "{id:?}");
+            assert_ne!(EventId::of(&event(id, "v1")), EventId::of(&event(id, "v2")), "{id:?}");
+        }
+        assert_ne!(EventId::of(&event(Some("17"), "v1")), EventId::of(&event(Some("18"), "v1")));
+    }
+}

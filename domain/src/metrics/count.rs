@@ -1,0 +1,80 @@
+//! What is counted: keys, changes and the events that cause them.
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::{Architecture, Digest, EventId, RepositoryName, Tag};
+
+/// What kind of access a count is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccessKind {
+    /// An image was pulled by its tag.
+    #[default]
+    PullByTag,
+    /// An image was pulled by its digest.
+    PullByDigest,
+    /// A tag was looked up and nothing fetched.
+    VersionCheck,
+    /// A manifest was pushed.
+    Push,
+}
+
+impl AccessKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::PullByTag, Self::PullByDigest, Self::VersionCheck, Self::Push];
+
+    /// The kind's name, as the API and the store have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PullByTag => "pull_by_tag",
+            Self::PullByDigest => "pull_by_digest",
+            Self::VersionCheck => "version_check",
+            Self::Push => "push",
+        }
+    }
+}
+
+impl fmt::Display for AccessKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What one count is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CountKey {
+    /// The kind of access.
+    pub kind: AccessKind,
+    /// The UTC date of the access.
+    pub date: NaiveDate,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag; none when the access named none.
+    pub tag: Option<Tag>,
+    /// The digest: of the index where the tag is an index's.
+    pub digest: Digest,
+    /// The architecture.
+    pub architecture: Architecture,
+}
+
+/// A signed change of one count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which count.
+    pub key: Arc<CountKey>,
+    /// By how much.
+    pub delta: i32,
+}
+
+/// An event and what it changes in the counts; no change when it is part of a pull that is counted already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedEvent {
+    /// The event's id.
+    pub id: EventId,
+    /// When the event happened, by the registry's clock.
+    pub at: DateTime<Utc>,
+    /// The changes, at most one of each key.
+    pub changes: Vec<Change>,
+}

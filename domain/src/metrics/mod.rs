@@ -1,0 +1,100 @@
+//! The pull metrics: what is stored, what can be asked, and the port to the store.
+
+mod count;
+mod question;
+
+pub use count::{AccessKind, Change, CountKey, CountedEvent};
+pub use question::{
+    ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, InvalidDateRange, Listed, MetricsRow,
+    Page, PullGroup, RepositoryPulls, Slice, Summary, TagPulls, Totals,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+
+/// What became of an event given to [`MetricsRepository::record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Its changes are stored.
+    Counted,
+    /// An event with its id was recorded before; it changed nothing.
+    Duplicate,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The store is away, slow or full: the same call may succeed later.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// The store refuses the data of the call; it will refuse them again.
+    #[error("the store refuses the data")]
+    Refused(#[source] BoxError),
+    /// The store holds what no store of pull metrics holds.
+    #[error("the store holds unexpected data")]
+    Corrupt(#[source] BoxError),
+}
+
+/// The cause of a port's error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The store of pull metrics (not a container repository).
+///
+/// Every implementation passes the suite in `tests/contract`. Counts are kept per [`CountKey`]; a count that is zero
+/// or below does not show in any answer. Text is ordered by its bytes. Questions over a range of dates go by the
+/// counts' dates, never by times.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait MetricsRepository: Send + Sync {
+    /// Stores the changes of a batch of events, all or nothing, and remembers their ids as recorded at `now`.
+    ///
+    /// An event whose id is remembered, or came earlier in the batch, changes nothing. Answers what became of each
+    /// event, in the batch's order. After an error it is not known whether the batch was stored; to give it again is
+    /// always right.
+    async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
+
+    /// Forgets the ids recorded before a moment, oldest first and at most so many; answers how many it forgot.
+    async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
+
+    /// Whether the store could take a batch now.
+    async fn check(&self) -> Result<(), MetricsError>;
+
+    /// The totals, with `today` as the last day of each span.
+    async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError>;
+
+    /// Counts per day and group: by date, then by group. Without a group, one item a day. Days without counts are left
+    /// out.
+    async fn pulls(
+        &self,
+        filter: &Filter,
+        group: Option<PullGroup>,
+        page: &Page<DayPulls>,
+    ) -> Result<Slice<DayPulls>, MetricsError>;
+
+    /// Counts per repository: most first, then by name.
+    async fn repositories(
+        &self,
+        filter: &Filter,
+        page: &Page<RepositoryPulls>,
+    ) -> Result<Slice<RepositoryPulls>, MetricsError>;
+
+    /// Counts per repository and tag: most first, then by repository and tag.
+    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError>;
+
+    /// Counts and repositories per architecture: most counts first, then by name.
+    async fn architectures(
+        &self,
+        filter: &Filter,
+        page: &Page<ArchitecturePulls>,
+    ) -> Result<Slice<ArchitecturePulls>, MetricsError>;
+
+    /// Counts per tag and architecture, over all repositories that pass the filter: most first, then by tag and
+    /// architecture.
+    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError>;
+
+    /// Counts per digest: the latest pulled first, then by digest.
+    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError>;
+
+    /// The rows themselves: the latest date first, then by repository, tag, digest and architecture.
+    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
+}

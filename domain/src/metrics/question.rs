@@ -1,0 +1,351 @@
+//! What can be asked about the counts, and the answers' items.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+
+use super::AccessKind;
+use crate::{Architecture, Digest, RepositoryName, Tag};
+
+/// An inclusive range of dates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateRange {
+    from: NaiveDate,
+    to: NaiveDate,
+}
+
+/// The first date is after the last.
+#[derive(Debug, thiserror::Error)]
+#[error("the first date is after the last")]
+pub struct InvalidDateRange;
+
+impl DateRange {
+    /// All of time.
+    pub const EVER: Self = Self { from: NaiveDate::MIN, to: NaiveDate::MAX };
+
+    /// The range of both dates and all between.
+    pub fn new(from: NaiveDate, to: NaiveDate) -> Result<Self, InvalidDateRange> {
+        if from <= to { Ok(Self { from, to }) } else { Err(InvalidDateRange) }
+    }
+
+    /// So many days, at least one, the last of them `to`.
+    #[must_use]
+    pub fn days_until(to: NaiveDate, days: u32) -> Self {
+        let before = Days::new(u64::from(days.saturating_sub(1)));
+        Self { from: to.checked_sub_days(before).unwrap_or(NaiveDate::MIN), to }
+    }
+
+    /// The first date.
+    #[must_use]
+    pub fn from(&self) -> NaiveDate {
+        self.from
+    }
+
+    /// The last date.
+    #[must_use]
+    pub fn to(&self) -> NaiveDate {
+        self.to
+    }
+
+    /// Whether a date lies in the range.
+    #[must_use]
+    pub fn contains(&self, date: NaiveDate) -> bool {
+        self.from <= date && date <= self.to
+    }
+}
+
+/// Which counts a question is about: those that agree with every member that is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The dates.
+    pub dates: DateRange,
+    /// The kind of access.
+    pub kind: AccessKind,
+    /// The repository.
+    pub repository: Option<RepositoryName>,
+    /// The tag.
+    pub tag: Option<Tag>,
+    /// The digest.
+    pub digest: Option<Digest>,
+    /// The architecture.
+    pub architecture: Option<Architecture>,
+}
+
+impl Filter {
+    /// The pulls by tag of some dates.
+    #[must_use]
+    pub fn of_dates(dates: DateRange) -> Self {
+        Self { dates, kind: AccessKind::PullByTag, repository: None, tag: None, digest: None, architecture: None }
+    }
+}
+
+/// What the counts of a day are split by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullGroup {
+    /// Architecture.
+    Architecture,
+    /// Repository.
+    Repository,
+    /// Tag.
+    Tag,
+}
+
+/// An item of a list that is read in pages.
+pub trait Listed {
+    /// Where the item stands in the list's order.
+    type Position: Clone + std::fmt::Debug + PartialEq + Send + Sync;
+
+    /// The item's place.
+    fn position(&self) -> Self::Position;
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T: Listed> {
+    /// The most items to answer; at least one.
+    pub limit: u32,
+    /// Only items after this place of the list's order; all when not given.
+    pub after: Option<T::Position>,
+}
+
+impl<T: Listed> Page<T> {
+    /// The first items of a list.
+    #[must_use]
+    pub fn first(limit: u32) -> Self {
+        Self { limit, after: None }
+    }
+}
+
+/// The items of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// Whether more items follow the last.
+    pub more: bool,
+}
+
+impl<T> Slice<T> {
+    /// A page from the items found, of which one more than the limit were looked for.
+    #[must_use]
+    pub fn of(mut items: Vec<T>, limit: u32) -> Self {
+        let limit = limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Self { items, more }
+    }
+}
+
+/// Counts over the spans people look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Today.
+    pub today: u64,
+    /// Today and the six days before.
+    pub last_7_days: u64,
+    /// Today and the 29 days before.
+    pub last_30_days: u64,
+    /// Ever.
+    pub all: u64,
+}
+
+/// The answer to "how much is pulled?".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Pulls by tag.
+    pub pulls_by_tag: Totals,
+    /// Pulls by digest.
+    pub pulls_by_digest: Totals,
+    /// Look-ups of a tag that fetched nothing.
+    pub version_checks: Totals,
+    /// Manifests pushed.
+    pub pushes: Totals,
+    /// Repositories that were ever pulled from by tag.
+    pub repositories: u64,
+    /// When an image was last pulled by tag.
+    pub last_pulled_at: Option<DateTime<Utc>>,
+}
+
+/// Counts of one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayPulls {
+    /// The day.
+    pub date: NaiveDate,
+    /// The value of what the counts are split by; none when they are not split, empty for an access without tag.
+    pub group: Option<String>,
+    /// The count.
+    pub pulls: u64,
+}
+
+impl Listed for DayPulls {
+    type Position = (NaiveDate, Option<String>);
+
+    fn position(&self) -> Self::Position {
+        (self.date, self.group.clone())
+    }
+}
+
+/// Counts of one repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPulls {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The count.
+    pub pulls: u64,
+    /// How many different tags were accessed.
+    pub tags: u64,
+    /// The latest access.
+    pub last_pulled_at: DateTime<Utc>,
+}
+
+impl Listed for RepositoryPulls {
+    type Position = (u64, RepositoryName);
+
+    fn position(&self) -> Self::Position {
+        (self.pulls, self.repository.clone())
+    }
+}
+
+/// Counts of one repository and tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePulls {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Option<Tag>,
+    /// The count.
+    pub pulls: u64,
+    /// The latest access.
+    pub last_pulled_at: DateTime<Utc>,
+}
+
+impl Listed for ImagePulls {
+    type Position = (u64, RepositoryName, Option<Tag>);
+
+    fn position(&self) -> Self::Position {
+        (self.pulls, self.repository.clone(), self.tag.clone())
+    }
+}
+
+/// Counts of one architecture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchitecturePulls {
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The count.
+    pub pulls: u64,
+    /// How many repositories were accessed.
+    pub repositories: u64,
+}
+
+impl Listed for ArchitecturePulls {
+    type Position = (u64, Architecture);
+
+    fn position(&self) -> Self::Position {
+        (self.pulls, self.architecture.clone())
+    }
+}
+
+/// Counts of one tag and architecture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagPulls {
+    /// The tag.
+    pub tag: Option<Tag>,
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The count.
+    pub pulls: u64,
+    /// The latest access.
+    pub last_pulled_at: DateTime<Utc>,
+}
+
+impl Listed for TagPulls {
+    type Position = (u64, Option<Tag>, Architecture);
+
+    fn position(&self) -> Self::Position {
+        (self.pulls, self.tag.clone(), self.architecture.clone())
+    }
+}
+
+/// Counts of one digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestPulls {
+    /// The digest.
+    pub digest: Digest,
+    /// The count.
+    pub pulls: u64,
+    /// The first date it was accessed on.
+    pub first_pulled_on: NaiveDate,
+    /// The latest access.
+    pub last_pulled_at: DateTime<Utc>,
+}
+
+impl Listed for DigestPulls {
+    type Position = (DateTime<Utc>, Digest);
+
+    fn position(&self) -> Self::Position {
+        (self.last_pulled_at, self.digest.clone())
+    }
+}
+
+/// One stored row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsRow {
+    /// The day.
+    pub date: NaiveDate,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Option<Tag>,
+    /// The digest.
+    pub digest: Digest,
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The kind of access.
+    pub kind: AccessKind,
+    /// The count.
+    pub count: u64,
+    /// When the first event of the row's first batch happened.
+    pub created_at: DateTime<Utc>,
+    /// When the latest event that added to the row happened.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Listed for MetricsRow {
+    type Position = (NaiveDate, RepositoryName, Option<Tag>, Digest, Architecture);
+
+    fn position(&self) -> Self::Position {
+        (self.date, self.repository.clone(), self.tag.clone(), self.digest.clone(), self.architecture.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(text: &str) -> NaiveDate {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn a_range_holds_both_its_ends() {
+        let range = DateRange::new(date("2026-01-30"), date("2026-02-02")).expect("a range");
+        for (day, inside) in [("2026-01-29", false), ("2026-01-30", true), ("2026-02-02", true), ("2026-02-03", false)]
+        {
+            assert_eq!(range.contains(date(day)), inside, "{day}");
+        }
+        assert!(DateRange::new(date("2026-02-02"), date("2026-01-30")).is_err());
+    }
+
+    #[test]
+    fn so_many_days_end_with_the_last() {
+        let to = date("2026-03-01");
+        assert_eq!(DateRange::days_until(to, 1), DateRange::new(to, to).expect("a range"));
+        assert_eq!(DateRange::days_until(to, 2).from(), date("2026-02-28"));
+        assert_eq!(DateRange::days_until(to, u32::MAX).from(), NaiveDate::MIN);
+    }
+
+    #[test]
+    fn a_slice_tells_whether_more_follows() {
+        assert_eq!(Slice::of(vec![1, 2, 3], 2), Slice { items: vec![1, 2], more: true });
+        assert_eq!(Slice::of(vec![1, 2], 2), Slice { items: vec![1, 2], more: false });
+    }
+}

@@ -1,0 +1,346 @@
+//! Which registry events may count, and why the others do not.
+
+use std::net::{IpAddr, SocketAddr};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    Action, Architecture, EventId, ManifestAccess, ManifestKind, Platform, RegistryEvent, manifest_access::IndexChild,
+    registry_event::RegistryReference,
+};
+
+/// The product of staticreg's own user agent; its own requests are not counted.
+pub const OWN_PRODUCT: &str = "staticreg/";
+
+/// How far a timestamp may be ahead of the clock.
+const MAX_AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// An index with more children than this is taken as one whose children are not told.
+const MAX_CHILDREN: usize = 1_000;
+
+/// Why a registry event does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SkipReason {
+    /// The action is no pull (nor, when pushes are counted, a push).
+    NotAPull,
+    /// The media type is no manifest's: a layer or a configuration.
+    NotAManifest,
+    /// staticreg's own request.
+    OwnRequest,
+    /// The user agent is one the operator leaves out.
+    IgnoredUserAgent,
+    /// The repository is missing or malformed.
+    InvalidRepository,
+    /// No tag, where only pulls by tag count.
+    NoTag,
+    /// The tag is malformed.
+    InvalidTag,
+    /// The digest is missing or malformed.
+    InvalidDigest,
+    /// The timestamp is missing, malformed, a zero time or more than a day ahead.
+    InvalidTimestamp,
+    /// The tag is a signature's or attachment's.
+    Referrer,
+    /// A look-up by digest.
+    DigestCheck,
+    /// The store refused this very event.
+    RefusedByStore,
+}
+
+impl SkipReason {
+    /// The reason's name in receipts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAPull => "not_a_pull",
+            Self::NotAManifest => "not_a_manifest",
+            Self::OwnRequest => "own_request",
+            Self::IgnoredUserAgent => "ignored_user_agent",
+            Self::InvalidRepository => "invalid_repository",
+            Self::NoTag => "no_tag",
+            Self::InvalidTag => "invalid_tag",
+            Self::InvalidDigest => "invalid_digest",
+            Self::InvalidTimestamp => "invalid_timestamp",
+            Self::Referrer => "referrer",
+            Self::DigestCheck => "digest_check",
+            Self::RefusedByStore => "refused_by_store",
+        }
+    }
+}
+
+/// Which of the events that are no pull by tag go on to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Pulls with a tag only.
+    TaggedPulls,
+    /// Pulls with or without tag, and pushes.
+    AllAccesses,
+}
+
+/// The rules every registry event must pass.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    scope: Scope,
+    ignored_user_agents: Vec<String>,
+}
+
+impl Rules {
+    /// Rules for a scope. An event whose user agent holds one of `ignored_user_agents`, in any case, does not pass.
+    #[must_use]
+    pub fn new(scope: Scope, ignored_user_agents: Vec<String>) -> Self {
+        let ignored_user_agents =
+            ignored_user_agents.into_iter().filter(|word| !word.is_empty()).map(|word| word.to_lowercase()).collect();
+        Self { scope, ignored_user_agents }
+    }
+
+    /// The event as a manifest access, or the first reason why it is none that counts.
+    pub fn admit(&self, event: &RegistryEvent, now: DateTime<Utc>) -> Result<ManifestAccess, SkipReason> {
+        let action = self.action(event)?;
+        let manifest =
+            event.media_type.as_deref().and_then(ManifestKind::of_media_type).ok_or(SkipReason::NotAManifest)?;
+        let user_agent = event.user_agent.as_deref().unwrap_or_default();
+        if user_agent.starts_with(OWN_PRODUCT) {
+            return Err(SkipReason::OwnRequest);
+        }
+        if self.ignores(user_agent) {
+            return Err(SkipReason::IgnoredUserAgent);
+        }
+        let repository = parse(event.repository.as_ref()).ok_or(SkipReason::InvalidRepository)?;
+        let tag = match event.tag.as_deref() {
+            None | Some("") if self.scope == Scope::TaggedPulls => return Err(SkipReason::NoTag),
+            None | Some("") => None,
+            Some(tag) => Some(tag.parse().map_err(|_| SkipReason::InvalidTag)?),
+        };
+        let digest = parse(event.digest.as_ref()).ok_or(SkipReason::InvalidDigest)?;
+        let at = timestamp(event.timestamp.as_deref(), now).ok_or(SkipReason::InvalidTimestamp)?;
+        Ok(ManifestAccess {
+            id: EventId::of(event),
+            at,
+            action,
+            manifest,
+            repository,
+            tag,
+            digest,
+            architecture: Architecture::of_user_agent(user_agent),
+            client_host: host(event.client_address.as_deref().unwrap_or_default()),
+            user_agent: user_agent.to_owned(),
+            children: if manifest == ManifestKind::Index { children(&event.references) } else { Vec::new() },
+        })
+    }
+
+    fn action(&self, event: &RegistryEvent) -> Result<Action, SkipReason> {
+        match event.action.as_deref() {
+            Some("pull") if event.method.as_deref().is_some_and(|method| method.eq_ignore_ascii_case("HEAD")) => {
+                Ok(Action::Head)
+            }
+            Some("pull") => Ok(Action::Get),
+            Some("push") if self.scope == Scope::AllAccesses => Ok(Action::Push),
+            _ => Err(SkipReason::NotAPull),
+        }
+    }
+
+    fn ignores(&self, user_agent: &str) -> bool {
+        if self.ignored_user_agents.is_empty() {
+            return false;
+        }
+        let user_agent = user_agent.to_lowercase();
+        self.ignored_user_agents.iter().any(|word| user_agent.contains(word))
+    }
+}
+
+fn parse<T: std::str::FromStr>(text: Option<&String>) -> Option<T> {
+    text.and_then(|text| text.parse().ok())
+}
+
+fn timestamp(text: Option<&str>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let at = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
+    // At or before the epoch lie the zero times of Go (year 1) and Unix.
+    (at > DateTime::UNIX_EPOCH && at - now <= MAX_AHEAD).then_some(at)
+}
+
+/// The host of `host:port`, `[v6]:port`, or an address without port.
+fn host(address: &str) -> String {
+    if let Ok(with_port) = address.parse::<SocketAddr>() {
+        return with_port.ip().to_string();
+    }
+    if let Ok(ip) = address.parse::<IpAddr>() {
+        return ip.to_string();
+    }
+    address.rsplit_once(':').map_or(address, |(host, _port)| host).to_owned()
+}
+
+fn children(references: &[RegistryReference]) -> Vec<IndexChild> {
+    if references.len() > MAX_CHILDREN {
+        return Vec::new();
+    }
+    references
+        .iter()
+        .filter_map(|reference| {
+            let platform = Platform::new(
+                reference.os.as_deref().unwrap_or_default(),
+                reference.architecture.as_deref().unwrap_or_default(),
+                reference.variant.as_deref(),
+            );
+            Some(IndexChild { digest: parse(reference.digest.as_ref())?, platform })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:8bfa990430b3f57834ed6b54c3786189eb0ff2233cbe8fd0ddd0ca5423d04924";
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-21T20:00:00Z".parse().expect("a time")
+    }
+
+    fn pull() -> RegistryEvent {
+        let text = |text: &str| Some(text.to_owned());
+        RegistryEvent {
+            id: text("cfad55b0-11a6-4883-94b1-0880c16ae39e"),
+            timestamp: text("2026-11-21T19:59:59.69956828Z"),
+            action: text("pull"),
+            media_type: text("application/vnd.oci.image.manifest.v1+json"),
+            repository: text("demo/app"),
+            tag: text("v1"),
+            digest: text(DIGEST),
+            client_address: text("127.0.0.1:57610"),
+            method: text("GET"),
+            user_agent: text("docker/20.10.24 arch/amd64"),
+            ..RegistryEvent::default()
+        }
+    }
+
+    fn tagged(event: &RegistryEvent) -> Result<ManifestAccess, SkipReason> {
+        Rules::new(Scope::TaggedPulls, Vec::new()).admit(event, now())
+    }
+
+    fn all(event: &RegistryEvent) -> Result<ManifestAccess, SkipReason> {
+        Rules::new(Scope::AllAccesses, Vec::new()).admit(event, now())
+    }
+
+    #[test]
+    fn a_well_formed_pull_passes_whole() {
+        let access = tagged(&pull()).expect("admitted");
+        assert_eq!(access.id.to_string(), "cfad55b0-11a6-4883-94b1-0880c16ae39e");
+        assert_eq!(access.at.to_rfc3339(), "2026-11-21T19:59:59.699568280+00:00");
+        assert_eq!(access.action, Action::Get);
+        assert_eq!(access.manifest, ManifestKind::Image);
+        assert_eq!(access.repository.as_str(), "demo/app");
+        assert_eq!(access.tag.as_ref().map(crate::Tag::as_str), Some("v1"));
+        assert_eq!(access.digest.as_str(), DIGEST);
+        assert_eq!(access.architecture.as_str(), "amd64");
+        assert_eq!(access.client_host, "127.0.0.1");
+    }
+
+    /// Changes one member of a good event.
+    type Spoil = fn(&mut RegistryEvent);
+
+    #[test]
+    fn an_odd_event_is_skipped_with_its_reason() {
+        let cases: &[(&str, Spoil, SkipReason)] = &[
+            ("no action", |e| e.action = None, SkipReason::NotAPull),
+            ("push", |e| e.action = Some("push".into()), SkipReason::NotAPull),
+            ("delete", |e| e.action = Some("delete".into()), SkipReason::NotAPull),
+            ("no media type", |e| e.media_type = None, SkipReason::NotAManifest),
+            ("blob", |e| e.media_type = Some("application/octet-stream".into()), SkipReason::NotAManifest),
+            ("own", |e| e.user_agent = Some("staticreg/0.1.0".into()), SkipReason::OwnRequest),
+            ("no repository", |e| e.repository = None, SkipReason::InvalidRepository),
+            ("NUL in repository", |e| e.repository = Some("a\0b".into()), SkipReason::InvalidRepository),
+            ("no tag", |e| e.tag = None, SkipReason::NoTag),
+            ("empty tag", |e| e.tag = Some(String::new()), SkipReason::NoTag),
+            ("long tag", |e| e.tag = Some("a".repeat(10_240)), SkipReason::InvalidTag),
+            ("no digest", |e| e.digest = None, SkipReason::InvalidDigest),
+            ("cut digest", |e| e.digest = Some("sha256:8bfa".into()), SkipReason::InvalidDigest),
+            ("no timestamp", |e| e.timestamp = None, SkipReason::InvalidTimestamp),
+            ("not RFC 3339", |e| e.timestamp = Some("yesterday".into()), SkipReason::InvalidTimestamp),
+            ("Go's zero", |e| e.timestamp = Some("0001-01-01T00:00:00Z".into()), SkipReason::InvalidTimestamp),
+            ("Unix's zero", |e| e.timestamp = Some("1970-01-01T00:00:00Z".into()), SkipReason::InvalidTimestamp),
+            ("year 9999", |e| e.timestamp = Some("9999-12-31T23:59:59Z".into()), SkipReason::InvalidTimestamp),
+            ("over a day ahead", |e| e.timestamp = Some("2026-11-22T20:00:01Z".into()), SkipReason::InvalidTimestamp),
+        ];
+        for (name, spoil, reason) in cases {
+            let mut event = pull();
+            spoil(&mut event);
+            assert_eq!(tagged(&event), Err(*reason), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_reason_that_fits_is_told() {
+        assert_eq!(tagged(&RegistryEvent::default()), Err(SkipReason::NotAPull));
+        let event = RegistryEvent { tag: None, digest: None, timestamp: None, ..pull() };
+        assert_eq!(tagged(&event), Err(SkipReason::NoTag));
+    }
+
+    #[test]
+    fn timestamps_of_any_offset_are_read_as_utc() {
+        for (text, expected) in [
+            ("2026-11-22T01:00:00+02:00", "2026-11-21T23:00:00+00:00"),
+            ("2026-11-21T23:30:00-05:00", "2026-11-22T04:30:00+00:00"),
+            ("2026-11-22T20:00:00Z", "2026-11-22T20:00:00+00:00"),
+        ] {
+            let event = RegistryEvent { timestamp: Some(text.into()), ..pull() };
+            assert_eq!(tagged(&event).expect(text).at.to_rfc3339(), expected);
+        }
+    }
+
+    #[test]
+    fn pushes_and_pulls_without_tag_pass_when_all_accesses_do() {
+        let event = RegistryEvent { tag: None, ..pull() };
+        assert_eq!(all(&event).expect("admitted").tag, None);
+        let event = RegistryEvent { action: Some("push".into()), ..pull() };
+        assert_eq!(all(&event).expect("admitted").action, Action::Push);
+    }
+
+    #[test]
+    fn a_missing_method_counts_as_get() {
+        for (method, expected) in [(None, Action::Get), (Some("HEAD"), Action::Head), (Some("GET"), Action::Get)] {
+            let event = RegistryEvent { method: method.map(str::to_owned), ..pull() };
+            assert_eq!(tagged(&event).expect("admitted").action, expected, "{method:?}");
+        }
+    }
+
+    #[test]
+    fn ignored_user_agents_are_left_out_in_any_case() {
+        let rules = Rules::new(Scope::TaggedPulls, vec!["Trivy".into(), String::new()]);
+        let scan = RegistryEvent { user_agent: Some("aquasecurity/trivy 0.5".into()), ..pull() };
+        assert_eq!(rules.admit(&scan, now()), Err(SkipReason::IgnoredUserAgent));
+        assert!(rules.admit(&pull(), now()).is_ok());
+    }
+
+    #[test]
+    fn the_clients_host_has_no_port() {
+        for (address, expected) in [
+            ("10.0.0.7:34512", "10.0.0.7"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("[2001:db8::7]:34512", "2001:db8::7"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("client.example:34512", "client.example"),
+            ("", ""),
+        ] {
+            assert_eq!(host(address), expected);
+        }
+    }
+
+    #[test]
+    fn the_children_of_an_index_carry_their_platforms() {
+        let child = |architecture: &str| RegistryReference {
+            digest: Some(DIGEST.into()),
+            os: Some("linux".into()),
+            architecture: Some(architecture.into()),
+            ..RegistryReference::default()
+        };
+        let references = vec![child("arm64"), child("unknown"), RegistryReference::default()];
+        let index = Some("application/vnd.oci.image.index.v1+json".into());
+        let event = RegistryEvent { media_type: index, references: references.clone(), ..pull() };
+        let children = tagged(&event).expect("admitted").children;
+        let platforms: Vec<_> = children.iter().map(|child| child.platform.as_ref().map(Platform::to_string)).collect();
+        assert_eq!(platforms, [Some("linux/arm64".to_owned()), None]);
+
+        let image = RegistryEvent { references, ..pull() };
+        assert_eq!(tagged(&image).expect("admitted").children, [], "an image's references are no children");
+    }
+}
