@@ -1,1 +1,10 @@
-//! .
+//! The use cases: receive notifications, record them, ask for statistics, browse the registry.
+//!
+//! Each is a file named by what it does. They know the domain's ports only; a new question is a method of
+//! [`ask_metrics::AskMetrics`].
+
+pub mod ask_metrics;
+pub mod forget_ids;
+pub mod receive_notification;
+pub mod recorder;
+pub mod spooling;

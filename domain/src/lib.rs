@@ -20,6 +20,7 @@ pub mod pull_event;
 pub mod registry_event;
 pub mod repository_name;
 pub mod rules;
+pub mod spool;
 pub mod tag;
 
 pub use architecture::Architecture;

@@ -1,0 +1,66 @@
+//! Forgets the ids of events that the registry will not repeat any more.
+
+use std::{sync::Arc, time::Duration};
+
+use staticreg_domain::{Clock, metrics::MetricsRepository};
+use tokio::time::sleep;
+
+use crate::{
+    recorder::{Recorder, describe},
+    spooling::Spooling,
+};
+
+/// How often old ids are looked for.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// The pause between two steps, so that recording is not disturbed.
+const STEP_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many ids are forgotten in one step.
+const STEP: u32 = 5_000;
+
+/// How long the store must have taken everything before ids are forgotten: a registry, or the spool, may hold events
+/// from before an outage longer than the window, of which nobody knows whether they were stored.
+const QUIET: Duration = Duration::from_secs(120);
+
+/// The use case, running in the background.
+pub struct ForgetIds {
+    /// The store that remembers them.
+    pub store: Arc<dyn MetricsRepository>,
+    /// Tells whether the store is well.
+    pub recorder: Recorder,
+    /// Tells whether events wait.
+    pub spooling: Option<Arc<Spooling>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How long ids are remembered.
+    pub window: Duration,
+}
+
+impl ForgetIds {
+    /// Forgets old ids in small steps, for ever.
+    pub async fn run(self) {
+        loop {
+            sleep(INTERVAL).await;
+            while self.is_safe() && self.step().await {
+                sleep(STEP_PAUSE).await;
+            }
+        }
+    }
+
+    fn is_safe(&self) -> bool {
+        self.recorder.is_untroubled_for(QUIET) && self.spooling.as_ref().is_none_or(|spooling| spooling.waiting() == 0)
+    }
+
+    /// Forgets some; true when there may be more.
+    async fn step(&self) -> bool {
+        let before = self.clock.now() - self.window;
+        match self.store.forget_ids(before, STEP).await {
+            Ok(forgotten) => forgotten >= u64::from(STEP),
+            Err(error) => {
+                tracing::warn!(error = describe(&error), "Old event ids cannot be removed");
+                false
+            }
+        }
+    }
+}

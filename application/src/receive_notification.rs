@@ -1,0 +1,123 @@
+//! Receives a notification of the registry: decides what counts, records it and gives the receipt.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use staticreg_domain::{
+    Clock, RegistryEvent,
+    counting::Counting,
+    metrics::{AccessKind, CountedEvent},
+    rules::{Rules, SkipReason},
+};
+
+use crate::recorder::{RecordError, Recorded, Recorder};
+
+/// What became of the events of one notification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// All events of the notification.
+    pub total: usize,
+    /// Events that are stored, or wait in the spool.
+    pub processed: usize,
+    /// Events that were recorded before.
+    pub duplicate: usize,
+    /// Events that wait in the spool; they are among the processed.
+    pub spooled: usize,
+    /// Events that do not count, by reason.
+    pub skipped: BTreeMap<SkipReason, usize>,
+}
+
+impl Receipt {
+    /// Events that do not count.
+    #[must_use]
+    pub fn skipped_total(&self) -> usize {
+        self.skipped.values().sum()
+    }
+}
+
+/// The use case.
+pub struct ReceiveNotification {
+    rules: Rules,
+    counting: Arc<Mutex<dyn Counting>>,
+    recorder: Recorder,
+    clock: Arc<dyn Clock>,
+}
+
+impl ReceiveNotification {
+    /// Counts in the given way. The user agents of clients to leave out hold one of `ignored_user_agents`.
+    pub fn new(
+        counting: Arc<Mutex<dyn Counting>>,
+        ignored_user_agents: Vec<String>,
+        recorder: Recorder,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let scope = counting.lock().unwrap_or_else(PoisonError::into_inner).scope();
+        Self { rules: Rules::new(scope, ignored_user_agents), counting, recorder, clock }
+    }
+
+    /// Answers when every event that counts is stored, and only then. After an error the registry must send the
+    /// notification again.
+    pub async fn receive(&self, events: Vec<RegistryEvent>) -> Result<Receipt, RecordError> {
+        let mut receipt = Receipt { total: events.len(), ..Receipt::default() };
+        let counted = self.count(&events, &mut receipt);
+        if !counted.is_empty() {
+            // The recorder takes the events; their keys are shared, so this copies little.
+            let recorded = self.recorder.record(counted.clone()).await?;
+            for (event, recorded) in counted.iter().zip(recorded) {
+                receipt.add(event, recorded);
+            }
+        }
+        tracing::info!(
+            totalEvents = receipt.total,
+            eventsProcessed = receipt.processed,
+            eventsSkipped = receipt.skipped_total(),
+            "Webhook processing completed"
+        );
+        Ok(receipt)
+    }
+
+    fn count(&self, events: &[RegistryEvent], receipt: &mut Receipt) -> Vec<CountedEvent> {
+        let now = self.clock.now();
+        let admitted: Vec<_> = events.iter().map(|event| self.rules.admit(event, now)).collect();
+        let mut counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = Vec::with_capacity(admitted.len());
+        for access in admitted {
+            match access.and_then(|access| counting.count(&access, now)) {
+                Ok(event) => counted.push(event),
+                Err(reason) => *receipt.skipped.entry(reason).or_default() += 1,
+            }
+        }
+        counted
+    }
+}
+
+impl Receipt {
+    fn add(&mut self, event: &CountedEvent, recorded: Recorded) {
+        match recorded {
+            Recorded::Counted => {
+                self.processed += 1;
+                log_pulls(event);
+            }
+            Recorded::Spooled => {
+                self.processed += 1;
+                self.spooled += 1;
+            }
+            Recorded::Duplicate => self.duplicate += 1,
+            Recorded::Refused => *self.skipped.entry(SkipReason::RefusedByStore).or_default() += 1,
+        }
+    }
+}
+
+fn log_pulls(event: &CountedEvent) {
+    for change in event.changes.iter().filter(|change| change.delta > 0) {
+        let key = &change.key;
+        if let (AccessKind::PullByTag, Some(tag)) = (key.kind, &key.tag) {
+            tracing::info!(
+                repository = %key.repository, %tag, digest = %key.digest, architecture = %key.architecture,
+                "Pull metrics updated"
+            );
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Group commit: what is waiting, of all requests, is recorded in one batch.
+//!
+//! Requests hand their events over and wait for the answer, which comes when, and only when, the events are stored.
+//! One writer takes all that is waiting; while it records, the next batch gathers. When idle, an event is recorded at
+//! once.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use staticreg_domain::{
+    Clock,
+    metrics::{CountedEvent, MetricsError, MetricsRepository, Recording},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::spooling::Spooling;
+
+/// The pause before the store is tried again: at first, and at most.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+
+/// How the recorder gathers and waits.
+#[derive(Clone, Debug)]
+pub struct RecorderOptions {
+    /// The most events recorded in one call of the store.
+    pub batch_size: usize,
+    /// The most events that may wait.
+    pub buffer_size: usize,
+    /// How long to wait for more events before a batch is recorded; zero records at once.
+    pub flush_interval: Duration,
+    /// How long a request waits for its events to be stored.
+    pub patience: Duration,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Its changes are stored.
+    Counted,
+    /// It was recorded before and changed nothing.
+    Duplicate,
+    /// It waits in the spool, durably.
+    Spooled,
+    /// The store refuses this very event, now and for ever.
+    Refused,
+}
+
+/// Why events could not be recorded. Some of them may be stored all the same; to give them again is always right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// As many events as may wait are waiting.
+    #[error("too many events are waiting to be stored")]
+    Busy,
+    /// The store did not take them in time.
+    #[error("the store is unavailable")]
+    Unavailable,
+}
+
+/// Takes events to be recorded. Clones share one writer, which ends when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    submissions: mpsc::UnboundedSender<Submission>,
+    room: Arc<Semaphore>,
+    buffer_size: usize,
+    patience: Duration,
+    trouble: Trouble,
+}
+
+#[derive(Debug)]
+struct Submission {
+    events: Vec<CountedEvent>,
+    answer: oneshot::Sender<Vec<Recorded>>,
+    /// Frees its room in the buffer when the submission is answered or given up.
+    _room: OwnedSemaphorePermit,
+}
+
+impl Recorder {
+    /// A recorder and its writer, to be run until it ends.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn MetricsRepository>,
+        spooling: Option<Arc<Spooling>>,
+        clock: Arc<dyn Clock>,
+        options: RecorderOptions,
+    ) -> (Self, Writer) {
+        let (submissions, inbox) = mpsc::unbounded_channel();
+        let trouble = Trouble::default();
+        let recorder = Self {
+            submissions,
+            room: Arc::new(Semaphore::new(options.buffer_size)),
+            buffer_size: options.buffer_size,
+            patience: options.patience,
+            trouble: trouble.clone(),
+        };
+        let batches = Batches { store, clock, trouble };
+        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, spooling, options })
+    }
+
+    /// Records events; answers when they are stored, with what became of each.
+    pub async fn record(&self, events: Vec<CountedEvent>) -> Result<Vec<Recorded>, RecordError> {
+        // More events than the buffer holds are let in when nothing else waits, else they could never be recorded.
+        let room = u32::try_from(events.len().min(self.buffer_size)).map_err(|_| RecordError::Busy)?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(room).map_err(|_| RecordError::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        self.submissions.send(Submission { events, answer, _room: room }).map_err(|_| RecordError::Unavailable)?;
+        match timeout(self.patience, answered).await {
+            Ok(Ok(recorded)) => Ok(recorded),
+            Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
+        }
+    }
+
+    /// Whether the store took everything it was given for so long.
+    #[must_use]
+    pub fn is_untroubled_for(&self, span: Duration) -> bool {
+        self.trouble.is_over_for(span)
+    }
+}
+
+/// When the store was last unavailable.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble(Arc<Mutex<Instant>>);
+
+impl Default for Trouble {
+    /// A start counts as trouble: what was before is not known.
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Trouble {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn is_over_for(&self, span: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= span
+    }
+}
+
+/// Gathers and records batches.
+pub struct Writer {
+    inbox: mpsc::UnboundedReceiver<Submission>,
+    waiting: VecDeque<Submission>,
+    batches: Batches,
+    spooling: Option<Arc<Spooling>>,
+    options: RecorderOptions,
+}
+
+impl Writer {
+    /// Records until every [`Recorder`] is gone and all that was waiting is answered or given up.
+    pub async fn run(mut self) {
+        let mut pause = RETRY_PAUSE.0;
+        while self.gather().await {
+            let batch = self.next_batch();
+            if batch.is_empty() {
+                continue;
+            }
+            match self.store(&batch).await {
+                Ok(recorded) => {
+                    pause = RETRY_PAUSE.0;
+                    answer(batch, recorded);
+                }
+                Err(Unstored) => {
+                    self.put_back(batch);
+                    sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_PAUSE.1);
+                }
+            }
+        }
+    }
+
+    /// Waits until something is waiting; false when nothing will come any more.
+    async fn gather(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            match self.inbox.recv().await {
+                Some(first) => self.waiting.push_back(first),
+                None => return false,
+            }
+            if !self.options.flush_interval.is_zero() {
+                sleep(self.options.flush_interval).await;
+            }
+        }
+        while let Ok(next) = self.inbox.try_recv() {
+            self.waiting.push_back(next);
+        }
+        true
+    }
+
+    /// Takes as many submissions as a batch may hold, at least one, leaving out those whose requests have gone.
+    fn next_batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        while let Some(mut submission) = self.waiting.pop_front() {
+            if submission.answer.is_closed() {
+                continue;
+            }
+            if !batch.events.is_empty() && batch.events.len() + submission.events.len() > self.options.batch_size {
+                self.waiting.push_front(submission);
+                break;
+            }
+            let events = std::mem::take(&mut submission.events);
+            batch.submissions.push((submission, events.len()));
+            batch.events.extend(events);
+        }
+        batch
+    }
+
+    async fn store(&self, batch: &Batch) -> Result<Vec<Recorded>, Unstored> {
+        let mut recorded = Vec::with_capacity(batch.events.len());
+        for chunk in batch.events.chunks(self.options.batch_size) {
+            recorded.extend(self.store_or_spool(chunk).await?);
+        }
+        Ok(recorded)
+    }
+
+    async fn store_or_spool(&self, events: &[CountedEvent]) -> Result<Vec<Recorded>, Unstored> {
+        let Some(spooling) = &self.spooling else {
+            return self.batches.record(events).await;
+        };
+        if !spooling.is_active() {
+            if let Ok(recorded) = self.batches.record(events).await {
+                return Ok(recorded);
+            }
+        }
+        spooling.spool(events).await.map_err(|_| Unstored)?;
+        Ok(vec![Recorded::Spooled; events.len()])
+    }
+
+    fn put_back(&mut self, batch: Batch) {
+        let Batch { submissions, events } = batch;
+        let mut events = events.into_iter();
+        let mut restored: VecDeque<_> = submissions
+            .into_iter()
+            .map(|(submission, count)| Submission { events: events.by_ref().take(count).collect(), ..submission })
+            .collect();
+        restored.append(&mut self.waiting);
+        self.waiting = restored;
+    }
+}
+
+/// Submissions that are recorded together: how many of the events are whose.
+#[derive(Default)]
+struct Batch {
+    submissions: Vec<(Submission, usize)>,
+    events: Vec<CountedEvent>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.submissions.is_empty()
+    }
+}
+
+fn answer(batch: Batch, recorded: Vec<Recorded>) {
+    let mut recorded = recorded.into_iter();
+    for (submission, count) in batch.submissions {
+        // The request may have gone in the meantime; its events are stored all the same.
+        let _ = submission.answer.send(recorded.by_ref().take(count).collect());
+    }
+}
+
+/// The store did not take the events; it may take them later.
+#[derive(Debug)]
+pub(crate) struct Unstored;
+
+/// Records batches, leaving out the events the store refuses.
+pub(crate) struct Batches {
+    pub(crate) store: Arc<dyn MetricsRepository>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) trouble: Trouble,
+}
+
+impl Batches {
+    /// Records a batch; when the store refuses it for its data, its halves, until the culprits are found.
+    pub(crate) async fn record(&self, events: &[CountedEvent]) -> Result<Vec<Recorded>, Unstored> {
+        let mut recorded = Vec::with_capacity(events.len());
+        let mut parts = vec![events];
+        while let Some(part) = parts.pop() {
+            match self.store.record(part, self.clock.now()).await {
+                Ok(recordings) => recorded.extend(recordings.into_iter().map(Recorded::from)),
+                Err(MetricsError::Refused(reason)) => {
+                    if let [event] = part {
+                        tracing::error!(event = %event.id, reason, "The store refuses an event; it is skipped");
+                        recorded.push(Recorded::Refused);
+                    } else {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.push(second);
+                        parts.push(first);
+                    }
+                }
+                Err(error @ (MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) => {
+                    self.trouble.note();
+                    tracing::warn!(events = part.len(), error = describe(&error), "The store does not take events");
+                    return Err(Unstored);
+                }
+            }
+        }
+        Ok(recorded)
+    }
+}
+
+impl From<Recording> for Recorded {
+    fn from(recording: Recording) -> Self {
+        match recording {
+            Recording::Counted => Self::Counted,
+            Recording::Duplicate => Self::Duplicate,
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

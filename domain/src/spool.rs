@@ -1,0 +1,37 @@
+//! The port to the place where events wait while the store is away.
+
+use async_trait::async_trait;
+
+use crate::metrics::{BoxError, CountedEvent};
+
+/// Why the spool could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// It holds as many events as it may.
+    #[error("the spool is full")]
+    Full,
+    /// It cannot be written or read now: a full disk, for one.
+    #[error("the spool is unavailable")]
+    Unavailable(#[source] BoxError),
+}
+
+/// Where an event stands in the spool; a later event stands higher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SpoolPosition(pub i64);
+
+/// Keeps events durably, in order, until the store takes them.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait EventSpool: Send + Sync {
+    /// Writes a batch durably, all or nothing. An event whose id waits already is not written again.
+    async fn append(&self, batch: &[CountedEvent]) -> Result<(), SpoolError>;
+
+    /// The events that wait longest, in the order they were written.
+    async fn oldest(&self, at_most: u32) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError>;
+
+    /// Removes every event up to a place, that one included.
+    async fn remove_through(&self, position: SpoolPosition) -> Result<(), SpoolError>;
+
+    /// How many events wait.
+    async fn waiting(&self) -> Result<u64, SpoolError>;
+}
