@@ -1,0 +1,296 @@
+//! The picture of the registry that pages show.
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use staticreg_domain::{Digest, ManifestKind, Platform, RepositoryName, Tag};
+use tokio::sync::watch;
+
+/// What the registry held when it was last read. It never changes; a newer picture takes its place.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogSnapshot {
+    revision: u64,
+    repositories: Arc<[Arc<RepositoryEntry>]>,
+    totals: CatalogTotals,
+    status: ReadStatus,
+}
+
+impl CatalogSnapshot {
+    /// The picture of these repositories, whatever their order; each name once. A later picture has a larger `revision`.
+    #[must_use]
+    pub fn new(revision: u64, mut repositories: Vec<Arc<RepositoryEntry>>, status: ReadStatus) -> Self {
+        repositories.sort_by(|a, b| a.name.cmp(&b.name));
+        repositories.dedup_by(|a, b| a.name == b.name);
+        let totals = CatalogTotals::of(&repositories);
+        Self { revision, repositories: repositories.into(), totals, status }
+    }
+
+    /// Grows whenever what the picture shows has changed.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The repositories, in the order of their names' bytes.
+    #[must_use]
+    pub fn repositories(&self) -> &[Arc<RepositoryEntry>] {
+        &self.repositories
+    }
+
+    /// The repository of a name.
+    #[must_use]
+    pub fn repository(&self, name: &RepositoryName) -> Option<&Arc<RepositoryEntry>> {
+        let found = self.repositories.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
+        self.repositories.get(found)
+    }
+
+    /// How much there is in all.
+    #[must_use]
+    pub fn totals(&self) -> CatalogTotals {
+        self.totals
+    }
+
+    /// How old the picture is, and what stands in the way of a newer one.
+    #[must_use]
+    pub fn status(&self) -> &ReadStatus {
+        &self.status
+    }
+}
+
+/// How much the registry holds in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CatalogTotals {
+    /// Repositories, the ones without tags too.
+    pub repositories: usize,
+    /// Tags.
+    pub tags: usize,
+    /// Different images and indexes that tags point to, of those that could be read.
+    pub images: usize,
+    /// The sum of these images' sizes in bytes ([`ImageSummary::size`]); layers that images share count for each.
+    pub size: u64,
+}
+
+impl CatalogTotals {
+    fn of(repositories: &[Arc<RepositoryEntry>]) -> Self {
+        let mut totals = Self { repositories: repositories.len(), ..Self::default() };
+        let mut seen = HashSet::new();
+        for entry in repositories.iter().flat_map(|repository| &repository.tags) {
+            totals.tags += 1;
+            if let Some(image) = entry.image()
+                && seen.insert(&image.digest)
+            {
+                totals.images += 1;
+                totals.size = totals.size.saturating_add(image.size);
+            }
+        }
+        totals
+    }
+}
+
+/// How old a picture is, and what stands in the way of a newer one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadStatus {
+    /// When the last read of the whole registry ended; none while, or as long as, there was none.
+    pub read_at: Option<DateTime<Utc>>,
+    /// How far the first read is; none once there is a whole picture.
+    pub progress: Option<ReadProgress>,
+    /// What went wrong in the last read of the whole registry; none after one without failures.
+    pub fault: Option<ReadFault>,
+}
+
+/// How far the first read is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadProgress {
+    /// Repositories found so far.
+    pub found: usize,
+    /// Whether these are all.
+    pub found_all: bool,
+    /// How many of them were read, or could not be.
+    pub read: usize,
+}
+
+/// A failure, told to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadFault {
+    /// A sentence.
+    pub text: Cow<'static, str>,
+    /// When it last happened.
+    pub at: DateTime<Utc>,
+}
+
+/// A repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryEntry {
+    /// Its name.
+    pub name: RepositoryName,
+    /// Its tags, in the order of their bytes.
+    pub tags: Box<[TagEntry]>,
+    /// Whether there are more tags than are kept.
+    pub truncated: bool,
+    /// When the tags were last read; none when they never were.
+    pub read_at: Option<DateTime<Utc>>,
+    /// Why the last try to read it failed, wholly or for some tags; what is shown of these is older, or missing.
+    pub fault: Option<ReadFault>,
+}
+
+impl RepositoryEntry {
+    /// A repository of which only the name is known.
+    #[must_use]
+    pub fn unread(name: RepositoryName) -> Self {
+        Self { name, tags: Box::default(), truncated: false, read_at: None, fault: None }
+    }
+
+    /// The entry of a tag.
+    #[must_use]
+    pub fn tag(&self, tag: &Tag) -> Option<&TagEntry> {
+        let found = self.tags.binary_search_by(|entry| entry.tag.cmp(tag)).ok()?;
+        self.tags.get(found)
+    }
+}
+
+/// A tag and what it points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagEntry {
+    /// The tag.
+    pub tag: Tag,
+    /// What it points to.
+    pub target: TagTarget,
+}
+
+impl TagEntry {
+    /// The digest it points to, when known.
+    #[must_use]
+    pub fn digest(&self) -> Option<&Digest> {
+        match &self.target {
+            TagTarget::Unknown => None,
+            TagTarget::Unread(digest) => Some(digest),
+            TagTarget::Image(image) => Some(&image.digest),
+        }
+    }
+
+    /// The image or index it points to, when it could be read.
+    #[must_use]
+    pub fn image(&self) -> Option<&Arc<ImageSummary>> {
+        match &self.target {
+            TagTarget::Image(image) => Some(image),
+            TagTarget::Unknown | TagTarget::Unread(_) => None,
+        }
+    }
+}
+
+/// What a tag points to, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagTarget {
+    /// The registry did not tell.
+    Unknown,
+    /// This digest, whose content could not be read.
+    Unread(Digest),
+    /// This image or index.
+    Image(Arc<ImageSummary>),
+}
+
+/// An image or an index, in short; tags that point to the same share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// Whether it is an image's or an index.
+    pub kind: ManifestKind,
+    /// The platforms, in the registry's order; of an image at most one. None are told of what is no image to run, such
+    /// as a chart.
+    pub platforms: Arc<[Platform]>,
+    /// What one pull moves, in bytes: the compressed layers and the configuration; of an index those of its first
+    /// image with a platform.
+    pub size: u64,
+    /// When the image was made, of an index the same first image; none when it does not tell.
+    pub created: Option<DateTime<Utc>>,
+}
+
+/// The way to the newest picture: cheap to clone, never waits.
+#[derive(Clone, Debug)]
+pub struct CatalogView(watch::Receiver<Arc<CatalogSnapshot>>);
+
+impl CatalogView {
+    /// A view of what the sender shows.
+    pub(super) fn new(receiver: watch::Receiver<Arc<CatalogSnapshot>>) -> Self {
+        Self(receiver)
+    }
+
+    /// A view of a picture that never changes, for tests of what shows it.
+    #[must_use]
+    pub fn fixed(snapshot: CatalogSnapshot) -> Self {
+        Self(watch::channel(Arc::new(snapshot)).1)
+    }
+
+    /// The newest picture; an empty one until the first read has found something.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until the picture satisfies the condition, and answers it; none when it will never change again.
+    pub async fn wait_for(&self, mut condition: impl FnMut(&CatalogSnapshot) -> bool) -> Option<Arc<CatalogSnapshot>> {
+        let mut receiver = self.0.clone();
+        let snapshot = receiver.wait_for(|snapshot| condition(snapshot)).await.ok()?;
+        Some(snapshot.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(seed: &str, size: u64) -> Arc<ImageSummary> {
+        Arc::new(ImageSummary {
+            digest: format!("sha256:{}", seed.repeat(32)).parse().unwrap(),
+            kind: ManifestKind::Image,
+            platforms: [].into(),
+            size,
+            created: None,
+        })
+    }
+
+    fn repository(name: &str, tags: &[(&str, TagTarget)]) -> Arc<RepositoryEntry> {
+        let tags =
+            tags.iter().map(|(tag, target)| TagEntry { tag: tag.parse().unwrap(), target: target.clone() }).collect();
+        Arc::new(RepositoryEntry { tags, ..RepositoryEntry::unread(name.parse().unwrap()) })
+    }
+
+    #[test]
+    fn repositories_are_in_byte_order_and_found_by_name() {
+        let entries = ["b", "a/b", "a-b", "a.b", "a"].map(|name| repository(name, &[])).to_vec();
+        let snapshot = CatalogSnapshot::new(1, entries, ReadStatus::default());
+        let names: Vec<&str> = snapshot.repositories().iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["a", "a-b", "a.b", "a/b", "b"]);
+        for name in names {
+            assert_eq!(snapshot.repository(&name.parse().unwrap()).unwrap().name.as_str(), name);
+        }
+        assert!(snapshot.repository(&"c".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn totals_count_an_image_once_however_many_tags_point_to_it() {
+        let shared = TagTarget::Image(image("aa", 10));
+        let unread = TagTarget::Unread(image("cc", 0).digest.clone());
+        let snapshot = CatalogSnapshot::new(
+            1,
+            vec![
+                repository("a", &[("1", shared.clone()), ("latest", shared.clone())]),
+                repository("b", &[("1", shared), ("2", TagTarget::Image(image("bb", 5))), ("3", unread)]),
+                repository("c", &[]),
+            ],
+            ReadStatus::default(),
+        );
+        assert_eq!(snapshot.totals(), CatalogTotals { repositories: 3, tags: 5, images: 2, size: 15 });
+    }
+
+    #[test]
+    fn a_tag_tells_its_digest_even_when_the_image_could_not_be_read() {
+        let digest = image("aa", 0).digest.clone();
+        let repository = repository("a", &[("1", TagTarget::Unread(digest.clone())), ("2", TagTarget::Unknown)]);
+        assert_eq!(repository.tag(&"1".parse().unwrap()).unwrap().digest(), Some(&digest));
+        assert_eq!(repository.tag(&"1".parse().unwrap()).unwrap().image(), None);
+        assert_eq!(repository.tag(&"2".parse().unwrap()).unwrap().digest(), None);
+        assert!(repository.tag(&"3".parse().unwrap()).is_none());
+    }
+}
