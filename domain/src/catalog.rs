@@ -26,15 +26,19 @@ pub enum CatalogError {
 
 /// A client of the registry: what it holds, by the OCI distribution specification.
 ///
-/// Names that are not well formed are left out of every answer.
+/// Names that are not well formed are left out of every answer. Every call ends in bounded time, and what it answers is
+/// of bounded size, whatever the registry sends; content asked for by digest has that digest.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait RegistryCatalog: Send + Sync {
     /// The next page of repositories, in the registry's order; from the start without `after`.
     async fn repositories(&self, after: Option<CatalogCursor>) -> Result<RepositoriesPage, CatalogError>;
 
-    /// All tags of a repository, in the registry's order; none when the repository is not there.
+    /// The tags of a repository, in the registry's order; none when the repository is not there.
     async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError>;
+
+    /// The digest a tag points to now, without its manifest.
+    async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, CatalogError>;
 
     /// The manifest a tag points to, or with a digest.
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, CatalogError>;
@@ -78,6 +82,8 @@ pub struct Manifest {
     pub media_type: String,
     /// What it holds.
     pub content: ManifestContent,
+    /// When it was made, by its own annotation (`org.opencontainers.image.created`).
+    pub created: Option<DateTime<Utc>>,
 }
 
 /// What a manifest holds.
