@@ -1,1 +1,113 @@
-//! .
+//! Inbound HTTP: the webhook, the query API, the operators' resources and the web pages, all under one port.
+//!
+//! The folders are the routes: [`webhook`] is `/api/webhook`, [`api`] is `/api/v1`, [`operations`] is `/healthz`, the
+//! OpenAPI document and Swagger UI. A handler takes its parameters, asks one use case and gives the answer's item; a
+//! new question is a new file in `api/`, listed in [`services`].
+
+mod api;
+mod operations;
+mod problem;
+mod webhook;
+
+use std::sync::Arc;
+
+use poem::{Endpoint, EndpointExt, Request, Response, middleware::CatchPanic};
+use poem_openapi::OpenApiService;
+use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, spooling::Spooling};
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Services {
+    /// Receives notifications.
+    pub receive: Arc<ReceiveNotification>,
+    /// Answers questions.
+    pub ask: AskMetrics,
+    /// The spool, when there is one.
+    pub spooling: Option<Arc<Spooling>>,
+    /// The store's name: `postgresql`, `sqlite` or `memory`.
+    pub store: &'static str,
+    /// The largest body of a notification, in bytes.
+    pub max_body: usize,
+}
+
+type Apis = (
+    webhook::WebhookApi,
+    (
+        api::summary::SummaryApi,
+        api::pulls::PullsApi,
+        api::repositories::RepositoriesApi,
+        api::images::ImagesApi,
+        api::architectures::ArchitecturesApi,
+        api::tags::TagsApi,
+        api::digests::DigestsApi,
+        api::metrics::MetricsApi,
+    ),
+    operations::health::HealthApi,
+);
+
+fn apis(services: Services) -> OpenApiService<Apis, ()> {
+    let Services { receive, ask, spooling, store, max_body } = services;
+    let apis = (
+        webhook::WebhookApi { receive, max_body },
+        (
+            api::summary::SummaryApi { ask: ask.clone(), spooling: spooling.clone() },
+            api::pulls::PullsApi { ask: ask.clone() },
+            api::repositories::RepositoriesApi { ask: ask.clone() },
+            api::images::ImagesApi { ask: ask.clone() },
+            api::architectures::ArchitecturesApi { ask: ask.clone() },
+            api::tags::TagsApi { ask: ask.clone() },
+            api::digests::DigestsApi { ask: ask.clone() },
+            api::metrics::MetricsApi { ask: ask.clone() },
+        ),
+        operations::health::HealthApi { ask, store, spooling },
+    );
+    OpenApiService::new(apis, "staticreg", env!("CARGO_PKG_VERSION"))
+        .summary("Who pulls what from a container registry, and how often.")
+        .description(DESCRIPTION)
+        .license(poem_openapi::LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
+        .server(poem_openapi::ServerObject::new("/").description("This server"))
+}
+
+const DESCRIPTION: &str = "\
+staticreg counts the image pulls of a container registry. The registry posts its notifications to the webhook; the \
+counts are kept per UTC day, repository, tag, digest and architecture.
+
+Lists come in pages: give `next_cursor` back as `cursor` to read on. Every list is also answered as CSV to \
+`Accept: text/csv`. Errors are `application/problem+json` (RFC 9457). Repository names hold slashes and so are query \
+parameters, never path segments.";
+
+/// The OpenAPI document as JSON.
+#[must_use]
+pub fn openapi_json(services: Services) -> String {
+    apis(services).spec()
+}
+
+/// All routes.
+pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
+    let service = apis(services);
+    let documents = operations::document::routes(&service.spec(), service.spec_yaml(), service.swagger_ui_html());
+    documents
+        .nest_no_strip("/", service)
+        .with(CatchPanic::new().with_handler(problem::OfPanic))
+        .around(|endpoint, mut request: Request| async move {
+            strip_trailing_slash(&mut request);
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            Ok(match endpoint.call(request).await {
+                Ok(response) => response,
+                Err(error) => problem::of_error(error, &method, &uri),
+            })
+        })
+        .map_to_response()
+}
+
+/// A resource is the same with a slash behind it; the registry would follow a redirect without the body.
+fn strip_trailing_slash(request: &mut Request) {
+    let uri = request.uri();
+    let path = uri.path().trim_end_matches('/');
+    if !path.is_empty() && path.len() < uri.path().len() {
+        let path_and_query = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        if let Ok(stripped) = path_and_query.parse() {
+            *request.uri_mut() = stripped;
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Lists: pages of items as JSON or CSV, and the cursors between them.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use poem::{FromRequest, IntoResponse, Request, RequestBody, Response, http::header};
+use poem_openapi::{
+    ApiResponse, Object,
+    payload::Json,
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::{ParseFromJSON, ToJSON, Type},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use staticreg_domain::metrics::{Listed, Page, Slice};
+
+use crate::problem::{Problem, QuestionError};
+
+/// How many items a page has when `limit` is not given.
+const DEFAULT_LIMIT: u32 = 100;
+
+/// An item of a list as the API shows it.
+pub(crate) trait Item: Serialize + Type + ToJSON + ParseFromJSON + Send + Sync {
+    /// The domain's item.
+    type Source: Listed;
+
+    /// A position inside a cursor.
+    type Wire: Serialize + DeserializeOwned;
+
+    /// The columns of the CSV, in the order of the members.
+    const COLUMNS: &'static [&'static str];
+
+    fn to_wire(position: <Self::Source as Listed>::Position) -> Self::Wire;
+
+    /// None when no such position can have been given out.
+    fn from_wire(wire: Self::Wire) -> Option<<Self::Source as Listed>::Position>;
+}
+
+/// The page that `limit` and `cursor` ask for.
+pub(crate) fn page<T: Item>(limit: Option<u32>, cursor: Option<&str>) -> Result<Page<T::Source>, QuestionError> {
+    let after = cursor
+        .map(|cursor| {
+            decode::<T>(cursor).ok_or_else(|| {
+                QuestionError::parameter("cursor", "not a `next_cursor` of this list; start without one")
+            })
+        })
+        .transpose()?;
+    Ok(Page { limit: limit.unwrap_or(DEFAULT_LIMIT), after })
+}
+
+fn encode<T: Item>(item: &T::Source) -> Option<String> {
+    serde_json::to_vec(&T::to_wire(item.position())).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
+}
+
+fn decode<T: Item>(cursor: &str) -> Option<<T::Source as Listed>::Position> {
+    let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    T::from_wire(serde_json::from_slice(&json).ok()?)
+}
+
+/// A page of a list.
+#[derive(Object)]
+struct List<T: Type + ToJSON + ParseFromJSON + Send + Sync> {
+    /// The items, in the list's order.
+    items: Vec<T>,
+    /// Give it as `cursor` to read on; null after the last item.
+    next_cursor: Option<String>,
+}
+
+/// The format a client asks for by its `Accept` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Csv,
+}
+
+impl<'a> FromRequest<'a> for Format {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self::of_accept(accept))
+    }
+}
+
+impl Format {
+    /// CSV when it is asked for and JSON is not asked for more.
+    fn of_accept(accept: &str) -> Self {
+        let (mut json, mut csv) = (0.0_f32, 0.0_f32);
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            match name.as_str() {
+                "text/csv" => csv = quality,
+                "application/json" | "application/*" => json = json.max(quality),
+                _ => {}
+            }
+        }
+        if csv > json { Self::Csv } else { Self::Json }
+    }
+}
+
+/// A page in the format the client asked for.
+pub(crate) enum ListAnswer<T: Item> {
+    Json(Vec<T>, Option<String>),
+    Csv(Vec<T>, Option<String>),
+}
+
+impl<T: Item> ListAnswer<T> {
+    pub(crate) fn new(slice: Slice<T::Source>, format: Format, item: impl Fn(T::Source) -> T) -> Self {
+        let next_cursor = slice.items.last().filter(|_| slice.more).and_then(encode::<T>);
+        let items = slice.items.into_iter().map(item).collect();
+        match format {
+            Format::Json => Self::Json(items, next_cursor),
+            Format::Csv => Self::Csv(items, next_cursor),
+        }
+    }
+}
+
+const CSV: &str = "text/csv; charset=utf-8";
+const NEXT_CURSOR: &str = "Next-Cursor";
+
+impl<T: Item> IntoResponse for ListAnswer<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(items, next_cursor) => {
+                Json(List { items, next_cursor }).into_response().with_header(header::VARY, "Accept").into_response()
+            }
+            Self::Csv(items, next_cursor) => match csv(&items) {
+                Ok(text) => {
+                    let response = Response::builder().content_type(CSV).header(header::VARY, "Accept");
+                    match next_cursor {
+                        Some(cursor) => response.header(NEXT_CURSOR, cursor).body(text),
+                        None => response.body(text),
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "A list could not be written as CSV");
+                    Problem::internal().into_response()
+                }
+            },
+        }
+    }
+}
+
+/// RFC 4180, with a header line also when there are no items.
+fn csv<T: Item>(items: &[T]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(vec![]);
+    writer.write_record(T::COLUMNS)?;
+    for item in items {
+        writer.serialize(item)?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+impl<T: Item> ApiResponse for ListAnswer<T> {
+    fn meta() -> MetaResponses {
+        let content = vec![
+            MetaMediaType { content_type: "application/json", schema: List::<T>::schema_ref() },
+            MetaMediaType { content_type: "text/csv", schema: String::schema_ref() },
+        ];
+        let next_cursor = MetaHeader {
+            name: NEXT_CURSOR.to_owned(),
+            description: Some("With CSV: give it as `cursor` to read on; missing after the last item.".to_owned()),
+            required: false,
+            deprecated: false,
+            schema: String::schema_ref(),
+        };
+        let response = MetaResponse {
+            description: "A page of the list. With `Accept: text/csv` the items as CSV.",
+            status: Some(200),
+            status_range: None,
+            content,
+            headers: vec![next_cursor],
+        };
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(registry: &mut Registry) {
+        List::<T>::register(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_is_answered_when_asked_for() {
+        for (accept, expected) in [
+            ("", Format::Json),
+            ("*/*", Format::Json),
+            ("application/json", Format::Json),
+            ("text/csv", Format::Csv),
+            ("TEXT/CSV; charset=utf-8", Format::Csv),
+            ("application/json, text/csv;q=0.5", Format::Json),
+            ("text/csv, application/json;q=0.5", Format::Csv),
+            ("text/csv;q=0", Format::Json),
+            ("text/html,*/*;q=0.8", Format::Json),
+        ] {
+            assert_eq!(Format::of_accept(accept), expected, "{accept}");
+        }
+    }
+}

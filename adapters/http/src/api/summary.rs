@@ -1,0 +1,108 @@
+//! `GET /api/v1/summary`.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use staticreg_application::{ask_metrics::AskMetrics, spooling::Spooling};
+use staticreg_domain::metrics::{Summary, Totals};
+
+use super::{ApiTag, example_time};
+use crate::problem::QuestionError;
+
+pub(crate) struct SummaryApi {
+    pub(crate) ask: AskMetrics,
+    pub(crate) spooling: Option<Arc<Spooling>>,
+}
+
+#[OpenApi]
+impl SummaryApi {
+    /// The totals: today, in 7 days, in 30 days and in all.
+    ///
+    /// Days are UTC days; the spans end with today.
+    #[oai(path = "/api/v1/summary", method = "get", operation_id = "get_summary", tag = "ApiTag::Statistics")]
+    async fn get_summary(&self) -> Result<Json<SummaryBody>, QuestionError> {
+        let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
+        Ok(Json(SummaryBody::new(self.ask.summary().await?, events_spooled)))
+    }
+}
+
+/// How much is pulled.
+#[derive(Object)]
+#[oai(rename = "Summary", example, read_only_all)]
+struct SummaryBody {
+    /// Pulls by tag, today.
+    pulls_today: u64,
+    /// Pulls by tag, today and the six days before.
+    pulls_last_7_days: u64,
+    /// Pulls by tag, today and the 29 days before.
+    pulls_last_30_days: u64,
+    /// Pulls by tag, ever.
+    pulls_total: u64,
+    /// Pulls by digest.
+    pulls_by_digest: TotalsBody,
+    /// Look-ups of a tag that fetched nothing.
+    version_checks: TotalsBody,
+    /// Manifests pushed.
+    pushes: TotalsBody,
+    /// Repositories that were ever pulled from by tag.
+    repositories: u64,
+    /// When an image was last pulled by tag; null when never.
+    last_pulled_at: Option<DateTime<Utc>>,
+    /// Events that wait in the spool until the database is back; the counts do not hold them yet.
+    events_spooled: u64,
+}
+
+/// Counts over the spans people look at.
+#[derive(Default, Object)]
+#[oai(rename = "Totals", read_only_all)]
+struct TotalsBody {
+    /// Today.
+    today: u64,
+    /// Today and the six days before.
+    last_7_days: u64,
+    /// Today and the 29 days before.
+    last_30_days: u64,
+    /// Ever.
+    total: u64,
+}
+
+impl From<Totals> for TotalsBody {
+    fn from(totals: Totals) -> Self {
+        let Totals { today, last_7_days, last_30_days, all } = totals;
+        Self { today, last_7_days, last_30_days, total: all }
+    }
+}
+
+impl SummaryBody {
+    fn new(summary: Summary, events_spooled: u64) -> Self {
+        let Summary { pulls_by_tag, pulls_by_digest, version_checks, pushes, repositories, last_pulled_at } = summary;
+        Self {
+            pulls_today: pulls_by_tag.today,
+            pulls_last_7_days: pulls_by_tag.last_7_days,
+            pulls_last_30_days: pulls_by_tag.last_30_days,
+            pulls_total: pulls_by_tag.all,
+            pulls_by_digest: pulls_by_digest.into(),
+            version_checks: version_checks.into(),
+            pushes: pushes.into(),
+            repositories,
+            last_pulled_at,
+            events_spooled,
+        }
+    }
+}
+
+impl Example for SummaryBody {
+    fn example() -> Self {
+        let totals = |today, last_7_days, last_30_days, all| Totals { today, last_7_days, last_30_days, all };
+        let summary = Summary {
+            pulls_by_tag: totals(12, 96, 420, 10_240),
+            pulls_by_digest: totals(1, 3, 17, 160),
+            version_checks: totals(48, 310, 1_260, 30_720),
+            pushes: totals(0, 2, 9, 81),
+            repositories: 14,
+            last_pulled_at: Some(example_time()),
+        };
+        Self::new(summary, 0)
+    }
+}

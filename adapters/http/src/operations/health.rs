@@ -1,0 +1,89 @@
+//! `GET /healthz` and `GET /healthz/db`.
+
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
+use staticreg_application::{ask_metrics::AskMetrics, spooling::Spooling};
+
+use crate::{
+    api::ApiTag,
+    problem::{Problem, RETRY_AFTER_SECONDS},
+};
+
+pub(crate) struct HealthApi {
+    pub(crate) ask: AskMetrics,
+    pub(crate) store: &'static str,
+    pub(crate) spooling: Option<Arc<Spooling>>,
+}
+
+#[OpenApi]
+impl HealthApi {
+    /// Whether the server is alive.
+    #[oai(path = "/healthz", method = "get", operation_id = "get_health", tag = "ApiTag::Operations")]
+    async fn get_health(&self) -> Json<Health> {
+        Json(Health { status: "ok".to_owned() })
+    }
+
+    /// Whether the server is able to store.
+    #[oai(path = "/healthz/db", method = "get", operation_id = "get_store_health", tag = "ApiTag::Operations")]
+    async fn get_store_health(&self) -> Result<Json<StoreHealth>, Unable> {
+        let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
+        match self.ask.check().await {
+            Ok(()) => Ok(Json(StoreHealth { status: "ok".to_owned(), store: self.store.to_owned(), events_spooled })),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "The store is not able to take events");
+                let detail = format!(
+                    "The store ({}) does not take events now. {events_spooled} events are spooled.",
+                    self.store
+                );
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+                Err(Unable::Unavailable(Json(problem), RETRY_AFTER_SECONDS))
+            }
+        }
+    }
+}
+
+/// The server answers.
+#[derive(Object)]
+#[oai(example, read_only_all)]
+struct Health {
+    /// `ok`.
+    status: String,
+}
+
+impl Example for Health {
+    fn example() -> Self {
+        Self { status: "ok".to_owned() }
+    }
+}
+
+/// The server is able to store.
+#[derive(Object)]
+#[oai(example, read_only_all)]
+struct StoreHealth {
+    /// `ok`.
+    status: String,
+    /// `postgresql`, `sqlite` or `memory`.
+    store: String,
+    /// Events that wait in the spool.
+    events_spooled: u64,
+}
+
+impl Example for StoreHealth {
+    fn example() -> Self {
+        Self { status: "ok".to_owned(), store: "postgresql".to_owned(), events_spooled: 0 }
+    }
+}
+
+#[derive(ApiResponse)]
+enum Unable {
+    /// The store does not take events now.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<Problem>,
+        /// How long to wait before trying again, in seconds.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
+}

@@ -1,0 +1,4 @@
+//! What operators ask: whether the server is well, and the OpenAPI document.
+
+pub(crate) mod document;
+pub(crate) mod health;

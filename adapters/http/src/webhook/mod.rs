@@ -1,0 +1,233 @@
+//! `POST /api/webhook/registry`: where the registry posts its notifications.
+
+mod notification;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use poem::{
+    Request, RequestBody, Result,
+    http::{StatusCode, header},
+};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
+    payload::Json,
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::{Example, Type},
+};
+use staticreg_application::{
+    receive_notification::{Receipt, ReceiveNotification},
+    recorder::RecordError,
+};
+use staticreg_domain::RegistryEvent;
+
+use crate::{
+    api::ApiTag,
+    problem::{Problem, RETRY_AFTER_SECONDS},
+};
+use notification::NotificationSchema;
+
+/// The webhook's path.
+pub(crate) const PATH: &str = "/api/webhook/registry";
+
+/// What people are told who open the webhook in a browser.
+pub(crate) const WHAT_IT_IS: &str =
+    "This is the webhook: the registry posts its notifications here, as its notifications.endpoints tell it.";
+
+pub(crate) struct WebhookApi {
+    pub(crate) receive: Arc<ReceiveNotification>,
+    /// The largest body, in bytes.
+    pub(crate) max_body: usize,
+}
+
+#[OpenApi]
+impl WebhookApi {
+    /// Receive a notification of the registry.
+    ///
+    /// Distribution posts its events here. The answer comes when every event that counts is stored, and only then; an
+    /// event that does not count is skipped with its reason, an event that was recorded before changes nothing. After
+    /// any answer but 200 the registry sends the notification again.
+    #[oai(
+        path = "/api/webhook/registry",
+        method = "post",
+        operation_id = "receive_notification",
+        tag = "ApiTag::Webhook"
+    )]
+    async fn receive_notification(&self, notification: Notification) -> Result<Json<ReceiptBody>, WebhookError> {
+        let events = notification.read(self.max_body).await?;
+        Ok(Json(self.receive.receive(events).await?.into()))
+    }
+}
+
+/// What became of the events: `events_processed` + `events_skipped` + `events_duplicate` = `total_events`.
+#[derive(Object)]
+#[oai(rename = "Receipt", example, read_only_all)]
+struct ReceiptBody {
+    /// All events of the notification.
+    total_events: u64,
+    /// Events that are stored.
+    events_processed: u64,
+    /// Events that do not count.
+    events_skipped: u64,
+    /// Events that were recorded before and changed nothing.
+    events_duplicate: u64,
+    /// Events that wait in the spool until the database is back; they are among the processed.
+    events_spooled: u64,
+    /// How many events were skipped, by reason.
+    skipped: BTreeMap<String, u64>,
+}
+
+impl Example for ReceiptBody {
+    fn example() -> Self {
+        Self {
+            total_events: 2,
+            events_processed: 1,
+            events_skipped: 1,
+            events_duplicate: 0,
+            events_spooled: 0,
+            skipped: BTreeMap::from([("not_a_manifest".to_owned(), 1)]),
+        }
+    }
+}
+
+impl From<Receipt> for ReceiptBody {
+    fn from(receipt: Receipt) -> Self {
+        let events_skipped = receipt.skipped_total() as u64;
+        let Receipt { total, processed, duplicate, spooled, skipped } = receipt;
+        Self {
+            total_events: total as u64,
+            events_processed: processed as u64,
+            events_skipped,
+            events_duplicate: duplicate as u64,
+            events_spooled: spooled as u64,
+            skipped: skipped.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count as u64)).collect(),
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum WebhookError {
+    /// The body is no notification; the detail says where.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<Problem>),
+    /// The body is larger than the server accepts.
+    #[oai(status = 413, content_type = "application/problem+json")]
+    TooLarge(Json<Problem>),
+    /// The body is no JSON.
+    #[oai(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Json<Problem>),
+    /// The events cannot be stored now; the registry will send them again.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<Problem>,
+        /// How long to wait before trying again, in seconds.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
+}
+
+impl WebhookError {
+    fn bad_request(detail: String) -> Self {
+        Self::BadRequest(Json(Problem::new(StatusCode::BAD_REQUEST, detail)))
+    }
+}
+
+impl From<RecordError> for WebhookError {
+    fn from(error: RecordError) -> Self {
+        tracing::debug!(%error, "A notification was turned away");
+        let detail = match error {
+            RecordError::Busy => "Too many events are waiting to be stored; send this again.",
+            RecordError::Unavailable => "The events cannot be stored now; send them again.",
+        };
+        Self::Unavailable(Json(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)), RETRY_AFTER_SECONDS)
+    }
+}
+
+/// The body of a notification, not yet read.
+struct Notification {
+    content_type: String,
+    body: poem::Body,
+}
+
+impl Notification {
+    /// Media types the registry sends, and plain JSON for everybody else.
+    const CONTENT_TYPES: [&'static str; 3] = [
+        "application/vnd.docker.distribution.events.v2+json",
+        "application/vnd.docker.distribution.events.v1+json",
+        "application/json",
+    ];
+
+    async fn read(self, max_body: usize) -> Result<Vec<RegistryEvent>, WebhookError> {
+        if !is_json(&self.content_type) {
+            let detail = format!("Send application/json or application/*+json, not `{}`.", self.content_type);
+            let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
+            return Err(WebhookError::UnsupportedMediaType(Json(problem)));
+        }
+        let body = self.body.into_bytes_limit(max_body).await.map_err(|error| match error {
+            poem::error::ReadBodyError::PayloadTooLarge => {
+                let detail = format!("The body is larger than {max_body} bytes.");
+                WebhookError::TooLarge(Json(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)))
+            }
+            other => WebhookError::bad_request(format!("The body could not be read: {other}.")),
+        })?;
+        notification::parse(&body)
+            .map_err(|error| WebhookError::bad_request(format!("The body is no notification: {error}.")))
+    }
+}
+
+/// `application/json` and every `application/*+json` (RFC 6839).
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|subtype| subtype == "json" || (subtype.len() > "+json".len() && subtype.ends_with("+json")))
+}
+
+impl<'a> ApiExtractor<'a> for Notification {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        NotificationSchema::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = Self::CONTENT_TYPES
+            .map(|content_type| MetaMediaType { content_type, schema: NotificationSchema::schema_ref() })
+            .into();
+        Some(MetaRequest { description: Some("An envelope of events."), content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+        Ok(Self { content_type: content_type.unwrap_or_default().to_owned(), body: body.take()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_json_is_welcome_and_nothing_else() {
+        for (content_type, expected) in [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("Application/JSON", true),
+            ("application/vnd.docker.distribution.events.v1+json", true),
+            ("application/vnd.docker.distribution.events.v2+json", true),
+            ("application/+json", false),
+            ("text/json", false),
+            ("text/plain", false),
+            ("application/x-www-form-urlencoded", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(content_type), expected, "{content_type}");
+        }
+    }
+}

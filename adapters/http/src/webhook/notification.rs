@@ -1,0 +1,377 @@
+//! The registry's notification as JSON: read leniently, so that one odd event never spoils its envelope.
+
+use std::{fmt, marker::PhantomData};
+
+use poem_openapi::Object;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::value::RawValue;
+use staticreg_domain::{RegistryEvent, registry_event::RegistryReference};
+
+/// Reads an envelope. An event that is odd becomes one without the odd members, for the rules to judge.
+pub(crate) fn parse(body: &[u8]) -> Result<Vec<RegistryEvent>, serde_json::Error> {
+    let envelope: Envelope<'_> = serde_json::from_slice(body)?;
+    Ok(envelope
+        .events
+        .into_iter()
+        .map(|event| serde_json::from_str::<Lenient<Event>>(event.get()).unwrap_or_default().0.into())
+        .collect())
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, deserialize_with = "null_as_empty")]
+    events: Vec<&'a RawValue>,
+}
+
+/// Go writes a list without entries as null.
+fn null_as_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Event {
+    id: Text,
+    timestamp: Text,
+    action: Text,
+    target: Lenient<Target>,
+    request: Lenient<Request>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Target {
+    media_type: Text,
+    repository: Text,
+    tag: Text,
+    digest: Text,
+    references: References,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    id: Text,
+    addr: Text,
+    method: Text,
+    useragent: Text,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Reference {
+    media_type: Text,
+    digest: Text,
+    platform: Lenient<Platform>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Platform {
+    os: Text,
+    architecture: Text,
+    variant: Text,
+}
+
+impl From<Event> for RegistryEvent {
+    fn from(event: Event) -> Self {
+        let Event { id, timestamp, action, target: Lenient(target), request: Lenient(request) } = event;
+        let Target { media_type, repository, tag, digest, references } = target;
+        let Request { id: request_id, addr, method, useragent } = request;
+        Self {
+            id: id.0,
+            timestamp: timestamp.0,
+            action: action.0,
+            media_type: media_type.0,
+            repository: repository.0,
+            tag: tag.0,
+            digest: digest.0,
+            references: references.0.into_iter().map(|Lenient(reference)| reference.into()).collect(),
+            request_id: request_id.0,
+            client_address: addr.0,
+            method: method.0,
+            user_agent: useragent.0,
+        }
+    }
+}
+
+impl From<Reference> for RegistryReference {
+    fn from(reference: Reference) -> Self {
+        let Reference { media_type, digest, platform: Lenient(Platform { os, architecture, variant }) } = reference;
+        Self { media_type: media_type.0, digest: digest.0, os: os.0, architecture: architecture.0, variant: variant.0 }
+    }
+}
+
+/// A text; none when missing or null. A value of another type becomes a text in angle brackets, which the grammar of
+/// no member accepts, so that the rules skip the event with that member's reason.
+#[derive(Default)]
+struct Text(Option<String>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl TextVisitor {
+    fn not_a_text<E>(what: &str) -> Result<Text, E> {
+        Ok(Text(Some(format!("<{what}>"))))
+    }
+}
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(Some(text.to_owned())))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Text, E> {
+        Self::not_a_text("boolean")
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Text, E> {
+        Self::not_a_text("number")
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Text, E> {
+        Self::not_a_text("number")
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Text, E> {
+        Self::not_a_text("number")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Self::not_a_text("array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Self::not_a_text("object")
+    }
+}
+
+/// An object; one without members when the value is of another type.
+#[derive(Default)]
+struct Lenient<T>(T);
+
+impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LenientVisitor(PhantomData))
+    }
+}
+
+struct LenientVisitor<T>(PhantomData<T>);
+
+impl<'de, T: DeserializeOwned + Default> Visitor<'de> for LenientVisitor<T> {
+    type Value = Lenient<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Lenient)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Lenient::default())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Lenient::default())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Lenient::default())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Lenient::default())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Lenient::default())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Lenient::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Lenient::default())
+    }
+}
+
+/// A list of references; empty when the value is no list.
+#[derive(Default)]
+struct References(Vec<Lenient<Reference>>);
+
+impl<'de> Deserialize<'de> for References {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(value.get()).unwrap_or_default()))
+    }
+}
+
+/// A notification as Distribution sends it. More members than these are welcome and ignored; an event that lacks some
+/// is skipped with its reason.
+#[derive(Object)]
+#[oai(rename = "Notification", write_only_all)]
+#[expect(dead_code, reason = "describes the body in the OpenAPI document; it is read as an Envelope")]
+pub(crate) struct NotificationSchema {
+    /// What happened, in order.
+    events: Vec<EventSchema>,
+}
+
+/// Something that happened at the registry.
+#[derive(Object)]
+#[oai(rename = "RegistryEvent", write_only_all)]
+#[expect(dead_code, reason = "describes the body in the OpenAPI document")]
+struct EventSchema {
+    /// The event's id, usually a UUID. The registry repeats an event with the same id; it counts once.
+    id: Option<String>,
+    /// When it happened, RFC 3339, by the registry's clock.
+    timestamp: Option<String>,
+    /// `pull`, `push`, `mount` or `delete`.
+    action: Option<String>,
+    /// What was accessed.
+    target: Option<TargetSchema>,
+    /// Who asked.
+    request: Option<RequestSchema>,
+}
+
+/// What was accessed.
+#[derive(Object)]
+#[oai(rename = "EventTarget", rename_all = "camelCase", write_only_all)]
+#[expect(dead_code, reason = "describes the body in the OpenAPI document")]
+struct TargetSchema {
+    /// The media type; only the four of manifests and indexes count.
+    media_type: Option<String>,
+    /// The repository's name.
+    repository: Option<String>,
+    /// The tag; only there when the client named one.
+    tag: Option<String>,
+    /// The digest.
+    digest: Option<String>,
+}
+
+/// Who asked.
+#[derive(Object)]
+#[oai(rename = "EventRequest", write_only_all)]
+#[expect(dead_code, reason = "describes the body in the OpenAPI document")]
+struct RequestSchema {
+    /// The request's id.
+    id: Option<String>,
+    /// The client's address, with or without port.
+    addr: Option<String>,
+    /// The HTTP method.
+    method: Option<String>,
+    /// The client's user agent.
+    useragent: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(event: &str) -> RegistryEvent {
+        let mut events = parse(format!(r#"{{"events":[{event}]}}"#).as_bytes()).expect("an envelope");
+        assert_eq!(events.len(), 1);
+        events.remove(0)
+    }
+
+    #[test]
+    fn a_recorded_event_is_read_whole() {
+        let text = |text: &str| Some(text.to_owned());
+        let event =
+            one(r#"{"id":"i","timestamp":"t","action":"pull","target":{"mediaType":"m","size":491,"digest":"d",
+            "length":491,"repository":"demo/multi","url":"http://x","tag":"v1","references":[{"mediaType":"c",
+            "size":758,"digest":"e","platform":{"architecture":"arm","os":"linux","variant":"v7"}}]},
+            "request":{"id":"r","addr":"127.0.0.1:57610","host":"h","method":"HEAD","useragent":"docker/20"},
+            "actor":{},"source":{"addr":"registry-host:5000","instanceID":"f"}}"#);
+        let reference = RegistryReference {
+            media_type: text("c"),
+            digest: text("e"),
+            os: text("linux"),
+            architecture: text("arm"),
+            variant: text("v7"),
+        };
+        assert_eq!(
+            event,
+            RegistryEvent {
+                id: text("i"),
+                timestamp: text("t"),
+                action: text("pull"),
+                media_type: text("m"),
+                repository: text("demo/multi"),
+                tag: text("v1"),
+                digest: text("d"),
+                references: vec![reference],
+                request_id: text("r"),
+                client_address: text("127.0.0.1:57610"),
+                method: text("HEAD"),
+                user_agent: text("docker/20"),
+            }
+        );
+    }
+
+    #[test]
+    fn an_odd_event_keeps_what_is_well() {
+        for odd in ["42", "null", r#""pull""#, "[]", "true", r#"{"action":"a","action":"b"}"#, r#"{"id":"\ud800"}"#] {
+            assert_eq!(one(odd), RegistryEvent::default(), "{odd}");
+        }
+        let event = one(r#"{"action":"pull","target":7,"request":{"method":"GET","addr":[1,{"a":2}]}}"#);
+        assert_eq!(event.action.as_deref(), Some("pull"));
+        assert_eq!(event.method.as_deref(), Some("GET"));
+        assert_eq!(event.client_address.as_deref(), Some("<array>"));
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_is_never_taken_for_one() {
+        for value in ["17", "-1.5", "true", "[]", "{}"] {
+            let tag = one(&format!(r#"{{"target":{{"tag":{value}}}}}"#)).tag.expect("some text");
+            assert!(tag.parse::<staticreg_domain::Tag>().is_err(), "{value} became {tag}");
+        }
+        assert_eq!(one(r#"{"target":{"tag":null}}"#).tag, None);
+    }
+
+    #[test]
+    fn references_that_are_no_list_are_none() {
+        for odd in ["null", "{}", "3", r#""x""#] {
+            assert_eq!(one(&format!(r#"{{"target":{{"references":{odd}}}}}"#)).references, [], "{odd}");
+        }
+        assert_eq!(one(r#"{"target":{"references":[3]}}"#).references, [RegistryReference::default()]);
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused() {
+        for body in ["", "null", "[]", "{}", r#"{"events":{}}"#, r#"{"events":[}"#, "{\"events\":[]", "\u{1}"] {
+            assert!(parse(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(parse(b"{\"events\":[\"\xff\"]}").is_err(), "not UTF-8");
+    }
+
+    #[test]
+    fn an_envelope_may_be_empty() {
+        for body in [r#"{"events":[]}"#, r#"{"events":null}"#] {
+            assert_eq!(parse(body.as_bytes()).expect(body), []);
+        }
+    }
+}
