@@ -1,0 +1,303 @@
+//! Credentials: basic authentication (RFC 7617) and the token flow of registries
+//! (<https://distribution.github.io/distribution/spec/auth/token/>).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use reqwest::{
+    Client, StatusCode, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
+};
+use serde::Deserialize;
+use staticreg_domain::catalog::CatalogError;
+use tokio::time::Instant;
+
+use crate::{
+    content,
+    options::{InvalidOptions, RegistryOptions, is_loopback},
+    transport,
+};
+
+/// How long a token is good when its server does not tell (token authentication specification).
+const DEFAULT_LIFETIME: Duration = Duration::from_mins(1);
+/// No token is used longer than this without asking again.
+const LONGEST_LIFETIME: Duration = Duration::from_hours(1);
+/// A token is not used in the last moments of its life: it could end on the way.
+const MARGIN: Duration = Duration::from_secs(5);
+/// Tokens kept; each repository has its own.
+const MOST_TOKENS: usize = 256;
+/// The longest answer of a token server.
+const MOST_TOKEN_BYTES: usize = 64 * 1024;
+
+/// Answers the registry's challenges.
+pub(crate) struct Auth {
+    registry: Url,
+    /// The value of `Authorization` for basic authentication.
+    basic: Option<HeaderValue>,
+    /// What the registry asked for last.
+    scheme: RwLock<Option<Scheme>>,
+    /// By scope.
+    tokens: Mutex<HashMap<String, Token>>,
+}
+
+/// What a registry asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scheme {
+    Basic,
+    Bearer { realm: Url, service: Option<String> },
+}
+
+struct Token {
+    authorization: HeaderValue,
+    good_until: Instant,
+}
+
+/// A challenge that can be answered: its scheme and, of a bearer's, the scope it asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Challenge {
+    scheme: Scheme,
+    scope: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TokenJson {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+impl Auth {
+    pub(crate) fn new(registry: Url, options: &RegistryOptions) -> Result<Self, InvalidOptions> {
+        let basic = options.user.as_ref().map(|user| {
+            let password = options.password.as_deref().unwrap_or_default();
+            sensitive(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+        });
+        let basic = basic.transpose().map_err(|_| InvalidOptions::Text)?;
+        Ok(Self { registry, basic, scheme: RwLock::default(), tokens: Mutex::default() })
+    }
+
+    /// The authorization for a scope, as far as it is known what the registry asks for.
+    pub(crate) async fn usual(&self, client: &Client, scope: &str) -> Result<Option<HeaderValue>, CatalogError> {
+        let scheme = self.scheme.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match scheme {
+            None => Ok(None),
+            Some(Scheme::Basic) => Ok(self.basic.clone()),
+            Some(Scheme::Bearer { realm, service }) => {
+                let kept = self.kept(scope);
+                if kept.is_some() {
+                    return Ok(kept);
+                }
+                self.fetch(client, realm, service.as_deref(), scope, scope).await.map(Some)
+            }
+        }
+    }
+
+    /// The authorization that a refusal (401) of a request asks for. `refused` is what the request carried.
+    pub(crate) async fn answer(
+        &self,
+        client: &Client,
+        headers: &HeaderMap,
+        scope: &str,
+        refused: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, CatalogError> {
+        let Some(challenge) = challenge(headers) else {
+            return Err(CatalogError::Denied("the registry refuses without saying how to authenticate".into()));
+        };
+        *self.scheme.write().unwrap_or_else(PoisonError::into_inner) = Some(challenge.scheme.clone());
+        match challenge.scheme {
+            Scheme::Basic => match &self.basic {
+                None => Err(CatalogError::Denied("the registry asks for a user and password".into())),
+                Some(basic) if refused == Some(basic) => {
+                    Err(CatalogError::Denied("the registry refuses the user or password".into()))
+                }
+                Some(basic) => Ok(basic.clone()),
+            },
+            Scheme::Bearer { realm, service } => {
+                let asked = challenge.scope.as_deref().unwrap_or(scope);
+                self.fetch(client, realm, service.as_deref(), asked, scope).await
+            }
+        }
+    }
+
+    fn kept(&self, scope: &str) -> Option<HeaderValue> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(scope).filter(|token| Instant::now() < token.good_until).map(|token| token.authorization.clone())
+    }
+
+    /// Asks for a token of one scope and keeps it under another: the one that requests are made with.
+    async fn fetch(
+        &self,
+        client: &Client,
+        mut realm: Url,
+        service: Option<&str>,
+        asked: &str,
+        scope: &str,
+    ) -> Result<HeaderValue, CatalogError> {
+        let asked_at = Instant::now();
+        realm.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", asked);
+        let mut request = client.get(realm.clone());
+        if let Some(basic) = &self.basic {
+            if !self.may_see_password(&realm) {
+                return Err(CatalogError::Denied(
+                    "the registry's token server is another host without TLS: it does not get the password".into(),
+                ));
+            }
+            request = request.header(AUTHORIZATION, basic.clone());
+        }
+        let response = request.send().await.map_err(transport::unavailable)?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => {
+                return Err(CatalogError::Denied("the token server refuses the user or password".into()));
+            }
+            // Not to be taken for the registry's word on what was asked for.
+            StatusCode::NOT_FOUND => return Err(CatalogError::Malformed("there is no token server".into())),
+            _ => {}
+        }
+        let body = transport::body(transport::checked(response)?, MOST_TOKEN_BYTES).await?;
+        let json: TokenJson = content::parse(&body)?;
+        let token = json.token.or(json.access_token).filter(|token| !token.is_empty());
+        let authorization = token
+            .and_then(|token| sensitive(&format!("Bearer {token}")).ok())
+            .ok_or_else(|| CatalogError::Malformed("the token server answers without a token".into()))?;
+        let lifetime = json.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs).min(LONGEST_LIFETIME);
+        self.keep(
+            scope,
+            Token { authorization: authorization.clone(), good_until: asked_at + lifetime - lifetime.min(MARGIN) },
+        );
+        Ok(authorization)
+    }
+
+    fn keep(&self, scope: &str, token: Token) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.len() >= MOST_TOKENS {
+            let now = Instant::now();
+            tokens.retain(|_, token| now < token.good_until);
+        }
+        if tokens.len() >= MOST_TOKENS {
+            // The catalog's own scope is asked for again and again, a repository's seldom; which goes matters little.
+            let ends_first = tokens.iter().min_by_key(|(_, token)| token.good_until).map(|(scope, _)| scope.clone());
+            ends_first.and_then(|scope| tokens.remove(&scope));
+        }
+        tokens.insert(scope.to_owned(), token);
+    }
+
+    /// Whether the password may be sent to a token server: over TLS, on this machine, or to the registry's own host
+    /// when that gets it in plain text anyway.
+    fn may_see_password(&self, realm: &Url) -> bool {
+        let host = realm.host_str().unwrap_or_default();
+        realm.scheme() == "https"
+            || is_loopback(host)
+            || (self.registry.scheme() == "http" && self.registry.host_str() == Some(host))
+    }
+}
+
+/// The challenge to answer: a bearer's before basic.
+fn challenge(headers: &HeaderMap) -> Option<Challenge> {
+    let mut basic = None;
+    for header in headers.get_all(WWW_AUTHENTICATE) {
+        for challenge in http_auth::parse_challenges(header.to_str().unwrap_or_default()).unwrap_or_default() {
+            let parameter = |name: &str| {
+                let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.to_unescaped())
+            };
+            if challenge.scheme.eq_ignore_ascii_case("bearer") {
+                let realm = parameter("realm").and_then(|realm| Url::parse(&realm).ok());
+                if let Some(realm) = realm.filter(|realm| matches!(realm.scheme(), "http" | "https")) {
+                    let scheme = Scheme::Bearer { realm, service: parameter("service") };
+                    return Some(Challenge { scheme, scope: parameter("scope") });
+                }
+            } else if challenge.scheme.eq_ignore_ascii_case("basic") {
+                basic = Some(Challenge { scheme: Scheme::Basic, scope: None });
+            }
+        }
+    }
+    basic
+}
+
+/// A header's value that shows in no log.
+fn sensitive(value: &str) -> Result<HeaderValue, reqwest::header::InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(value)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge_of(values: &[&str]) -> Option<Challenge> {
+        challenge(&values.iter().map(|value| (WWW_AUTHENTICATE, value.parse().unwrap())).collect())
+    }
+
+    #[test]
+    fn challenges_are_read_in_every_form() {
+        let bearer = |service: Option<&str>, scope: Option<&str>| {
+            Some(Challenge {
+                scheme: Scheme::Bearer {
+                    realm: "https://auth.example/token".parse().unwrap(),
+                    service: service.map(str::to_owned),
+                },
+                scope: scope.map(str::to_owned),
+            })
+        };
+        let basic = Some(Challenge { scheme: Scheme::Basic, scope: None });
+        for (values, expected) in [
+            (
+                &[r#"Bearer realm="https://auth.example/token",service="a, b",scope="repository:a/b:pull,push""#][..],
+                bearer(Some("a, b"), Some("repository:a/b:pull,push")),
+            ),
+            (&[r#"bearer REALM="https://auth.example/token""#], bearer(None, None)),
+            (&[r#"Basic realm="x", Bearer realm="https://auth.example/token""#], bearer(None, None)),
+            (&[r#"Basic realm="x""#, r#"Bearer realm="https://auth.example/token""#], bearer(None, None)),
+            (&[r#"Bearer realm="relative/token", Basic realm="x""#], basic),
+            (&[r#"Bearer realm="file:///etc/passwd""#], None),
+            (&["Negotiate"], None),
+            (&["\"garbage"], None),
+            (&[], None),
+        ] {
+            assert_eq!(challenge_of(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_password_goes_to_another_host_over_tls_only() {
+        let auth = |registry: &str| Auth {
+            registry: registry.parse().unwrap(),
+            basic: None,
+            scheme: RwLock::default(),
+            tokens: Mutex::default(),
+        };
+        for (registry, realm, expected) in [
+            ("https://registry.example/", "https://auth.example/token", true),
+            ("https://registry.example/", "http://auth.example/token", false),
+            ("https://registry.example/", "http://registry.example/token", false),
+            ("http://registry:5000/", "http://registry:5001/token", true),
+            ("http://registry:5000/", "http://auth:5001/token", false),
+            ("http://registry:5000/", "http://localhost:5001/token", true),
+            ("http://registry:5000/", "http://127.0.0.1:5001/token", true),
+            ("http://registry:5000/", "http://[::1]:5001/token", true),
+        ] {
+            assert_eq!(auth(registry).may_see_password(&realm.parse().unwrap()), expected, "{registry} {realm}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_kept_are_few() {
+        let auth = Auth {
+            registry: "http://registry/".parse().unwrap(),
+            basic: None,
+            scheme: RwLock::default(),
+            tokens: Mutex::default(),
+        };
+        for n in 0..2 * MOST_TOKENS {
+            let good_until = Instant::now() + Duration::from_mins(1);
+            auth.keep(&n.to_string(), Token { authorization: HeaderValue::from_static("x"), good_until });
+        }
+        assert_eq!(auth.tokens.lock().unwrap().len(), MOST_TOKENS);
+        assert!(auth.kept(&(2 * MOST_TOKENS - 1).to_string()).is_some());
+    }
+}
