@@ -1,13 +1,15 @@
 //! How manifest accesses become counts.
 
+mod classified;
 mod tagged;
 
+pub use classified::Classified;
 pub use tagged::Tagged;
 
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Digest, ManifestAccess,
+    Digest, ManifestAccess, RepositoryName,
     manifest_access::IndexChild,
     metrics::CountedEvent,
     rules::{Scope, SkipReason},
@@ -24,6 +26,12 @@ pub trait Counting: Send {
     fn count(&mut self, access: &ManifestAccess, now: DateTime<Utc>) -> Result<CountedEvent, SkipReason>;
 
     /// Takes note of an index's children, asked from the registry; answers the corrections that follow for what was
-    /// counted before they were known.
+    /// counted before they were known. They must be recorded like any event; the same call gives them again.
     fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<CountedEvent>;
+
+    /// The indexes seen since the last call whose children's platforms nobody told, each with a repository that holds
+    /// it. What the registry says of them goes to [`Counting::learn`]; that it says nothing does no harm.
+    fn wanted(&mut self) -> Vec<(RepositoryName, Digest)> {
+        Vec::new()
+    }
 }
