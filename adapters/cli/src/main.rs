@@ -1,2 +1,5 @@
-//! .
-fn main() {}
+//! The program `staticreg`.
+
+fn main() -> std::process::ExitCode {
+    staticreg::main()
+}

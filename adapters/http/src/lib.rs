@@ -7,7 +7,10 @@
 mod api;
 mod operations;
 mod problem;
+pub mod server;
 mod webhook;
+
+pub use webhook::BodyLimits;
 
 use std::sync::Arc;
 
@@ -26,8 +29,8 @@ pub struct Services {
     pub spooling: Option<Arc<Spooling>>,
     /// The store's name: `postgresql`, `sqlite` or `memory`.
     pub store: &'static str,
-    /// The largest body of a notification, in bytes.
-    pub max_body: usize,
+    /// How large the body of a notification may be, and how long it may take.
+    pub body_limits: BodyLimits,
 }
 
 type Apis = (
@@ -46,9 +49,9 @@ type Apis = (
 );
 
 fn apis(services: Services) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, spooling, store, max_body } = services;
+    let Services { receive, ask, spooling, store, body_limits } = services;
     let apis = (
-        webhook::WebhookApi { receive, max_body },
+        webhook::WebhookApi { receive, body_limits },
         (
             api::summary::SummaryApi { ask: ask.clone(), spooling: spooling.clone() },
             api::pulls::PullsApi { ask: ask.clone() },

@@ -2,10 +2,11 @@
 
 mod notification;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use poem::{
     Request, RequestBody, Result,
+    error::ReadBodyError,
     http::{StatusCode, header},
 };
 use poem_openapi::{
@@ -19,6 +20,7 @@ use staticreg_application::{
     recorder::RecordError,
 };
 use staticreg_domain::RegistryEvent;
+use tokio::time::timeout;
 
 use crate::{
     api::ApiTag,
@@ -35,8 +37,16 @@ pub(crate) const WHAT_IT_IS: &str =
 
 pub(crate) struct WebhookApi {
     pub(crate) receive: Arc<ReceiveNotification>,
+    pub(crate) body_limits: BodyLimits,
+}
+
+/// How large a body may be, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
     /// The largest body, in bytes.
-    pub(crate) max_body: usize,
+    pub size: usize,
+    /// How long a client may take to send it.
+    pub time: Duration,
 }
 
 #[OpenApi]
@@ -53,7 +63,7 @@ impl WebhookApi {
         tag = "ApiTag::Webhook"
     )]
     async fn receive_notification(&self, notification: Notification) -> Result<Json<ReceiptBody>, WebhookError> {
-        let events = notification.read(self.max_body).await?;
+        let events = notification.read(self.body_limits).await?;
         Ok(Json(self.receive.receive(events).await?.into()))
     }
 }
@@ -109,6 +119,9 @@ enum WebhookError {
     /// The body is no notification; the detail says where.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
+    /// The body took too long to arrive.
+    #[oai(status = 408, content_type = "application/problem+json")]
+    TimedOut(Json<Problem>),
     /// The body is larger than the server accepts.
     #[oai(status = 413, content_type = "application/problem+json")]
     TooLarge(Json<Problem>),
@@ -128,6 +141,16 @@ enum WebhookError {
 impl WebhookError {
     fn bad_request(detail: String) -> Self {
         Self::BadRequest(Json(Problem::new(StatusCode::BAD_REQUEST, detail)))
+    }
+
+    fn timed_out(limit: Duration) -> Self {
+        let detail = format!("The body did not arrive within {limit:?}.");
+        Self::TimedOut(Json(Problem::new(StatusCode::REQUEST_TIMEOUT, detail)))
+    }
+
+    fn too_large(limit: usize) -> Self {
+        let detail = format!("The body is larger than {limit} bytes.");
+        Self::TooLarge(Json(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)))
     }
 }
 
@@ -156,19 +179,19 @@ impl Notification {
         "application/json",
     ];
 
-    async fn read(self, max_body: usize) -> Result<Vec<RegistryEvent>, WebhookError> {
+    async fn read(self, limits: BodyLimits) -> Result<Vec<RegistryEvent>, WebhookError> {
         if !is_json(&self.content_type) {
             let detail = format!("Send application/json or application/*+json, not `{}`.", self.content_type);
             let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
             return Err(WebhookError::UnsupportedMediaType(Json(problem)));
         }
-        let body = self.body.into_bytes_limit(max_body).await.map_err(|error| match error {
-            poem::error::ReadBodyError::PayloadTooLarge => {
-                let detail = format!("The body is larger than {max_body} bytes.");
-                WebhookError::TooLarge(Json(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)))
-            }
-            other => WebhookError::bad_request(format!("The body could not be read: {other}.")),
-        })?;
+        let body = timeout(limits.time, self.body.into_bytes_limit(limits.size))
+            .await
+            .map_err(|_| WebhookError::timed_out(limits.time))?
+            .map_err(|error| match error {
+                ReadBodyError::PayloadTooLarge => WebhookError::too_large(limits.size),
+                other => WebhookError::bad_request(format!("The body could not be read: {other}.")),
+            })?;
         notification::parse(&body)
             .map_err(|error| WebhookError::bad_request(format!("The body is no notification: {error}.")))
     }

@@ -1,0 +1,92 @@
+//! A store that may not be there yet.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use staticreg_domain::metrics::{
+    ArchitecturePulls, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError, MetricsRepository,
+    MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
+};
+
+/// Passes every call on to the store once it is there; unavailable until then.
+#[derive(Default)]
+pub(crate) struct LateStore(OnceLock<Arc<dyn MetricsRepository>>);
+
+impl LateStore {
+    /// The store is there. It takes no other's place.
+    pub(crate) fn arrive(&self, store: Arc<dyn MetricsRepository>) {
+        // A second store would be a second connection to the same database; the first serves as well.
+        let _ = self.0.set(store);
+    }
+
+    fn store(&self) -> Result<&dyn MetricsRepository, MetricsError> {
+        self.0.get().map(AsRef::as_ref).ok_or_else(|| MetricsError::Unavailable("the database is not connected".into()))
+    }
+}
+
+#[async_trait]
+impl MetricsRepository for LateStore {
+    async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+        match self.store() {
+            Ok(store) => store.record(batch, now).await,
+            Err(error) => {
+                tracing::debug!("Skipping pull event save: Database pool is not active.");
+                Err(error)
+            }
+        }
+    }
+
+    async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        self.store()?.forget_ids(recorded_before, at_most).await
+    }
+
+    async fn check(&self) -> Result<(), MetricsError> {
+        self.store()?.check().await
+    }
+
+    async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
+        self.store()?.summary(today).await
+    }
+
+    async fn pulls(
+        &self,
+        filter: &Filter,
+        group: Option<PullGroup>,
+        page: &Page<DayPulls>,
+    ) -> Result<Slice<DayPulls>, MetricsError> {
+        self.store()?.pulls(filter, group, page).await
+    }
+
+    async fn repositories(
+        &self,
+        filter: &Filter,
+        page: &Page<RepositoryPulls>,
+    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
+        self.store()?.repositories(filter, page).await
+    }
+
+    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
+        self.store()?.images(filter, page).await
+    }
+
+    async fn architectures(
+        &self,
+        filter: &Filter,
+        page: &Page<ArchitecturePulls>,
+    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
+        self.store()?.architectures(filter, page).await
+    }
+
+    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
+        self.store()?.tags(filter, page).await
+    }
+
+    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
+        self.store()?.digests(filter, page).await
+    }
+
+    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
+        self.store()?.rows(filter, page).await
+    }
+}

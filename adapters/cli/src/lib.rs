@@ -1,0 +1,66 @@
+//! The program `staticreg`: reads the configuration, wires the adapters to the use cases and serves.
+//!
+//! The only crate that knows every adapter. Which store, which way to count and which way in is chosen in [`wiring`].
+
+mod arguments;
+mod late_store;
+mod log;
+mod settings;
+mod store;
+mod system_clock;
+mod wiring;
+
+use std::{io::Write, process::ExitCode};
+
+use arguments::Task;
+use settings::{Settings, Sources};
+
+/// Runs the program with the process's arguments and environment.
+#[must_use]
+pub fn main() -> ExitCode {
+    let (task, sources) = arguments::read();
+    match run(&task, &sources) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(sentence)) => {
+            eprintln!("staticreg: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The OpenAPI document, as JSON.
+#[must_use]
+pub fn openapi_document() -> String {
+    wiring::openapi_document()
+}
+
+/// Why the program ends early: one sentence for people.
+#[derive(Debug)]
+struct Failure(String);
+
+impl<E: std::fmt::Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn run(task: &Task, sources: &Sources) -> Result<(), Failure> {
+    if *task == Task::PrintDocument {
+        return writeln!(std::io::stdout().lock(), "{}", openapi_document()).map_err(Failure::from);
+    }
+    let settings = sources.read()?;
+    // Dropped last, so that the last lines are written.
+    let _written = log::start(&settings.log)?;
+    for name in sources.unknown_variables() {
+        tracing::warn!("{name} is no setting of staticreg and changes nothing.");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(act(task, settings))
+}
+
+async fn act(task: &Task, settings: Settings) -> Result<(), Failure> {
+    match task {
+        Task::Migrate => store::migrate(&settings.db).await,
+        Task::Serve | Task::PrintDocument => wiring::serve(settings).await,
+    }
+}

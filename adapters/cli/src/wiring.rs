@@ -1,0 +1,163 @@
+//! Wires the adapters to the use cases and serves.
+
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+};
+
+use staticreg_application::{
+    ask_metrics::AskMetrics,
+    forget_ids::ForgetIds,
+    receive_notification::ReceiveNotification,
+    recorder::{Recorder, RecorderOptions},
+    spooling::Spooling,
+};
+use staticreg_domain::{
+    Clock,
+    counting::{Classified, Counting, Tagged},
+    metrics::MetricsRepository,
+};
+use staticreg_http::{
+    BodyLimits, Services,
+    server::{self, ServerOptions},
+};
+use staticreg_memory::MemoryMetrics;
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+
+use crate::{
+    Failure,
+    settings::{CountingMode, Metrics, Settings},
+    store::{self, Store},
+    system_clock::SystemClock,
+};
+
+/// Serves until SIGTERM or SIGINT, then finishes what was accepted.
+pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "The limit of open files could not be raised");
+    }
+    let stop = stop_signal()?;
+    let bind_addr = &settings.http.bind_addr;
+    let listener = TcpListener::bind(bind_addr)
+        .await
+        .map_err(|error| format!("STATICREG_HTTP_BIND_ADDR: cannot listen on {bind_addr}: {error}."))?;
+    let address = listener.local_addr()?;
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let Store { metrics, name } = store::open(&settings.db, settings.metrics.memory_rows.get()).await?;
+    let spooling = store::open_spool(&settings.spool).await?;
+    let (recorder, writer) =
+        Recorder::new(Arc::clone(&metrics), spooling.clone(), Arc::clone(&clock), recorder_options(&settings.metrics));
+    let writer = tokio::spawn(writer.run());
+    let forget = ForgetIds {
+        store: Arc::clone(&metrics),
+        recorder: recorder.clone(),
+        spooling: spooling.clone(),
+        clock: Arc::clone(&clock),
+        window: settings.metrics.dedupe_window,
+    };
+    let background = [replay(spooling.clone(), &metrics, &clock), tokio::spawn(forget.run())];
+
+    let services = Services {
+        receive: Arc::new(ReceiveNotification::new(
+            counting(&settings.metrics),
+            settings.metrics.ignored_user_agents.clone(),
+            recorder,
+            Arc::clone(&clock),
+        )),
+        ask: AskMetrics::new(metrics, clock),
+        spooling,
+        store: name,
+        body_limits: BodyLimits { size: settings.webhook.max_body, time: settings.http.body_timeout },
+    };
+    let options = ServerOptions {
+        max_connections: settings.http.max_connections.get(),
+        header_timeout: settings.http.header_timeout,
+        stop_timeout: settings.http.stop_timeout,
+    };
+    tracing::info!("Listening on http://{address}");
+    let finished = server::serve(listener, staticreg_http::endpoint(services), &options, stop).await?;
+    for task in background {
+        task.abort();
+    }
+    // Every request was answered, so nothing of value waits when the writer takes longer than this.
+    let written = timeout(options.stop_timeout, writer).await.is_ok();
+    if finished && written {
+        tracing::info!("Stopped; everything accepted was finished");
+    } else {
+        tracing::warn!("Stopped before everything accepted was finished; the registry sends it again");
+    }
+    Ok(())
+}
+
+/// The OpenAPI document, as JSON.
+pub(crate) fn openapi_document() -> String {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1));
+    let options = RecorderOptions {
+        batch_size: 1,
+        buffer_size: 1,
+        flush_interval: std::time::Duration::ZERO,
+        patience: std::time::Duration::ZERO,
+    };
+    let (recorder, _writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
+    let counting = Arc::new(Mutex::new(Tagged));
+    staticreg_http::openapi_json(Services {
+        receive: Arc::new(ReceiveNotification::new(counting, Vec::new(), recorder, Arc::clone(&clock))),
+        ask: AskMetrics::new(store, clock),
+        spooling: None,
+        store: "memory",
+        body_limits: BodyLimits { size: 0, time: std::time::Duration::ZERO },
+    })
+}
+
+fn recorder_options(metrics: &Metrics) -> RecorderOptions {
+    RecorderOptions {
+        batch_size: metrics.batch_size.get(),
+        buffer_size: metrics.buffer_size.get(),
+        flush_interval: metrics.flush_interval,
+        patience: metrics.patience,
+    }
+}
+
+fn counting(metrics: &Metrics) -> Arc<Mutex<dyn Counting>> {
+    match metrics.counting {
+        CountingMode::Classified => Arc::new(Mutex::new(Classified::new(metrics.correlation_entries.get()))),
+        CountingMode::Tagged => Arc::new(Mutex::new(Tagged)),
+    }
+}
+
+fn replay(
+    spooling: Option<Arc<Spooling>>,
+    store: &Arc<dyn MetricsRepository>,
+    clock: &Arc<dyn Clock>,
+) -> JoinHandle<()> {
+    let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+    tokio::spawn(async move {
+        match spooling {
+            Some(spooling) => spooling.replay(store, clock).await,
+            None => pending().await,
+        }
+    })
+}
+
+/// Ends with the first SIGTERM or SIGINT; a second one ends the process.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("Stopping");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+    })
+}

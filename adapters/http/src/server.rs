@@ -1,0 +1,105 @@
+//! The way from the socket to the routes: HTTP/1.1, with limits that keep slow or many clients from hurting others.
+
+use std::{io, sync::Arc, time::Duration};
+
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use poem::{
+    Endpoint, Request, Response,
+    http::uri::Scheme,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+
+/// The pause after a connection could not be accepted, for one because too many files are open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The limits of connections.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The most connections at once; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request, or keep a connection without one.
+    pub header_timeout: Duration,
+    /// How long a stop may take to finish the requests that were accepted.
+    pub stop_timeout: Duration,
+}
+
+/// Serves until `stop`, then finishes the requests that were accepted. Answers whether all were finished in time.
+pub async fn serve(
+    listener: TcpListener,
+    endpoint: impl Endpoint<Output = Response> + 'static,
+    options: &ServerOptions,
+    stop: impl Future<Output = ()>,
+) -> io::Result<bool> {
+    let local_addr = LocalAddr(listener.local_addr()?.into());
+    let endpoint = Arc::new(endpoint);
+    let room = Arc::new(Semaphore::new(options.max_connections));
+    let connections = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    tokio::pin!(stop);
+    loop {
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, peer)| (place, stream, peer))
+        };
+        let (place, stream, peer) = tokio::select! {
+            () = &mut stop => break,
+            accepted = next => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "A connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let handler = Handler { endpoint: Arc::clone(&endpoint), local_addr: local_addr.clone(), peer: peer.into() };
+        let connection = connections.watch(http.serve_connection(TokioIo::new(without_delay(stream)), handler));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "A connection ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    Ok(timeout(options.stop_timeout, connections.shutdown()).await.is_ok())
+}
+
+/// Answers are small and complete: waiting for more to send would only delay them.
+fn without_delay(stream: TcpStream) -> TcpStream {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    stream
+}
+
+/// The routes as hyper calls them.
+struct Handler<E> {
+    endpoint: Arc<E>,
+    local_addr: LocalAddr,
+    peer: poem::Addr,
+}
+
+impl<E: Endpoint<Output = Response> + 'static> hyper::service::Service<hyper::Request<hyper::body::Incoming>>
+    for Handler<E>
+{
+    type Response = hyper::Response<http_body_util::combinators::BoxBody<hyper::body::Bytes, io::Error>>;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, request: hyper::Request<hyper::body::Incoming>) -> Self::Future {
+        let endpoint = Arc::clone(&self.endpoint);
+        let request = Request::from((request, self.local_addr.clone(), RemoteAddr(self.peer.clone()), Scheme::HTTP));
+        Box::pin(async move { Ok(endpoint.get_response(request).await.into()) })
+    }
+}
