@@ -323,3 +323,173 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use staticreg_domain::{
+        EventId,
+        clock::MockClock,
+        metrics::{BoxError, MockMetricsRepository},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// What the store was given, call by call.
+    type Calls = Arc<Mutex<Vec<Vec<EventId>>>>;
+
+    fn event(number: u128) -> CountedEvent {
+        CountedEvent { id: Uuid::from_u128(number).into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }
+    }
+
+    fn events(numbers: std::ops::Range<u128>) -> Vec<CountedEvent> {
+        numbers.map(event).collect()
+    }
+
+    fn options() -> RecorderOptions {
+        RecorderOptions {
+            batch_size: 4,
+            buffer_size: 8,
+            flush_interval: Duration::ZERO,
+            patience: Duration::from_secs(3),
+        }
+    }
+
+    fn away() -> MetricsError {
+        MetricsError::Unavailable("away".into())
+    }
+
+    fn clock() -> Arc<dyn Clock> {
+        let mut clock = MockClock::new();
+        clock.expect_now().return_const(DateTime::UNIX_EPOCH);
+        Arc::new(clock)
+    }
+
+    /// A recorder on a store that answers each call with `answer`, and the calls.
+    fn recorder(
+        options: RecorderOptions,
+        answer: impl Fn(usize, &[CountedEvent]) -> Result<(), MetricsError> + Send + Sync + 'static,
+    ) -> (Recorder, Writer, Calls) {
+        let calls = Calls::default();
+        let seen = Arc::clone(&calls);
+        let mut store = MockMetricsRepository::new();
+        store.expect_record().returning(move |batch, _now| {
+            let mut seen = seen.lock().unwrap();
+            seen.push(batch.iter().map(|event| event.id).collect());
+            answer(seen.len(), batch).map(|()| vec![Recording::Counted; batch.len()])
+        });
+        let (recorder, writer) = Recorder::new(Arc::new(store), None, clock(), options);
+        (recorder, writer, calls)
+    }
+
+    fn sizes(calls: &Calls) -> Vec<usize> {
+        calls.lock().unwrap().iter().map(Vec::len).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_recorded_together_and_each_request_gets_its_own_answer() {
+        let (recorder, writer, calls) = recorder(options(), |_, _| Ok(()));
+        let requests = (0..3).map(|n| recorder.record(events(n * 2..n * 2 + 2)));
+        let requests = futures_util::future::join_all(requests);
+        let (answers, ()) = tokio::join!(requests, async {
+            // The writer starts when all three wait.
+            tokio::task::yield_now().await;
+            tokio::spawn(writer.run());
+        });
+        for answer in answers {
+            assert_eq!(answer, Ok(vec![Recorded::Counted; 2]));
+        }
+        assert_eq!(sizes(&calls), [4, 2], "at most batch_size events at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_recorded_at_once_when_nothing_waits() {
+        let (recorder, writer, _) = recorder(options(), |_, _| Ok(()));
+        tokio::spawn(writer.run());
+        let start = Instant::now();
+        recorder.record(events(0..1)).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_interval_lets_events_gather() {
+        let options = RecorderOptions { flush_interval: Duration::from_millis(20), ..options() };
+        let (recorder, writer, calls) = recorder(options, |_, _| Ok(()));
+        tokio::spawn(writer.run());
+        let later = async {
+            sleep(Duration::from_millis(10)).await;
+            recorder.record(events(1..2)).await
+        };
+        let (first, second) = tokio::join!(recorder.record(events(0..1)), later);
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(sizes(&calls), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_is_tried_again_within_the_patience() {
+        let (recorder, writer, calls) = recorder(options(), |call, _| if call < 4 { Err(away()) } else { Ok(()) });
+        tokio::spawn(writer.run());
+        assert_eq!(recorder.record(events(0..1)).await, Ok(vec![Recorded::Counted]));
+        assert_eq!(sizes(&calls), [1, 1, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_and_what_nobody_waits_for_is_not_recorded() {
+        let store_is_back = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let back = Arc::clone(&store_is_back);
+        let (recorder, writer, calls) =
+            recorder(
+                options(),
+                move |_, _| {
+                    if back.load(std::sync::atomic::Ordering::Relaxed) { Ok(()) } else { Err(away()) }
+                },
+            );
+        tokio::spawn(writer.run());
+        let start = Instant::now();
+        assert_eq!(recorder.record(events(0..1)).await, Err(RecordError::Unavailable));
+        assert_eq!(start.elapsed(), Duration::from_secs(3));
+        store_is_back.store(true, std::sync::atomic::Ordering::Relaxed);
+        calls.lock().unwrap().clear();
+        recorder.record(events(1..2)).await.unwrap();
+        assert_eq!(*calls.lock().unwrap(), [vec![event(1).id]]);
+        assert!(!recorder.is_untroubled_for(Duration::from_secs(5)));
+        sleep(Duration::from_secs(10)).await;
+        assert!(recorder.is_untroubled_for(Duration::from_secs(5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_events_than_may_wait_are_turned_away_at_once() {
+        let (recorder, writer, _) = recorder(options(), |_, _| Ok(()));
+        let waiting = tokio::spawn({
+            let recorder = recorder.clone();
+            async move { recorder.record(events(0..8)).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(recorder.record(events(8..9)).await, Err(RecordError::Busy));
+        tokio::spawn(writer.run());
+        assert!(waiting.await.unwrap().is_ok());
+        assert!(recorder.record(events(8..9)).await.is_ok(), "there is room again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notification_larger_than_the_buffer_is_recorded_in_parts() {
+        let (recorder, writer, calls) = recorder(options(), |_, _| Ok(()));
+        tokio::spawn(writer.run());
+        assert_eq!(recorder.record(events(0..10)).await, Ok(vec![Recorded::Counted; 10]));
+        assert_eq!(sizes(&calls), [4, 4, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_event_the_store_refuses_is_left_out() {
+        let options = RecorderOptions { batch_size: 8, ..options() };
+        let (recorder, writer, _) = recorder(options, |_, batch| {
+            let refused = batch.iter().any(|event| event.id == self::event(2).id);
+            if refused { Err(MetricsError::Refused(BoxError::from("bad"))) } else { Ok(()) }
+        });
+        tokio::spawn(writer.run());
+        let mut expected = vec![Recorded::Counted; 7];
+        expected[2] = Recorded::Refused;
+        assert_eq!(recorder.record(events(0..7)).await, Ok(expected));
+    }
+}

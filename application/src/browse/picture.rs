@@ -1,0 +1,239 @@
+//! The picture of the pulls: per repository the last 30 days and the last pull, small enough for 20,000 of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use staticreg_domain::{
+    RepositoryName,
+    metrics::{DateRange, DayPulls, Filter, Listed, MetricsError, Page, RepositoryPulls, Slice, Summary},
+};
+use tokio::time::Instant;
+
+use crate::ask_metrics::AskMetrics;
+
+/// How many days the picture shows.
+pub const DAYS: usize = 30;
+
+/// How many items are asked for at once.
+const PAGE: u32 = 50_000;
+
+/// All of the picture is read anew when that takes at most one part in so many of the time since it was.
+const WHOLE_SHARE: u32 = 100;
+
+/// The pulls of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryCounts {
+    /// Per day of the last [`DAYS`], the latest last.
+    pub days: [u32; DAYS],
+    /// Ever.
+    pub all: u64,
+    /// How many tags were ever pulled.
+    pub tags: u64,
+    /// The last pull.
+    pub last_pulled_at: Option<DateTime<Utc>>,
+}
+
+impl RepositoryCounts {
+    /// The sum of the days.
+    #[must_use]
+    pub fn last_30_days(&self) -> u64 {
+        self.days.iter().copied().map(u64::from).sum()
+    }
+}
+
+/// The pulls of every repository, as of a moment.
+#[derive(Clone, Debug)]
+pub struct PullPicture {
+    summary: Summary,
+    today: NaiveDate,
+    counts: HashMap<RepositoryName, RepositoryCounts>,
+    /// When all of it was read, and how long that took.
+    whole: (Instant, Duration),
+}
+
+impl PullPicture {
+    /// The totals.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The last day.
+    #[must_use]
+    pub fn today(&self) -> NaiveDate {
+        self.today
+    }
+
+    /// The pulls of a repository; none when it was never pulled from.
+    #[must_use]
+    pub fn repository(&self, name: &RepositoryName) -> Option<&RepositoryCounts> {
+        self.counts.get(name)
+    }
+
+    /// Every repository that was ever pulled from, in no order.
+    pub fn repositories(&self) -> impl ExactSizeIterator<Item = (&RepositoryName, &RepositoryCounts)> {
+        self.counts.iter()
+    }
+
+    /// Pulls per day of the last [`DAYS`], the latest last.
+    #[must_use]
+    pub fn days(&self) -> [u64; DAYS] {
+        let mut days = [0; DAYS];
+        for counts in self.counts.values() {
+            for (sum, count) in days.iter_mut().zip(counts.days) {
+                *sum += u64::from(count);
+            }
+        }
+        days
+    }
+
+    /// The first day.
+    fn first(&self) -> NaiveDate {
+        first_day(self.today)
+    }
+
+    /// A newer picture. Only the days whose totals changed are read, unless all of it is due.
+    pub(super) async fn read(ask: &AskMetrics, before: Option<&Self>) -> Result<Self, MetricsError> {
+        let started = Instant::now();
+        let today = ask.today();
+        let range = DateRange::days_until(today, u32::try_from(DAYS).unwrap_or(u32::MAX));
+        let summary = ask.summary().await?;
+        let mut totals = [0_u64; DAYS];
+        for day in ask.pulls(&Filter::of_dates(range), None, &Page::first(PAGE)).await?.items {
+            if let Some(total) = index(day.date, range.from()).and_then(|index| totals.get_mut(index)) {
+                *total = day.pulls;
+            }
+        }
+        let due = before.is_none_or(|before| before.whole.0.elapsed() >= before.whole.1 * WHOLE_SHARE);
+        let mut picture = match before {
+            Some(before) if !due => Self { summary, ..before.moved_to(today) },
+            _ => {
+                let mut counts = read_all(ask).await?;
+                if let Some(before) = before {
+                    counts.carry_days(before.moved_to(today));
+                }
+                Self { summary, today, counts: counts.0, whole: (started, Duration::ZERO) }
+            }
+        };
+        for (index, (total, known)) in totals.into_iter().zip(picture.days()).enumerate() {
+            if total != known {
+                picture.read_day(ask, index, !due).await?;
+            }
+        }
+        if due {
+            picture.whole.1 = started.elapsed();
+        }
+        Ok(picture)
+    }
+
+    /// The same with another last day; what is no longer among the days goes.
+    fn moved_to(&self, today: NaiveDate) -> Self {
+        let mut moved = self.clone();
+        let (old, new) = (self.first(), first_day(today));
+        moved.today = today;
+        if old != new {
+            for counts in moved.counts.values_mut() {
+                let days = std::mem::take(&mut counts.days);
+                for (date, count) in old.iter_days().zip(days) {
+                    if let Some(day) = index(date, new).and_then(|index| counts.days.get_mut(index)) {
+                        *day = count;
+                    }
+                }
+            }
+        }
+        moved
+    }
+
+    /// Reads one day again; `add` keeps the totals of all days right, when these were not just read.
+    async fn read_day(&mut self, ask: &AskMetrics, index: usize, add: bool) -> Result<(), MetricsError> {
+        let date = self.first() + Days::new(index as u64);
+        let filter = Filter::of_dates(DateRange::days_until(date, 1));
+        let mut found: BTreeMap<RepositoryName, RepositoryPulls> = BTreeMap::new();
+        let mut page = Page::first(PAGE);
+        loop {
+            let Slice { items, more } = ask.repositories(&filter, &page).await?;
+            page.after = items.last().map(Listed::position);
+            found.extend(items.into_iter().map(|item| (item.repository.clone(), item)));
+            if !more {
+                break;
+            }
+        }
+        for (name, counts) in &mut self.counts {
+            let new = found.remove(name);
+            let pulls = new.as_ref().map_or(0, |new| u32::try_from(new.pulls).unwrap_or(u32::MAX));
+            let old = std::mem::replace(&mut counts.days[index], pulls);
+            if add {
+                counts.all = counts.all.saturating_add(u64::from(pulls)).saturating_sub(u64::from(old));
+            }
+            if let Some(new) = new {
+                counts.tags = counts.tags.max(new.tags);
+                counts.last_pulled_at = counts.last_pulled_at.max(Some(new.last_pulled_at));
+            }
+        }
+        for (name, new) in found {
+            let mut counts = RepositoryCounts {
+                all: new.pulls,
+                tags: new.tags,
+                last_pulled_at: Some(new.last_pulled_at),
+                ..RepositoryCounts::default()
+            };
+            counts.days[index] = u32::try_from(new.pulls).unwrap_or(u32::MAX);
+            self.counts.insert(name, counts);
+        }
+        Ok(())
+    }
+}
+
+struct AllCounts(HashMap<RepositoryName, RepositoryCounts>);
+
+impl AllCounts {
+    /// Takes over the days of a picture, of which most have not changed.
+    fn carry_days(&mut self, before: PullPicture) {
+        for (name, counts) in before.counts {
+            if let Some(new) = self.0.get_mut(&name) {
+                new.days = counts.days;
+            }
+        }
+    }
+}
+
+async fn read_all(ask: &AskMetrics) -> Result<AllCounts, MetricsError> {
+    let mut counts = HashMap::new();
+    let mut page = Page::first(PAGE);
+    loop {
+        let Slice { items, more } = ask.repositories(&Filter::of_dates(DateRange::EVER), &page).await?;
+        page.after = items.last().map(Listed::position);
+        counts.extend(items.into_iter().map(|item| {
+            let RepositoryPulls { repository, pulls, tags, last_pulled_at } = item;
+            let counts =
+                RepositoryCounts { all: pulls, tags, last_pulled_at: Some(last_pulled_at), ..Default::default() };
+            (repository, counts)
+        }));
+        if !more {
+            return Ok(AllCounts(counts));
+        }
+    }
+}
+
+fn first_day(today: NaiveDate) -> NaiveDate {
+    today - Days::new(DAYS as u64 - 1)
+}
+
+/// Which of the days a date is.
+fn index(date: NaiveDate, first: NaiveDate) -> Option<usize> {
+    usize::try_from((date - first).num_days()).ok().filter(|index| *index < DAYS)
+}
+
+/// Pulls per day with the days without pulls filled in, for charts.
+pub(super) fn every_day(range: DateRange, days: &[DayPulls]) -> Vec<(NaiveDate, u64)> {
+    let known: BTreeMap<NaiveDate, u64> = days.iter().map(|day| (day.date, day.pulls)).collect();
+    range
+        .from()
+        .iter_days()
+        .take_while(|date| *date <= range.to())
+        .map(|date| (date, known.get(&date).copied().unwrap_or_default()))
+        .collect()
+}
