@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     Clock,
     metrics::{
@@ -29,7 +29,7 @@ pub struct Dates {
 #[derive(Clone)]
 pub struct AskMetrics {
     store: Arc<dyn MetricsRepository>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl AskMetrics {
@@ -39,10 +39,16 @@ impl AskMetrics {
         Self { store, clock }
     }
 
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
     /// The UTC date of today.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
-        self.clock.now().date_naive()
+        self.now().date_naive()
     }
 
     /// The range that dates stand for; the last [`DEFAULT_DAYS`] when none is given. `days` rules over `from`.

@@ -4,6 +4,7 @@
 //! [`ask_metrics::AskMetrics`].
 
 pub mod ask_metrics;
+pub mod browse;
 pub mod catalog;
 pub mod forget_ids;
 pub mod receive_notification;

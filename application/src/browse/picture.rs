@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
     RepositoryName,
-    metrics::{DateRange, DayPulls, Filter, Listed, MetricsError, Page, RepositoryPulls, Slice, Summary},
+    metrics::{DateRange, Filter, Listed, MetricsError, Page, RepositoryPulls, Slice, Summary},
 };
 use tokio::time::Instant;
 
@@ -112,10 +112,13 @@ impl PullPicture {
             Some(before) if !due => Self { summary, ..before.moved_to(today) },
             _ => {
                 let mut counts = read_all(ask).await?;
-                if let Some(before) = before {
-                    counts.carry_days(before.moved_to(today));
+                // Most days have not changed.
+                for (name, known) in before.map(|before| before.moved_to(today).counts).unwrap_or_default() {
+                    if let Some(counts) = counts.get_mut(&name) {
+                        counts.days = known.days;
+                    }
                 }
-                Self { summary, today, counts: counts.0, whole: (started, Duration::ZERO) }
+                Self { summary, today, counts, whole: (started, Duration::ZERO) }
             }
         };
         for (index, (total, known)) in totals.into_iter().zip(picture.days()).enumerate() {
@@ -187,20 +190,8 @@ impl PullPicture {
     }
 }
 
-struct AllCounts(HashMap<RepositoryName, RepositoryCounts>);
-
-impl AllCounts {
-    /// Takes over the days of a picture, of which most have not changed.
-    fn carry_days(&mut self, before: PullPicture) {
-        for (name, counts) in before.counts {
-            if let Some(new) = self.0.get_mut(&name) {
-                new.days = counts.days;
-            }
-        }
-    }
-}
-
-async fn read_all(ask: &AskMetrics) -> Result<AllCounts, MetricsError> {
+/// The totals of every repository that was ever pulled from.
+async fn read_all(ask: &AskMetrics) -> Result<HashMap<RepositoryName, RepositoryCounts>, MetricsError> {
     let mut counts = HashMap::new();
     let mut page = Page::first(PAGE);
     loop {
@@ -213,7 +204,7 @@ async fn read_all(ask: &AskMetrics) -> Result<AllCounts, MetricsError> {
             (repository, counts)
         }));
         if !more {
-            return Ok(AllCounts(counts));
+            return Ok(counts);
         }
     }
 }
@@ -225,15 +216,4 @@ fn first_day(today: NaiveDate) -> NaiveDate {
 /// Which of the days a date is.
 fn index(date: NaiveDate, first: NaiveDate) -> Option<usize> {
     usize::try_from((date - first).num_days()).ok().filter(|index| *index < DAYS)
-}
-
-/// Pulls per day with the days without pulls filled in, for charts.
-pub(super) fn every_day(range: DateRange, days: &[DayPulls]) -> Vec<(NaiveDate, u64)> {
-    let known: BTreeMap<NaiveDate, u64> = days.iter().map(|day| (day.date, day.pulls)).collect();
-    range
-        .from()
-        .iter_days()
-        .take_while(|date| *date <= range.to())
-        .map(|date| (date, known.get(&date).copied().unwrap_or_default()))
-        .collect()
 }

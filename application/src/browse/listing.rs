@@ -1,0 +1,212 @@
+//! The list of repositories: searched, by folder, sorted, in pages.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BTreeMap,
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use staticreg_domain::RepositoryName;
+
+use super::{PullPicture, RepositoryCounts, Shown};
+use crate::catalog::CatalogSnapshot;
+
+/// What repositories are sorted by; equals follow each other by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Name.
+    Name,
+    /// Number of tags, most first.
+    Tags,
+    /// Pulls in 30 days, most first.
+    #[default]
+    Pulls,
+    /// Last pull, latest first.
+    LastPulled,
+}
+
+/// Which part of the list to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListingQuestion {
+    /// Words that the name must hold, each of them.
+    pub search: String,
+    /// Only what is in this folder, at any depth.
+    pub folder: Option<String>,
+    /// The order.
+    pub sort: Sort,
+    /// The other way round.
+    pub reverse: bool,
+    /// The page, from 1; a page after the last is the last.
+    pub page: usize,
+    /// Repositories on a page.
+    pub per_page: usize,
+}
+
+/// A part of the list of repositories.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// The repositories of the page.
+    pub rows: Vec<ListingRow>,
+    /// How many there are on all pages.
+    pub found: usize,
+    /// The page, from 1.
+    pub page: usize,
+    /// How many pages there are, at least one.
+    pub pages: usize,
+    /// The folders right below the folder that is shown, by name.
+    pub folders: Vec<Folder>,
+}
+
+/// A folder: what repositories' names share before a slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Its own name.
+    pub name: String,
+    /// Its whole path.
+    pub path: String,
+    /// How many repositories it holds, at any depth.
+    pub repositories: usize,
+}
+
+/// A repository in the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListingRow {
+    /// Its name.
+    pub name: RepositoryName,
+    /// Its tags; of a repository that is not in the registry those that were ever pulled; none when not known.
+    pub tags: Option<usize>,
+    /// Its pulls; none when it was never pulled from.
+    pub counts: Option<RepositoryCounts>,
+    /// Whether the registry holds it, as far as it was read.
+    pub in_registry: bool,
+}
+
+/// All repositories and their pulls.
+#[derive(Debug)]
+pub struct Overview {
+    /// The pulls.
+    pub picture: Shown<PullPicture>,
+    /// What the registry holds; none when no registry is configured.
+    pub snapshot: Option<Arc<CatalogSnapshot>>,
+}
+
+struct Entry<'a> {
+    name: &'a RepositoryName,
+    tags: Option<usize>,
+    counts: Option<&'a RepositoryCounts>,
+    pulls: u64,
+    last_pulled_at: Option<DateTime<Utc>>,
+    in_registry: bool,
+}
+
+impl Overview {
+    /// The repositories of a page.
+    #[must_use]
+    pub fn listing(&self, question: &ListingQuestion) -> Listing {
+        let mut entries = self.entries();
+        let prefix = question.folder.as_deref().map_or_else(String::new, |folder| format!("{folder}/"));
+        let search = question.search.to_lowercase();
+        let words: Vec<&str> = search.split_whitespace().collect();
+        entries.retain(|entry| {
+            let name = entry.name.as_str();
+            name.starts_with(&prefix) && words.iter().all(|word| name.contains(word))
+        });
+        let folders = folders(&entries, &prefix);
+        entries.sort_unstable_by(|a, b| {
+            let order = question.sort.order(a, b);
+            if question.reverse { order.reverse() } else { order }
+        });
+        let per_page = question.per_page.max(1);
+        let pages = entries.len().div_ceil(per_page).max(1);
+        let page = question.page.clamp(1, pages);
+        let rows = entries.iter().skip((page - 1) * per_page).take(per_page).map(Entry::row).collect();
+        Listing { rows, found: entries.len(), page, pages, folders }
+    }
+
+    /// Whether nothing is known of any repository.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+
+    /// What the registry holds; and what was pulled, unless the registry was read to its end without it.
+    fn entries(&self) -> Vec<Entry<'_>> {
+        let picture = self.picture.value.as_deref();
+        let counts_of = |name: &RepositoryName| picture.and_then(|picture| picture.repository(name));
+        let snapshot = self.snapshot.as_deref();
+        let in_registry = snapshot.map(CatalogSnapshot::repositories).unwrap_or_default().iter().map(|entry| {
+            let tags = entry.read_at.map(|_| entry.tags.len());
+            Entry::new(&entry.name, tags, counts_of(&entry.name), true)
+        });
+        if snapshot.is_some_and(is_whole) {
+            return in_registry.collect();
+        }
+        let pulled = picture.into_iter().flat_map(PullPicture::repositories);
+        let elsewhere = pulled
+            .filter(|(name, _)| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none()))
+            .map(|(name, counts)| Entry::new(name, usize::try_from(counts.tags).ok(), Some(counts), false));
+        in_registry.chain(elsewhere).collect()
+    }
+}
+
+/// Whether the picture shows all that is in the registry.
+fn is_whole(snapshot: &CatalogSnapshot) -> bool {
+    let status = snapshot.status();
+    status.read_at.is_some() && status.progress.is_none() && status.fault.is_none()
+}
+
+impl<'a> Entry<'a> {
+    fn new(
+        name: &'a RepositoryName,
+        tags: Option<usize>,
+        counts: Option<&'a RepositoryCounts>,
+        in_registry: bool,
+    ) -> Self {
+        Self {
+            name,
+            tags,
+            counts,
+            pulls: counts.map_or(0, RepositoryCounts::last_30_days),
+            last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
+            in_registry,
+        }
+    }
+
+    fn row(&self) -> ListingRow {
+        ListingRow {
+            name: self.name.clone(),
+            tags: self.tags,
+            counts: self.counts.cloned(),
+            in_registry: self.in_registry,
+        }
+    }
+}
+
+impl Sort {
+    fn order(self, a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
+        match self {
+            Self::Name => Ordering::Equal,
+            Self::Tags => Reverse(a.tags).cmp(&Reverse(b.tags)),
+            Self::Pulls => Reverse(a.pulls).cmp(&Reverse(b.pulls)),
+            Self::LastPulled => Reverse(a.last_pulled_at).cmp(&Reverse(b.last_pulled_at)),
+        }
+        .then_with(|| a.name.cmp(b.name))
+    }
+}
+
+fn folders(entries: &[Entry<'_>], prefix: &str) -> Vec<Folder> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in entries {
+        let rest = entry.name.as_str().strip_prefix(prefix).and_then(|rest| rest.split_once('/'));
+        if let Some((name, _)) = rest {
+            *counts.entry(name).or_default() += 1;
+        }
+    }
+    let folder = |(name, repositories): (&str, usize)| Folder {
+        name: name.to_owned(),
+        path: format!("{prefix}{name}"),
+        repositories,
+    };
+    counts.into_iter().map(folder).collect()
+}

@@ -1,0 +1,109 @@
+//! Browse: what the pages show, from the picture of the registry and the counts together.
+//!
+//! No page waits for the store or the registry: answers are kept, shown at once and renewed when somebody looks.
+
+mod kept;
+mod listing;
+mod picture;
+mod statistics;
+mod unused;
+
+pub use kept::Shown;
+pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Sort};
+pub use picture::{DAYS, PullPicture, RepositoryCounts};
+pub use statistics::{Daily, Insights, RepositoryStatistics, Series, TagCounts};
+pub use unused::{Unused, UnusedImage};
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use staticreg_domain::{RepositoryName, Tag, metrics::DateRange};
+
+use crate::{
+    ask_metrics::AskMetrics,
+    catalog::{CatalogSnapshot, CatalogView},
+};
+use kept::Kept;
+
+/// How many answers of a kind are kept.
+const KEPT_REPOSITORIES: usize = 256;
+const KEPT_INSIGHTS: usize = 32;
+const KEPT_UNUSED: usize = 4;
+
+type Range = (NaiveDate, NaiveDate);
+
+/// What the pages ask. Clones share what is kept.
+#[derive(Clone)]
+pub struct Browse(Arc<Inner>);
+
+struct Inner {
+    ask: AskMetrics,
+    catalog: Option<CatalogView>,
+    picture: Kept<(), PullPicture>,
+    repositories: Kept<(RepositoryName, Option<Tag>, Range), RepositoryStatistics>,
+    insights: Kept<Range, Insights>,
+    unused: Kept<u32, Unused>,
+}
+
+impl Browse {
+    /// Browses the counts, and the registry when there is a picture of it.
+    #[must_use]
+    pub fn new(ask: AskMetrics, catalog: Option<CatalogView>) -> Self {
+        Self(Arc::new(Inner {
+            catalog,
+            picture: Kept::new(1, ask.clock.clone()),
+            repositories: Kept::new(KEPT_REPOSITORIES, ask.clock.clone()),
+            insights: Kept::new(KEPT_INSIGHTS, ask.clock.clone()),
+            unused: Kept::new(KEPT_UNUSED, ask.clock.clone()),
+            ask,
+        }))
+    }
+
+    /// The questions themselves.
+    #[must_use]
+    pub fn ask(&self) -> &AskMetrics {
+        &self.0.ask
+    }
+
+    /// The picture of the registry; none when no registry is configured.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Arc<CatalogSnapshot>> {
+        self.0.catalog.as_ref().map(CatalogView::snapshot)
+    }
+
+    /// The picture of the pulls.
+    pub async fn picture(&self) -> Shown<PullPicture> {
+        let ask = self.0.ask.clone();
+        self.0.picture.show((), |before| async move { PullPicture::read(&ask, before.as_deref()).await }).await
+    }
+
+    /// All repositories and their pulls.
+    pub async fn overview(&self) -> Overview {
+        Overview { picture: self.picture().await, snapshot: self.snapshot() }
+    }
+
+    /// The pulls of a repository, or of one of its tags, over some days.
+    pub async fn repository(
+        &self,
+        name: &RepositoryName,
+        tag: Option<&Tag>,
+        range: DateRange,
+    ) -> Shown<RepositoryStatistics> {
+        let (ask, name, tag) = (self.0.ask.clone(), name.clone(), tag.cloned());
+        let key = (name.clone(), tag.clone(), (range.from(), range.to()));
+        let read = |_| async move { RepositoryStatistics::read(&ask, name, tag, range).await };
+        self.0.repositories.show(key, read).await
+    }
+
+    /// The pulls of all repositories over some days.
+    pub async fn insights(&self, range: DateRange) -> Shown<Insights> {
+        let ask = self.0.ask.clone();
+        self.0.insights.show((range.from(), range.to()), |_| async move { Insights::read(&ask, range).await }).await
+    }
+
+    /// The images nobody has pulled for so many days.
+    pub async fn unused(&self, days: u32) -> Shown<Unused> {
+        let (ask, snapshot) = (self.0.ask.clone(), self.snapshot());
+        self.0.unused.show(days, |_| async move { Unused::read(&ask, snapshot, days).await }).await
+    }
+}
