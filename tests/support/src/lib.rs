@@ -1,1 +1,3 @@
-//! .
+//! The real parts that tests need, each started on a free port and stopped when dropped.
+
+pub mod registry;
