@@ -1,0 +1,457 @@
+//! Charts: SVG drawn here, coloured by the stylesheet, so that they follow the theme.
+//!
+//! Widths are in per cent, so that a chart fits every screen while its text keeps its size. Every chart has its values
+//! as tooltips and as a table.
+
+use std::fmt;
+
+use askama::Template;
+use chrono::NaiveDate;
+use staticreg_application::browse::{DAYS, Daily, Series};
+
+use super::text;
+
+/// The height of the plot, in pixels.
+const HEIGHT: f64 = 200.0;
+
+/// The space on each side of a bar, as a part of its day's width.
+const GAP: f64 = 0.14;
+
+/// The most bars of a chart: longer ranges are shown by week, four weeks or quarter.
+const MOST_BARS: usize = 100;
+
+/// How many series are told apart; the rest is one.
+const MOST_SERIES: usize = 5;
+
+/// How many dates stand below a chart.
+const DATES: usize = 4;
+
+/// A chart of counts over time.
+#[derive(Template)]
+#[template(path = "chart.html")]
+pub(crate) struct Chart {
+    /// Unique on the page.
+    id: &'static str,
+    title: String,
+    /// What a screen reader tells instead of the bars.
+    description: String,
+    /// `Day`, `Week from`, ...
+    unit: &'static str,
+    height: f64,
+    /// The count at the plot's upper edge.
+    top: f64,
+    legend: Vec<LegendItem>,
+    levels: Vec<Level>,
+    dates: Vec<DateLabel>,
+    bars: Vec<Bar>,
+    /// Paths in a box of 100 x [`HEIGHT`]; none for bars.
+    lines: Vec<Line>,
+    /// Where the values are to be had as CSV.
+    csv: String,
+}
+
+struct LegendItem {
+    class: usize,
+    name: String,
+    total: String,
+}
+
+struct Level {
+    y: Pixels,
+    label: String,
+}
+
+struct DateLabel {
+    x: Percent,
+    anchor: &'static str,
+    label: String,
+}
+
+struct Bar {
+    x: Percent,
+    width: Percent,
+    hit_x: Percent,
+    hit_width: Percent,
+    title: String,
+    label: String,
+    values: Vec<String>,
+    parts: Vec<Part>,
+}
+
+struct Part {
+    class: usize,
+    y: Pixels,
+    height: Pixels,
+}
+
+/// A length of the plot's width.
+#[derive(Clone, Copy)]
+struct Percent(f64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2}%", self.0)
+    }
+}
+
+/// A length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pixels(f64);
+
+impl fmt::Display for Pixels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}", self.0)
+    }
+}
+
+struct Line {
+    class: usize,
+    path: String,
+}
+
+/// What a chart is made of.
+pub(crate) struct ChartInput<'a> {
+    pub(crate) id: &'static str,
+    pub(crate) title: String,
+    pub(crate) daily: &'a Daily,
+    pub(crate) today: NaiveDate,
+    pub(crate) csv: String,
+}
+
+/// Counts of a bar: a day, or several.
+struct Bucket {
+    first: NaiveDate,
+    last: NaiveDate,
+    values: Vec<u64>,
+}
+
+impl Chart {
+    /// Bars, one on the other by series.
+    pub(crate) fn stacked(input: ChartInput<'_>) -> Self {
+        let series = with_rest(&input.daily.series);
+        let (mut chart, buckets) = Self::frame(input, &series, |values| values.iter().sum());
+        let scale = chart.scale();
+        for (bar, bucket) in chart.bars.iter_mut().zip(&buckets) {
+            let mut top = HEIGHT;
+            for (class, value) in bucket.values.iter().enumerate().filter(|(_, value)| **value > 0) {
+                let height = as_f64(*value) * scale;
+                top -= height;
+                bar.parts.push(Part { class, y: Pixels(top), height: Pixels(height) });
+            }
+        }
+        chart
+    }
+
+    /// A line for each series.
+    pub(crate) fn lines(input: ChartInput<'_>) -> Self {
+        let series = with_rest(&input.daily.series);
+        let (mut chart, buckets) =
+            Self::frame(input, &series, |values| values.iter().copied().max().unwrap_or_default());
+        let scale = chart.scale();
+        let point = |bar: &Bar, value: u64| (bar.hit_x.0 + bar.hit_width.0 / 2.0, HEIGHT - as_f64(value) * scale);
+        chart.lines = (0..series.len())
+            .map(|class| {
+                let points: Vec<String> = chart
+                    .bars
+                    .iter()
+                    .zip(&buckets)
+                    .map(|(bar, bucket)| point(bar, bucket.values[class]))
+                    .map(|(x, y)| format!("{x:.2} {y:.1}"))
+                    .collect();
+                Line { class, path: format!("M{}", points.join("L")) }
+            })
+            .collect();
+        chart
+    }
+
+    /// The axes, the texts and the empty bars.
+    fn frame(input: ChartInput<'_>, series: &[Series], height: impl Fn(&[u64]) -> u64) -> (Self, Vec<Bucket>) {
+        let ChartInput { id, title, daily, today, csv } = input;
+        let (days, unit) = bucket_days(daily);
+        let buckets = buckets(daily, series, days);
+        let most = buckets.iter().map(|bucket| height(&bucket.values)).max().unwrap_or_default();
+        let step = step(most);
+        let steps = most.div_ceil(step).max(1);
+        let top = as_f64(steps * step);
+        let levels = (0..=steps)
+            .map(|level| level * step)
+            .map(|count| Level { y: Pixels(HEIGHT - as_f64(count) / top * HEIGHT), label: text::short(count) })
+            .collect();
+        let width = 100.0 / as_f64(buckets.len() as u64);
+        let bars = buckets
+            .iter()
+            .enumerate()
+            .map(|(index, bucket)| {
+                let hit_x = as_f64(index as u64) * width;
+                Bar {
+                    x: Percent(hit_x + width * GAP),
+                    width: Percent(width * (1.0 - 2.0 * GAP)),
+                    hit_x: Percent(hit_x),
+                    hit_width: Percent(width),
+                    title: tooltip(bucket, series),
+                    label: text::date(bucket.first),
+                    values: bucket.values.iter().map(|value| text::number(*value)).collect(),
+                    parts: Vec::new(),
+                }
+            })
+            .collect();
+        let legend = series
+            .iter()
+            .enumerate()
+            .map(|(class, series)| LegendItem {
+                class,
+                name: series.name.clone(),
+                total: text::number(series.total()),
+            })
+            .collect();
+        let chart = Self {
+            id,
+            title,
+            description: description(&buckets, daily, unit),
+            unit,
+            height: HEIGHT,
+            top,
+            legend,
+            levels,
+            dates: dates(&buckets, width, today),
+            bars,
+            lines: Vec::new(),
+            csv,
+        };
+        (chart, buckets)
+    }
+
+    /// Pixels per count.
+    fn scale(&self) -> f64 {
+        HEIGHT / self.top
+    }
+}
+
+/// The first series, and the sum of all others as one.
+fn with_rest(series: &[Series]) -> Vec<Series> {
+    if series.len() <= MOST_SERIES + 1 {
+        return series.to_vec();
+    }
+    let (shown, others) = series.split_at(MOST_SERIES);
+    let mut rest = Series { name: format!("{} others", others.len()), days: vec![0; others[0].days.len()] };
+    for other in others {
+        for (sum, count) in rest.days.iter_mut().zip(&other.days) {
+            *sum += count;
+        }
+    }
+    shown.iter().cloned().chain([rest]).collect()
+}
+
+/// How many days a bar stands for, and what the table calls that.
+fn bucket_days(daily: &Daily) -> (usize, &'static str) {
+    let days = usize::try_from((daily.range.to() - daily.range.from()).num_days() + 1).unwrap_or(1);
+    [(1, "Day"), (7, "7 days from"), (28, "4 weeks from")]
+        .into_iter()
+        .find(|(bucket, _)| days.div_ceil(*bucket) <= MOST_BARS)
+        .unwrap_or((91, "13 weeks from"))
+}
+
+fn buckets(daily: &Daily, series: &[Series], days: usize) -> Vec<Bucket> {
+    let dates: Vec<NaiveDate> =
+        daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
+    dates
+        .chunks(days)
+        .enumerate()
+        .map(|(index, dates)| {
+            let sum = |series: &Series| series.days.iter().skip(index * days).take(days).sum();
+            Bucket {
+                first: dates[0],
+                last: dates[dates.len() - 1],
+                values: series.iter().map(sum).collect(),
+            }
+        })
+        .collect()
+}
+
+/// The distance of the levels: 1, 2 or 5 times a power of ten, so that there are about four.
+fn step(most: u64) -> u64 {
+    const LEVELS: u64 = 4;
+    let wanted = most.div_ceil(LEVELS).max(1);
+    let power = 10_u64.pow(wanted.ilog10());
+    [1, 2, 5, 10].into_iter().map(|factor| factor * power).find(|step| *step >= wanted).unwrap_or(wanted)
+}
+
+/// `21 Nov 2026: 12 (amd64 10, arm64 2)`.
+fn tooltip(bucket: &Bucket, series: &[Series]) -> String {
+    let days = if bucket.first == bucket.last {
+        text::date(bucket.first)
+    } else {
+        format!("{} to {}", text::date(bucket.first), text::date(bucket.last))
+    };
+    let total = text::number(bucket.values.iter().sum::<u64>());
+    let parts: Vec<String> = bucket
+        .values
+        .iter()
+        .zip(series)
+        .filter(|(value, _)| **value > 0)
+        .map(|(value, series)| format!("{} {}", series.name, text::number(*value)))
+        .collect();
+    match parts.as_slice() {
+        [] => format!("{days}: {total}"),
+        [only] => format!("{days}: {only}"),
+        _ => format!("{days}: {total} ({})", parts.join(", ")),
+    }
+}
+
+/// What the chart shows, in a sentence.
+fn description(buckets: &[Bucket], daily: &Daily, unit: &str) -> String {
+    let sum = |bucket: &Bucket| bucket.values.iter().sum::<u64>();
+    let most = buckets.iter().max_by_key(|bucket| (sum(bucket), bucket.first)).filter(|bucket| sum(bucket) > 0);
+    let range = format!("{} to {}", text::date(daily.range.from()), text::date(daily.range.to()));
+    match most {
+        None => format!("Nothing was counted from {range}."),
+        Some(most) => format!(
+            "{} from {range}; most, {}, in the {} {}. The table below holds all values.",
+            text::number(daily.total()),
+            text::number(sum(most)),
+            unit.to_lowercase(),
+            text::date(most.first),
+        ),
+    }
+}
+
+fn dates(buckets: &[Bucket], width: f64, today: NaiveDate) -> Vec<DateLabel> {
+    let last = buckets.len().saturating_sub(1);
+    let labels = DATES.min(buckets.len());
+    let mut shown: Vec<usize> = (0..labels).map(|label| label * last / labels.saturating_sub(1).max(1)).collect();
+    shown.dedup();
+    shown
+        .into_iter()
+        .map(|index| {
+            let (anchor, part) = match index {
+                0 if last > 0 => ("start", 0.0),
+                _ if index == last && last > 0 => ("end", 1.0),
+                _ => ("middle", 0.5),
+            };
+            let x = Percent((as_f64(index as u64) + part) * width);
+            DateLabel { x, anchor, label: text::short_date(buckets[index].first, today) }
+        })
+        .collect()
+}
+
+/// A chart as small as a word: the shape of the last days.
+#[derive(Template)]
+#[template(path = "sparkline.html")]
+pub(crate) struct Sparkline {
+    line: String,
+    area: String,
+    description: String,
+}
+
+impl Sparkline {
+    /// The box it is drawn in: one unit a day, and a height of [`Self::TOP`] below a margin for the line's own width.
+    const TOP: f64 = 20.0;
+
+    pub(crate) fn new(days: [u64; DAYS]) -> Self {
+        let most = days.into_iter().max().unwrap_or_default();
+        let sum: u64 = days.into_iter().sum();
+        let y = |count: u64| Self::TOP + 1.0 - as_f64(count) / as_f64(most.max(1)) * Self::TOP;
+        let points: Vec<String> =
+            days.into_iter().enumerate().map(|(day, count)| format!("{day} {:.1}", y(count))).collect();
+        let line = format!("M{}", points.join("L"));
+        Self {
+            area: format!("{line}V{bottom}H0Z", bottom = Self::TOP + 1.0),
+            line,
+            description: match most {
+                0 => "no pulls in 30 days".to_owned(),
+                _ => format!("{} in 30 days, at most {} a day", text::count(sum, "pull", "pulls"), text::number(most)),
+            },
+        }
+    }
+}
+
+/// A share of a whole, as a bar.
+#[derive(Template)]
+#[template(source = r#"<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect class="share-of" width="100" height="4"/><rect class="share-part" width="{{ percent }}" height="4"/></svg>"#, ext = "html")]
+pub(crate) struct Share {
+    percent: String,
+}
+
+impl Share {
+    pub(crate) fn new(part: u64, whole: u64) -> Self {
+        Self { percent: format!("{:.1}", as_f64(part) / as_f64(whole.max(1)) * 100.0) }
+    }
+}
+
+/// Counts as lengths; what a double cannot hold exactly no eye can see.
+#[expect(clippy::cast_precision_loss, reason = "lengths on a screen need no more than 52 bits")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use staticreg_domain::metrics::DateRange;
+
+    use super::*;
+
+    fn daily(to: &str, series: &[(&str, &[u64])]) -> Daily {
+        let days = u32::try_from(series.first().map_or(1, |(_, days)| days.len())).unwrap();
+        let series =
+            series.iter().map(|(name, days)| Series { name: (*name).to_owned(), days: days.to_vec() }).collect();
+        Daily { range: DateRange::days_until(to.parse().unwrap(), days), series }
+    }
+
+    fn input(daily: &Daily) -> ChartInput<'_> {
+        let today = daily.range.to();
+        ChartInput { id: "pulls", title: "Pulls".to_owned(), daily, today, csv: "/export/daily.csv".to_owned() }
+    }
+
+    #[test]
+    fn levels_are_round_numbers_and_reach_over_the_highest_bar() {
+        for (most, expected) in [(0, 1), (1, 1), (4, 1), (5, 2), (17, 5), (40, 10), (41, 20), (123_456, 50_000)] {
+            assert_eq!(step(most), expected, "{most}");
+        }
+        let chart = Chart::stacked(input(&daily("2026-11-21", &[("amd64", &[3, 41]), ("arm64", &[1, 1])])));
+        let labels: Vec<&str> = chart.levels.iter().map(|level| level.label.as_str()).collect();
+        assert_eq!(labels, ["0", "20", "40", "60"]);
+    }
+
+    #[test]
+    fn bars_stand_on_each_other_and_tell_their_values() {
+        let chart = Chart::stacked(input(&daily("2026-11-21", &[("amd64", &[2, 3]), ("arm64", &[0, 1])])));
+        assert_eq!(chart.bars[1].title, "21 Nov 2026: 4 (amd64 3, arm64 1)");
+        assert_eq!(chart.bars[0].title, "20 Nov 2026: amd64 2");
+        let parts: Vec<(Pixels, Pixels)> = chart.bars[1].parts.iter().map(|part| (part.y, part.height)).collect();
+        assert_eq!(parts, [(Pixels(50.0), Pixels(150.0)), (Pixels(0.0), Pixels(50.0))]);
+    }
+
+    #[test]
+    fn a_long_range_is_shown_in_steps_that_lose_nothing() {
+        let chart = Chart::stacked(input(&daily("2026-11-21", &[("amd64", &[1; 300])])));
+        assert_eq!(chart.unit, "7 days from");
+        assert_eq!(chart.bars.len(), 43);
+        let sum: u64 = chart.bars.iter().map(|bar| bar.values[0].parse::<u64>().unwrap()).sum();
+        assert_eq!(sum, 300);
+    }
+
+    #[test]
+    fn many_series_are_shown_as_some_and_the_rest() {
+        let names: Vec<String> = (0..9).map(|index| format!("arch{index}")).collect();
+        let series: Vec<(&str, &[u64])> = names.iter().map(|name| (name.as_str(), &[1][..])).collect();
+        let chart = Chart::stacked(input(&daily("2026-11-21", &series)));
+        let last = chart.legend.last().unwrap();
+        assert_eq!((chart.legend.len(), last.name.as_str(), last.total.as_str()), (6, "4 others", "4"));
+    }
+
+    #[test]
+    fn the_values_are_there_as_text() {
+        let awkward = r#"</title><script>alert("1")</script>"#;
+        let html = Chart::stacked(input(&daily("2026-11-21", &[(awkward, &[1, 2])]))).render().unwrap();
+        assert!(!html.contains("<script"), "{html}");
+        assert!(html.contains("<td>20 Nov 2026</td>") || html.contains(">20 Nov 2026</th>"), "{html}");
+    }
+
+    #[test]
+    fn nothing_counted_is_an_empty_chart_not_a_broken_one() {
+        for days in [&[0_u64][..], &[0; 30]] {
+            let html = Chart::lines(input(&daily("2026-11-21", &[("pulls", days)]))).render().unwrap();
+            assert!(html.contains("Nothing was counted") && !html.contains("NaN"), "{html}");
+        }
+    }
+}

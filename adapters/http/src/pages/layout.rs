@@ -1,0 +1,170 @@
+//! What all pages have in common: the frame, the notices, the headers.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use poem::{
+    IntoResponse, Request, Response,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
+use staticreg_application::{browse::Shown, catalog::CatalogSnapshot};
+
+use super::{
+    Site,
+    assets::{Assets, hex},
+    text::{self, Moment},
+};
+use crate::problem::Problem;
+
+/// What a page may do: no script and style but ours, no other host.
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The parts of the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Repositories,
+    Insights,
+    /// Error pages.
+    None,
+}
+
+/// The frame of a page.
+pub(crate) struct Layout<'a> {
+    pub(crate) title: String,
+    pub(crate) part: Part,
+    pub(crate) assets: &'a Assets,
+    pub(crate) version: &'static str,
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// Something people should know about what they see.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    pub(crate) text: String,
+    /// Whether something is wrong.
+    pub(crate) warning: bool,
+}
+
+impl Notice {
+    fn hint(text: impl Into<String>) -> Self {
+        Self { text: text.into(), warning: false }
+    }
+
+    pub(crate) fn warning(text: impl Into<String>) -> Self {
+        Self { text: text.into(), warning: true }
+    }
+}
+
+impl<'a> Layout<'a> {
+    pub(crate) fn new(site: &'a Site, part: Part, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            part,
+            assets: &site.assets,
+            version: env!("CARGO_PKG_VERSION"),
+            notices: Vec::new(),
+        }
+    }
+
+    /// Tells when the counts could not be asked for.
+    pub(crate) fn about_counts<V>(&mut self, shown: &Shown<V>, now: DateTime<Utc>) {
+        match (&shown.value, shown.away) {
+            (Some(_), false) => {}
+            (Some(_), true) => self.notices.push(Notice::warning(format!(
+                "The store of pull metrics is away. You see the pulls as they were {}.",
+                Moment::new(shown.at, now).ago
+            ))),
+            (None, true) => self.notices.push(Notice::warning(
+                "The store of pull metrics is away: pulls cannot be shown now. Its log lines tell why; this page \
+                 needs no more than a reload once it is back.",
+            )),
+            (None, false) => {
+                self.notices.push(Notice::hint("The pulls are still being added up. Reload in a moment to see them."));
+            }
+        }
+    }
+
+    /// Tells what stands in the way of a newer picture of the registry.
+    pub(crate) fn about_registry(&mut self, snapshot: Option<&CatalogSnapshot>, now: DateTime<Utc>) {
+        let Some(status) = snapshot.map(CatalogSnapshot::status) else {
+            return;
+        };
+        if let Some(progress) = &status.progress {
+            let found = text::count(progress.found as u64, "repository", "repositories");
+            let so_far = if progress.found_all { "" } else { " found so far" };
+            let read = text::number(progress.read as u64);
+            self.notices.push(Notice::hint(format!("The registry is being read: {read} of {found}{so_far}.")));
+        }
+        if let Some(fault) = &status.fault {
+            let picture = status.read_at.map_or_else(String::new, |read_at| {
+                format!(" You see it as it was {}.", Moment::new(read_at, now).ago)
+            });
+            self.notices.push(Notice::warning(format!("{}{picture}", fault.text)));
+        }
+    }
+}
+
+/// Renders a page.
+pub(crate) fn page(template: &impl Template, status: StatusCode) -> Response {
+    match template.render() {
+        Ok(html) => Response::builder()
+            .status(status)
+            .content_type("text/html; charset=utf-8")
+            .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+            .header(header::CACHE_CONTROL, "no-cache")
+            .body(html),
+        Err(error) => {
+            tracing::error!(%error, "A page could not be made");
+            Problem::internal().into_response()
+        }
+    }
+}
+
+/// Adds an entity tag, and answers 304 to whoever has the content already (RFC 9110, 13.1.2).
+pub(crate) async fn with_entity_tag(request: &HeaderMap, mut response: Response) -> Response {
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let Ok(body) = response.take_body().into_bytes().await else {
+        return Problem::internal().into_response();
+    };
+    // Weak: the content may be compressed on its way.
+    let tag = format!("W/\"{}\"", hex(&body));
+    let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|tags| {
+        tags.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == &tag[2..])
+    });
+    if known {
+        response.set_status(StatusCode::NOT_MODIFIED);
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    } else {
+        response.set_body(body);
+    }
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// Headers that keep browsers from guessing and telling.
+pub(crate) fn secure(headers: &mut HeaderMap) {
+    const HEADERS: [(&str, &str); 4] = [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ];
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Whether a request comes from a browser that shows pages, and is for one.
+pub(crate) fn wants_page(request: &Request) -> bool {
+    let accepts_html = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.split(',').any(|range| range.trim().starts_with("text/html")));
+    let path = request.uri().path();
+    accepts_html && path != "/api" && !path.starts_with("/api/")
+}

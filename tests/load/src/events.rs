@@ -1,0 +1,98 @@
+//! Events as a registry sends them: pulls of 2,000 images, a few of them very popular.
+
+use std::fmt::Write as _;
+
+/// How many images are pulled.
+const IMAGES: usize = 2_000;
+
+/// Repositories of ten tags each.
+const TAGS: usize = 10;
+
+/// Makes notifications of one event each. Every event has an id of its own.
+pub(crate) struct Events {
+    random: Random,
+    timestamp: String,
+    popularity: Vec<f64>,
+}
+
+impl Events {
+    /// Events that happened at `timestamp` (RFC 3339). Equal seeds make equal events.
+    pub(crate) fn new(seed: u64, timestamp: &str) -> Self {
+        // Zipf's law: the image of rank k is pulled 1/k as often as the first.
+        let mut popularity: Vec<f64> = (1..=IMAGES)
+            .scan(0.0, |sum, rank| {
+                #[expect(clippy::cast_precision_loss, reason = "a rank is small")]
+                let share = 1.0 / rank as f64;
+                *sum += share;
+                Some(*sum)
+            })
+            .collect();
+        let sum = popularity.last().copied().unwrap_or(1.0);
+        popularity.iter_mut().for_each(|share| *share /= sum);
+        Self { random: Random(seed), timestamp: timestamp.to_owned(), popularity }
+    }
+
+    /// Writes the next POST of the registry, head and body.
+    pub(crate) fn write_request(&mut self, keep_alive: bool, into: &mut Vec<u8>) {
+        let body = self.body();
+        let connection = if keep_alive { "keep-alive" } else { "close" };
+        let head = format!(
+            "POST /api/webhook/registry HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Go-http-client/1.1\r\n\
+             Content-Length: {}\r\nContent-Type: application/vnd.docker.distribution.events.v1+json\r\n\
+             Connection: {connection}\r\nAccept-Encoding: gzip\r\n\r\n",
+            body.len()
+        );
+        into.clear();
+        into.extend_from_slice(head.as_bytes());
+        into.extend_from_slice(body.as_bytes());
+    }
+
+    fn body(&mut self) -> String {
+        let image = self.popularity.partition_point(|share| *share < self.random.unit()).min(IMAGES - 1);
+        let (repository, tag) = (image / TAGS, image % TAGS);
+        let digest = format!("sha256:{image:064x}");
+        let id = self.random.uuid();
+        let request_id = self.random.uuid();
+        let client = self.random.next();
+        let (a, b, port) = (client & 0xff, client >> 8 & 0xff, 32_768 + (client >> 16 & 0x3fff));
+        let mut body = String::with_capacity(1_200);
+        // A GET by tag, as podman, skopeo and crane send it.
+        let _ = write!(
+            body,
+            r#"{{"events":[{{"id":"{id}","timestamp":"{}","action":"pull","target":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":758,"digest":"{digest}","length":758,"repository":"team-{}/service-{repository}","url":"http://registry.example:5000/v2/team-{}/service-{repository}/manifests/{digest}","tag":"v{tag}"}},"request":{{"id":"{request_id}","addr":"10.1.{a}.{b}:{port}","host":"registry.example:5000","method":"GET","useragent":"containers/5.23.1 (github.com/containers/image)"}},"actor":{{}},"source":{{"addr":"registry-host:5000","instanceID":"f08cb177-4d5e-45af-ad6f-01ac97f0f772"}}}}]}}"#,
+            self.timestamp,
+            repository % 20,
+            repository % 20,
+        );
+        body
+    }
+}
+
+/// `SplitMix64`: small, fast and good enough for load.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// In 0..1.
+    fn unit(&mut self) -> f64 {
+        const BITS: u32 = 53;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+        let unit = (self.next() >> (u64::BITS - BITS)) as f64 / (1_u64 << BITS) as f64;
+        unit
+    }
+
+    /// Version 4.
+    fn uuid(&mut self) -> uuid::Uuid {
+        uuid::Builder::from_u128(u128::from(self.next()) << 64 | u128::from(self.next()))
+            .with_version(uuid::Version::Random)
+            .with_variant(uuid::Variant::RFC4122)
+            .into_uuid()
+    }
+}
