@@ -122,6 +122,15 @@ pub struct Descriptor {
     pub size: u64,
 }
 
+impl Descriptor {
+    /// Whether it refers to an image's configuration, and not to that of an artifact that is nothing to run.
+    #[must_use]
+    pub fn is_image_configuration(&self) -> bool {
+        ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"]
+            .contains(&self.media_type.as_str())
+    }
+}
+
 /// A manifest that an index lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {

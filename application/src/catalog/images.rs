@@ -1,0 +1,294 @@
+//! What tags point to, in short. Content is asked for once.
+
+use std::{
+    borrow::Borrow,
+    collections::{HashMap, HashSet},
+    hash::{Hash, Hasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use staticreg_domain::{
+    Digest, ManifestKind, Platform, RepositoryName, Tag,
+    catalog::{
+        CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
+        RegistryCatalog, RepositoriesPage,
+    },
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::snapshot::{ImageSummary, TagTarget};
+
+/// How many images of an index are tried until one is there.
+const MOST_CHILDREN: usize = 3;
+/// How many indexes within an index are looked into.
+const MOST_NESTED: usize = 4;
+/// How deep indexes are looked into.
+const MOST_DEPTH: usize = 3;
+/// Different lists of platforms that are shared.
+const MOST_SHARED: usize = 10_000;
+
+/// Reads images through the port, a few requests at a time.
+pub(super) struct Images {
+    catalog: Arc<dyn RegistryCatalog>,
+    requests: Semaphore,
+    known: Mutex<HashSet<ByDigest>>,
+    platforms: Mutex<HashSet<Arc<[Platform]>>>,
+    /// The content being read: who wants the same waits and finds it known.
+    reading: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What an image or index tells of itself.
+struct Told {
+    platforms: Vec<Platform>,
+    size: u64,
+    created: Option<DateTime<Utc>>,
+}
+
+/// A summary, found by its digest.
+struct ByDigest(Arc<ImageSummary>);
+
+impl Images {
+    pub(super) fn new(catalog: Arc<dyn RegistryCatalog>, concurrency: usize) -> Self {
+        Self {
+            catalog,
+            requests: Semaphore::new(concurrency.max(1)),
+            known: Mutex::default(),
+            platforms: Mutex::default(),
+            reading: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn repositories(&self, after: Option<CatalogCursor>) -> Result<RepositoriesPage, CatalogError> {
+        let _turn = self.turn().await;
+        self.catalog.repositories(after).await
+    }
+
+    /// Whether the registry is there. It takes no turn: whoever asks may keep those who have one from going on.
+    pub(super) async fn check(&self) -> Result<(), CatalogError> {
+        self.catalog.repositories(None).await.map(|_| ())
+    }
+
+    pub(super) async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError> {
+        let _turn = self.turn().await;
+        self.catalog.tags(repository).await
+    }
+
+    /// What a tag points to now. With the failure, if any, that hides it, comes what is known all the same: what it
+    /// pointed to `before`.
+    pub(super) async fn target(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        before: TagTarget,
+    ) -> (TagTarget, Option<CatalogError>) {
+        match self.read_target(repository, tag, &before).await {
+            Ok(target) => (target, None),
+            // Listed, but not there: a tag just deleted, or one whose manifest is lost.
+            Err(CatalogError::NotFound) => (TagTarget::Unknown, None),
+            Err(error) => (before, Some(error)),
+        }
+    }
+
+    /// Forgets what no picture shows any more.
+    pub(super) fn forget_unused(&self) {
+        lock(&self.known).retain(|image| Arc::strong_count(&image.0) > 1);
+        lock(&self.platforms).retain(|platforms| Arc::strong_count(platforms) > 1);
+    }
+
+    async fn read_target(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        before: &TagTarget,
+    ) -> Result<TagTarget, CatalogError> {
+        if let TagTarget::Unknown = before {
+            // Never seen: its manifest is wanted at once.
+            match self.manifest(repository, &Reference::Tag(tag.clone())).await {
+                Err(CatalogError::Malformed(_)) => {}
+                manifest => return self.target_of(repository, manifest?).await,
+            }
+        }
+        let digest = {
+            let _turn = self.turn().await;
+            self.catalog.resolve(repository, tag).await?
+        };
+        if let TagTarget::Image(image) = before
+            && image.digest == digest
+        {
+            return Ok(before.clone());
+        }
+        match self.image(repository, &digest, 0).await {
+            Ok(image) => Ok(TagTarget::Image(image)),
+            // To ask again now would not help.
+            Err(CatalogError::NotFound | CatalogError::Malformed(_)) => Ok(TagTarget::Unread(digest)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn target_of(&self, repository: &RepositoryName, manifest: Manifest) -> Result<TagTarget, CatalogError> {
+        let digest = manifest.digest.clone();
+        self.once(&digest, async || self.summary(repository, manifest, 0).await).await.map(TagTarget::Image)
+    }
+
+    /// The image or index of a digest.
+    async fn image(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        depth: usize,
+    ) -> Result<Arc<ImageSummary>, CatalogError> {
+        self.once(digest, async || {
+            let manifest = self.manifest(repository, &Reference::Digest(digest.clone())).await?;
+            self.summary(repository, manifest, depth).await
+        })
+        .await
+    }
+
+    /// What is known of a digest, or becomes known by reading; whoever wants the same meanwhile waits for it.
+    async fn once(
+        &self,
+        digest: &Digest,
+        read: impl AsyncFnOnce() -> Result<ImageSummary, CatalogError>,
+    ) -> Result<Arc<ImageSummary>, CatalogError> {
+        if let Some(known) = self.known(digest) {
+            return Ok(known);
+        }
+        let reading = lock(&self.reading).entry(digest.clone()).or_default().clone();
+        let _reading = reading.lock().await;
+        if let Some(known) = self.known(digest) {
+            return Ok(known);
+        }
+        let image = read().await.map(Arc::new);
+        if let Ok(image) = &image {
+            lock(&self.known).insert(ByDigest(image.clone()));
+        }
+        lock(&self.reading).remove(digest);
+        image
+    }
+
+    fn known(&self, digest: &Digest) -> Option<Arc<ImageSummary>> {
+        lock(&self.known).get(digest).map(|image| image.0.clone())
+    }
+
+    async fn summary(
+        &self,
+        repository: &RepositoryName,
+        manifest: Manifest,
+        depth: usize,
+    ) -> Result<ImageSummary, CatalogError> {
+        let Manifest { digest, content, created, media_type: _ } = manifest;
+        let kind = content.kind();
+        let told = match content {
+            ManifestContent::Image { configuration, layers } => {
+                let size = layers.iter().map(|layer| layer.size).fold(configuration.size, u64::saturating_add);
+                let configuration = self.configuration(repository, &configuration).await?;
+                Told { platforms: configuration.platform.into_iter().collect(), size, created: configuration.created }
+            }
+            ManifestContent::Index(entries) => self.index(repository, entries, depth).await?,
+        };
+        let Told { platforms, size, created: told } = told;
+        Ok(ImageSummary { digest, kind, platforms: self.shared(platforms), size, created: told.or(created) })
+    }
+
+    async fn configuration(
+        &self,
+        repository: &RepositoryName,
+        configuration: &Descriptor,
+    ) -> Result<ImageConfiguration, CatalogError> {
+        if !configuration.is_image_configuration() {
+            return Ok(ImageConfiguration::default());
+        }
+        let _turn = self.turn().await;
+        match self.catalog.configuration(repository, &configuration.digest).await {
+            // The image is there; it only tells less of itself.
+            Err(CatalogError::NotFound | CatalogError::Malformed(_)) => Ok(ImageConfiguration::default()),
+            configuration => configuration,
+        }
+    }
+
+    /// The platforms of an index, and size and age of its first image.
+    async fn index(
+        &self,
+        repository: &RepositoryName,
+        mut entries: Vec<IndexEntry>,
+        depth: usize,
+    ) -> Result<Told, CatalogError> {
+        let is_index =
+            |entry: &IndexEntry| ManifestKind::of_media_type(&entry.descriptor.media_type) == Some(ManifestKind::Index);
+        let mut platforms: Vec<Platform> = entries.iter().filter_map(|entry| entry.platform.clone()).collect();
+        // Images with a platform, then indexes, last what may be an attestation.
+        entries.sort_by_key(|entry| (entry.platform.is_none(), !is_index(entry)));
+        let (mut first, mut nested, mut tried) = (None, 0, 0);
+        for entry in &entries {
+            let look_into = is_index(entry) && nested < MOST_NESTED;
+            let choose = first.is_none() && tried < MOST_CHILDREN;
+            if depth >= MOST_DEPTH || !(look_into || choose) {
+                continue;
+            }
+            nested += usize::from(look_into);
+            tried += usize::from(choose);
+            match Box::pin(self.image(repository, &entry.descriptor.digest, depth + 1)).await {
+                Ok(image) => {
+                    if entry.platform.is_none() {
+                        platforms.extend(image.platforms.iter().cloned());
+                    }
+                    first.get_or_insert(image);
+                }
+                // An index may list what the registry does not hold.
+                Err(CatalogError::NotFound | CatalogError::Malformed(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut seen = HashSet::new();
+        platforms.retain(|platform| seen.insert(platform.clone()));
+        let (size, created) = first.map_or((0, None), |image| (image.size, image.created));
+        Ok(Told { platforms, size, created })
+    }
+
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, CatalogError> {
+        let _turn = self.turn().await;
+        self.catalog.manifest(repository, reference).await
+    }
+
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        self.requests.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// The same list of platforms is kept once: most images have one of a few.
+    fn shared(&self, platforms: Vec<Platform>) -> Arc<[Platform]> {
+        let mut shared = lock(&self.platforms);
+        if let Some(found) = shared.get(platforms.as_slice()) {
+            return found.clone();
+        }
+        let platforms: Arc<[Platform]> = platforms.into();
+        if shared.len() < MOST_SHARED {
+            shared.insert(platforms.clone());
+        }
+        platforms
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Borrow<Digest> for ByDigest {
+    fn borrow(&self) -> &Digest {
+        &self.0.digest
+    }
+}
+
+impl PartialEq for ByDigest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.digest == other.0.digest
+    }
+}
+
+impl Eq for ByDigest {}
+
+impl Hash for ByDigest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.digest.hash(state);
+    }
+}

@@ -1,0 +1,296 @@
+//! Reads the registry in the background, again and again.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use staticreg_domain::{
+    Clock, RepositoryName, Tag,
+    catalog::{CatalogError, RegistryCatalog},
+};
+use tokio::{sync::Notify, time::sleep};
+
+use super::{
+    fault,
+    images::{Images, lock},
+    picture::{MOST_REPOSITORIES, Moment, Picture},
+    snapshot::{CatalogView, ReadFault, ReadProgress, RepositoryEntry, TagEntry, TagTarget},
+};
+use crate::recorder::describe;
+
+/// The pause after the first failed read of the whole registry; each one more doubles it, up to the interval.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// An image often comes with several tags: a repository is read this long after the first.
+const DEBOUNCE: Duration = Duration::from_secs(1);
+/// Changed repositories that may wait; more are left to the next read of the whole registry.
+const MOST_WAITING: usize = 10_000;
+/// After so many failures the rest of a repository's tags is left for the next time.
+const MOST_FAILED_TAGS: usize = 3;
+/// After so many failed repositories in a row the registry is asked whether it is there at all.
+const MOST_FAILED_IN_A_ROW: usize = 8;
+/// Pages without a new name after which a list of repositories is taken for one without end.
+const MOST_PAGES_WITHOUT_NEWS: usize = 100;
+
+/// How the registry is read.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshOptions {
+    /// The most requests at a time.
+    pub concurrency: usize,
+    /// The pause between two reads of the whole registry.
+    pub interval: Duration,
+}
+
+impl Default for RefreshOptions {
+    fn default() -> Self {
+        Self { concurrency: 8, interval: Duration::from_mins(15) }
+    }
+}
+
+/// The use case: keeps a picture of the registry.
+///
+/// What cannot be read stays in the picture as it was, with its age.
+pub struct RefreshCatalog {
+    images: Images,
+    picture: Picture,
+    changes: CatalogChanges,
+    clock: Arc<dyn Clock>,
+    options: RefreshOptions,
+}
+
+/// Tells which repositories have changed: cheap to clone, never waits.
+#[derive(Clone, Default)]
+pub struct CatalogChanges(Arc<Changes>);
+
+#[derive(Default)]
+struct Changes {
+    waiting: Mutex<HashSet<RepositoryName>>,
+    arrived: Notify,
+}
+
+impl CatalogChanges {
+    /// Has a repository read again soon: a push or delete event of it arrived.
+    pub fn repository_changed(&self, name: RepositoryName) {
+        let mut waiting = lock(&self.0.waiting);
+        if waiting.len() < MOST_WAITING {
+            waiting.insert(name);
+            self.0.arrived.notify_one();
+        }
+    }
+}
+
+impl RefreshCatalog {
+    /// Will read this registry.
+    #[must_use]
+    pub fn new(catalog: Arc<dyn RegistryCatalog>, clock: Arc<dyn Clock>, options: RefreshOptions) -> Self {
+        let options = RefreshOptions { concurrency: options.concurrency.max(1), ..options };
+        Self {
+            images: Images::new(catalog, options.concurrency),
+            picture: Picture::new(),
+            changes: CatalogChanges::default(),
+            clock,
+            options,
+        }
+    }
+
+    /// Shows the picture.
+    #[must_use]
+    pub fn view(&self) -> CatalogView {
+        self.picture.view()
+    }
+
+    /// Takes the names of changed repositories.
+    #[must_use]
+    pub fn changes(&self) -> CatalogChanges {
+        self.changes.clone()
+    }
+
+    /// Keeps the picture fresh, for ever.
+    pub async fn run(self) {
+        tokio::join!(self.refresh_again_and_again(), self.follow_changes());
+    }
+
+    /// Reads the whole registry once. An error means that the picture is not whole; single repositories that could not
+    /// be read are told in the picture.
+    pub async fn refresh_once(&self) -> Result<(), ReadFault> {
+        let read = self.read_all().await;
+        self.images.forget_unused();
+        let now = self.clock.now();
+        match read {
+            Ok(Round { failed, all }) => {
+                tracing::debug!(repositories = all, failed, "Registry read");
+                let fault = (failed > 0).then(|| fault::of_some(failed, all, now));
+                self.picture.ended(Some(now), fault);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!("Unable to read the registry: {}", describe(&error));
+                let fault = fault::of_registry(&error, now);
+                self.picture.ended(None, Some(fault.clone()));
+                Err(fault)
+            }
+        }
+    }
+
+    async fn refresh_again_and_again(&self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.refresh_once().await.is_ok() {
+                pause = FIRST_PAUSE;
+                sleep(self.options.interval).await;
+            } else {
+                sleep(pause.min(self.options.interval)).await;
+                pause = (pause * 2).min(self.options.interval);
+            }
+        }
+    }
+
+    async fn follow_changes(&self) {
+        loop {
+            self.changes.0.arrived.notified().await;
+            sleep(DEBOUNCE).await;
+            let names = std::mem::take(&mut *lock(&self.changes.0.waiting));
+            stream::iter(names).for_each_concurrent(self.options.concurrency, |name| self.follow(name)).await;
+            self.picture.show();
+        }
+    }
+
+    async fn follow(&self, name: RepositoryName) {
+        let known = self.picture.entry(&name).is_some();
+        let Read { entry, began, failure: _ } = self.read(name).await;
+        // A repository that was never listed and holds nothing is none.
+        if known || !entry.tags.is_empty() {
+            self.picture.put(entry, began);
+        }
+    }
+
+    async fn read_all(&self) -> Result<Round, CatalogError> {
+        let began = self.picture.moment();
+        let mut listed = BTreeSet::new();
+        let list = self.list(&mut listed, began).await;
+        match &list {
+            Ok(()) => self.picture.keep_only(|name| listed.contains(name), began),
+            // The registry is away altogether, or does not tell what it holds.
+            Err(_) if listed.is_empty() => return list.map(|()| Round::default()),
+            // What was listed is read; of the rest it is not known whether it is there.
+            Err(_) => {}
+        }
+        drop(listed);
+        let round = self.read_contents(list.is_ok()).await?;
+        list.map(|()| round)
+    }
+
+    /// Lists all repositories and shows their names as they come.
+    async fn list(&self, listed: &mut BTreeSet<RepositoryName>, began: Moment) -> Result<(), CatalogError> {
+        let mut asked = HashSet::new();
+        let mut pages_without_news = 0;
+        let mut after = None;
+        loop {
+            let page = self.images.repositories(after).await?;
+            let before = listed.len();
+            self.picture.found(&page.repositories, began);
+            listed.extend(page.repositories);
+            self.picture.progress(|progress| *progress = ReadProgress { found: listed.len(), ..Default::default() });
+            pages_without_news += usize::from(listed.len() == before);
+            let Some(next) = page.next else { return Ok(()) };
+            if listed.len() >= MOST_REPOSITORIES {
+                return Ok(());
+            }
+            if !asked.insert(next.0.clone()) || pages_without_news > MOST_PAGES_WITHOUT_NEWS {
+                return Err(CatalogError::Malformed("the pages of repositories lead in a circle".into()));
+            }
+            after = Some(next);
+        }
+    }
+
+    /// Reads what every repository of the picture holds.
+    async fn read_contents(&self, found_all: bool) -> Result<Round, CatalogError> {
+        let names = self.picture.names();
+        let mut round = Round { all: names.len(), failed: 0 };
+        self.picture.progress(|progress| *progress = ReadProgress { found: names.len(), found_all, read: 0 });
+        let mut reads = stream::iter(names).map(|name| self.read(name)).buffer_unordered(self.options.concurrency);
+        let mut failed_in_a_row = 0;
+        while let Some(Read { entry, began, failure }) = reads.next().await {
+            self.picture.put(entry, began);
+            self.picture.progress(|progress| progress.read += 1);
+            if failure.is_none() {
+                failed_in_a_row = 0;
+                continue;
+            }
+            round.failed += 1;
+            failed_in_a_row += 1;
+            if failed_in_a_row >= MOST_FAILED_IN_A_ROW {
+                // Not a few odd repositories, perhaps: do not wait for each of thousands when the registry is away.
+                self.images.check().await?;
+                failed_in_a_row = 0;
+            }
+        }
+        Ok(round)
+    }
+
+    /// Reads what a repository holds; what could not be read stays as it was.
+    async fn read(&self, name: RepositoryName) -> Read {
+        let began = self.picture.moment();
+        let before =
+            self.picture.entry(&name).map_or_else(|| RepositoryEntry::unread(name.clone()), Arc::unwrap_or_clone);
+        let room = self.picture.room(&name);
+        let mut tags = match self.images.tags(&name).await {
+            Ok(tags) => tags,
+            Err(error) => {
+                let fault = Some(fault::of_repository(&error, self.clock.now()));
+                return Read { entry: RepositoryEntry { fault, ..before }, began, failure: Some(error) };
+            }
+        };
+        tags.sort_unstable();
+        tags.dedup();
+        let truncated = tags.len() > room;
+        tags.truncate(room);
+        let failures = Failures::default();
+        let tags = stream::iter(tags).map(|tag| self.read_tag(&before, tag, &failures));
+        let tags = tags.buffered(self.options.concurrency).collect::<Vec<_>>().await;
+        let now = self.clock.now();
+        let failure = failures.first.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let fault = failure.as_ref().map(|error| fault::of_repository(error, now));
+        let entry = RepositoryEntry { name, tags: tags.into(), truncated, read_at: Some(now), fault };
+        Read { entry, began, failure }
+    }
+
+    async fn read_tag(&self, before: &RepositoryEntry, tag: Tag, failures: &Failures) -> TagEntry {
+        let before_target = before.tag(&tag).map_or(TagTarget::Unknown, |entry| entry.target.clone());
+        if failures.number.load(Ordering::Relaxed) >= MOST_FAILED_TAGS {
+            return TagEntry { tag, target: before_target };
+        }
+        let (target, failure) = self.images.target(&before.name, &tag, before_target).await;
+        if let Some(failure) = failure {
+            failures.number.fetch_add(1, Ordering::Relaxed);
+            lock(&failures.first).get_or_insert(failure);
+        }
+        TagEntry { tag, target }
+    }
+}
+
+/// A read of the whole registry.
+#[derive(Default)]
+struct Round {
+    all: usize,
+    failed: usize,
+}
+
+/// A read of one repository.
+struct Read {
+    entry: RepositoryEntry,
+    began: Moment,
+    failure: Option<CatalogError>,
+}
+
+/// The tags of a repository that could not be read.
+#[derive(Default)]
+struct Failures {
+    number: AtomicUsize,
+    first: Mutex<Option<CatalogError>>,
+}

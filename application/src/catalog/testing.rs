@@ -1,0 +1,232 @@
+//! A registry in memory whose answers tests choose, and count.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use staticreg_domain::{
+    Clock, Digest, Platform, RepositoryName, Tag,
+    catalog::{
+        CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
+        RegistryCatalog, RepositoriesPage,
+    },
+};
+use tokio::time::sleep;
+
+use super::images::lock;
+
+pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
+const PAGE: usize = 2;
+
+/// A registry in memory.
+#[derive(Default)]
+pub(super) struct FakeRegistry {
+    held: Mutex<Held>,
+    /// How long each answer takes.
+    pub(super) delay: Duration,
+}
+
+#[derive(Default)]
+struct Held {
+    repositories: BTreeMap<RepositoryName, BTreeMap<Tag, Digest>>,
+    manifests: HashMap<Digest, Manifest>,
+    configurations: HashMap<Digest, ImageConfiguration>,
+    /// Requests that fail, by how they begin.
+    failing: Vec<(String, fn() -> CatalogError)>,
+    asked: Vec<String>,
+    under_way: usize,
+    most_under_way: usize,
+}
+
+impl FakeRegistry {
+    pub(super) fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
+        let mut held = lock(&self.held);
+        held.repositories.entry(name(repository)).or_default().insert(tag.parse().unwrap(), digest.clone());
+    }
+
+    pub(super) fn untag(&self, repository: &str, tag: &str) {
+        lock(&self.held).repositories.get_mut(&name(repository)).unwrap().remove(&tag.parse::<Tag>().unwrap());
+    }
+
+    pub(super) fn add_repository(&self, repository: &str) {
+        lock(&self.held).repositories.entry(name(repository)).or_default();
+    }
+
+    pub(super) fn remove_repository(&self, repository: &str) {
+        lock(&self.held).repositories.remove(&name(repository));
+    }
+
+    /// An image of 100 bytes: 10 of the configuration, twice 45 of layers.
+    pub(super) fn image(&self, seed: u32, platform: Option<&str>) -> Digest {
+        let configuration = digest(seed + 1_000_000);
+        let told = ImageConfiguration {
+            platform: platform.and_then(|architecture| Platform::new("linux", architecture, None)),
+            created: Some(DateTime::UNIX_EPOCH + Duration::from_secs(seed.into())),
+            ..Default::default()
+        };
+        let mut held = lock(&self.held);
+        held.configurations.insert(configuration.clone(), told);
+        let layer = descriptor("layer", digest(2_000_000), 45);
+        let content = ManifestContent::Image {
+            configuration: descriptor(CONFIGURATION, configuration, 10),
+            layers: vec![layer.clone(), layer],
+        };
+        held.manifests.insert(digest(seed), manifest(digest(seed), IMAGE, content));
+        digest(seed)
+    }
+
+    pub(super) fn index(&self, seed: u32, entries: &[(&str, &Digest, Option<&str>)]) -> Digest {
+        let entry = |(media_type, digest, platform): &(&str, &Digest, Option<&str>)| IndexEntry {
+            descriptor: descriptor(media_type, (*digest).clone(), 1),
+            platform: platform.and_then(|architecture| Platform::new("linux", architecture, None)),
+        };
+        let content = ManifestContent::Index(entries.iter().map(entry).collect());
+        lock(&self.held).manifests.insert(digest(seed), manifest(digest(seed), INDEX, content));
+        digest(seed)
+    }
+
+    /// Has requests that begin so fail.
+    pub(super) fn fail(&self, request: &str, error: fn() -> CatalogError) {
+        lock(&self.held).failing.push((request.to_owned(), error));
+    }
+
+    pub(super) fn heal(&self) {
+        lock(&self.held).failing.clear();
+    }
+
+    /// The requests since this was last called, sorted.
+    pub(super) fn asked(&self) -> Vec<String> {
+        let mut asked = std::mem::take(&mut lock(&self.held).asked);
+        asked.sort();
+        asked
+    }
+
+    pub(super) fn most_under_way(&self) -> usize {
+        lock(&self.held).most_under_way
+    }
+
+    async fn answer<T>(
+        &self,
+        request: String,
+        answer: impl FnOnce(&Held) -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        {
+            let mut held = lock(&self.held);
+            held.under_way += 1;
+            held.most_under_way = held.most_under_way.max(held.under_way);
+        }
+        sleep(self.delay).await;
+        let mut held = lock(&self.held);
+        held.under_way -= 1;
+        let failure = held.failing.iter().find(|(failing, _)| request.starts_with(failing)).map(|(_, error)| error());
+        held.asked.push(request);
+        failure.map_or_else(|| answer(&held), Err)
+    }
+}
+
+#[async_trait]
+impl RegistryCatalog for FakeRegistry {
+    async fn repositories(&self, after: Option<CatalogCursor>) -> Result<RepositoriesPage, CatalogError> {
+        let start: usize = after.as_ref().map_or(0, |cursor| cursor.0.parse().unwrap());
+        self.answer(format!("catalog {start}"), |held| {
+            let repositories: Vec<RepositoryName> = held.repositories.keys().skip(start).take(PAGE).cloned().collect();
+            let end = start + PAGE;
+            let next = (end < held.repositories.len()).then(|| CatalogCursor(end.to_string()));
+            Ok(RepositoriesPage { repositories, next })
+        })
+        .await
+    }
+
+    async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError> {
+        self.answer(format!("tags {repository}"), |held| {
+            Ok(held.repositories.get(repository).map(|tags| tags.keys().rev().cloned().collect()).unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, CatalogError> {
+        self.answer(format!("head {repository}:{tag}"), |held| {
+            held.repositories.get(repository).and_then(|tags| tags.get(tag)).cloned().ok_or(CatalogError::NotFound)
+        })
+        .await
+    }
+
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, CatalogError> {
+        let request = match reference {
+            Reference::Tag(tag) => format!("get {repository}:{tag}"),
+            Reference::Digest(digest) => format!("get {}", number(digest)),
+        };
+        self.answer(request, |held| {
+            let digest = match reference {
+                Reference::Tag(tag) => held.repositories.get(repository).and_then(|tags| tags.get(tag)),
+                Reference::Digest(digest) => Some(digest),
+            };
+            digest.and_then(|digest| held.manifests.get(digest)).cloned().ok_or(CatalogError::NotFound)
+        })
+        .await
+    }
+
+    async fn configuration(&self, _: &RepositoryName, digest: &Digest) -> Result<ImageConfiguration, CatalogError> {
+        self.answer(format!("config {}", number(digest) - 1_000_000), |held| {
+            held.configurations.get(digest).cloned().ok_or(CatalogError::NotFound)
+        })
+        .await
+    }
+}
+
+/// A clock that tests set.
+pub(super) struct FakeClock(Mutex<DateTime<Utc>>);
+
+impl FakeClock {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())))
+    }
+
+    pub(super) fn advance(&self, duration: Duration) {
+        *lock(&self.0) += duration;
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> DateTime<Utc> {
+        *lock(&self.0)
+    }
+}
+
+pub(super) fn name(text: &str) -> RepositoryName {
+    text.parse().unwrap()
+}
+
+pub(super) fn digest(seed: u32) -> Digest {
+    format!("sha256:{seed:064x}").parse().unwrap()
+}
+
+pub(super) fn number(digest: &Digest) -> u32 {
+    u32::from_str_radix(digest.as_str().trim_start_matches("sha256:").trim_start_matches('0'), 16).unwrap()
+}
+
+pub(super) fn unavailable() -> CatalogError {
+    CatalogError::Unavailable("away".into())
+}
+
+pub(super) fn denied() -> CatalogError {
+    CatalogError::Denied("no".into())
+}
+
+pub(super) fn malformed() -> CatalogError {
+    CatalogError::Malformed("garbage".into())
+}
+
+fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
+    Descriptor { media_type: media_type.to_owned(), digest, size }
+}
+
+fn manifest(digest: Digest, media_type: &str, content: ManifestContent) -> Manifest {
+    Manifest { digest, media_type: media_type.to_owned(), content, created: None }
+}
