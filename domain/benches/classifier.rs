@@ -62,9 +62,9 @@ fn main() {
     println!("{EVENTS} events, {} remembered", Classified::DEFAULT_MAX_ENTRIES);
     println!("{:<44} {:>9} {:>12}", "", "ns/event", "bytes/event");
     let program = env::current_exe().expect("a program knows where it is");
-    for case in 0..CASES.len() {
+    for (case, (name, ..)) in CASES.iter().enumerate() {
         let status = Command::new(&program).env(CASE, case.to_string()).status().expect("it runs again");
-        assert!(status.success(), "{}", CASES[case].0);
+        assert!(status.success(), "{name}");
     }
 }
 

@@ -343,3 +343,31 @@ fn is_in(entries: &VecDeque<Entry>, first: Number, number: Number, chain: u64) -
 fn second(now: i64) -> u32 {
     u32::try_from(now).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn numbers_may_wrap_around() {
+        const TRAIL: u64 = 7;
+        let mut memory = Memory::new(4);
+        memory.first = Number::MAX - 10;
+        for n in 0..30_u8 {
+            let id = EventId::from(Uuid::from_u128(n.into()));
+            let look_up = LookUp::new(n.into(), 100 + u64::from(n), TRAIL, ManifestKind::Index);
+            memory.push(Entry::new(id, n.into(), Effect::default(), Role::LookUp(look_up)), n.into(), 0);
+            let times: Vec<_> = memory.chain(TRAIL).map(|(_, entry)| entry.at).collect();
+            let expected: Vec<_> = (0..=i64::from(n)).rev().take(4).collect();
+            assert_eq!(times, expected);
+            assert!(memory.recall(id, n.into(), 0).is_some());
+        }
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        assert!(size_of::<Entry>() <= 96, "{}", size_of::<Entry>());
+    }
+}
