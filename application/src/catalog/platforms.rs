@@ -111,3 +111,83 @@ async fn ask(
     };
     (repository, index, children)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{task::JoinHandle, time::sleep};
+
+    use super::*;
+    use crate::catalog::testing::{FakeRegistry, IMAGE, digest, name, unavailable};
+
+    /// What was learned: the index's digest and its children's platforms.
+    type Learned = Arc<Mutex<Vec<(Digest, Vec<Option<String>>)>>>;
+
+    fn running(registry: &Arc<FakeRegistry>) -> (IndexChildren, Learned, JoinHandle<()>) {
+        let (children, lookups) = IndexChildren::new(registry.clone());
+        let learned = Learned::default();
+        let heard = learned.clone();
+        let running = tokio::spawn(lookups.run(move |_, index, children| {
+            let platforms = children.iter().map(|child| child.platform.as_ref().map(ToString::to_string)).collect();
+            lock(&heard).push((index.clone(), platforms));
+        }));
+        (children, learned, running)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_is_asked_once_and_then_known() {
+        let registry = Arc::new(FakeRegistry::slow(Duration::from_millis(5)));
+        let index = registry.index(3, &[(IMAGE, &digest(1), Some("arm64")), (IMAGE, &digest(2), None)]);
+        let (children, learned, running) = running(&registry);
+        for _ in 0..3 {
+            assert_eq!(children.get(&name("a"), &index), None);
+        }
+        sleep(Duration::from_secs(1)).await;
+        let known = children.get(&name("a"), &index).unwrap();
+        assert_eq!(known.iter().map(|child| child.digest.clone()).collect::<Vec<_>>(), [digest(1), digest(2)]);
+        assert_eq!(*lock(&learned), [(index, vec![Some("linux/arm64".to_owned()), None])]);
+        assert_eq!(registry.asked(), ["get 3"]);
+        drop(children);
+        running.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_index_or_not_there_is_known_to_have_no_children() {
+        let registry = Arc::new(FakeRegistry::default());
+        let image = registry.image(1, None);
+        let (children, learned, _running) = running(&registry);
+        for digest in [&image, &digest(9)] {
+            assert_eq!(children.get(&name("a"), digest), None);
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(children.get(&name("a"), digest).as_deref(), Some(&[][..]));
+        }
+        assert_eq!(lock(&learned).len(), 2);
+        assert_eq!(registry.asked(), ["get 1", "get 9"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_was_away_is_asked_again_for_the_next_event() {
+        let registry = Arc::new(FakeRegistry::default());
+        let index = registry.index(3, &[]);
+        registry.fail("get", unavailable);
+        let (children, learned, _running) = running(&registry);
+        assert_eq!(children.get(&name("a"), &index), None);
+        sleep(Duration::from_secs(1)).await;
+        registry.heal();
+        assert_eq!(children.get(&name("a"), &index), None);
+        sleep(Duration::from_secs(1)).await;
+        assert!(children.get(&name("a"), &index).is_some());
+        assert_eq!(lock(&learned).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_questions_is_bounded_and_holds_nobody_up() {
+        let registry = Arc::new(FakeRegistry::slow(Duration::from_hours(1)));
+        let (children, _lookups) = IndexChildren::new(registry);
+        for seed in 0..10_000 {
+            assert_eq!(children.get(&name("a"), &digest(seed)), None);
+        }
+        assert_eq!(lock(&children.shared.asked).len(), MOST_WAITING);
+    }
+}

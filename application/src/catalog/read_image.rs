@@ -205,3 +205,107 @@ fn configuration_size(configuration: &ImageConfiguration) -> usize {
     let texts = labels.iter().flat_map(|(name, value)| [name, value]).chain(lists).chain(user).chain(working_directory);
     8 * TEXT_SIZE + texts.map(|text| TEXT_SIZE + text.len()).sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::catalog::testing::{FakeRegistry, IMAGE, denied, digest, malformed, name};
+
+    fn tagged(tag: &str) -> Reference {
+        Reference::Tag(tag.parse().unwrap())
+    }
+
+    async fn read(
+        images: &ReadImage,
+        reference: Reference,
+        platform: Option<&str>,
+    ) -> Result<ImageDetails, ReadImageError> {
+        images.read(name("a"), reference, platform.map(str::to_owned)).await
+    }
+
+    /// `a:multi` is an index of an attestation, arm64 (2) and amd64 (3).
+    fn multi() -> Arc<FakeRegistry> {
+        let registry = FakeRegistry::default();
+        let (attestation, arm) = (registry.image(1, None), registry.image(2, Some("arm64")));
+        let amd = registry.image(3, Some("amd64"));
+        let entries = [(IMAGE, &attestation, None), (IMAGE, &arm, Some("arm64")), (IMAGE, &amd, Some("amd64"))];
+        registry.tag("a", "multi", &registry.index(4, &entries));
+        registry.tag("a", "single", &arm);
+        Arc::new(registry)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_image_is_read_with_its_configuration() {
+        let details = read(&ReadImage::new(multi()), tagged("single"), None).await.unwrap();
+        assert_eq!((details.index, &details.image.digest), (None, &digest(2)));
+        assert_eq!(details.configuration.unwrap().platform.as_ref().unwrap().to_string(), "linux/arm64");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_index_the_platforms_image_is_read() {
+        let images = ReadImage::new(multi());
+        for (platform, expected) in [(None, 2), (Some("linux/arm64"), 2), (Some("linux/amd64"), 3)] {
+            let details = read(&images, tagged("multi"), platform).await.unwrap();
+            assert_eq!(details.index.unwrap().digest, digest(4));
+            assert_eq!(details.image.digest, digest(expected), "{platform:?}");
+        }
+        assert_eq!(read(&images, tagged("multi"), Some("linux/s390x")).await, Err(ReadImageError::NotFound));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn content_under_a_digest_is_asked_only_once() {
+        let registry = multi();
+        let images = ReadImage::new(registry.clone());
+        for _ in 0..3 {
+            read(&images, Reference::Digest(digest(4)), None).await.unwrap();
+        }
+        assert_eq!(registry.asked(), ["config 2", "get 2", "get 4"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_told_apart() {
+        let registry = multi();
+        let images = ReadImage::new(registry.clone());
+        assert_eq!(read(&images, tagged("nowhere"), None).await, Err(ReadImageError::NotFound));
+        registry.fail("get a:single", malformed);
+        assert_eq!(read(&images, tagged("single"), None).await, Err(ReadImageError::Malformed));
+        registry.fail("get a:multi", denied);
+        assert_eq!(read(&images, tagged("multi"), None).await, Err(ReadImageError::Unavailable));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_image_whose_configuration_is_garbage_is_shown_without() {
+        let registry = multi();
+        registry.fail("config", malformed);
+        let details = read(&ReadImage::new(registry), tagged("single"), None).await.unwrap();
+        assert_eq!(details.configuration, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_registry_is_given_up_but_read_on_behind() {
+        let registry = Arc::new(FakeRegistry::slow(Duration::from_secs(3)));
+        registry.image(2, None);
+        let images = ReadImage::new(registry);
+        let began = Instant::now();
+        assert_eq!(read(&images, Reference::Digest(digest(2)), None).await, Err(ReadImageError::Unavailable));
+        assert_eq!(began.elapsed(), PATIENCE);
+        sleep(Duration::from_secs(5)).await;
+        assert!(read(&images, Reference::Digest(digest(2)), None).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_pages_at_once_ask_little_at_once() {
+        let registry = Arc::new(FakeRegistry::slow(Duration::from_mins(1)));
+        let images = ReadImage::new(registry.clone());
+        let reads = (0..100).map(|seed| {
+            let images = images.clone();
+            tokio::spawn(async move { read(&images, Reference::Digest(digest(seed)), None).await })
+        });
+        for read in reads.collect::<Vec<_>>() {
+            assert_eq!(read.await.unwrap(), Err(ReadImageError::Unavailable));
+        }
+        assert_eq!(registry.most_under_way(), CONCURRENCY);
+    }
+}

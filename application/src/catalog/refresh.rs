@@ -294,3 +294,7 @@ struct Failures {
     number: AtomicUsize,
     first: Mutex<Option<CatalogError>>,
 }
+
+#[cfg(test)]
+#[path = "refresh_tests.rs"]
+mod tests;

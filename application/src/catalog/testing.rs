@@ -28,8 +28,7 @@ const PAGE: usize = 2;
 #[derive(Default)]
 pub(super) struct FakeRegistry {
     held: Mutex<Held>,
-    /// How long each answer takes.
-    pub(super) delay: Duration,
+    delay: Duration,
 }
 
 #[derive(Default)]
@@ -45,6 +44,11 @@ struct Held {
 }
 
 impl FakeRegistry {
+    /// Each answer takes so long.
+    pub(super) fn slow(delay: Duration) -> Self {
+        Self { delay, ..Self::default() }
+    }
+
     pub(super) fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
         let mut held = lock(&self.held);
         held.repositories.entry(name(repository)).or_default().insert(tag.parse().unwrap(), digest.clone());
