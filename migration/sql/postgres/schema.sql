@@ -1,0 +1,4 @@
+-- The whole schema: psql -1 -f schema.sql
+\ir 0001_container_pull_metrics.sql
+\ir 0002_container_access_metrics.sql
+\ir 0003_recorded_event.sql

@@ -1,0 +1,4 @@
+-- The whole schema, from this folder: sqlite3 FILE < schema.sql
+.read 0001_container_pull_metrics.sql
+.read 0002_container_access_metrics.sql
+.read 0003_recorded_event.sql
