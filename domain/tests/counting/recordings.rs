@@ -283,6 +283,22 @@ fn the_documentation_shows_what_the_recordings_count() {
     }
 }
 
+/// `SETTING__CLIENT__OPERATION.jsonl`, as people read it.
+fn client_and_operation(name: &str) -> (String, String) {
+    let parts: Vec<_> = name.trim_end_matches(".jsonl").split("__").collect();
+    let (setting, client, operation) = match parts[..] {
+        [client, operation] => ("", client, operation),
+        ["auth", client, operation] => (", with a password", client, operation),
+        ["refs", client, operation] => (", references in events", client, operation),
+        ["proxy", _, operation] => {
+            let (client, operation) = operation.split_once('-').expect("client and operation");
+            (", through a cache", client, operation)
+        }
+        _ => panic!("{name} is not named after client and operation"),
+    };
+    (format!("{client}{setting}"), operation.to_owned())
+}
+
 /// The table of the documentation. Operations of a client that count the same share a row.
 fn markdown() -> String {
     let indexes = indexes();
@@ -291,20 +307,20 @@ fn markdown() -> String {
         let events = recording(&row[0]);
         let count = |known| Counts::of(&replay(&events, Classified::default(), known, Delivery::Plain));
         let (plain, known) = (count(None), count(Some(&indexes)));
-        let (client, operation) = row[0].trim_end_matches(".jsonl").rsplit_once("__").expect("client and operation");
-        let client = client.replace("__", ", ");
+        let (client, operation) = client_and_operation(&row[0]);
         let same = |(of, a, b, note, _): &&mut (String, Counts, Counts, String, Vec<String>)| {
             let shown = |counts: &Counts| (counts.totals, counts.architectures.clone());
             *of == client && shown(a) == shown(&plain) && shown(b) == shown(&known) && *note == row[9]
         };
         match rows.iter_mut().find(same) {
-            Some(row) => row.4.push(operation.to_owned()),
-            None => rows.push((client, plain, known, row[9].clone(), vec![operation.to_owned()])),
+            Some(row) => row.4.push(operation),
+            None => rows.push((client, plain, known, row[9].clone(), vec![operation])),
         }
     }
-    let mut text = "| client | operation | pulls by tag | pulls by digest | version checks | pushes | architecture | \
-                    platforms known | |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    let mut text = "| client | operation | pulls by tag | pulls by digest | version checks | pushes | architecture by \
+                    user agent | by platform | |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
     for (client, plain, known, note, operations) in rows {
         write!(text, "| {client} | {} |", operations.join(", ")).expect("a String takes all");
         for total in plain.totals {
