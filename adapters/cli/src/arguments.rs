@@ -15,6 +15,8 @@ pub(crate) enum Task {
     Migrate,
     /// Print the OpenAPI document.
     PrintDocument,
+    /// Ask the running server whether it is alive.
+    CheckHealth,
 }
 
 /// Reads the command line and the environment; ends the program for `--help`, `--version` and mistakes.
@@ -23,6 +25,7 @@ pub(crate) fn read() -> (Task, Sources) {
     let task = match matches.subcommand_name() {
         Some("migrate") => Task::Migrate,
         Some("openapi") => Task::PrintDocument,
+        Some("health") => Task::CheckHealth,
         _ => Task::Serve,
     };
     let variables = std::env::vars_os()
@@ -53,11 +56,11 @@ fn command() -> Command {
         .global(true)
         .help(format!("A TOML file with settings [env: {CONFIG_VARIABLE}]"));
     let settings = SETTINGS.iter().filter(|setting| !setting.secret).map(|setting| {
-        Arg::new(setting.key)
-            .long(setting.flag())
-            .value_name("VALUE")
-            .global(true)
-            .help(format!("{} [env: {}]", setting.help, setting.variable()))
+        Arg::new(setting.key).long(setting.flag()).value_name("VALUE").global(true).help(format!(
+            "{} [env: {}]",
+            setting.help,
+            setting.variable()
+        ))
     });
     let secrets: String = SETTINGS
         .iter()
@@ -71,6 +74,7 @@ fn command() -> Command {
         .subcommand(Command::new("serve").about("Serves until told to stop; the default"))
         .subcommand(Command::new("migrate").about("Brings the database's schema up to date"))
         .subcommand(Command::new("openapi").about("Prints the OpenAPI document"))
+        .subcommand(Command::new("health").about("Asks the server at --http-bind-addr whether it is alive"))
         .arg(config)
         .args(settings)
         .next_line_help(true)

@@ -3,6 +3,7 @@
 //! The only crate that knows every adapter. Which store, which way to count and which way in is chosen in [`wiring`].
 
 mod arguments;
+mod health;
 mod late_store;
 mod log;
 mod settings;
@@ -49,6 +50,9 @@ fn run(task: &Task, sources: &Sources) -> Result<(), Failure> {
         return writeln!(std::io::stdout().lock(), "{}", openapi_document()).map_err(Failure::from);
     }
     let settings = sources.read()?;
+    if *task == Task::CheckHealth {
+        return health::check(&settings.http.bind_addr);
+    }
     // Dropped last, so that the last lines are written.
     let _written = log::start(&settings.log)?;
     for name in sources.unknown_variables() {
@@ -61,6 +65,6 @@ fn run(task: &Task, sources: &Sources) -> Result<(), Failure> {
 async fn act(task: &Task, settings: Settings) -> Result<(), Failure> {
     match task {
         Task::Migrate => store::migrate(&settings.db).await,
-        Task::Serve | Task::PrintDocument => wiring::serve(settings).await,
+        Task::Serve | Task::PrintDocument | Task::CheckHealth => wiring::serve(settings).await,
     }
 }

@@ -1,0 +1,58 @@
+# `make` alone says what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Says what there is
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Builds the program: target/release/staticreg
+	cargo build --release
+
+.PHONY: run
+run: ## Serves on 127.0.0.1:8093, with counts in memory unless STATICREG_DB_URL says otherwise
+	cargo run --release
+
+.PHONY: lint
+lint: lint-tools ## Formatting, clippy, who depends on whom, licences, dependencies that nothing uses
+	cargo fmt --all --check
+	scripts/check-arrows
+	cargo machete
+	cargo deny --log-level error check licenses bans sources
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+.PHONY: lint-tools
+lint-tools: ## Installs what lint needs
+	@command -v cargo-machete >/dev/null || cargo install --quiet --locked cargo-machete@0.9.2
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
+
+.PHONY: test
+test: test-tools compose-check ## Installs what the tests need and runs all of them
+	cargo build --workspace --bins
+	cargo test --workspace
+
+.PHONY: test-e2e
+test-e2e: test-tools ## The tests of the real program among real parts
+	cargo build --workspace --bins
+	cargo test -p staticreg-e2e
+
+.PHONY: test-tools
+test-tools: ## Installs what the tests need (apt-get, as root or with sudo)
+	@scripts/install-test-tools
+
+.PHONY: compose-check
+compose-check: test-tools ## Checks compose/compose.yaml
+	@scripts/check-compose
+
+.PHONY: bench
+bench: ## Measures how much it takes, side by side with PostgreSQL itself; see docs/performance.md
+	cargo build --release --workspace --bins
+	cargo run --release -p staticreg-load
+
+.PHONY: openapi
+openapi: ## Writes api-spec/openapi.json anew
+	cargo run --quiet -- openapi > target/openapi.json
+	mv target/openapi.json api-spec/openapi.json
