@@ -6,6 +6,7 @@
 pub mod ask_metrics;
 pub mod browse;
 pub mod catalog;
+pub mod correct_architectures;
 pub mod forget_ids;
 pub mod receive_notification;
 pub mod recorder;

@@ -12,7 +12,10 @@ use staticreg_domain::{
     rules::{Rules, SkipReason},
 };
 
-use crate::recorder::{RecordError, Recorded, Recorder};
+use crate::{
+    catalog::{CatalogChanges, IndexChildren},
+    recorder::{RecordError, Recorded, Recorder},
+};
 
 /// What became of the events of one notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,11 +40,21 @@ impl Receipt {
     }
 }
 
+/// Who else learns of the events. None of them makes an answer wait.
+#[derive(Clone, Default)]
+pub struct Followers {
+    /// Asks the registry for the children of indexes that were accessed.
+    pub index_children: Option<IndexChildren>,
+    /// Has changed repositories read again.
+    pub catalog_changes: Option<CatalogChanges>,
+}
+
 /// The use case.
 pub struct ReceiveNotification {
     rules: Rules,
     counting: Arc<Mutex<dyn Counting>>,
     recorder: Recorder,
+    followers: Followers,
     clock: Arc<dyn Clock>,
 }
 
@@ -51,16 +64,18 @@ impl ReceiveNotification {
         counting: Arc<Mutex<dyn Counting>>,
         ignored_user_agents: Vec<String>,
         recorder: Recorder,
+        followers: Followers,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let scope = counting.lock().unwrap_or_else(PoisonError::into_inner).scope();
-        Self { rules: Rules::new(scope, ignored_user_agents), counting, recorder, clock }
+        Self { rules: Rules::new(scope, ignored_user_agents), counting, recorder, followers, clock }
     }
 
     /// Answers when every event that counts is stored, and only then. After an error the registry must send the
     /// notification again.
     pub async fn receive(&self, events: Vec<RegistryEvent>) -> Result<Receipt, RecordError> {
         let mut receipt = Receipt { total: events.len(), ..Receipt::default() };
+        self.tell_of_changes(&events);
         let counted = self.count(&events, &mut receipt);
         if !counted.is_empty() {
             // The recorder takes the events; their keys are shared, so this copies little.
@@ -89,7 +104,25 @@ impl ReceiveNotification {
                 Err(reason) => *receipt.skipped.entry(reason).or_default() += 1,
             }
         }
+        let wanted = counting.wanted();
+        drop(counting);
+        if let Some(index_children) = &self.followers.index_children {
+            for (repository, index) in wanted {
+                // An answer that is there already was learned when it came.
+                let _ = index_children.get(&repository, &index);
+            }
+        }
         counted
+    }
+
+    /// A push or a delete changes what the registry holds.
+    fn tell_of_changes(&self, events: &[RegistryEvent]) {
+        let Some(changes) = &self.followers.catalog_changes else { return };
+        for event in events.iter().filter(|event| matches!(event.action.as_deref(), Some("push" | "delete"))) {
+            if let Some(repository) = event.repository.as_deref().and_then(|name| name.parse().ok()) {
+                changes.repository_changed(repository);
+            }
+        }
     }
 }
 

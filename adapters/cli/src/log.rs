@@ -12,8 +12,9 @@ const BUFFERED_LINES: usize = 8_192;
 
 /// Starts logging; what was logged is written when the guard is dropped.
 pub(crate) fn start(log: &Log) -> Result<WorkerGuard, InvalidSettings> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|_| InvalidSettings(format!("STATICREG_LOG_LEVEL: `{}` is no level such as info or debug.", log.level)))?;
+    let filter = EnvFilter::try_new(&log.level).map_err(|_| {
+        InvalidSettings(format!("STATICREG_LOG_LEVEL: `{}` is no level such as info or debug.", log.level))
+    })?;
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(false).buffered_lines_limit(BUFFERED_LINES).finish(stdout());
     let subscriber = tracing_subscriber::fmt()

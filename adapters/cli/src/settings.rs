@@ -325,7 +325,11 @@ impl Sources {
         let key = error.path.join(".");
         let file = self.file.as_deref().unwrap_or(Path::new("the configuration file")).display();
         if let Kind::UnknownField(field, _) = &error.kind {
-            let known = if key.is_empty() || key == *field { field.clone() } else { format!("{key}.{field}").replace(&format!("{field}.{field}"), field) };
+            let known = if key.is_empty() || key == *field {
+                field.clone()
+            } else {
+                format!("{key}.{field}").replace(&format!("{field}.{field}"), field)
+            };
             return InvalidSettings(format!("{file}: there is no setting `{known}`."));
         }
         let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
@@ -462,7 +466,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_in_one_sentence_with_its_variable() {
         for (name, value, reason) in [
-            ("STATICREG_METRICS_BATCH_SIZE", "0", "integer `0`"),
+            ("STATICREG_METRICS_BATCH_SIZE", "0", "`0`, expected a nonzero"),
             ("STATICREG_METRICS_BATCH_SIZE", "many", "many"),
             ("STATICREG_METRICS_PATIENCE", "soon", "`soon` is no duration such as 500ms, 3s, 15m or 24h"),
             ("STATICREG_METRICS_PATIENCE", "0", "more than no time"),
@@ -500,7 +504,8 @@ mod tests {
 
     #[test]
     fn unknown_variables_are_told_and_do_no_harm() {
-        let sources = variables(&[("STATICREG_PORT", "tcp://10.0.0.1:8093"), ("STATICREG_LOG_LEVEL", "debug"), ("PATH", "")]);
+        let sources =
+            variables(&[("STATICREG_PORT", "tcp://10.0.0.1:8093"), ("STATICREG_LOG_LEVEL", "debug"), ("PATH", "")]);
         assert_eq!(sources.unknown_variables().collect::<Vec<_>>(), ["STATICREG_PORT"]);
         assert_eq!(sources.read().expect("settings").log.level, "debug");
     }

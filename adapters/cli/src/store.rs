@@ -21,3 +21,13 @@ pub(crate) struct Store {
     pub(crate) metrics: Arc<dyn MetricsRepository>,
     pub(crate) name: &'static str,
 }
+
+pub(crate) async fn open(_db: &Db, rows: usize) -> Result<Store, Failure> {
+    Ok(Store { metrics: Arc::new(MemoryMetrics::new(rows)), name: "memory" })
+}
+pub(crate) async fn open_spool(_: &Spool) -> Result<Option<Arc<Spooling>>, Failure> {
+    Ok(None)
+}
+pub(crate) async fn migrate(_: &Db) -> Result<(), Failure> {
+    Ok(())
+}

@@ -3,33 +3,42 @@
 use std::{
     future::pending,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use staticreg_application::{
     ask_metrics::AskMetrics,
+    catalog::{IndexChildren, RefreshCatalog, RefreshOptions},
+    correct_architectures::CorrectArchitectures,
     forget_ids::ForgetIds,
-    receive_notification::ReceiveNotification,
+    receive_notification::{Followers, ReceiveNotification},
     recorder::{Recorder, RecorderOptions},
     spooling::Spooling,
 };
 use staticreg_domain::{
     Clock,
+    catalog::RegistryCatalog,
     counting::{Classified, Counting, Tagged},
     metrics::MetricsRepository,
+    rules::OWN_PRODUCT,
 };
 use staticreg_http::{
     BodyLimits, Services,
     server::{self, ServerOptions},
 };
 use staticreg_memory::MemoryMetrics;
+use staticreg_registry::{HttpRegistryCatalog, RegistryOptions, Tls};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
 use crate::{
     Failure,
-    settings::{CountingMode, Metrics, Settings},
+    settings::{CountingMode, Metrics, Registry, Settings, TlsMode},
     store::{self, Store},
     system_clock::SystemClock,
 };
+
+/// How long one request to the registry may take.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM or SIGINT, then finishes what was accepted.
 pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
@@ -58,11 +67,14 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
     };
     let background = [replay(spooling.clone(), &metrics, &clock), tokio::spawn(forget.run())];
 
+    let counting = counting(&settings.metrics);
+    let followers = follow_registry(&settings.registry, &counting, &recorder, &clock)?;
     let services = Services {
         receive: Arc::new(ReceiveNotification::new(
-            counting(&settings.metrics),
+            counting,
             settings.metrics.ignored_user_agents.clone(),
             recorder,
+            followers,
             Arc::clone(&clock),
         )),
         ask: AskMetrics::new(metrics, clock),
@@ -94,20 +106,22 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
 pub(crate) fn openapi_document() -> String {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1));
-    let options = RecorderOptions {
-        batch_size: 1,
-        buffer_size: 1,
-        flush_interval: std::time::Duration::ZERO,
-        patience: std::time::Duration::ZERO,
-    };
+    let options =
+        RecorderOptions { batch_size: 1, buffer_size: 1, flush_interval: Duration::ZERO, patience: Duration::ZERO };
     let (recorder, _writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
     let counting = Arc::new(Mutex::new(Tagged));
     staticreg_http::openapi_json(Services {
-        receive: Arc::new(ReceiveNotification::new(counting, Vec::new(), recorder, Arc::clone(&clock))),
+        receive: Arc::new(ReceiveNotification::new(
+            counting,
+            Vec::new(),
+            recorder,
+            Followers::default(),
+            Arc::clone(&clock),
+        )),
         ask: AskMetrics::new(store, clock),
         spooling: None,
         store: "memory",
-        body_limits: BodyLimits { size: 0, time: std::time::Duration::ZERO },
+        body_limits: BodyLimits { size: 0, time: Duration::ZERO },
     })
 }
 
@@ -125,6 +139,39 @@ fn counting(metrics: &Metrics) -> Arc<Mutex<dyn Counting>> {
         CountingMode::Classified => Arc::new(Mutex::new(Classified::new(metrics.correlation_entries.get()))),
         CountingMode::Tagged => Arc::new(Mutex::new(Tagged)),
     }
+}
+
+/// Reads the registry in the background, when there is one.
+fn follow_registry(
+    settings: &Registry,
+    counting: &Arc<Mutex<dyn Counting>>,
+    recorder: &Recorder,
+    clock: &Arc<dyn Clock>,
+) -> Result<Followers, Failure> {
+    let Some(hostname) = &settings.hostname else { return Ok(Followers::default()) };
+    let catalog = HttpRegistryCatalog::new(&RegistryOptions {
+        hostname: hostname.clone(),
+        user: settings.user.clone(),
+        password: settings.password.as_ref().map(|password| password.expose().to_owned()),
+        tls: match settings.tls {
+            TlsMode::Auto => Tls::Auto,
+            TlsMode::On => Tls::On,
+            TlsMode::Off => Tls::Off,
+        },
+        skip_tls_verify: settings.skip_tls_verify,
+        timeout: REGISTRY_TIMEOUT,
+        user_agent: format!("{OWN_PRODUCT}{}", env!("CARGO_PKG_VERSION")),
+    })
+    .map_err(|error| format!("STATICREG_REGISTRY_HOSTNAME: {error}."))?;
+    let catalog: Arc<dyn RegistryCatalog> = Arc::new(catalog);
+    let options = RefreshOptions { concurrency: settings.concurrency.get(), interval: settings.refresh_interval };
+    let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(clock), options);
+    let (index_children, lookups) = IndexChildren::new(catalog);
+    let followers = Followers { index_children: Some(index_children), catalog_changes: Some(refresh.changes()) };
+    tokio::spawn(refresh.run());
+    let (counting, recorder) = (Arc::clone(counting), recorder.clone());
+    tokio::spawn(CorrectArchitectures { lookups, counting, recorder }.run());
+    Ok(followers)
 }
 
 fn replay(

@@ -12,7 +12,7 @@ use poem::{
 use serde_json::{Value, json};
 use staticreg_application::{
     ask_metrics::AskMetrics,
-    receive_notification::ReceiveNotification,
+    receive_notification::{Followers, ReceiveNotification},
     recorder::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, clock::MockClock, counting::Tagged, metrics::MetricsRepository};
@@ -40,7 +40,7 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
     tokio::spawn(writer.run());
     let counting = Arc::new(Mutex::new(Tagged));
     TestClient::new(staticreg_http::endpoint(Services {
-        receive: Arc::new(ReceiveNotification::new(counting, Vec::new(), recorder, Arc::clone(&clock))),
+        receive: Arc::new(ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock))),
         ask: AskMetrics::new(store, clock),
         spooling: None,
         store: "mock",
