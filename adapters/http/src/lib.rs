@@ -1,11 +1,13 @@
 //! Inbound HTTP: the webhook, the query API, the operators' resources and the web pages, all under one port.
 //!
 //! The folders are the routes: [`webhook`] is `/api/webhook`, [`api`] is `/api/v1`, [`operations`] is `/healthz`, the
-//! OpenAPI document and Swagger UI. A handler takes its parameters, asks one use case and gives the answer's item; a
+//! OpenAPI document and Swagger UI, [`pages`] is what people see. A handler takes its parameters, asks one use case and gives the answer's item; a
 //! new question is a new file in `api/`, listed in [`services`].
 
 mod api;
+mod delivery;
 mod operations;
+mod pages;
 mod problem;
 pub mod server;
 mod webhook;
@@ -16,7 +18,15 @@ use std::sync::Arc;
 
 use poem::{Endpoint, EndpointExt, Request, Response, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
-use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, spooling::Spooling};
+use staticreg_application::{
+    ask_metrics::AskMetrics,
+    browse::Browse,
+    catalog::{CatalogView, ReadImage},
+    receive_notification::ReceiveNotification,
+    spooling::Spooling,
+};
+
+use delivery::Client;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -31,6 +41,19 @@ pub struct Services {
     pub store: &'static str,
     /// How large the body of a notification may be, and how long it may take.
     pub body_limits: BodyLimits,
+    /// The registry that the pages show, when there is one.
+    pub registry: Option<Registry>,
+}
+
+/// The registry that the pages show.
+#[derive(Clone)]
+pub struct Registry {
+    /// What clients write before a repository's name: `registry.example.com`.
+    pub host: String,
+    /// What is in it.
+    pub view: CatalogView,
+    /// Reads its images.
+    pub images: ReadImage,
 }
 
 type Apis = (
@@ -49,7 +72,7 @@ type Apis = (
 );
 
 fn apis(services: Services) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, spooling, store, body_limits } = services;
+    let Services { receive, ask, spooling, store, body_limits, registry: _ } = services;
     let apis = (
         webhook::WebhookApi { receive, body_limits },
         (
@@ -82,23 +105,35 @@ parameters, never path segments.";
 /// The OpenAPI document as JSON.
 #[must_use]
 pub fn openapi_json(services: Services) -> String {
-    apis(services).spec()
+    operations::document::with_standard_formats(&apis(services).spec())
 }
 
 /// All routes.
 pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
+    let registry = services.registry.clone();
+    let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
+    let site = Arc::new(pages::Site::new(browse, registry));
     let service = apis(services);
-    let documents = operations::document::routes(&service.spec(), service.spec_yaml(), service.swagger_ui_html());
-    documents
+    let documents = operations::document::routes(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
+    pages::routes(documents, &site)
         .nest_no_strip("/", service)
         .with(CatchPanic::new().with_handler(problem::OfPanic))
-        .around(|endpoint, mut request: Request| async move {
-            strip_trailing_slash(&mut request);
-            let (method, uri) = (request.method().clone(), request.uri().clone());
-            Ok(match endpoint.call(request).await {
-                Ok(response) => response,
-                Err(error) => problem::of_error(error, &method, &uri),
-            })
+        .around(move |endpoint, mut request: Request| {
+            let site = Arc::clone(&site);
+            async move {
+                strip_trailing_slash(&mut request);
+                let (method, uri) = (request.method().clone(), request.uri().clone());
+                // The registry's way is the short one.
+                let client = (uri.path() != webhook::PATH).then(|| Client::of(&request));
+                let response = match endpoint.call(request).await {
+                    Ok(response) => response,
+                    Err(error) => problem::of_error(error, &method, &uri),
+                };
+                Ok(match client {
+                    Some(client) => client.deliver(response, &site).await,
+                    None => response,
+                })
+            }
         })
         .map_to_response()
 }

@@ -54,6 +54,11 @@ impl Problem {
         }
     }
 
+    /// What to do about it.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something failed inside the server; its log tells what.")
     }
@@ -62,7 +67,11 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Response::builder().status(status).content_type(PROBLEM_JSON).body(self.to_json_string())
+        let mut response =
+            Response::builder().status(status).content_type(PROBLEM_JSON).body(self.to_json_string());
+        // A browser is shown a page instead.
+        response.extensions_mut().insert(self);
+        response
     }
 }
 

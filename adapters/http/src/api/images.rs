@@ -79,6 +79,7 @@ pub(crate) struct Image {
     /// The repository.
     pub(crate) repository: String,
     /// The tag; null for accesses that named none.
+    #[oai(nullable)]
     pub(crate) tag: Option<String>,
     /// The count.
     pub(crate) pulls: u64,

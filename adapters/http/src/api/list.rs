@@ -60,6 +60,7 @@ struct List<T: Type + ToJSON + ParseFromJSON + Send + Sync> {
     /// The items, in the list's order.
     items: Vec<T>,
     /// Give it as `cursor` to read on; null after the last item.
+    #[oai(nullable)]
     next_cursor: Option<String>,
 }
 

@@ -81,6 +81,7 @@ pub(crate) struct MetricsRowItem {
     /// The repository.
     pub(crate) repository: String,
     /// The tag; null for accesses that named none.
+    #[oai(nullable)]
     pub(crate) tag: Option<String>,
     /// The digest; of the index where the tag is an index's.
     pub(crate) digest: String,

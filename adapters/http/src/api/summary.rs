@@ -48,6 +48,7 @@ struct SummaryBody {
     /// Repositories that were ever pulled from by tag.
     repositories: u64,
     /// When an image was last pulled by tag; null when never.
+    #[oai(nullable)]
     last_pulled_at: Option<DateTime<Utc>>,
     /// Events that wait in the spool until the database is back; the counts do not hold them yet.
     events_spooled: u64,

@@ -77,6 +77,7 @@ impl TagsApi {
 #[oai(example)]
 pub(crate) struct TagCount {
     /// The tag; null for accesses that named none.
+    #[oai(nullable)]
     pub(crate) tag: Option<String>,
     /// The architecture; `not-specified` when nobody told.
     pub(crate) architecture: String,

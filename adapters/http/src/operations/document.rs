@@ -1,20 +1,64 @@
 //! The OpenAPI document and Swagger UI.
 
-use poem::{Route, endpoint::make_sync, get, web::Html};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use poem::{Response, Route, RouteMethod, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
+use sha2::{Digest, Sha256};
+
+/// The document with the format OpenAPI has for dates; poem-openapi names one of its own.
+pub(crate) fn with_standard_formats(document: &str) -> String {
+    document.replace("naive-date", "date")
+}
 
 /// The document in both its forms, and the page that shows it.
-pub(crate) fn routes(document: &str, document_yaml: String, swagger_ui: String) -> Route {
-    let json = document.to_owned();
+pub(crate) fn routes(document: &str, document_yaml: &str, swagger_ui: &str) -> Route {
+    let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(with_standard_formats);
+    let policy = policy(&swagger_ui);
     Route::new()
-        .at(
-            "/openapi.json",
-            get(make_sync(move |_| poem::Response::builder().content_type("application/json").body(json.clone()))),
-        )
-        .at(
-            "/openapi.yaml",
-            get(make_sync(move |_| {
-                poem::Response::builder().content_type("application/yaml").body(document_yaml.clone())
-            })),
-        )
-        .at("/docs", get(make_sync(move |_| Html(swagger_ui.clone()))))
+        .at("/openapi.json", content("application/json", document, None))
+        .at("/openapi.yaml", content("application/yaml", document_yaml, None))
+        .at("/docs", content("text/html; charset=utf-8", swagger_ui, Some(policy)))
+}
+
+/// What does not change while the server runs.
+fn content(content_type: &'static str, content: String, policy: Option<HeaderValue>) -> RouteMethod {
+    get(make_sync(move |_| {
+        let mut response = Response::builder().content_type(content_type).body(content.clone());
+        response.headers_mut().extend(policy.clone().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
+        response
+    }))
+}
+
+/// What Swagger UI's page may do: run the very scripts it holds, and ask this server. Its styles are its own too, but
+/// some it makes while it runs.
+fn policy(html: &str) -> HeaderValue {
+    let scripts: String =
+        inline_scripts(html).map(|script| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(script)))).collect();
+    let policy = format!(
+        "default-src 'none'; script-src{scripts}; style-src 'unsafe-inline'; img-src 'self' data:; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("base64 and words are visible ASCII")
+}
+
+/// The contents of the script elements.
+fn inline_scripts(html: &str) -> impl Iterator<Item = &str> {
+    html.split("<script").skip(1).filter_map(|rest| {
+        let (_, rest) = rest.split_once('>')?;
+        rest.split_once("</script>").map(|(script, _)| script)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_the_scripts_of_the_page_and_no_other() {
+        let html = "<head><script charset=\"UTF-8\">one()</script></head><script>\ntwo()\n</script>";
+        assert_eq!(inline_scripts(html).collect::<Vec<_>>(), ["one()", "\ntwo()\n"]);
+        let policy = policy("<script>alert(1)</script>");
+        // printf 'alert(1)' | openssl dgst -sha256 -binary | base64
+        let expected = "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';";
+        assert!(policy.to_str().unwrap().contains(expected), "{policy:?}");
+    }
 }

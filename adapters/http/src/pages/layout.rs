@@ -3,7 +3,7 @@
 use askama::Template;
 use chrono::{DateTime, Utc};
 use poem::{
-    IntoResponse, Request, Response,
+    IntoResponse, Response,
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use staticreg_application::{browse::Shown, catalog::CatalogSnapshot};
@@ -66,6 +66,14 @@ impl<'a> Layout<'a> {
         }
     }
 
+    pub(super) fn is_repositories(&self) -> bool {
+        self.part == Part::Repositories
+    }
+
+    pub(super) fn is_insights(&self) -> bool {
+        self.part == Part::Insights
+    }
+
     /// Tells when the counts could not be asked for.
     pub(crate) fn about_counts<V>(&mut self, shown: &Shown<V>, now: DateTime<Utc>) {
         match (&shown.value, shown.away) {
@@ -121,7 +129,7 @@ pub(crate) fn page(template: &impl Template, status: StatusCode) -> Response {
 }
 
 /// Adds an entity tag, and answers 304 to whoever has the content already (RFC 9110, 13.1.2).
-pub(crate) async fn with_entity_tag(request: &HeaderMap, mut response: Response) -> Response {
+pub(super) async fn with_entity_tag(request: &HeaderMap, mut response: Response) -> Response {
     if response.status() != StatusCode::OK {
         return response;
     }
@@ -143,28 +151,4 @@ pub(crate) async fn with_entity_tag(request: &HeaderMap, mut response: Response)
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
-}
-
-/// Headers that keep browsers from guessing and telling.
-pub(crate) fn secure(headers: &mut HeaderMap) {
-    const HEADERS: [(&str, &str); 4] = [
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-        ("x-frame-options", "DENY"),
-        ("cross-origin-opener-policy", "same-origin"),
-    ];
-    for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-}
-
-/// Whether a request comes from a browser that shows pages, and is for one.
-pub(crate) fn wants_page(request: &Request) -> bool {
-    let accepts_html = request
-        .headers()
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.split(',').any(|range| range.trim().starts_with("text/html")));
-    let path = request.uri().path();
-    accepts_html && path != "/api" && !path.starts_with("/api/")
 }

@@ -11,7 +11,7 @@ mod error;
 mod export;
 mod home;
 mod insights;
-pub(crate) mod layout;
+mod layout;
 mod parameters;
 mod range;
 mod repository;
@@ -23,8 +23,8 @@ pub(crate) use error::of_status;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt, Response, Route, get, handler,
-    http::{StatusCode, header},
+    Endpoint, EndpointExt, Response, Route, RouteMethod, get, handler,
+    http::{Method, StatusCode, header},
     web::Data,
 };
 use staticreg_application::browse::Browse;
@@ -36,17 +36,12 @@ use layout::with_entity_tag;
 pub(crate) struct Site {
     browse: Browse,
     registry: Option<crate::Registry>,
-    store: &'static str,
     assets: Assets,
 }
 
 impl Site {
-    pub(crate) fn new(
-        browse: Browse,
-        registry: Option<crate::Registry>,
-        store: &'static str,
-    ) -> Self {
-        Self { browse, registry, store, assets: Assets::new() }
+    pub(crate) fn new(browse: Browse, registry: Option<crate::Registry>) -> Self {
+        Self { browse, registry, assets: Assets::new() }
     }
 
     fn now(&self) -> chrono::DateTime<chrono::Utc> {
@@ -61,21 +56,24 @@ impl Site {
 
 /// Adds the pages to the routes.
 pub(crate) fn routes(routes: Route, site: &Arc<Site>) -> Route {
-    let page = |endpoint| with_site(endpoint, site);
+    let page = |method: RouteMethod| with_site(method, site);
     routes
-        .at("/", page(get(home::home)))
-        .at("/repo/*name", page(get(repository::repository)))
-        .at("/insights", page(get(insights::insights)))
-        .at("/badge/*name", page(get(badge::badge)))
-        .at("/export/:table", page(get(export::export)))
-        .at("/assets/*file", page(get(asset)))
-        .at("/favicon.ico", page(get(icon)))
+        .at("/", page(get(home::show)))
+        .at("/repo/*name", page(get(repository::show)))
+        .at("/insights", page(get(insights::show)))
+        .at("/badge/*name", page(get(badge::show)))
+        .at("/export/:table", page(get(export::show)))
+        .at("/assets/*file", page(get(show_asset)))
+        .at("/favicon.ico", page(get(show_icon)))
 }
 
 /// A page with its entity tag.
-fn with_site(endpoint: impl Endpoint<Output = Response> + 'static, site: &Arc<Site>) -> impl Endpoint + use<> {
-    endpoint
+fn with_site(method: RouteMethod, site: &Arc<Site>) -> impl Endpoint + use<> {
+    method
         .around(|endpoint, request| async move {
+            if request.method() == Method::HEAD {
+                return endpoint.call(request).await;
+            }
             let headers = request.headers().clone();
             Ok(with_entity_tag(&headers, endpoint.call(request).await?).await)
         })
@@ -83,7 +81,7 @@ fn with_site(endpoint: impl Endpoint<Output = Response> + 'static, site: &Arc<Si
 }
 
 #[handler]
-fn asset(site: Data<&Arc<Site>>, request: &poem::Request) -> Response {
+fn show_asset(site: Data<&Arc<Site>>, request: &poem::Request) -> Response {
     site.assets.get(request.uri().path()).unwrap_or_else(|| {
         error::of_status(&site, StatusCode::NOT_FOUND, "This file belongs to another version of the pages.")
     })
@@ -91,6 +89,6 @@ fn asset(site: Data<&Arc<Site>>, request: &poem::Request) -> Response {
 
 /// Browsers ask for this whatever the page says.
 #[handler]
-fn icon(site: Data<&Arc<Site>>) -> Response {
+fn show_icon(site: Data<&Arc<Site>>) -> Response {
     Response::builder().status(StatusCode::MOVED_PERMANENTLY).header(header::LOCATION, &site.assets.icon.path).finish()
 }

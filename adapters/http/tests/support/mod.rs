@@ -45,6 +45,7 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
         spooling: None,
         store: "mock",
         body_limits: BodyLimits { size: MAX_BODY, time: Duration::from_secs(5) },
+        registry: None,
     }))
 }
 

@@ -1,0 +1,129 @@
+// Comfort for pages that are complete without it: theme, copying, filtering while typing, tooltips at once.
+"use strict";
+
+const root = document.documentElement;
+const THEMES = ["auto", "light", "dark"];
+root.classList.add("js");
+
+// Before the first paint, so that no page flashes.
+const theme = () => {
+  try {
+    const kept = localStorage.getItem("theme");
+    return THEMES.includes(kept) ? kept : "auto";
+  } catch {
+    return "auto"; // Storage is forbidden.
+  }
+};
+const showTheme = (name) => {
+  if (name === "auto") delete root.dataset.theme;
+  else root.dataset.theme = name;
+};
+showTheme(theme());
+
+document.addEventListener("DOMContentLoaded", () => {
+  const button = document.querySelector("[data-theme-switch]");
+  const name = document.querySelector("[data-theme-name]");
+  let current = theme();
+  const label = () => { name.textContent = current[0].toUpperCase() + current.slice(1); };
+  button.addEventListener("click", () => {
+    current = THEMES[(THEMES.indexOf(current) + 1) % THEMES.length];
+    showTheme(current);
+    label();
+    try { localStorage.setItem("theme", current); } catch { /* It lasts for this page. */ }
+  });
+  label();
+  button.hidden = false;
+  document.querySelectorAll("form[data-live]").forEach(live);
+  tooltips();
+});
+
+// Copying. The clipboard is only there for pages that came over TLS or from this machine.
+const copy = async (text) => {
+  if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "visually-hidden";
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("not copied");
+};
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) {
+    const label = button.firstElementChild;
+    const text = label.textContent;
+    try {
+      await copy(button.dataset.copy);
+      button.classList.add("copied");
+      label.textContent = "Copied";
+      button.focus();
+      setTimeout(() => { button.classList.remove("copied"); label.textContent = text; }, 1500);
+    } catch {
+      getSelection().selectAllChildren(button.previousElementSibling);
+    }
+    return;
+  }
+  // One menu at a time, closed by a click elsewhere.
+  document.querySelectorAll(".menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  document.querySelectorAll(".menu[open]").forEach((menu) => { menu.open = false; menu.firstElementChild.focus(); });
+});
+
+// Filtering while typing: the server answers, so all repositories are searched, not only those shown.
+function live(form) {
+  const results = document.getElementById(form.dataset.live);
+  const status = form.querySelector("[data-live-status]");
+  let timer;
+  let asked;
+  const ask = async () => {
+    asked?.abort();
+    asked = new AbortController();
+    const values = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+    const url = new URL(form.action);
+    url.hash = "";
+    url.search = values;
+    try {
+      const answer = await fetch(url, { signal: asked.signal, headers: { Accept: "text/html" } });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const found = page.getElementById(results.id);
+      if (!found) return;
+      results.replaceChildren(...found.childNodes);
+      status.textContent = found.dataset.found;
+      history.replaceState(null, "", url);
+    } catch (error) {
+      if (error.name !== "AbortError") status.textContent = "The server does not answer.";
+    }
+  };
+  form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 120); });
+}
+
+// The titles of a chart, shown without delay and on touch.
+function tooltips() {
+  const box = document.createElement("div");
+  box.className = "tooltip";
+  box.hidden = true;
+  document.body.append(box);
+  document.querySelectorAll(".bar").forEach((bar) => {
+    const title = bar.querySelector("title");
+    const text = title.textContent;
+    const show = () => {
+      title.textContent = ""; // Else the browser shows it too.
+      box.textContent = text;
+      box.hidden = false;
+      const at = bar.querySelector(".hit").getBoundingClientRect();
+      const left = at.left + at.width / 2 - box.offsetWidth / 2;
+      box.style.left = `${Math.max(4, Math.min(left, innerWidth - box.offsetWidth - 4))}px`;
+      box.style.top = `${Math.max(4, at.top - box.offsetHeight - 4)}px`;
+    };
+    const hide = () => { title.textContent = text; box.hidden = true; };
+    bar.addEventListener("pointerenter", show);
+    bar.addEventListener("pointerleave", hide);
+    bar.addEventListener("pointercancel", hide);
+  });
+  addEventListener("scroll", () => { box.hidden = true; }, { passive: true });
+}

@@ -1,0 +1,109 @@
+//! How answers reach a client: compressed when that helps, errors as pages to people, with headers that keep browsers
+//! from guessing.
+
+use poem::{
+    IntoResponse, Request, Response,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    web::{Compress, CompressionAlgo, CompressionLevel},
+};
+
+use crate::{
+    pages::{self, Site},
+    problem::Problem,
+};
+
+/// Smaller bodies gain nothing from being compressed.
+const WORTH_COMPRESSING: usize = 1024;
+
+/// What a client likes.
+pub(crate) struct Client {
+    page: bool,
+    gzip: bool,
+}
+
+impl Client {
+    pub(crate) fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        let is_api = path == "/api" || path.starts_with("/api/");
+        Self {
+            page: !is_api && accepts(request.headers(), &header::ACCEPT, "text/html"),
+            gzip: accepts(request.headers(), &header::ACCEPT_ENCODING, "gzip"),
+        }
+    }
+
+    /// The answer as this client likes it.
+    pub(crate) async fn deliver(&self, mut response: Response, site: &Site) -> Response {
+        if self.page
+            && let Some(problem) = response.extensions().get::<Problem>()
+        {
+            response = pages::of_status(site, response.status(), problem.detail());
+        }
+        secure(response.headers_mut());
+        if is_compressible(&response) { self.compress(response).await } else { response }
+    }
+
+    async fn compress(&self, mut response: Response) -> Response {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        let Ok(body) = response.take_body().into_bytes().await else {
+            return Problem::internal().into_response();
+        };
+        let worth = self.gzip && body.len() >= WORTH_COMPRESSING;
+        response.set_body(body);
+        if worth {
+            Compress::new(response, CompressionAlgo::GZIP).with_quality(CompressionLevel::Fastest).into_response()
+        } else {
+            response
+        }
+    }
+}
+
+/// Whether a list such as `text/html, */*;q=0.8` names something, and not with a quality of zero.
+fn accepts(headers: &HeaderMap, name: &header::HeaderName, wanted: &str) -> bool {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+        let refused = parts
+            .filter_map(|parameter| parameter.strip_prefix("q="))
+            .any(|quality| quality.parse().is_ok_and(|quality: f32| quality <= 0.0));
+        named && !refused
+    })
+}
+
+/// Text that is sent in full.
+fn is_compressible(response: &Response) -> bool {
+    const TYPES: [&str; 4] = ["application/json", "application/yaml", "image/svg+xml", "text/"];
+    response.status() == StatusCode::OK
+        && !response.headers().contains_key(header::CONTENT_ENCODING)
+        && response.content_type().is_some_and(|found| TYPES.iter().any(|wanted| found.starts_with(wanted)))
+}
+
+/// Headers that keep browsers from guessing and telling.
+fn secure(headers: &mut HeaderMap) {
+    const HEADERS: [(&str, &str); 3] =
+        [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("x-frame-options", "DENY")];
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_what_is_accepted() {
+        for (list, expected) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0, br", false),
+            ("br", false),
+            ("*", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(list));
+            assert_eq!(accepts(&headers, &header::ACCEPT_ENCODING, "gzip"), expected, "{list}");
+        }
+    }
+}

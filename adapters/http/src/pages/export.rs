@@ -1,0 +1,216 @@
+//! `GET /export/TABLE.csv`: every table of the pages as CSV.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use poem::{
+    IntoResponse, Request, Response, handler,
+    http::{StatusCode, header},
+    web::{Data, Path},
+};
+use staticreg_application::browse::{Daily, ListingQuestion, Shown};
+use staticreg_domain::{RepositoryName, Tag};
+
+use super::{
+    Site,
+    home::Query,
+    insights::{by_kind, unused_days},
+    parameters::Parameters,
+    range::ChosenRange,
+};
+use crate::problem::Problem;
+
+/// The rows of a table, its head first.
+type Table = Vec<Vec<String>>;
+
+/// Why a table cannot be given.
+enum NoTable {
+    /// There is no such table, or a name is wrong.
+    Unknown,
+    /// The store does not answer.
+    Unavailable,
+}
+
+#[handler]
+pub(super) async fn show(site: Data<&Arc<Site>>, Path(file): Path<String>, request: &Request) -> Response {
+    let Some(table) = file.strip_suffix(".csv") else {
+        return problem(&NoTable::Unknown);
+    };
+    let rows = match read(&site, table, request).await {
+        Ok(rows) => rows,
+        Err(reason) => return problem(&reason),
+    };
+    match csv(&rows) {
+        Ok(text) => Response::builder()
+            .content_type("text/csv; charset=utf-8")
+            .header(header::CACHE_CONTROL, "no-cache")
+            .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{table}.csv\""))
+            .body(text),
+        Err(error) => {
+            tracing::error!(%error, "A table could not be written as CSV");
+            Problem::internal().into_response()
+        }
+    }
+}
+
+fn problem(reason: &NoTable) -> Response {
+    match reason {
+        NoTable::Unknown => Problem::new(StatusCode::NOT_FOUND, "There is no such table, or no such repository or tag."),
+        NoTable::Unavailable => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The store of pull metrics does not answer; try again.")
+        }
+    }
+    .into_response()
+}
+
+/// RFC 4180.
+fn csv(rows: &Table) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(vec![]);
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTable> {
+    let parameters = Parameters::of(request);
+    let chosen = ChosenRange::of(&parameters, site.browse.ask());
+    match table {
+        "repositories" => repositories(site, request).await,
+        "tags" => tags(site, &repository(&parameters)?, &chosen).await,
+        "digests" => {
+            let tag = tag(&parameters)?.ok_or(NoTable::Unknown)?;
+            let statistics = known(site.browse.repository(&repository(&parameters)?, Some(&tag), chosen.range).await)?;
+            let rows = statistics.digests.iter().map(|digest| {
+                vec![
+                    digest.digest.to_string(),
+                    digest.pulls.to_string(),
+                    digest.first_pulled_on.to_string(),
+                    time(Some(digest.last_pulled_at)),
+                ]
+            });
+            Ok(with_head(&["digest", "pulls", "first_pulled_on", "last_pulled_at"], rows))
+        }
+        "daily" if parameters.get("repository").is_some() => {
+            let (name, tag) = (repository(&parameters)?, tag(&parameters)?);
+            Ok(daily(&known(site.browse.repository(&name, tag.as_ref(), chosen.range).await)?.daily, "architecture"))
+        }
+        "daily" => Ok(daily(&known(site.browse.insights(chosen.range).await)?.by_architecture, "architecture")),
+        "kinds" => Ok(daily(&by_kind(&*known(site.browse.insights(chosen.range).await)?), "kind")),
+        "images" => {
+            let insights = known(site.browse.insights(chosen.range).await)?;
+            let rows = insights.images.iter().map(|image| {
+                vec![
+                    image.repository.to_string(),
+                    image.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
+                    image.pulls.to_string(),
+                    time(Some(image.last_pulled_at)),
+                ]
+            });
+            Ok(with_head(&["repository", "tag", "pulls", "last_pulled_at"], rows))
+        }
+        "architectures" => {
+            let insights = known(site.browse.insights(chosen.range).await)?;
+            let rows = insights.architectures.iter().map(|item| {
+                vec![item.architecture.to_string(), item.pulls.to_string(), item.repositories.to_string()]
+            });
+            Ok(with_head(&["architecture", "pulls", "repositories"], rows))
+        }
+        "unused" => {
+            let unused = known(site.browse.unused(unused_days(&parameters)).await)?;
+            let rows = unused.images.iter().map(|image| {
+                vec![
+                    image.repository.to_string(),
+                    image.tag.to_string(),
+                    image.size.map(|size| size.to_string()).unwrap_or_default(),
+                    time(image.created),
+                    time(image.last_pulled_at),
+                    image.version_checks.to_string(),
+                ]
+            });
+            Ok(with_head(&["repository", "tag", "size", "created_at", "last_pulled_at", "version_checks"], rows))
+        }
+        _ => Err(NoTable::Unknown),
+    }
+}
+
+async fn repositories(site: &Site, request: &Request) -> Result<Table, NoTable> {
+    let overview = site.browse.overview().await;
+    if overview.picture.value.is_none() {
+        return Err(NoTable::Unavailable);
+    }
+    let question = ListingQuestion { page: 1, per_page: usize::MAX, ..Query::of(request).question };
+    let rows = overview.listing(&question).rows.into_iter().map(|row| {
+        let counts = row.counts.unwrap_or_default();
+        vec![
+            row.name.to_string(),
+            row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
+            counts.last_30_days().to_string(),
+            counts.all.to_string(),
+            time(counts.last_pulled_at),
+        ]
+    });
+    Ok(with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows))
+}
+
+async fn tags(site: &Site, name: &RepositoryName, chosen: &ChosenRange) -> Result<Table, NoTable> {
+    let statistics = known(site.browse.repository(name, None, chosen.range).await)?;
+    let snapshot = site.browse.snapshot();
+    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(name));
+    let in_registry = entry.map(|entry| &*entry.tags).unwrap_or_default();
+    let mut names: Vec<&Tag> = in_registry.iter().map(|entry| &entry.tag).chain(statistics.tags.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let rows = names.into_iter().map(|tag| {
+        let entry = entry.and_then(|entry| entry.tag(tag));
+        let image = entry.and_then(|entry| entry.image());
+        let counts = statistics.tags.get(tag).copied().unwrap_or_default();
+        let platforms: Vec<String> =
+            image.map(|image| &*image.platforms).unwrap_or_default().iter().map(ToString::to_string).collect();
+        vec![
+            tag.to_string(),
+            entry.and_then(|entry| entry.digest()).map(ToString::to_string).unwrap_or_default(),
+            platforms.join(" "),
+            image.map(|image| image.size.to_string()).unwrap_or_default(),
+            time(image.and_then(|image| image.created)),
+            counts.in_range.to_string(),
+            counts.all.to_string(),
+            time(counts.last_pulled_at),
+        ]
+    });
+    let head = ["tag", "digest", "platforms", "size", "created_at", "pulls", "pulls_total", "last_pulled_at"];
+    Ok(with_head(&head, rows))
+}
+
+fn daily(daily: &Daily, name: &str) -> Table {
+    let days = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).enumerate();
+    let rows = days.flat_map(|(index, date)| {
+        daily
+            .series
+            .iter()
+            .map(move |series| (series, series.days.get(index).copied().unwrap_or_default()))
+            .filter(|(_, pulls)| *pulls > 0)
+            .map(move |(series, pulls)| vec![date.to_string(), series.name.clone(), pulls.to_string()])
+    });
+    with_head(&["date", name, "pulls"], rows)
+}
+
+fn with_head(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
+    std::iter::once(head.iter().map(|name| (*name).to_owned()).collect()).chain(rows).collect()
+}
+
+fn known<V>(shown: Shown<V>) -> Result<Arc<V>, NoTable> {
+    shown.value.ok_or(NoTable::Unavailable)
+}
+
+fn repository(parameters: &Parameters) -> Result<RepositoryName, NoTable> {
+    parameters.parse("repository").ok_or(NoTable::Unknown)
+}
+
+fn tag(parameters: &Parameters) -> Result<Option<Tag>, NoTable> {
+    parameters.get("tag").map(str::parse).transpose().map_err(|_| NoTable::Unknown)
+}
+
+fn time(at: Option<DateTime<Utc>>) -> String {
+    at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).unwrap_or_default()
+}

@@ -1,0 +1,356 @@
+//! `GET /`: the repositories, and how much they are pulled.
+
+use askama::Template;
+use poem::{
+    Request, Response, handler,
+    http::{StatusCode, header},
+    web::Data,
+};
+use staticreg_application::browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullPicture, Sort};
+
+use super::{
+    Site,
+    chart::Sparkline,
+    layout::{Layout, Part, page},
+    parameters::Parameters,
+    text::{self, Moment},
+};
+
+/// Repositories on a page.
+const PER_PAGE: usize = 50;
+
+/// How many folders are shown before the rest is folded up.
+const FOLDERS_SHOWN: usize = 12;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    layout: Layout<'a>,
+    /// Whether nothing is known of any repository.
+    empty: bool,
+    has_registry: bool,
+    /// Where the registry posts its notifications, for the first steps.
+    webhook: String,
+    figures: Vec<Figure>,
+    trend: Option<Sparkline>,
+    read_at: Option<Moment>,
+    query: &'a Query,
+    path: Vec<FolderLink>,
+    folders: Vec<FolderLink>,
+    more_folders: Vec<FolderLink>,
+    columns: Vec<Column>,
+    rows: Vec<Row>,
+    found: String,
+    pages: Pages,
+    csv: String,
+}
+
+/// A number that stands for itself.
+pub(crate) struct Figure {
+    pub(crate) label: &'static str,
+    pub(crate) value: String,
+    /// What else there is to say.
+    pub(crate) note: String,
+}
+
+struct FolderLink {
+    name: String,
+    address: String,
+    repositories: String,
+}
+
+/// The head of a column that the list can be sorted by.
+pub(crate) struct Column {
+    pub(crate) label: &'static str,
+    pub(crate) class: &'static str,
+    pub(crate) address: String,
+    /// `ascending` or `descending` for the column it is sorted by.
+    pub(crate) sorted: Option<&'static str>,
+}
+
+struct Row {
+    folder: String,
+    name: String,
+    address: String,
+    tags: String,
+    pulls: String,
+    sparkline: Option<Sparkline>,
+    last_pull: Option<Moment>,
+    in_registry: bool,
+}
+
+/// The links between pages.
+#[derive(Default)]
+pub(crate) struct Pages {
+    pub(crate) page: String,
+    pub(crate) pages: String,
+    pub(crate) first: Option<String>,
+    pub(crate) previous: Option<String>,
+    pub(crate) next: Option<String>,
+    pub(crate) last: Option<String>,
+}
+
+impl Pages {
+    /// The links around a page.
+    pub(crate) fn new(page: usize, pages: usize, address: impl Fn(usize) -> String) -> Self {
+        let to = |wanted: bool, page: usize| wanted.then(|| address(page));
+        Self {
+            page: text::number(page as u64),
+            pages: text::number(pages as u64),
+            first: to(page > 2, 1),
+            previous: to(page > 1, page.saturating_sub(1)),
+            next: to(page < pages, page + 1),
+            last: to(page + 1 < pages, pages),
+        }
+    }
+
+    /// Whether there is more than one page.
+    pub(crate) fn any(&self) -> bool {
+        self.previous.is_some() || self.next.is_some()
+    }
+}
+
+/// What the address asks for.
+pub(crate) struct Query {
+    pub(crate) question: ListingQuestion,
+}
+
+impl Query {
+    pub(crate) fn of(request: &Request) -> Self {
+        let parameters = Parameters::of(request);
+        let sort = match parameters.get("sort") {
+            Some("name") => Sort::Name,
+            Some("tags") => Sort::Tags,
+            Some("last_pulled") => Sort::LastPulled,
+            _ => Sort::Pulls,
+        };
+        let folder = parameters.get("folder").map(|folder| folder.trim_matches('/').to_owned());
+        Self {
+            question: ListingQuestion {
+                search: parameters.get("q").unwrap_or_default().to_owned(),
+                folder: folder.filter(|folder| !folder.is_empty()),
+                sort,
+                reverse: parameters.get("order") == Some("reverse"),
+                page: parameters.parse("page").unwrap_or(1),
+                per_page: PER_PAGE,
+            },
+        }
+    }
+
+    fn folder(&self) -> &str {
+        self.question.folder.as_deref().unwrap_or_default()
+    }
+
+    fn search(&self) -> &str {
+        &self.question.search
+    }
+
+    fn sort_name(&self) -> &'static str {
+        sort_name(self.question.sort)
+    }
+
+    fn order_name(&self) -> &'static str {
+        order_name(self.question.reverse)
+    }
+}
+
+fn sort_name(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Name => "name",
+        Sort::Tags => "tags",
+        Sort::Pulls => "",
+        Sort::LastPulled => "last_pulled",
+    }
+}
+
+fn order_name(reverse: bool) -> &'static str {
+    if reverse { "reverse" } else { "" }
+}
+
+/// The address of the list, or of the same as CSV.
+fn address(path: &str, question: &ListingQuestion) -> String {
+    let page = if question.page > 1 { question.page.to_string() } else { String::new() };
+    text::address(
+        path,
+        &[
+            ("q", &question.search),
+            ("folder", question.folder.as_deref().unwrap_or_default()),
+            ("sort", sort_name(question.sort)),
+            ("order", order_name(question.reverse)),
+            ("page", &page),
+        ],
+    )
+}
+
+/// The address of a folder's repositories.
+pub(crate) fn folder_address(folder: &str) -> String {
+    text::address("/", &[("folder", folder)])
+}
+
+/// The address of a repository's page.
+pub(crate) fn repository_address(name: &str) -> String {
+    format!("/repo/{name}")
+}
+
+#[handler]
+pub(super) async fn show(site: Data<&std::sync::Arc<Site>>, request: &Request) -> Response {
+    let (query, now) = (Query::of(request), site.now());
+    let overview = site.browse.overview().await;
+    let listing = overview.listing(&query.question);
+    let title = query.question.folder.clone().unwrap_or_else(|| "Repositories".to_owned());
+    let mut layout = Layout::new(&site, Part::Repositories, title);
+    layout.about_counts(&overview.picture, now);
+    layout.about_registry(overview.snapshot.as_deref(), now);
+    let picture = overview.picture.value.as_deref();
+    let is_known = picture.is_some();
+    let mut folders = folder_links(&listing.folders, &query.question);
+    let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
+    let home = Home {
+        empty: overview.is_empty(),
+        has_registry: overview.snapshot.is_some(),
+        webhook: webhook(request),
+        figures: figures(&overview),
+        trend: picture.map(|picture| Sparkline::new(picture.days())),
+        read_at: overview
+            .snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.status().read_at)
+            .map(|read_at| Moment::new(read_at, now)),
+        path: path(query.folder()),
+        folders,
+        more_folders,
+        columns: columns(&query.question),
+        rows: listing
+            .rows
+            .iter()
+            .map(|row| self::row(row, query.folder(), is_known, now, overview.snapshot.is_some()))
+            .collect(),
+        found: found(&listing),
+        pages: Pages::new(listing.page, listing.pages, |page| {
+            address("/", &ListingQuestion { page, ..query.question.clone() })
+        }),
+        csv: address("/export/repositories.csv", &ListingQuestion { page: 1, ..query.question.clone() }),
+        layout,
+        query: &query,
+    };
+    page(&home, StatusCode::OK)
+}
+
+fn found(listing: &Listing) -> String {
+    let found = text::count(listing.found as u64, "repository", "repositories");
+    if listing.pages == 1 {
+        return found;
+    }
+    let first = (listing.page - 1) * PER_PAGE;
+    let (first, last) = (text::number(first as u64 + 1), text::number((first + listing.rows.len()) as u64));
+    format!("{first} to {last} of {found}")
+}
+
+fn figures(overview: &Overview) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let summary = overview.picture.value.as_deref().map(PullPicture::summary);
+    let figure = |label, value: Option<u64>, note: String| Figure {
+        label,
+        value: value.map_or_else(|| "–".to_owned(), text::number),
+        note,
+    };
+    match &overview.snapshot {
+        Some(snapshot) => {
+            let totals = snapshot.totals();
+            figures.push(figure("Repositories", Some(totals.repositories as u64), String::new()));
+            let images = text::count(totals.images as u64, "image", "images");
+            figures.push(figure("Tags", Some(totals.tags as u64), format!("{images}, {}", text::size(totals.size))));
+        }
+        None => figures.push(figure("Repositories", summary.map(|summary| summary.repositories), "pulled from".into())),
+    }
+    let pulls = summary.map(|summary| summary.pulls_by_tag);
+    figures.push(figure("Pulls today", pulls.map(|pulls| pulls.today), String::new()));
+    figures.push(figure("In 7 days", pulls.map(|pulls| pulls.last_7_days), String::new()));
+    let all = pulls.map_or_else(String::new, |pulls| format!("{} in all", text::number(pulls.all)));
+    figures.push(figure("In 30 days", pulls.map(|pulls| pulls.last_30_days), all));
+    figures
+}
+
+fn row(
+    row: &ListingRow,
+    shown_folder: &str,
+    is_known: bool,
+    now: chrono::DateTime<chrono::Utc>,
+    has_registry: bool,
+) -> Row {
+    let ListingRow { name, tags, counts, in_registry } = row;
+    let shown = name.as_str().strip_prefix(shown_folder).map_or(name.as_str(), |rest| rest.trim_start_matches('/'));
+    let (folder, own_name) = shown.rsplit_once('/').map_or(("", shown), |(folder, own_name)| (folder, own_name));
+    let pulls = counts.as_ref().map_or(0, staticreg_application::browse::RepositoryCounts::last_30_days);
+    Row {
+        folder: if folder.is_empty() { String::new() } else { format!("{folder}/") },
+        name: own_name.to_owned(),
+        address: repository_address(name.as_str()),
+        tags: tags.map_or_else(|| "–".to_owned(), |tags| text::number(tags as u64)),
+        pulls: if is_known { text::number(pulls) } else { "–".to_owned() },
+        sparkline: counts.as_ref().filter(|_| pulls > 0).map(|counts| Sparkline::new(counts.days.map(u64::from))),
+        last_pull: counts.as_ref().and_then(|counts| counts.last_pulled_at).map(|at| Moment::new(at, now)),
+        in_registry: *in_registry || !has_registry,
+    }
+}
+
+/// The folders above and the folder itself.
+fn path(folder: &str) -> Vec<FolderLink> {
+    folder
+        .match_indices('/')
+        .map(|(end, _)| &folder[..end])
+        .chain((!folder.is_empty()).then_some(folder))
+        .map(|path| FolderLink {
+            name: path.rsplit('/').next().unwrap_or(path).to_owned(),
+            address: folder_address(path),
+            repositories: String::new(),
+        })
+        .collect()
+}
+
+fn folder_links(folders: &[Folder], question: &ListingQuestion) -> Vec<FolderLink> {
+    folders
+        .iter()
+        .map(|folder| FolderLink {
+            name: format!("{}/", folder.name),
+            address: address(
+                "/",
+                &ListingQuestion { folder: Some(folder.path.clone()), page: 1, ..question.clone() },
+            ),
+            repositories: text::number(folder.repositories as u64),
+        })
+        .collect()
+}
+
+fn columns(question: &ListingQuestion) -> Vec<Column> {
+    [
+        ("Repository", "", Sort::Name),
+        ("Tags", "number wide", Sort::Tags),
+        ("Pulls in 30 days", "number", Sort::Pulls),
+        ("Last pull", "when", Sort::LastPulled),
+    ]
+    .into_iter()
+    .map(|(label, class, sort)| {
+        let chosen = question.sort == sort;
+        let reverse = chosen && !question.reverse;
+        let rising = (sort == Sort::Name) != question.reverse;
+        Column {
+            label,
+            class,
+            address: address("/", &ListingQuestion { sort, reverse, page: 1, ..question.clone() }),
+            sorted: chosen.then_some(if rising { "ascending" } else { "descending" }),
+        }
+    })
+    .collect()
+}
+
+/// Where this server is, as far as the browser tells; the first steps show it.
+fn webhook(request: &Request) -> String {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .filter(|host| host.bytes().all(|c| c.is_ascii_alphanumeric() || b".:-[]_".contains(&c)))
+        .unwrap_or("localhost:8093");
+    format!("http://{host}{}", crate::webhook::PATH)
+}

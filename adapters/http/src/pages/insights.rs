@@ -1,0 +1,271 @@
+//! `GET /insights`: what is pulled in all, and what is not.
+
+use std::sync::Arc;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use poem::{Request, Response, handler, http::StatusCode, web::Data};
+use staticreg_application::browse::{Daily, Insights, Series, Shown, Unused, UnusedImage};
+
+use super::{
+    Site,
+    chart::{Chart, ChartInput, Share},
+    home::{Figure, Pages, repository_address},
+    layout::{Layout, Part, page},
+    parameters::Parameters,
+    range::{ChosenRange, RangeChoice},
+    tag,
+    text::{self, Moment},
+};
+
+/// Unused images on a page.
+const PER_PAGE: usize = 50;
+
+/// For how many days an image may be unused, to choose from.
+const UNUSED_CHOICES: [u32; 5] = [14, 30, 90, 180, 365];
+
+const UNUSED_DEFAULT: u32 = 90;
+
+/// The longest time an image may be unused, in days.
+const UNUSED_MOST: u32 = 3_660;
+
+#[derive(Template)]
+#[template(path = "insights.html")]
+struct InsightsPage<'a> {
+    layout: Layout<'a>,
+    ranges: Vec<RangeChoice>,
+    range_words: String,
+    from: String,
+    to: String,
+    figures: Vec<Figure>,
+    by_architecture: Option<Chart>,
+    by_kind: Option<Chart>,
+    images: Vec<ImageRow>,
+    images_csv: String,
+    architectures: Vec<ArchitectureRow>,
+    architectures_csv: String,
+    unused: UnusedSection,
+}
+
+struct ImageRow {
+    image: String,
+    address: String,
+    pulls: String,
+    share: Share,
+    last_pull: Moment,
+}
+
+struct ArchitectureRow {
+    name: String,
+    pulls: String,
+    share: Share,
+    repositories: String,
+}
+
+struct UnusedSection {
+    days: u32,
+    choices: Vec<RangeChoice>,
+    /// What is known about how long was watched.
+    watched: String,
+    /// Whether it was watched for less than the time asked for.
+    too_short: bool,
+    /// Whether anything can be said.
+    known: bool,
+    found: String,
+    rows: Vec<UnusedRow>,
+    pages: Pages,
+    csv: String,
+}
+
+struct UnusedRow {
+    image: String,
+    address: String,
+    size: String,
+    created: Option<Moment>,
+    last_pull: Option<Moment>,
+    version_checks: String,
+}
+
+/// For how many days images are unused.
+pub(super) fn unused_days(parameters: &Parameters) -> u32 {
+    parameters.parse("unused").unwrap_or(UNUSED_DEFAULT).clamp(1, UNUSED_MOST)
+}
+
+#[handler]
+pub(super) async fn show(site: Data<&Arc<Site>>, request: &Request) -> Response {
+    let parameters = Parameters::of(request);
+    let mut chosen = ChosenRange::of(&parameters, site.browse.ask());
+    let unused_days = unused_days(&parameters);
+    let (shown, unused) = futures_util::join!(site.browse.insights(chosen.range), site.browse.unused(unused_days));
+    let now = site.now();
+    let mut layout = Layout::new(&site, Part::Insights, "Insights");
+    layout.about_counts(&shown, now);
+    layout.about_registry(site.browse.snapshot().as_deref(), now);
+    layout.notices.extend(chosen.notice.take());
+    let insights = shown.value.as_deref();
+    let range = chosen.parameters();
+    let csv = |table: &str| {
+        let parameters: Vec<(&str, &str)> = range.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        text::address(&format!("/export/{table}.csv"), &parameters)
+    };
+    let kinds = insights.map(by_kind);
+    let chart = |id, title: &str, daily, csv| ChartInput { id, title: title.to_owned(), daily, today: now.date_naive(), csv };
+    let unused_value = unused_days.to_string();
+    let template = InsightsPage {
+        ranges: chosen.choices("/insights", &[("unused", &unused_value)]),
+        range_words: chosen.words(),
+        from: chosen.range.from().to_string(),
+        to: chosen.range.to().to_string(),
+        figures: figures(insights, &chosen),
+        by_architecture: insights.map(|insights| {
+            Chart::stacked(chart("architectures", "Pulls by architecture", &insights.by_architecture, csv("daily")))
+        }),
+        by_kind: kinds
+            .as_ref()
+            .map(|kinds| Chart::lines(chart("kinds", "Pulls and version checks", kinds, csv("kinds")))),
+        images: insights.map(|insights| image_rows(insights, now)).unwrap_or_default(),
+        images_csv: csv("images"),
+        architectures: insights.map(architecture_rows).unwrap_or_default(),
+        architectures_csv: csv("architectures"),
+        unused: unused_section(&unused, unused_days, &chosen, &parameters, now),
+        layout,
+    };
+    page(&template, StatusCode::OK)
+}
+
+/// Every kind of pull against the look-ups that fetched nothing.
+pub(super) fn by_kind(insights: &Insights) -> Daily {
+    let length = usize::try_from((insights.pulls.range.to() - insights.pulls.range.from()).num_days() + 1);
+    let series = |name: &str, daily: &Daily| Series {
+        name: name.to_owned(),
+        days: daily
+            .series
+            .first()
+            .map_or_else(|| vec![0; length.unwrap_or_default()], |series| series.days.clone()),
+    };
+    Daily {
+        range: insights.pulls.range,
+        series: vec![
+            series("pulls by tag", &insights.pulls),
+            series("version checks", &insights.version_checks),
+            series("pulls by digest", &insights.pulls_by_digest),
+        ],
+    }
+}
+
+fn figures(insights: Option<&Insights>, chosen: &ChosenRange) -> Vec<Figure> {
+    let figure = |label, daily: Option<&Daily>| Figure {
+        label,
+        value: daily.map_or_else(|| "–".to_owned(), |daily| text::number(daily.total())),
+        note: chosen.words(),
+    };
+    vec![
+        figure("Pulls", insights.map(|insights| &insights.pulls)),
+        figure("Version checks", insights.map(|insights| &insights.version_checks)),
+        figure("Pulls by digest", insights.map(|insights| &insights.pulls_by_digest)),
+        figure("Pushes", insights.map(|insights| &insights.pushes)),
+    ]
+}
+
+fn image_rows(insights: &Insights, now: DateTime<Utc>) -> Vec<ImageRow> {
+    let most = insights.images.first().map_or(0, |image| image.pulls);
+    insights
+        .images
+        .iter()
+        .map(|image| {
+            let (name, address) = match &image.tag {
+                Some(tag) => (format!("{}:{tag}", image.repository), tag::address(&image.repository, tag)),
+                None => (image.repository.to_string(), repository_address(image.repository.as_str())),
+            };
+            ImageRow {
+                image: name,
+                address,
+                pulls: text::number(image.pulls),
+                share: Share::new(image.pulls, most),
+                last_pull: Moment::new(image.last_pulled_at, now),
+            }
+        })
+        .collect()
+}
+
+fn architecture_rows(insights: &Insights) -> Vec<ArchitectureRow> {
+    let whole = insights.architectures.iter().map(|architecture| architecture.pulls).sum();
+    insights
+        .architectures
+        .iter()
+        .map(|architecture| ArchitectureRow {
+            name: architecture.architecture.to_string(),
+            pulls: text::number(architecture.pulls),
+            share: Share::new(architecture.pulls, whole),
+            repositories: text::number(architecture.repositories),
+        })
+        .collect()
+}
+
+fn unused_section(
+    shown: &Shown<Unused>,
+    days: u32,
+    chosen: &ChosenRange,
+    parameters: &Parameters,
+    now: DateTime<Utc>,
+) -> UnusedSection {
+    let range = chosen.parameters();
+    let address = |days: u32, page: usize| {
+        let (days, page) = (days.to_string(), if page > 1 { page.to_string() } else { String::new() });
+        let mut all: Vec<(&str, &str)> = range.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        all.extend([("unused", days.as_str()), ("unused_page", page.as_str())]);
+        format!("{}#unused", text::address("/insights", &all))
+    };
+    let unused = shown.value.as_deref();
+    let images = unused.map(|unused| unused.images.as_slice()).unwrap_or_default();
+    let pages = images.len().div_ceil(PER_PAGE).max(1);
+    let page = parameters.parse("unused_page").unwrap_or(1_usize).clamp(1, pages);
+    let (watched, too_short) = watched(shown, days, now);
+    let found = text::count(images.len() as u64, "image", "images");
+    let size = unused.map_or(0, |unused| unused.size);
+    UnusedSection {
+        days,
+        choices: UNUSED_CHOICES
+            .into_iter()
+            .map(|choice| RangeChoice {
+                label: format!("{choice} days"),
+                address: address(choice, 1),
+                chosen: choice == days,
+            })
+            .collect(),
+        watched,
+        too_short,
+        known: unused.is_some_and(|unused| unused.watched_since.is_some()),
+        found: if size > 0 { format!("{found}, {}", text::size(size)) } else { found },
+        rows: images.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).map(|image| unused_row(image, now)).collect(),
+        pages: Pages::new(page, pages, |page| address(days, page)),
+        csv: text::address("/export/unused.csv", &[("unused", &days.to_string())]),
+    }
+}
+
+/// How long was watched, and whether that is shorter than asked for.
+fn watched(shown: &Shown<Unused>, days: u32, now: DateTime<Utc>) -> (String, bool) {
+    let Some(unused) = shown.value.as_deref() else {
+        let text = if shown.away { "The store is away." } else { "This is being worked out; reload in a moment." };
+        return (text.to_owned(), false);
+    };
+    match unused.watched_since {
+        None => ("Nothing was counted yet, so no image can be said to be unused.".to_owned(), false),
+        Some(since) => {
+            let watched = (now.date_naive() - since).num_days() + 1;
+            (format!("Watched since {}.", text::date(since)), watched < i64::from(days))
+        }
+    }
+}
+
+fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
+    let UnusedImage { repository, tag, size, created, last_pulled_at, version_checks } = image;
+    UnusedRow {
+        image: format!("{repository}:{tag}"),
+        address: tag::address(repository, tag),
+        size: size.map_or_else(|| "–".to_owned(), text::size),
+        created: created.map(|at| Moment::new(at, now)),
+        last_pull: last_pulled_at.map(|at| Moment::new(at, now)),
+        version_checks: text::number(*version_checks),
+    }
+}

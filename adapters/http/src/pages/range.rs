@@ -1,0 +1,93 @@
+//! The dates a page is about: the last 7, 30 or 90 days, or a range of one's own.
+
+use chrono::NaiveDate;
+use staticreg_application::ask_metrics::AskMetrics;
+use staticreg_domain::metrics::DateRange;
+
+use super::{layout::Notice, parameters::Parameters, text};
+
+/// The ranges to choose from, in days.
+const CHOICES: [u32; 3] = [7, 30, 90];
+
+const DEFAULT: u32 = 30;
+
+/// The most days of a range.
+const MOST_DAYS: u32 = 3_660;
+
+/// The dates as asked for.
+pub(crate) struct ChosenRange {
+    pub(crate) range: DateRange,
+    pub(crate) notice: Option<Notice>,
+    /// The number of days until today; none for a range of one's own.
+    days: Option<u32>,
+}
+
+/// A link to another range.
+pub(crate) struct RangeChoice {
+    pub(crate) label: String,
+    pub(crate) address: String,
+    pub(crate) chosen: bool,
+}
+
+impl ChosenRange {
+    pub(crate) fn of(parameters: &Parameters, ask: &AskMetrics) -> Self {
+        let today = ask.today();
+        if parameters.get("from").is_none() && parameters.get("to").is_none() {
+            let days = parameters.parse("days").unwrap_or(DEFAULT).clamp(1, MOST_DAYS);
+            return Self { range: DateRange::days_until(today, days), notice: None, days: Some(days) };
+        }
+        let (range, notice) = match own(parameters, today) {
+            Ok(range) => (range, None),
+            Err(reason) => (DateRange::days_until(today, DEFAULT), Some(Notice::warning(reason))),
+        };
+        let days = notice.is_some().then_some(DEFAULT);
+        Self { range, notice, days }
+    }
+
+    /// The parameters that ask for the same dates.
+    pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
+        match self.days {
+            Some(days) => vec![("days", days.to_string())],
+            None => vec![("from", self.range.from().to_string()), ("to", self.range.to().to_string())],
+        }
+    }
+
+    /// `in 30 days`, `from 1 Nov 2026 to 5 Nov 2026`.
+    pub(crate) fn words(&self) -> String {
+        match self.days {
+            Some(1) => "today".to_owned(),
+            Some(days) => format!("in {} days", text::number(days)),
+            None => format!("from {} to {}", text::date(self.range.from()), text::date(self.range.to())),
+        }
+    }
+
+    /// Links to the usual ranges on the same page.
+    pub(crate) fn choices(&self, path: &str, others: &[(&str, &str)]) -> Vec<RangeChoice> {
+        CHOICES
+            .into_iter()
+            .map(|days| {
+                let value = days.to_string();
+                let parameters: Vec<(&str, &str)> =
+                    others.iter().copied().chain([("days", value.as_str())]).collect();
+                RangeChoice {
+                    label: format!("{days} days"),
+                    address: text::address(path, &parameters),
+                    chosen: self.days == Some(days),
+                }
+            })
+            .collect()
+    }
+}
+
+fn own(parameters: &Parameters, today: NaiveDate) -> Result<DateRange, String> {
+    let date = |name: &str, otherwise: Option<NaiveDate>| match parameters.get(name) {
+        None => otherwise.ok_or_else(|| "Choose the first day too.".to_owned()),
+        Some(text) => text.parse().map_err(|_| format!("Dates look like {today}; “{text}” does not.")),
+    };
+    let range = DateRange::new(date("from", None)?, date("to", Some(today))?)
+        .map_err(|_| "The first day is after the last.".to_owned())?;
+    if (range.to() - range.from()).num_days() >= i64::from(MOST_DAYS) {
+        return Err(format!("A range holds at most {} days.", text::number(MOST_DAYS)));
+    }
+    Ok(range)
+}

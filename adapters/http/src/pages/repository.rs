@@ -1,0 +1,407 @@
+//! `GET /repo/NAME`: a repository's tags and pulls. With `?tag=` the page is the [`super::tag`]'s.
+
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use poem::{
+    IntoResponse, Request, Response, handler,
+    http::StatusCode,
+    web::{Data, Path, Redirect},
+};
+use staticreg_application::{
+    browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
+    catalog::{ImageSummary, RepositoryEntry},
+};
+use staticreg_domain::{RepositoryName, Tag};
+
+use super::{
+    Site,
+    chart::{Chart, ChartInput},
+    error::not_found,
+    home::{Column, Figure, Pages, folder_address, repository_address},
+    layout::{Layout, Notice, Part, page},
+    parameters::Parameters,
+    range::{ChosenRange, RangeChoice},
+    tag,
+    text::{self, Moment},
+};
+
+/// Tags on a page.
+const PER_PAGE: usize = 100;
+
+/// Platforms named in a row of the table.
+const PLATFORMS_SHOWN: usize = 4;
+
+/// How many names are offered instead of one that is not there.
+const SIMILAR: usize = 5;
+
+#[derive(Template)]
+#[template(path = "repository.html")]
+struct RepositoryPage<'a> {
+    layout: Layout<'a>,
+    path: Vec<(String, String)>,
+    own_name: String,
+    name: &'a str,
+    address: String,
+    in_registry: bool,
+    has_registry: bool,
+    read_at: Option<Moment>,
+    commands: Option<Commands>,
+    figures: Vec<Figure>,
+    range_words: String,
+    ranges: Vec<RangeChoice>,
+    chart: Option<Chart>,
+    search: &'a str,
+    hidden: Vec<(&'static str, String)>,
+    columns: Vec<Column>,
+    rows: Vec<Row>,
+    found: String,
+    pages: Pages,
+    truncated: bool,
+    csv: String,
+    badge: String,
+    badge_markdown: String,
+}
+
+/// How to pull an image.
+pub(crate) struct Commands {
+    pub(crate) docker: String,
+    pub(crate) podman: String,
+}
+
+impl Commands {
+    pub(crate) fn new(site: &Site, name: &RepositoryName, tag: &Tag) -> Self {
+        let image = format!("{}/{name}:{tag}", site.host());
+        Self { docker: format!("docker pull {image}"), podman: format!("podman pull {image}") }
+    }
+}
+
+struct Row {
+    tag: String,
+    address: String,
+    digest: Option<(String, String)>,
+    platforms: Vec<String>,
+    more_platforms: usize,
+    size: String,
+    created: Option<Moment>,
+    pulls: String,
+    last_pull: Option<Moment>,
+    in_registry: bool,
+    commands: Commands,
+}
+
+/// A tag of the registry, of the counts, or of both.
+struct TagItem<'a> {
+    tag: &'a Tag,
+    digest: Option<&'a staticreg_domain::Digest>,
+    image: Option<&'a Arc<ImageSummary>>,
+    counts: TagCounts,
+    in_registry: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Name,
+    Size,
+    Created,
+    Pulls,
+    LastPulled,
+}
+
+impl Sort {
+    const ALL: [(Self, &'static str, &'static str, &'static str); 5] = [
+        (Self::Name, "name", "Tag", ""),
+        (Self::Size, "size", "Size", "number wide"),
+        (Self::Created, "created", "Created", "when wide"),
+        (Self::Pulls, "pulls", "Pulls", "number"),
+        (Self::LastPulled, "last_pulled", "Last pull", "when"),
+    ];
+
+    fn of(parameters: &Parameters) -> Self {
+        let wanted = parameters.get("sort");
+        Self::ALL.into_iter().find(|(_, name, ..)| wanted == Some(name)).map_or(Self::Pulls, |(sort, ..)| sort)
+    }
+
+    fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(sort, ..)| *sort == self).map_or("", |(_, name, ..)| name)
+    }
+
+    fn order(self, items: &mut [TagItem<'_>], reverse: bool) {
+        // Newer things first where nothing else tells: the image's age, then the name, which mostly is a version.
+        items.sort_by(|a, b| {
+            let created = |item: &TagItem<'_>| item.image.and_then(|image| image.created);
+            (Reverse(created(a)), Reverse(a.tag)).cmp(&(Reverse(created(b)), Reverse(b.tag)))
+        });
+        match self {
+            Self::Name => items.sort_by(|a, b| a.tag.cmp(b.tag)),
+            Self::Size => items.sort_by_key(|item| Reverse(item.image.map(|image| image.size))),
+            Self::Created => {}
+            Self::Pulls => items.sort_by_key(|item| Reverse(item.counts.in_range)),
+            Self::LastPulled => items.sort_by_key(|item| Reverse(item.counts.last_pulled_at)),
+        }
+        if reverse {
+            items.reverse();
+        }
+    }
+}
+
+#[handler]
+pub(super) async fn show(site: Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
+    let parameters = Parameters::of(request);
+    let Ok(name) = path.parse::<RepositoryName>() else {
+        let detail = "Repository names are lower-case letters and digits, such as library/nginx.".to_owned();
+        return not_found(&site, "No repository can have this name".to_owned(), detail, Vec::new());
+    };
+    let chosen = ChosenRange::of(&parameters, site.browse.ask());
+    let snapshot = site.browse.snapshot();
+    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name)).cloned();
+    match parameters.get("tag").map(str::parse::<Tag>) {
+        Some(Ok(tag)) => tag::page_of(&site, name, entry, tag, &parameters, chosen).await,
+        Some(Err(_)) => {
+            let detail = "Tags are letters, digits, “_”, “.” and “-”, at most 128.".to_owned();
+            not_found(&site, "No tag can have this name".to_owned(), detail, Vec::new())
+        }
+        None => page_of(&site, name, entry, &parameters, chosen).await,
+    }
+}
+
+async fn page_of(
+    site: &Site,
+    name: RepositoryName,
+    entry: Option<Arc<RepositoryEntry>>,
+    parameters: &Parameters,
+    chosen: ChosenRange,
+) -> Response {
+    let shown = site.browse.repository(&name, None, chosen.range).await;
+    if entry.is_none() && shown.value.as_deref().is_some_and(never_seen) {
+        return unknown(site, &name).await;
+    }
+    let now = site.now();
+    let layout = layout(site, name.as_str(), entry.as_deref(), &shown, &chosen, now);
+    let statistics = shown.value.as_deref();
+    let address = repository_address(name.as_str());
+    let (sort, reverse) = (Sort::of(parameters), parameters.get("order") == Some("reverse"));
+    let search = parameters.get("q").unwrap_or_default();
+    let range_parameters = chosen.parameters();
+    let link = |path: &str, sort: Sort, reverse: bool, page: usize| {
+        let page = if page > 1 { page.to_string() } else { String::new() };
+        let mut all = vec![("q", search)];
+        all.extend(range_parameters.iter().map(|(name, value)| (*name, value.as_str())));
+        all.extend([("sort", sort.name()), ("order", if reverse { "reverse" } else { "" }), ("page", &page)]);
+        text::address(path, &all)
+    };
+
+    let mut items = tag_items(entry.as_deref(), statistics);
+    let in_all = items.len();
+    items.retain(|item| search.split_whitespace().all(|word| item.tag.as_str().contains(word)));
+    sort.order(&mut items, reverse);
+    let best = items.iter().find(|item| item.in_registry).or(items.first()).map(|item| item.tag.clone());
+    let pages = items.len().div_ceil(PER_PAGE).max(1);
+    let page_number = parameters.parse("page").unwrap_or(1_usize).clamp(1, pages);
+    let rows: Vec<Row> = items
+        .iter()
+        .skip((page_number - 1) * PER_PAGE)
+        .take(PER_PAGE)
+        .map(|item| row(site, &name, item, statistics.is_some(), now))
+        .collect();
+    let export = |table: &str| csv_address(table, &name, None, &chosen);
+    let chart = statistics.map(|statistics| {
+        Chart::stacked(ChartInput {
+            id: "pulls",
+            title: "Pulls by architecture".to_owned(),
+            daily: &statistics.daily,
+            today: now.date_naive(),
+            csv: export("daily"),
+        })
+    });
+    let badge = format!("/badge/{name}.svg");
+    let (folders, own_name) = path(name.as_str());
+    let template = RepositoryPage {
+        path: folders,
+        own_name,
+        name: name.as_str(),
+        in_registry: entry.is_some(),
+        has_registry: site.registry.is_some(),
+        read_at: entry.as_ref().and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
+        commands: best.map(|tag| Commands::new(site, &name, &tag)),
+        figures: figures(statistics, &chosen, Some(in_all), now),
+        range_words: chosen.words(),
+        ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name())]),
+        chart,
+        search,
+        hidden: chosen.parameters().into_iter().chain([("sort", sort.name().to_owned())]).collect(),
+        columns: columns(sort, reverse, |sort, reverse| link(&address, sort, reverse, 1)),
+        rows,
+        found: text::count(items.len() as u64, "tag", "tags"),
+        pages: Pages::new(page_number, pages, |page| link(&address, sort, reverse, page)),
+        truncated: entry.as_ref().is_some_and(|entry| entry.truncated),
+        csv: export("tags"),
+        badge_markdown: format!("![pulls](http://STATICREG{badge})"),
+        badge,
+        address: address.clone(),
+        layout,
+    };
+    page(&template, StatusCode::OK)
+}
+
+/// The frame of a repository's or tag's page, with what people should know about it.
+pub(super) fn layout<'a>(
+    site: &'a Site,
+    title: &str,
+    entry: Option<&RepositoryEntry>,
+    shown: &Shown<RepositoryStatistics>,
+    chosen: &ChosenRange,
+    now: DateTime<Utc>,
+) -> Layout<'a> {
+    let mut layout = Layout::new(site, Part::Repositories, title);
+    layout.about_counts(shown, now);
+    match entry {
+        None => layout.about_registry(site.browse.snapshot().as_deref(), now),
+        Some(entry) => {
+            if let Some(fault) = &entry.fault {
+                let at = Moment::new(fault.at, now).ago;
+                layout.notices.push(Notice::warning(format!("{} This was seen {at}; older things stay.", fault.text)));
+            }
+        }
+    }
+    if let Some(notice) = &chosen.notice {
+        layout.notices.push(Notice::warning(notice.text.clone()));
+    }
+    layout
+}
+
+/// Whether nothing was ever counted.
+pub(super) fn never_seen(statistics: &RepositoryStatistics) -> bool {
+    statistics.all == 0 && statistics.version_checks == 0 && statistics.pulls_by_digest == 0
+}
+
+/// A name that may be a folder's, or a mistake.
+async fn unknown(site: &Site, name: &RepositoryName) -> Response {
+    let overview = site.browse.overview().await;
+    let listing = |question: ListingQuestion| overview.listing(&ListingQuestion { per_page: SIMILAR, ..question });
+    if listing(ListingQuestion { folder: Some(name.to_string()), ..Default::default() }).found > 0 {
+        return Redirect::see_other(folder_address(name.as_str())).into_response();
+    }
+    let last = name.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+    let similar = listing(ListingQuestion { search: last, ..Default::default() });
+    let similar = similar.rows.into_iter().map(|row| row.name.to_string()).collect();
+    let detail = format!("{name} is not in the registry, and was never pulled.");
+    not_found(site, "No such repository".to_owned(), detail, similar)
+}
+
+/// The folders above a name, with their addresses, and its last part.
+pub(super) fn path(name: &str) -> (Vec<(String, String)>, String) {
+    let folders = name
+        .match_indices('/')
+        .map(|(end, _)| &name[..end])
+        .map(|path| (path.rsplit('/').next().unwrap_or(path).to_owned(), folder_address(path)))
+        .collect();
+    (folders, name.rsplit('/').next().unwrap_or(name).to_owned())
+}
+
+pub(super) fn csv_address(table: &str, name: &RepositoryName, tag: Option<&Tag>, chosen: &ChosenRange) -> String {
+    let range = chosen.parameters();
+    let mut parameters = vec![("repository", name.as_str()), ("tag", tag.map_or("", Tag::as_str))];
+    parameters.extend(range.iter().map(|(name, value)| (*name, value.as_str())));
+    text::address(&format!("/export/{table}.csv"), &parameters)
+}
+
+pub(super) fn figures(
+    statistics: Option<&RepositoryStatistics>,
+    chosen: &ChosenRange,
+    tags: Option<usize>,
+    now: DateTime<Utc>,
+) -> Vec<Figure> {
+    let number = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), text::number);
+    let last_pull = statistics.map(|statistics| {
+        statistics.last_pulled_at.map_or_else(|| "never".to_owned(), |at| Moment::new(at, now).ago)
+    });
+    let mut figures = Vec::new();
+    if let Some(tags) = tags {
+        figures.push(Figure { label: "Tags", value: text::number(tags as u64), note: String::new() });
+    }
+    figures.push(Figure {
+        label: "Pulls",
+        value: number(statistics.map(|statistics| statistics.daily.total())),
+        note: chosen.words(),
+    });
+    figures.push(Figure {
+        label: "Version checks",
+        value: number(statistics.map(|statistics| statistics.version_checks)),
+        note: chosen.words(),
+    });
+    figures.push(Figure {
+        label: "Pulls in all",
+        value: number(statistics.map(|statistics| statistics.all)),
+        note: String::new(),
+    });
+    figures.push(Figure {
+        label: "Last pull",
+        value: last_pull.unwrap_or_else(|| "–".to_owned()),
+        note: String::new(),
+    });
+    figures
+}
+
+fn tag_items<'a>(
+    entry: Option<&'a RepositoryEntry>,
+    statistics: Option<&'a RepositoryStatistics>,
+) -> Vec<TagItem<'a>> {
+    let mut counts: HashMap<&Tag, TagCounts> = statistics
+        .map(|statistics| statistics.tags.iter().map(|(tag, counts)| (tag, *counts)).collect())
+        .unwrap_or_default();
+    let mut items: Vec<TagItem<'a>> = entry
+        .map(|entry| &*entry.tags)
+        .unwrap_or_default()
+        .iter()
+        .map(|entry| TagItem {
+            tag: &entry.tag,
+            digest: entry.digest(),
+            image: entry.image(),
+            counts: counts.remove(&entry.tag).unwrap_or_default(),
+            in_registry: true,
+        })
+        .collect();
+    items.extend(counts.into_iter().map(|(tag, counts)| TagItem {
+        tag,
+        digest: None,
+        image: None,
+        counts,
+        in_registry: false,
+    }));
+    items
+}
+
+fn row(site: &Site, name: &RepositoryName, item: &TagItem<'_>, is_known: bool, now: DateTime<Utc>) -> Row {
+    let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
+    Row {
+        tag: item.tag.to_string(),
+        address: tag::address(name, item.tag),
+        digest: item.digest.map(|digest| (text::short_digest(digest), digest.to_string())),
+        platforms: platforms.iter().take(PLATFORMS_SHOWN).map(ToString::to_string).collect(),
+        more_platforms: platforms.len().saturating_sub(PLATFORMS_SHOWN),
+        size: item.image.map_or_else(|| "–".to_owned(), |image| text::size(image.size)),
+        created: item.image.and_then(|image| image.created).map(|at| Moment::new(at, now)),
+        pulls: if is_known { text::number(item.counts.in_range) } else { "–".to_owned() },
+        last_pull: item.counts.last_pulled_at.map(|at| Moment::new(at, now)),
+        in_registry: item.in_registry || site.registry.is_none(),
+        commands: Commands::new(site, name, item.tag),
+    }
+}
+
+fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) -> Vec<Column> {
+    Sort::ALL
+        .into_iter()
+        .map(|(sort, _, label, class)| {
+            let is_chosen = sort == chosen;
+            let rising = (sort == Sort::Name) != reverse;
+            Column {
+                label,
+                class,
+                address: address(sort, is_chosen && !reverse),
+                sorted: is_chosen.then_some(if rising { "ascending" } else { "descending" }),
+            }
+        })
+        .collect()
+}

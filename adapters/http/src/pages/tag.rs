@@ -1,0 +1,278 @@
+//! `GET /repo/NAME?tag=`: what a tag points to, pointed to before, and how much it is pulled.
+
+use std::sync::Arc;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use poem::{Response, http::StatusCode};
+use staticreg_application::{
+    browse::RepositoryStatistics,
+    catalog::{ImageDetails, ReadImageError, RepositoryEntry},
+};
+use staticreg_domain::{
+    Digest, RepositoryName, Tag,
+    catalog::{Descriptor, ImageConfiguration, Manifest, ManifestContent, Reference},
+    metrics::DigestPulls,
+};
+
+use super::{
+    Site,
+    chart::{Chart, ChartInput},
+    error::not_found,
+    home::{Figure, repository_address},
+    layout::{Layout, page},
+    parameters::Parameters,
+    range::{ChosenRange, RangeChoice},
+    repository::{self, Commands},
+    text::{self, Moment},
+};
+
+#[derive(Template)]
+#[template(path = "tag.html")]
+struct TagPage<'a> {
+    layout: Layout<'a>,
+    path: Vec<(String, String)>,
+    repository: String,
+    repository_address: String,
+    tag: &'a str,
+    digest: Option<String>,
+    in_registry: bool,
+    commands: Commands,
+    figures: Vec<Figure>,
+    range_words: String,
+    ranges: Vec<RangeChoice>,
+    chart: Option<Chart>,
+    history: Vec<HistoryRow>,
+    history_csv: String,
+    image: Option<ImageSection>,
+    /// Why there is no image to show.
+    no_image: &'static str,
+}
+
+/// A digest that the tag pointed to.
+struct HistoryRow {
+    short: String,
+    digest: String,
+    current: bool,
+    pulls: String,
+    first: String,
+    last: Option<Moment>,
+}
+
+struct ImageSection {
+    platforms: Vec<PlatformLink>,
+    /// Facts about the image: what, and its value as code or text.
+    facts: Vec<(&'static str, String)>,
+    environment: Vec<(String, String)>,
+    labels: Vec<(String, String)>,
+    layers: Vec<LayerRow>,
+}
+
+struct PlatformLink {
+    name: String,
+    address: String,
+    chosen: bool,
+}
+
+struct LayerRow {
+    short: String,
+    digest: String,
+    media_type: String,
+    size: String,
+}
+
+/// The address of a tag's page.
+pub(super) fn address(name: &RepositoryName, tag: &Tag) -> String {
+    text::address(&repository_address(name.as_str()), &[("tag", tag.as_str())])
+}
+
+pub(super) async fn page_of(
+    site: &Site,
+    name: RepositoryName,
+    entry: Option<Arc<RepositoryEntry>>,
+    tag: Tag,
+    parameters: &Parameters,
+    chosen: ChosenRange,
+) -> Response {
+    let shown = site.browse.repository(&name, Some(&tag), chosen.range).await;
+    let tag_entry = entry.as_ref().and_then(|entry| entry.tag(&tag));
+    if tag_entry.is_none() && shown.value.as_deref().is_some_and(repository::never_seen) {
+        let detail = format!("{name} has no tag {tag}, and it was never pulled.");
+        return not_found(site, "No such tag".to_owned(), detail, entry.map(|_| name.to_string()).into_iter().collect());
+    }
+    let digest = tag_entry.and_then(|entry| entry.digest());
+    let (image, no_image) = match (&site.registry, tag_entry) {
+        (None, _) => (None, "No registry is configured to read the image from."),
+        (Some(_), None) => (None, ""),
+        (Some(registry), Some(_)) => {
+            // Content under a digest is remembered; a tag would be asked for anew.
+            let reference = digest.map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
+            let platform = parameters.get("platform").map(str::to_owned);
+            match registry.images.read(name.clone(), reference, platform.clone()).await {
+                Ok(details) => (Some(section(&address(&name, &tag), &details, platform.as_deref())), ""),
+                Err(error) => (None, why_no_image(error)),
+            }
+        }
+    };
+    let now = site.now();
+    let title = format!("{name}:{tag}");
+    let layout = repository::layout(site, &title, entry.as_deref(), &shown, &chosen, now);
+    let statistics = shown.value.as_deref();
+    let csv = |table: &str| repository::csv_address(table, &name, Some(&tag), &chosen);
+    let chart = statistics.map(|statistics| {
+        Chart::stacked(ChartInput {
+            id: "pulls",
+            title: "Pulls by architecture".to_owned(),
+            daily: &statistics.daily,
+            today: now.date_naive(),
+            csv: csv("daily"),
+        })
+    });
+    let mut figures = repository::figures(statistics, &chosen, None, now);
+    if let Some(summary) = tag_entry.and_then(|entry| entry.image()) {
+        let created = summary.created.map_or_else(String::new, |at| format!("created {}", Moment::new(at, now).ago));
+        figures.insert(0, Figure { label: "Size", value: text::size(summary.size), note: created });
+    }
+    let (mut path, own_name) = repository::path(name.as_str());
+    path.push((own_name, repository_address(name.as_str())));
+    let template = TagPage {
+        layout,
+        path,
+        repository: name.to_string(),
+        repository_address: repository_address(name.as_str()),
+        tag: tag.as_str(),
+        digest: digest.map(ToString::to_string),
+        in_registry: tag_entry.is_some() || site.registry.is_none(),
+        commands: Commands::new(site, &name, &tag),
+        figures,
+        range_words: chosen.words(),
+        ranges: chosen.choices(&repository_address(name.as_str()), &[("tag", tag.as_str())]),
+        chart,
+        history: history(statistics, digest, now),
+        history_csv: csv("digests"),
+        image,
+        no_image,
+    };
+    page(&template, StatusCode::OK)
+}
+
+fn why_no_image(error: ReadImageError) -> &'static str {
+    match error {
+        ReadImageError::NotFound => "The registry does not hold this image, or none for this platform.",
+        ReadImageError::Unavailable => "The registry does not answer now; reload in a moment.",
+        ReadImageError::Malformed => "What the registry holds under this tag is not understood.",
+    }
+}
+
+/// The digests, the latest pulled first; the present one also when nobody pulled it yet.
+fn history(
+    statistics: Option<&RepositoryStatistics>,
+    current: Option<&Digest>,
+    now: DateTime<Utc>,
+) -> Vec<HistoryRow> {
+    let pulled = statistics.map(|statistics| statistics.digests.as_slice()).unwrap_or_default();
+    let unpulled = current.filter(|current| pulled.iter().all(|pulled| pulled.digest != **current));
+    let unpulled = unpulled.map(|digest| HistoryRow {
+        short: text::short_digest(digest),
+        digest: digest.to_string(),
+        current: true,
+        pulls: if statistics.is_some() { "0".to_owned() } else { "–".to_owned() },
+        first: "–".to_owned(),
+        last: None,
+    });
+    let pulled = pulled.iter().map(|DigestPulls { digest, pulls, first_pulled_on, last_pulled_at }| HistoryRow {
+        short: text::short_digest(digest),
+        digest: digest.to_string(),
+        current: current == Some(digest),
+        pulls: text::number(*pulls),
+        first: text::date(*first_pulled_on),
+        last: Some(Moment::new(*last_pulled_at, now)),
+    });
+    unpulled.into_iter().chain(pulled).collect()
+}
+
+fn section(address: &str, details: &ImageDetails, wanted: Option<&str>) -> ImageSection {
+    let ImageDetails { index, image, configuration } = details;
+    let mut facts = vec![("Digest", image.digest.to_string()), ("Media type", image.media_type.clone())];
+    if let Some(index) = index {
+        facts.insert(0, ("Index", format!("{} ({})", index.digest, index.media_type)));
+    }
+    let layers: &[Descriptor] = match &image.content {
+        ManifestContent::Image { layers, .. } => layers,
+        ManifestContent::Index(_) => &[],
+    };
+    if !layers.is_empty() {
+        let size = layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
+        facts.push(("Layers", format!("{}, {} compressed", layers.len(), text::size(size))));
+    }
+    let none = ImageConfiguration::default();
+    let configuration = configuration.as_deref().unwrap_or(&none);
+    let ImageConfiguration {
+        platform,
+        created,
+        labels,
+        entry_point,
+        command,
+        user,
+        working_directory,
+        environment,
+        exposed_ports,
+    } = configuration;
+    let list = |items: &[String]| (!items.is_empty()).then(|| words(items));
+    facts.extend(
+        [
+            ("Platform", platform.as_ref().map(ToString::to_string)),
+            ("Created", created.map(|at| at.format("%-d %b %Y, %H:%M UTC").to_string())),
+            ("Entry point", list(entry_point)),
+            ("Command", list(command)),
+            ("Working directory", working_directory.clone()),
+            ("User", user.clone()),
+            ("Ports", (!exposed_ports.is_empty()).then(|| exposed_ports.join(", "))),
+        ]
+        .into_iter()
+        .filter_map(|(label, value)| Some((label, value?)))
+        .filter(|(_, value)| !value.is_empty()),
+    );
+    ImageSection {
+        platforms: index.as_deref().map(|index| platforms(address, index, &image.digest, wanted)).unwrap_or_default(),
+        facts,
+        environment: environment
+            .iter()
+            .map(|variable| variable.split_once('=').unwrap_or((variable, "")))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        layers: layers
+            .iter()
+            .map(|layer| LayerRow {
+                short: text::short_digest(&layer.digest),
+                digest: layer.digest.to_string(),
+                media_type: layer.media_type.clone(),
+                size: text::size(layer.size),
+            })
+            .collect(),
+    }
+}
+
+/// A command's words, as its JSON form has them: so spaces inside a word show.
+fn words(words: &[String]) -> String {
+    serde_json::to_string(words).unwrap_or_else(|_| words.join(" "))
+}
+
+fn platforms(address: &str, index: &Manifest, shown: &Digest, wanted: Option<&str>) -> Vec<PlatformLink> {
+    let ManifestContent::Index(entries) = &index.content else {
+        return Vec::new();
+    };
+    entries
+        .iter()
+        .filter_map(|entry| Some((entry.platform.as_ref()?.to_string(), &entry.descriptor.digest)))
+        .map(|(name, digest)| {
+            let parameter: String = text::address("", &[("platform", &name)]).replacen('?', "&", 1);
+            PlatformLink {
+                address: format!("{address}{parameter}#image"),
+                chosen: wanted.map_or(digest == shown, |wanted| wanted == name),
+                name,
+            }
+        })
+        .collect()
+}
