@@ -1,3 +1,4 @@
 //! The real parts that tests need, each started on a free port and stopped when dropped.
 
+pub mod postgres;
 pub mod registry;

@@ -1,0 +1,264 @@
+//! A private PostgreSQL cluster: on a free port, in a folder of its own, gone when dropped.
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use tempfile::TempDir;
+
+/// The user of the cluster, and, where tests run as root, of the machine: PostgreSQL refuses to run as root.
+const USER: &str = "postgres";
+
+/// How long the cluster may take to start or stop, in seconds.
+const LIMIT_SECONDS: &str = "60";
+
+/// Whether a commit is on the disk when it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// As a server in earnest.
+    Durable,
+    /// Not: faster, and enough where no power is cut.
+    Volatile,
+}
+
+/// How a cluster is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Connections are closed, the rest is in order.
+    Fast,
+    /// As if killed: the next start recovers.
+    Immediate,
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Postgres {
+    folder: TempDir,
+    port: u16,
+    databases: AtomicU32,
+}
+
+impl Postgres {
+    /// Starts a cluster whose text is ordered by ICU's rules for English, as many real ones are.
+    ///
+    /// Panics with PostgreSQL's own words when it does not start.
+    #[must_use]
+    pub fn start(durability: Durability) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the cluster");
+        if is_root() {
+            run("chown", &[USER, path(folder.path())]);
+        }
+        let port = free_port();
+        let cluster = Self { folder, port, databases: AtomicU32::new(0) };
+        cluster.command(
+            "initdb",
+            &[
+                "--auth=trust",
+                "--username",
+                USER,
+                "--encoding=UTF8",
+                "--locale-provider=icu",
+                "--icu-locale=en",
+                "--no-sync",
+                "--pgdata",
+                path(&cluster.data()),
+            ],
+        );
+        let fsync = if durability == Durability::Durable { "on" } else { "off" };
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = {fsync}\n\
+             max_connections = 200\n",
+            cluster.folder.path().display()
+        );
+        let file = cluster.data().join("postgresql.auto.conf");
+        let mut configuration = fs::read_to_string(&file).unwrap_or_default();
+        configuration.push_str(&settings);
+        fs::write(&file, configuration).expect("the cluster's settings");
+        cluster.start_again();
+        cluster
+    }
+
+    /// The URL of a new, empty database.
+    #[must_use]
+    pub fn new_database(&self) -> String {
+        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.psql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// The URL of a database.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs SQL in a database (its name or URL) and answers what it prints: rows as lines, columns with `|`.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        let url = if database.contains("://") { database.to_owned() } else { self.url(database) };
+        let arguments =
+            ["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql, &url];
+        let output = self.command("psql", &arguments);
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Stops the cluster; it can be started again.
+    pub fn stop(&self, how: Stop) {
+        let mode = match how {
+            Stop::Fast => "fast",
+            Stop::Immediate => "immediate",
+        };
+        self.pg_ctl(&["stop", "--mode", mode]);
+    }
+
+    /// Starts the stopped cluster on the same port, with what it held.
+    pub fn start_again(&self) {
+        let log = self.folder.path().join("log");
+        self.pg_ctl(&["start", "--log", path(&log)]);
+    }
+
+    /// Freezes every process of the cluster, as if the machine had stopped to breathe.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets the frozen processes go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        for process in self.processes() {
+            // A backend may end between the listing and the signal.
+            let _ = Command::new("kill").args([signal, &process]).stderr(Stdio::null()).status();
+        }
+    }
+
+    /// The postmaster and its children.
+    fn processes(&self) -> Vec<String> {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let Some(postmaster) = file.lines().next() else { return Vec::new() };
+        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap_or_default();
+        std::iter::once(postmaster).chain(children.split_whitespace()).map(str::to_owned).collect()
+    }
+
+    fn pg_ctl(&self, arguments: &[&str]) {
+        let data = self.data();
+        let common = ["--wait", "--silent", "--timeout", LIMIT_SECONDS, "--pgdata", path(&data)];
+        self.command("pg_ctl", &[arguments, &common].concat());
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Runs one of PostgreSQL's programs, as its user where tests run as root.
+    fn command(&self, program: &str, arguments: &[&str]) -> Output {
+        let program = binary(program);
+        if is_root() {
+            let as_user = ["--user", USER, "--", path(&program)];
+            run("runuser", &[&as_user, arguments].concat())
+        } else {
+            run(path(&program), arguments)
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.thaw();
+        let data = self.data();
+        if data.join("postmaster.pid").exists() {
+            self.stop(Stop::Immediate);
+        }
+    }
+}
+
+/// The program, from the newest version that Debian's packages put aside, or from the path.
+///
+/// Panics when there is none.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|version| Some((version.file_name().to_str()?.parse().ok()?, version.path())))
+        .collect();
+    versions.sort();
+    let packaged = versions.into_iter().rev().map(|(_, folder)| folder.join("bin").join(name));
+    let on_path =
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).map(|folder| folder.join(name)).collect::<Vec<_>>();
+    packaged
+        .chain(on_path)
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("{name} of PostgreSQL is not installed: run `make test-tools`"))
+}
+
+/// A port that was free a moment ago.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("the port").port()
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|owner| std::os::unix::fs::MetadataExt::uid(&owner) == 0)
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("the folder's name is text")
+}
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        // A server started here must not hold the pipes open.
+        .stdout(if program_starts_server(arguments) { Stdio::null() } else { Stdio::piped() })
+        .stderr(if program_starts_server(arguments) { Stdio::null() } else { Stdio::piped() })
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .unwrap_or_else(|error| panic!("{program} cannot be run ({error}): run `make test-tools`"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?} failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn program_starts_server(arguments: &[&str]) -> bool {
+    arguments.contains(&"start") && arguments.contains(&"--log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_starts_stops_and_keeps_what_it_held() {
+        let postgres = Postgres::start(Durability::Volatile);
+        let database = postgres.new_database();
+        postgres.psql(&database, "CREATE TABLE t (n integer); INSERT INTO t VALUES (1), (2)");
+        for how in [Stop::Fast, Stop::Immediate] {
+            postgres.stop(how);
+            postgres.start_again();
+            assert_eq!(postgres.psql(&database, "SELECT sum(n), count(*) FROM t"), "3|2");
+        }
+        postgres.freeze();
+        postgres.thaw();
+        assert_eq!(postgres.psql(&database, "SELECT 1"), "1");
+    }
+}
