@@ -8,7 +8,7 @@ use std::{
 
 use staticreg_application::{
     ask_metrics::AskMetrics,
-    catalog::{IndexChildren, RefreshCatalog, RefreshOptions},
+    catalog::{IndexChildren, ReadImage, RefreshCatalog, RefreshOptions},
     correct_architectures::CorrectArchitectures,
     forget_ids::ForgetIds,
     receive_notification::{Followers, ReceiveNotification},
@@ -68,7 +68,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
     let background = [replay(spooling.clone(), &metrics, &clock), tokio::spawn(forget.run())];
 
     let counting = counting(&settings.metrics);
-    let followers = follow_registry(&settings.registry, &counting, &recorder, &clock)?;
+    let (followers, registry) = follow_registry(&settings.registry, &counting, &recorder, &clock)?;
     let services = Services {
         receive: Arc::new(ReceiveNotification::new(
             counting,
@@ -81,6 +81,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
         spooling,
         store: name,
         body_limits: BodyLimits { size: settings.webhook.max_body, time: settings.http.body_timeout },
+        registry,
     };
     let options = ServerOptions {
         max_connections: settings.http.max_connections.get(),
@@ -122,6 +123,7 @@ pub(crate) fn openapi_document() -> String {
         spooling: None,
         store: "memory",
         body_limits: BodyLimits { size: 0, time: Duration::ZERO },
+        registry: None,
     })
 }
 
@@ -147,8 +149,8 @@ fn follow_registry(
     counting: &Arc<Mutex<dyn Counting>>,
     recorder: &Recorder,
     clock: &Arc<dyn Clock>,
-) -> Result<Followers, Failure> {
-    let Some(hostname) = &settings.hostname else { return Ok(Followers::default()) };
+) -> Result<(Followers, Option<staticreg_http::Registry>), Failure> {
+    let Some(hostname) = &settings.hostname else { return Ok((Followers::default(), None)) };
     let catalog = HttpRegistryCatalog::new(&RegistryOptions {
         hostname: hostname.clone(),
         user: settings.user.clone(),
@@ -166,12 +168,17 @@ fn follow_registry(
     let catalog: Arc<dyn RegistryCatalog> = Arc::new(catalog);
     let options = RefreshOptions { concurrency: settings.concurrency.get(), interval: settings.refresh_interval };
     let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(clock), options);
+    let shown = staticreg_http::Registry {
+        host: hostname.clone(),
+        view: refresh.view(),
+        images: ReadImage::new(Arc::clone(&catalog)),
+    };
     let (index_children, lookups) = IndexChildren::new(catalog);
     let followers = Followers { index_children: Some(index_children), catalog_changes: Some(refresh.changes()) };
     tokio::spawn(refresh.run());
     let (counting, recorder) = (Arc::clone(counting), recorder.clone());
     tokio::spawn(CorrectArchitectures { lookups, counting, recorder }.run());
-    Ok(followers)
+    Ok((followers, Some(shown)))
 }
 
 fn replay(
