@@ -88,9 +88,8 @@ fn apis(services: Services) -> OpenApiService<Apis, ()> {
         operations::health::HealthApi { ask, store, spooling },
     );
     OpenApiService::new(apis, "staticreg", env!("CARGO_PKG_VERSION"))
-        .summary("Who pulls what from a container registry, and how often.")
         .description(DESCRIPTION)
-        .license(poem_openapi::LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
+        .license(poem_openapi::LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
         .server(poem_openapi::ServerObject::new("/").description("This server"))
 }
 
@@ -105,7 +104,7 @@ parameters, never path segments.";
 /// The OpenAPI document as JSON.
 #[must_use]
 pub fn openapi_json(services: Services) -> String {
-    operations::document::with_standard_formats(&apis(services).spec())
+    operations::document::completed(&apis(services).spec())
 }
 
 /// All routes.

@@ -87,7 +87,7 @@ pub(crate) struct MetricsRowItem {
     pub(crate) digest: String,
     /// The architecture; `not-specified` when nobody told.
     pub(crate) architecture: String,
-    /// Which accesses are counted.
+    // Without a comment of its own: a reference beside a description becomes a schema that client generators refuse.
     pub(crate) kind: Kind,
     /// The count.
     pub(crate) count: u64,

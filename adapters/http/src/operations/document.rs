@@ -4,14 +4,18 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::{Response, Route, RouteMethod, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
 use sha2::{Digest, Sha256};
 
-/// The document with the format OpenAPI has for dates; poem-openapi names one of its own.
-pub(crate) fn with_standard_formats(document: &str) -> String {
-    document.replace("naive-date", "date")
+/// The document, as JSON or YAML, with what poem-openapi does not write: the format OpenAPI has for dates, and that
+/// nobody signs in here.
+pub(crate) fn completed(document: &str) -> String {
+    document
+        .replace("naive-date", "date")
+        .replacen("\"openapi\": \"3.0.0\",", "\"openapi\": \"3.0.0\",\n  \"security\": [],", 1)
+        .replacen("openapi: 3.0.0\n", "openapi: 3.0.0\nsecurity: []\n", 1)
 }
 
 /// The document in both its forms, and the page that shows it.
 pub(crate) fn routes(document: &str, document_yaml: &str, swagger_ui: &str) -> Route {
-    let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(with_standard_formats);
+    let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(completed);
     let policy = policy(&swagger_ui);
     Route::new()
         .at("/openapi.json", content("application/json", document, None))
@@ -51,6 +55,14 @@ fn inline_scripts(html: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_forms_say_that_nobody_signs_in() {
+        let json = completed("{\n  \"openapi\": \"3.0.0\",\n  \"info\": {\"version\": \"3.0.0\"}\n}");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["security"], serde_json::json!([]));
+        assert_eq!(completed("openapi: 3.0.0\ninfo: {}\n"), "openapi: 3.0.0\nsecurity: []\ninfo: {}\n");
+    }
 
     #[test]
     fn the_policy_allows_the_scripts_of_the_page_and_no_other() {
