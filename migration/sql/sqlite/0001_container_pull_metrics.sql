@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS container_pull_metrics (
     tag text NOT NULL,
     digest text NOT NULL,
     architecture text NOT NULL,
-    pull_count integer NOT NULL DEFAULT 1,
+    pull_count integer NOT NULL DEFAULT 1 CHECK (pull_count BETWEEN -2147483648 AND 2147483647),
     created_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     updated_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     UNIQUE (pull_date, repo_name, tag, digest, architecture)

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS container_access_metrics (
     digest text NOT NULL,
     architecture text NOT NULL,
     kind text NOT NULL,
-    event_count integer NOT NULL DEFAULT 1,
+    event_count integer NOT NULL DEFAULT 1 CHECK (event_count BETWEEN -2147483648 AND 2147483647),
     created_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     updated_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     UNIQUE (event_date, repo_name, tag, digest, architecture, kind)

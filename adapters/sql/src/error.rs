@@ -1,0 +1,112 @@
+//! What an error of the driver means for who asked. Classified here, once; nothing above looks at a driver's error.
+
+use sea_orm::sqlx;
+use staticreg_domain::metrics::MetricsError;
+
+/// What went wrong, by the driver's error.
+pub(crate) fn classify(error: sqlx::Error) -> MetricsError {
+    use sqlx::Error as E;
+    match &error {
+        E::Database(cause) => match meaning(cause.as_ref()) {
+            Meaning::Unavailable => MetricsError::Unavailable(error.into()),
+            Meaning::Refused => MetricsError::Refused(error.into()),
+            Meaning::Corrupt => MetricsError::Corrupt(error.into()),
+        },
+        E::Encode(_) | E::InvalidArgument(_) => MetricsError::Refused(error.into()),
+        E::ColumnDecode { .. }
+        | E::Decode(_)
+        | E::ColumnNotFound(_)
+        | E::ColumnIndexOutOfBounds { .. }
+        | E::TypeNotFound { .. }
+        | E::RowNotFound => MetricsError::Corrupt(error.into()),
+        // Everything else is the way to the database: sockets, TLS, the pool, a driver's worker.
+        _ => MetricsError::Unavailable(error.into()),
+    }
+}
+
+/// Nothing was heard from the database in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the database did not answer in time")]
+struct NoAnswer;
+
+pub(crate) fn no_answer() -> MetricsError {
+    MetricsError::Unavailable(Box::new(NoAnswer))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Unavailable,
+    Refused,
+    Corrupt,
+}
+
+fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning {
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        of_sqlstate(&code)
+    } else {
+        // The driver gives SQLite's extended result code in decimal.
+        code.parse().map_or(Meaning::Unavailable, of_sqlite)
+    }
+}
+
+/// By the class of the code (PostgreSQL, appendix A): data that break a rule or a limit are refused. The rest is a
+/// state that may pass: lost connections, resources, shutdown, read-only, deadlocks, a table not there yet.
+fn of_sqlstate(code: &str) -> Meaning {
+    match code.get(..2) {
+        Some("22" | "23" | "54") => Meaning::Refused,
+        _ if matches!(code, "XX001" | "XX002") => Meaning::Corrupt,
+        _ => Meaning::Unavailable,
+    }
+}
+
+/// By the primary result code, the low byte of the extended one.
+fn of_sqlite(extended: i32) -> Meaning {
+    const CORRUPT: i32 = 11;
+    const TOO_BIG: i32 = 18;
+    const CONSTRAINT: i32 = 19;
+    const MISMATCH: i32 = 20;
+    const NOT_A_DATABASE: i32 = 26;
+    match extended & 0xff {
+        CORRUPT | NOT_A_DATABASE => Meaning::Corrupt,
+        TOO_BIG | CONSTRAINT | MISMATCH => Meaning::Refused,
+        // Busy, locked, full, read-only, unreadable.
+        _ => Meaning::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_data_s_own_faults_are_refused() {
+        for (code, expected) in [
+            ("22003", Meaning::Refused),
+            ("23514", Meaning::Refused),
+            ("54000", Meaning::Refused),
+            ("08006", Meaning::Unavailable),
+            ("25006", Meaning::Unavailable),
+            ("40P01", Meaning::Unavailable),
+            ("42P01", Meaning::Unavailable),
+            ("53100", Meaning::Unavailable),
+            ("57014", Meaning::Unavailable),
+            ("57P01", Meaning::Unavailable),
+            ("58030", Meaning::Unavailable),
+            ("XX002", Meaning::Corrupt),
+            ("", Meaning::Unavailable),
+        ] {
+            assert_eq!(of_sqlstate(code), expected, "{code}");
+        }
+        for (code, expected) in [
+            (275, Meaning::Refused), // SQLITE_CONSTRAINT_CHECK
+            (5, Meaning::Unavailable),
+            (261, Meaning::Unavailable), // SQLITE_BUSY_RECOVERY
+            (13, Meaning::Unavailable),
+            (778, Meaning::Unavailable), // SQLITE_IOERR_WRITE
+            (11, Meaning::Corrupt),
+        ] {
+            assert_eq!(of_sqlite(code), expected, "{code}");
+        }
+    }
+}

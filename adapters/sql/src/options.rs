@@ -1,0 +1,176 @@
+//! Which database, and how it is used.
+
+use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
+
+use sea_orm::sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the database is.
+    pub url: DatabaseUrl,
+    /// The PostgreSQL schema of the tables, created if missing; without it the user's own, mostly `public`. SQLite has
+    /// no schemas.
+    pub schema: Option<SchemaName>,
+    /// The most connections; one is kept for recording, so there are never fewer than two.
+    pub max_connections: NonZeroU32,
+    /// How long to wait for the database to store a batch or to say that it could. Questions may take longer.
+    pub answer_timeout: Duration,
+}
+
+impl Options {
+    const MAX_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
+    const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+    /// The usual way to use a database.
+    #[must_use]
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self { url, schema: None, max_connections: Self::MAX_CONNECTIONS, answer_timeout: Self::ANSWER_TIMEOUT }
+    }
+
+    /// How many connections answer questions.
+    pub(crate) fn readers(&self) -> u32 {
+        (self.max_connections.get() - 1).max(1)
+    }
+}
+
+/// The place of a database: `postgres://...`, `postgresql://...` or `sqlite://FILE`. May hold a password, so it never
+/// shows.
+#[derive(Clone)]
+pub struct DatabaseUrl(pub(crate) Place);
+
+#[derive(Clone)]
+pub(crate) enum Place {
+    Postgres(Box<PgConnectOptions>),
+    Sqlite(Box<SqliteConnectOptions>),
+}
+
+/// The text is no place of a database that staticreg can use. It does not repeat the text, which may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidDatabaseUrl {
+    /// It starts otherwise.
+    #[error("a database URL starts with postgres://, postgresql:// or sqlite://")]
+    Scheme,
+    /// It is not well formed.
+    #[error("not a PostgreSQL URL: postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    Postgres,
+    /// It is not well formed, or names no file.
+    #[error("not an SQLite URL: sqlite://FILE; the file is created if missing")]
+    Sqlite,
+}
+
+impl DatabaseUrl {
+    /// The name of the kind of database.
+    #[must_use]
+    pub fn product(&self) -> &'static str {
+        match self.0 {
+            Place::Postgres(_) => "PostgreSQL",
+            Place::Sqlite(_) => "SQLite",
+        }
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidDatabaseUrl;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = url.parse().map_err(|_| InvalidDatabaseUrl::Postgres)?;
+            Ok(Self(Place::Postgres(Box::new(options))))
+        } else if url.starts_with("sqlite://") {
+            let options: SqliteConnectOptions = url.parse().map_err(|_| InvalidDatabaseUrl::Sqlite)?;
+            // In memory each connection would have a database of its own, gone with the connection.
+            let file = options.get_filename();
+            if file.as_os_str().is_empty() || file.as_os_str() == ":memory:" || url.contains("mode=memory") {
+                return Err(InvalidDatabaseUrl::Sqlite);
+            }
+            Ok(Self(Place::Sqlite(Box::new(options))))
+        } else {
+            Err(InvalidDatabaseUrl::Scheme)
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({})", self.product())
+    }
+}
+
+/// The name of a PostgreSQL schema: letters, digits and `_`, not starting with a digit or `pg_`, at most 63.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaName(Box<str>);
+
+/// The text is no name of a schema.
+#[derive(Debug, thiserror::Error)]
+#[error("not a schema name: letters, digits and '_', not starting with a digit or pg_, at most 63 characters")]
+pub struct InvalidSchemaName;
+
+impl SchemaName {
+    const MAX_LENGTH: usize = 63;
+
+    /// The name as text; needs no escaping inside double quotes.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SchemaName {
+    type Err = InvalidSchemaName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let well_formed = (1..=Self::MAX_LENGTH).contains(&text.len())
+            && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+            && !text.starts_with(|c: char| c.is_ascii_digit())
+            && !text.starts_with("pg_");
+        if well_formed { Ok(Self(text.into())) } else { Err(InvalidSchemaName) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_chooses_the_database() {
+        for (url, product) in [
+            ("postgres://staticreg:secret@db:5432/staticreg", "PostgreSQL"),
+            ("postgresql:///staticreg?host=/run/postgresql", "PostgreSQL"),
+            ("sqlite://counts.db", "SQLite"),
+            ("sqlite:///var/lib/staticreg/counts.db", "SQLite"),
+        ] {
+            assert_eq!(url.parse::<DatabaseUrl>().expect(url).product(), product);
+        }
+        for url in [
+            "",
+            "mysql://db",
+            "counts.db",
+            "sqlite://",
+            "sqlite://:memory:",
+            "sqlite://x?mode=memory",
+            "sqlite::memory:",
+            "postgres://db:port/x",
+        ] {
+            assert!(url.parse::<DatabaseUrl>().is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_never_shows() {
+        let url: DatabaseUrl = "postgres://staticreg:secret@db/staticreg".parse().expect("a URL");
+        assert!(!format!("{:?}", Options::new(url)).contains("secret"));
+        let error = "postgres://staticreg:secret@db:port/x".parse::<DatabaseUrl>().expect_err("no port");
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn schema_names_need_no_escaping() {
+        for name in ["staticreg", "_x", "Metrics2"] {
+            assert_eq!(name.parse::<SchemaName>().expect(name).as_str(), name);
+        }
+        for name in ["", "2x", "pg_x", "a b", "a\"b", "a-b", "ä", &"a".repeat(64)] {
+            assert!(name.parse::<SchemaName>().is_err(), "{name:?}");
+        }
+    }
+}

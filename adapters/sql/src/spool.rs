@@ -1,0 +1,181 @@
+//! The spool: a SQLite file where events wait while the database is away.
+
+use std::{
+    path::Path,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate};
+use sea_orm::sqlx::{
+    self, Row, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use serde::{Deserialize, Serialize};
+use staticreg_domain::{
+    metrics::{AccessKind, BoxError, Change, CountKey, CountedEvent},
+    spool::{EventSpool, SpoolError, SpoolPosition},
+};
+use uuid::Uuid;
+
+const CREATE: &str = "\
+CREATE TABLE IF NOT EXISTS spooled_event (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL,
+    changes TEXT NOT NULL
+) STRICT";
+
+/// One statement takes a whole batch, so that it is all or nothing, and durable when it returns.
+const APPEND: &str = "\
+INSERT INTO spooled_event (id, at, changes)
+SELECT value ->> '$.id', value ->> '$.at', value ->> '$.changes' FROM json_each(?1) WHERE true ORDER BY key
+ON CONFLICT (id) DO NOTHING";
+
+const OLDEST: &str = "SELECT position, id, at, changes FROM spooled_event ORDER BY position LIMIT ?1";
+
+const REMOVE: &str = "DELETE FROM spooled_event WHERE position <= ?1";
+
+const COUNT: &str = "SELECT count(*) FROM spooled_event";
+
+/// How long to wait for another process that reads the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Events in a SQLite file, durable at each write.
+pub struct SqliteSpool {
+    pool: SqlitePool,
+    max_events: u64,
+    waiting: AtomicU64,
+}
+
+impl SqliteSpool {
+    /// Opens the file, which is made when missing; at most `max_events` wait in it.
+    pub async fn open(file: &Path, max_events: u64) -> Result<Self, SpoolError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(unavailable)?;
+        sqlx::query(CREATE).execute(&pool).await.map_err(unavailable)?;
+        let waiting: i64 = sqlx::query_scalar(COUNT).fetch_one(&pool).await.map_err(unavailable)?;
+        Ok(Self { pool, max_events, waiting: AtomicU64::new(u64::try_from(waiting).unwrap_or_default()) })
+    }
+}
+
+#[async_trait]
+impl EventSpool for SqliteSpool {
+    async fn append(&self, batch: &[CountedEvent]) -> Result<(), SpoolError> {
+        if self.waiting.load(Ordering::Relaxed) + batch.len() as u64 > self.max_events {
+            return Err(SpoolError::Full);
+        }
+        let entries: Vec<_> = batch.iter().map(Entry::of).collect::<Result<_, _>>().map_err(unavailable)?;
+        let entries = serde_json::to_string(&entries).map_err(unavailable)?;
+        let written = sqlx::query(APPEND).bind(entries).execute(&self.pool).await.map_err(unavailable)?;
+        self.waiting.fetch_add(written.rows_affected(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn oldest(&self, at_most: u32) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError> {
+        let rows = sqlx::query(OLDEST).bind(at_most).fetch_all(&self.pool).await.map_err(unavailable)?;
+        rows.iter().map(event_of).collect::<Result<_, _>>().map_err(SpoolError::Unavailable)
+    }
+
+    async fn remove_through(&self, position: SpoolPosition) -> Result<(), SpoolError> {
+        let removed = sqlx::query(REMOVE).bind(position.0).execute(&self.pool).await.map_err(unavailable)?;
+        self.waiting.fetch_sub(removed.rows_affected(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn waiting(&self) -> Result<u64, SpoolError> {
+        Ok(self.waiting.load(Ordering::Relaxed))
+    }
+}
+
+fn unavailable(error: impl Into<BoxError>) -> SpoolError {
+    SpoolError::Unavailable(error.into())
+}
+
+/// An event as the file has it.
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    /// Microseconds since the Unix epoch.
+    at: i64,
+    /// JSON inside JSON: the file need not look into it.
+    changes: String,
+}
+
+impl Entry {
+    fn of(event: &CountedEvent) -> serde_json::Result<Self> {
+        let changes: Vec<_> = event.changes.iter().map(StoredChange::from).collect();
+        Ok(Self {
+            id: event.id.to_string(),
+            at: event.at.timestamp_micros(),
+            changes: serde_json::to_string(&changes)?,
+        })
+    }
+}
+
+fn event_of(row: &SqliteRow) -> Result<(SpoolPosition, CountedEvent), BoxError> {
+    let id = Uuid::from_str(row.try_get("id")?)?.into();
+    let at = DateTime::from_timestamp_micros(row.try_get("at")?).ok_or("a time out of range")?;
+    let changes: Vec<StoredChange> = serde_json::from_str(row.try_get("changes")?)?;
+    let changes = changes.into_iter().map(Change::try_from).collect::<Result<_, _>>()?;
+    Ok((SpoolPosition(row.try_get("position")?), CountedEvent { id, at, changes }))
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredChange {
+    kind: String,
+    date: String,
+    repository: String,
+    tag: Option<String>,
+    digest: String,
+    architecture: String,
+    delta: i32,
+}
+
+impl From<&Change> for StoredChange {
+    fn from(change: &Change) -> Self {
+        let CountKey { kind, date, repository, tag, digest, architecture } = &*change.key;
+        Self {
+            kind: kind.to_string(),
+            date: date.to_string(),
+            repository: repository.to_string(),
+            tag: tag.as_ref().map(ToString::to_string),
+            digest: digest.to_string(),
+            architecture: architecture.to_string(),
+            delta: change.delta,
+        }
+    }
+}
+
+impl TryFrom<StoredChange> for Change {
+    type Error = BoxError;
+
+    fn try_from(stored: StoredChange) -> Result<Self, BoxError> {
+        let StoredChange { kind, date, repository, tag, digest, architecture, delta } = stored;
+        let kind = AccessKind::ALL.into_iter().find(|known| known.as_str() == kind).ok_or("an unknown kind")?;
+        let key = CountKey {
+            kind,
+            date: NaiveDate::from_str(&date)?,
+            repository: repository.parse()?,
+            tag: tag.map(|tag| tag.parse()).transpose()?,
+            digest: digest.parse()?,
+            architecture: architecture.parse()?,
+        };
+        Ok(Self { key: Arc::new(key), delta })
+    }
+}

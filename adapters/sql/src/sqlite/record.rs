@@ -1,0 +1,106 @@
+//! A batch is one transaction of constant statements, each given all its rows as one JSON array.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sqlx::{self, SqlitePool, SqliteTransaction};
+use serde_json::json;
+use staticreg_domain::metrics::{AccessKind, CountedEvent, MetricsError, Recording};
+use uuid::Uuid;
+
+use super::BEGIN;
+use crate::{
+    batch::{Batch, Sum},
+    error::classify,
+    query::{date_text, tag_text, time_text},
+};
+
+const KNOWN: &str = "SELECT id FROM recorded_event WHERE id IN (SELECT unhex(value) FROM json_each($1))";
+
+const REMEMBER: &str = "INSERT INTO recorded_event (id, recorded_at) SELECT unhex(value), $2 FROM json_each($1)";
+
+/// A sum below zero takes back what was counted, it is no access: it does not move `updated_at`.
+const ADD_PULLS: &str = "\
+INSERT INTO container_pull_metrics
+    (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 6, value ->> 7, value ->> 8
+FROM json_each($1) WHERE true
+ON CONFLICT (pull_date, repo_name, tag, digest, architecture) DO UPDATE SET
+    pull_count = pull_count + excluded.pull_count,
+    updated_at = CASE WHEN excluded.pull_count < 0 THEN updated_at ELSE max(updated_at, excluded.updated_at) END";
+
+const ADD_ACCESSES: &str = "\
+INSERT INTO container_access_metrics
+    (event_date, repo_name, tag, digest, architecture, kind, event_count, created_at, updated_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+    value ->> 8
+FROM json_each($1) WHERE true
+ON CONFLICT (event_date, repo_name, tag, digest, architecture, kind) DO UPDATE SET
+    event_count = event_count + excluded.event_count,
+    updated_at = CASE WHEN excluded.event_count < 0 THEN updated_at ELSE max(updated_at, excluded.updated_at) END";
+
+pub(super) async fn record(
+    writer: &SqlitePool,
+    events: &[CountedEvent],
+    now: DateTime<Utc>,
+) -> Result<Vec<Recording>, MetricsError> {
+    let given = Batch::of(events)?;
+    let mut transaction = writer.begin_with(BEGIN).await.map_err(classify)?;
+    let known: Vec<Vec<u8>> =
+        sqlx::query_scalar(KNOWN).bind(id_list(&given.ids)).fetch_all(&mut *transaction).await.map_err(classify)?;
+    if known.is_empty() {
+        store(&mut transaction, &given, now).await?;
+        transaction.commit().await.map_err(classify)?;
+        return Ok(given.all_recorded());
+    }
+    let known: HashSet<&[u8]> = known.iter().map(Vec::as_slice).collect();
+    let is_new = |id: &Uuid| !known.contains(id.as_bytes().as_slice());
+    let new = Batch::of_those(events, |event| is_new(&event.id.as_uuid()))?;
+    store(&mut transaction, &new, now).await?;
+    transaction.commit().await.map_err(classify)?;
+    Ok(given.recorded(is_new))
+}
+
+async fn store(
+    transaction: &mut SqliteTransaction<'_>,
+    batch: &Batch<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), MetricsError> {
+    let ids = sqlx::query(REMEMBER).bind(id_list(&batch.ids)).bind(time_text(now));
+    ids.execute(&mut **transaction).await.map_err(classify)?;
+    let is_pull = |sum: &&Sum| sum.key.kind == AccessKind::PullByTag;
+    let changed = || batch.sums.iter().filter(|sum| sum.delta != 0);
+    for (statement, sums) in [
+        (ADD_PULLS, sum_list(changed().filter(is_pull))),
+        (ADD_ACCESSES, sum_list(changed().filter(|sum| !is_pull(sum)))),
+    ] {
+        if let Some(sums) = sums {
+            sqlx::query(statement).bind(sums).execute(&mut **transaction).await.map_err(classify)?;
+        }
+    }
+    Ok(())
+}
+
+fn id_list(ids: &[Uuid]) -> String {
+    json!(ids.iter().map(|id| id.simple().to_string()).collect::<Vec<_>>()).to_string()
+}
+
+/// The rows of a statement, when there are any.
+fn sum_list<'a>(sums: impl Iterator<Item = &'a Sum<'a>>) -> Option<String> {
+    let rows: Vec<_> = sums
+        .map(|Sum { key, delta, first, last, .. }| {
+            json!([
+                date_text(key.date),
+                key.repository.as_str(),
+                tag_text(key.tag.as_ref()),
+                key.digest.as_str(),
+                key.architecture.as_str(),
+                key.kind.as_str(),
+                delta,
+                time_text(*first),
+                time_text(*last),
+            ])
+        })
+        .collect();
+    if rows.is_empty() { None } else { Some(json!(rows).to_string()) }
+}
