@@ -1,0 +1,309 @@
+//! The program as a process.
+
+use std::{
+    env,
+    fs::{self, File, OpenOptions},
+    io,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    client::{Answer, Connection},
+    eventually,
+};
+
+/// How long the program may take to listen, and to end.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The line that tells the address.
+const LISTENING: &str = "Listening on http://";
+
+/// A running server; stopped when dropped.
+#[derive(Debug)]
+pub struct Staticreg {
+    process: Child,
+    address: SocketAddr,
+    environment: Vec<(String, String)>,
+    output: Output,
+}
+
+/// How the program ended, and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Staticreg {
+    /// Starts a server on a free port, with no other environment than the given one. Panics with its words when it
+    /// does not listen.
+    #[must_use]
+    pub fn start(environment: &[(&str, &str)]) -> Self {
+        Self::start_at("127.0.0.1:0", environment)
+    }
+
+    /// Starts a server that may be restarted while others try to connect, on a port that no connection is given.
+    #[must_use]
+    pub fn start_restartable(environment: &[(&str, &str)]) -> Self {
+        Self::start_at(&lasting_address(), environment)
+    }
+
+    /// Starts a server at an address.
+    #[must_use]
+    pub fn start_at(address: &str, environment: &[(&str, &str)]) -> Self {
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let output = Output::new();
+        let (process, address) = launch(address, &environment, &output);
+        Self { process, address, environment, output }
+    }
+
+    /// Runs the program with arguments until it ends by itself.
+    #[must_use]
+    pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+        let output = Output::new();
+        let mut process = output
+            .of(command().args(arguments).envs(environment.iter().copied()))
+            .spawn()
+            .expect("the program can be started");
+        let status = end_of(&mut process, LIMIT).unwrap_or_else(|| {
+            // It is still running, so this ends it.
+            let _ = process.kill();
+            let _ = process.wait();
+            panic!("staticreg {} did not end:\n{}", arguments.join(" "), output.both())
+        });
+        Ended { status, stdout: output.stdout(), stderr: output.stderr() }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a path, such as `/api/webhook/registry`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A connection to it. Panics when there is none.
+    #[must_use]
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address).unwrap_or_else(|error| panic!("no connection ({error}):\n{}", self.log()))
+    }
+
+    /// Gets a path. Panics when no answer comes.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Answer {
+        let answer = self.connect().request("GET", path, &[], b"");
+        answer.unwrap_or_else(|error| panic!("GET {path}: no answer ({error}):\n{}", self.log()))
+    }
+
+    /// Gets a JSON document. Panics when it is not there.
+    #[must_use]
+    pub fn get_json(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "GET {path}: {answer:?}\n{}", self.log());
+        answer.json()
+    }
+
+    /// Posts a notification. Panics when no answer comes.
+    #[must_use]
+    pub fn post(&self, notification: &Value) -> Answer {
+        let answer = self.connect().post(notification);
+        answer.unwrap_or_else(|error| panic!("POST: no answer ({error}):\n{}", self.log()))
+    }
+
+    /// All pulls by tag, ever.
+    #[must_use]
+    pub fn pulls(&self) -> u64 {
+        let summary = self.get_json("/api/v1/summary");
+        summary["pulls_total"].as_u64().unwrap_or_else(|| panic!("no pulls_total: {summary}"))
+    }
+
+    /// What it logged, also before a restart.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.output.both()
+    }
+
+    /// Waits for a line of the log that holds the words, and gives it.
+    #[must_use]
+    pub fn wait_for_line(&self, words: &str, limit: Duration) -> String {
+        eventually(format_args!("the line `{words}`"), limit, || self.line(words))
+    }
+
+    /// The first line of the log that holds the words.
+    #[must_use]
+    pub fn line(&self, words: &str) -> Option<String> {
+        self.log().lines().find(|line| line.contains(words)).map(str::to_owned)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill9(&mut self) {
+        self.process.kill().expect("it was not waited for before");
+        self.process.wait().expect("it ends when killed");
+    }
+
+    /// Starts it again, where it was, after it ended.
+    pub fn restart(&mut self) {
+        (self.process, self.address) = launch(&self.address.to_string(), &self.environment, &self.output);
+    }
+
+    /// Sends a signal, such as `Signal::TERM`.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).expect("it was not waited for before");
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for its end. Panics with its words when it goes on.
+    pub fn wait(&mut self) -> ExitStatus {
+        end_of(&mut self.process, LIMIT).unwrap_or_else(|| panic!("it did not end:\n{}", self.log()))
+    }
+
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().expect("its state").is_none()
+    }
+}
+
+impl Drop for Staticreg {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to stop.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            eprintln!("The last lines of the server's log:\n{}", last_lines(&self.log()));
+        }
+    }
+}
+
+/// Where the words of a process go; files never make it wait.
+#[derive(Debug)]
+struct Output(TempDir);
+
+impl Output {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder for the log"))
+    }
+
+    fn of<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.stdin(Stdio::null()).stdout(self.file("stdout")).stderr(self.file("stderr"))
+    }
+
+    fn file(&self, name: &str) -> File {
+        let path = self.0.path().join(name);
+        OpenOptions::new().create(true).append(true).open(path).expect("a file for the log")
+    }
+
+    fn stdout(&self) -> String {
+        self.read("stdout")
+    }
+
+    fn stderr(&self) -> String {
+        self.read("stderr")
+    }
+
+    fn both(&self) -> String {
+        self.stdout() + &self.stderr()
+    }
+
+    fn read(&self, name: &str) -> String {
+        let bytes = fs::read(self.0.path().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+fn last_lines(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// Starts a server and learns where it listens.
+fn launch(address: &str, environment: &[(String, String)], output: &Output) -> (Child, SocketAddr) {
+    let said_before = output.stdout().len();
+    let mut process = output
+        .of(command()
+            .env("STATICREG_HTTP_BIND_ADDR", address)
+            .envs(environment.iter().map(|(name, value)| (name, value))))
+        .spawn()
+        .expect("the program can be started");
+    let began = Instant::now();
+    loop {
+        if let Some(address) = listening_address(&output.stdout()[said_before..]) {
+            return (process, address);
+        }
+        let ended = process.try_wait().expect("its state");
+        if ended.is_some() || began.elapsed() > LIMIT {
+            // It may have ended by itself; then there is nothing to stop.
+            let _ = process.kill();
+            let _ = process.wait();
+            panic!("staticreg does not listen ({ended:?}):\n{}", last_lines(&output.both()));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn listening_address(said: &str) -> Option<SocketAddr> {
+    let (_, rest) = said.split_once(LISTENING)?;
+    let (address, _) = rest.split_once(['\n', '"'])?;
+    Some(address.parse().unwrap_or_else(|error| panic!("{address}: {error}")))
+}
+
+fn command() -> Command {
+    let mut command = Command::new(binary());
+    command.env_clear();
+    command
+}
+
+/// The program that was built beside this test: `target/PROFILE/staticreg`.
+fn binary() -> PathBuf {
+    let test = env::current_exe().expect("the test knows its own place");
+    let folder = test.parent().and_then(Path::parent).expect("the test is in target/PROFILE/deps");
+    let binary = folder.join("staticreg");
+    assert!(binary.exists(), "{} is missing: run `cargo build` first", binary.display());
+    binary
+}
+
+fn end_of(process: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().expect("its state") {
+            return Some(status);
+        }
+        if began.elapsed() > limit {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A free address below the ports that the system gives to connections. Else a client that tries to connect while
+/// nobody listens may be given the very port it connects to, and keep it from the server.
+fn lasting_address() -> String {
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    let length = PORTS.end - PORTS.start;
+    let first = std::process::id().wrapping_mul(97);
+    let free = (0..length)
+        .map(|step| format!("127.0.0.1:{}", PORTS.start + first.wrapping_add(step * 31) % length))
+        .find(|address| matches!(TcpListener::bind(address), Ok(listener) if listener.local_addr().is_ok()));
+    free.ok_or_else(|| io::Error::from(io::ErrorKind::AddrInUse)).expect("a free port")
+}
