@@ -11,16 +11,28 @@ mod store;
 mod system_clock;
 mod wiring;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use arguments::Task;
 use settings::{Settings, Sources};
+use staticreg_domain::metrics::MetricsRepository;
+use store::Store;
 
 /// Runs the program with the process's arguments and environment.
 #[must_use]
 pub fn main() -> ExitCode {
+    exit_code(None)
+}
+
+/// Runs the program on a store of the caller's, whatever is configured: for benchmarks.
+#[must_use]
+pub fn main_with_store(name: &'static str, metrics: Arc<dyn MetricsRepository>) -> ExitCode {
+    exit_code(Some(Store { metrics, name }))
+}
+
+fn exit_code(store: Option<Store>) -> ExitCode {
     let (task, sources) = arguments::read();
-    match run(&task, &sources) {
+    match run(&task, &sources, store) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(sentence)) => {
             eprintln!("staticreg: {sentence}");
@@ -45,7 +57,7 @@ impl<E: std::fmt::Display> From<E> for Failure {
     }
 }
 
-fn run(task: &Task, sources: &Sources) -> Result<(), Failure> {
+fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Failure> {
     if *task == Task::PrintDocument {
         return writeln!(std::io::stdout().lock(), "{}", openapi_document()).map_err(Failure::from);
     }
@@ -59,12 +71,12 @@ fn run(task: &Task, sources: &Sources) -> Result<(), Failure> {
         tracing::warn!("{name} is no setting of staticreg and changes nothing.");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(act(task, settings))
+    runtime.block_on(act(task, settings, store))
 }
 
-async fn act(task: &Task, settings: Settings) -> Result<(), Failure> {
+async fn act(task: &Task, settings: Settings, store: Option<Store>) -> Result<(), Failure> {
     match task {
         Task::Migrate => store::migrate(&settings.db).await,
-        Task::Serve | Task::PrintDocument | Task::CheckHealth => wiring::serve(settings).await,
+        Task::Serve | Task::PrintDocument | Task::CheckHealth => wiring::serve(settings, store).await,
     }
 }

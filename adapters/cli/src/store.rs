@@ -1,20 +1,21 @@
-//! Chooses and opens the store.
+//! Chooses and opens the store, and the spool.
 
 use std::{sync::Arc, time::Duration};
 
 use staticreg_application::spooling::Spooling;
 use staticreg_domain::metrics::MetricsRepository;
 use staticreg_memory::MemoryMetrics;
+use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};
 use tokio::time::sleep;
 
 use crate::{
     Failure,
     late_store::LateStore,
-    settings::{Db, Spool},
+    settings::{Db, Secret, Spool},
 };
 
 /// The pause before a database that is away at start is tried again: at first, and at most.
-const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 /// The store of pull metrics and its name.
 pub(crate) struct Store {
@@ -22,12 +23,81 @@ pub(crate) struct Store {
     pub(crate) name: &'static str,
 }
 
-pub(crate) async fn open(_db: &Db, rows: usize) -> Result<Store, Failure> {
-    Ok(Store { metrics: Arc::new(MemoryMetrics::new(rows)), name: "memory" })
+/// Opens the configured store; memory, of so many rows, when none is. A PostgreSQL that is away is tried again in the
+/// background until it is there.
+pub(crate) async fn open(db: &Db, memory_rows: usize) -> Result<Store, Failure> {
+    let Some(url) = &db.url else {
+        tracing::warn!("STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
+        tracing::info!("Counting in memory: the counts are gone when the program ends");
+        return Ok(Store { metrics: Arc::new(MemoryMetrics::new(memory_rows)), name: "memory" });
+    };
+    let options = options(db, url)?;
+    if options.url.product() == "SQLite" {
+        let metrics = SqlMetrics::open(&options).await.map_err(|error| format!("STATICREG_DB_URL: {error}."))?;
+        tracing::info!("Database schema initialized successfully.");
+        return Ok(Store { metrics: Arc::new(metrics), name: "sqlite" });
+    }
+    let store = Arc::new(LateStore::default());
+    match SqlMetrics::open(&options).await {
+        Ok(metrics) => arrived(&store, metrics),
+        Err(error) => {
+            tracing::warn!("Unable to create connection pool: {error}. Database functions will be disabled.");
+            tokio::spawn(connect(Arc::clone(&store), options));
+        }
+    }
+    Ok(Store { metrics: store, name: "postgresql" })
 }
-pub(crate) async fn open_spool(_: &Spool) -> Result<Option<Arc<Spooling>>, Failure> {
-    Ok(None)
+
+/// Opens the configured spool.
+pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, Failure> {
+    let Some(file) = &spool.file else { return Ok(None) };
+    let failure = |error| format!("STATICREG_SPOOL_FILE: {} cannot be used: {}.", file.display(), describe(&error));
+    let spool = SqliteSpool::open(file, spool.max_events).await.map_err(failure)?;
+    let spooling = Spooling::new(Arc::new(spool)).await.map_err(failure)?;
+    if spooling.waiting() > 0 {
+        tracing::info!(events = spooling.waiting(), "Events wait in the spool");
+    }
+    Ok(Some(Arc::new(spooling)))
 }
-pub(crate) async fn migrate(_: &Db) -> Result<(), Failure> {
+
+/// Brings the configured database's schema up to date.
+pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
+    let url = db.url.as_ref().ok_or("STATICREG_DB_URL is not set: there is no database to migrate.")?;
+    SqlMetrics::open(&options(db, url)?).await.map_err(|error| format!("STATICREG_DB_URL: {error}."))?;
+    tracing::info!("Database schema initialized successfully.");
     Ok(())
+}
+
+fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
+    let url: DatabaseUrl = url.expose().parse().map_err(|error| format!("STATICREG_DB_URL: {error}."))?;
+    let schema = db.schema.as_ref().map(|name| name.parse()).transpose();
+    let schema = schema.map_err(|error| format!("STATICREG_DB_SCHEMA: {error}."))?;
+    Ok(Options { schema, max_connections: db.max_conns, ..Options::new(url) })
+}
+
+async fn connect(store: Arc<LateStore>, options: Options) {
+    let mut pause = CONNECT_PAUSE.0;
+    loop {
+        sleep(pause).await;
+        match SqlMetrics::open(&options).await {
+            Ok(metrics) => return arrived(&store, metrics),
+            Err(error @ (OpenError::Connect(_) | OpenError::TimedOut)) => {
+                tracing::debug!("The database is still away: {error}");
+            }
+            Err(error @ OpenError::Migrate(_)) => tracing::warn!("The database cannot be used: {error}"),
+        }
+        pause = (pause * 2).min(CONNECT_PAUSE.1);
+    }
+}
+
+fn arrived(store: &LateStore, metrics: SqlMetrics) {
+    store.arrive(Arc::new(metrics));
+    tracing::info!("PostgreSQL connection pool successfully initialized.");
+    tracing::info!("Database schema initialized successfully.");
+}
+
+/// An error with its causes, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -41,7 +41,7 @@ use crate::{
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM or SIGINT, then finishes what was accepted.
-pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
+pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<(), Failure> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "The limit of open files could not be raised");
     }
@@ -53,7 +53,10 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Failure> {
     let address = listener.local_addr()?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let Store { metrics, name } = store::open(&settings.db, settings.metrics.memory_rows.get()).await?;
+    let Store { metrics, name } = match store {
+        Some(store) => store,
+        None => store::open(&settings.db, settings.metrics.memory_rows.get()).await?,
+    };
     let spooling = store::open_spool(&settings.spool).await?;
     let (recorder, writer) =
         Recorder::new(Arc::clone(&metrics), spooling.clone(), Arc::clone(&clock), recorder_options(&settings.metrics));

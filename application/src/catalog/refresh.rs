@@ -123,7 +123,7 @@ impl RefreshCatalog {
         let now = self.clock.now();
         match read {
             Ok(Round { failed, all }) => {
-                tracing::debug!(repositories = all, failed, "Registry read");
+                tracing::info!(repositories = all, failed, "Registry read");
                 let fault = (failed > 0).then(|| fault::of_some(failed, all, now));
                 self.picture.ended(Some(now), fault);
                 Ok(())

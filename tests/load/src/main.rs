@@ -1,2 +1,66 @@
-//! .
-fn main() {}
+//! The benchmark, `make bench`: how fast events are recorded and questions answered, side by side with what the
+//! database and the server do by themselves, in one run on one machine.
+
+mod events;
+mod fake_registry;
+mod pgbench;
+mod program;
+mod questions;
+mod recording;
+mod registry;
+mod sender;
+
+use std::{fs, thread, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Arg, Command, value_parser};
+
+#[tokio::main]
+async fn main() {
+    let arguments = Command::new("staticreg-load")
+        .about("Measures staticreg; prints tables in Markdown.")
+        .arg(
+            Arg::new("seconds")
+                .long("seconds")
+                .value_parser(value_parser!(u64).range(1..))
+                .default_value("10")
+                .help("How long each load is sent"),
+        )
+        .arg(
+            Arg::new("parts")
+                .num_args(0..)
+                .value_parser(["recording", "questions", "registry"])
+                .help("What to measure; everything when not given"),
+        )
+        .get_matches();
+    let duration = Duration::from_secs(*arguments.get_one("seconds").expect("there is a default"));
+    let parts: Vec<_> = arguments.get_many::<String>("parts").into_iter().flatten().collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|known| *known == part);
+
+    println!("# staticreg {} on {}\n", env!("CARGO_PKG_VERSION"), machine());
+    if wanted("recording") {
+        recording::measure(duration, &now().to_rfc3339_opts(SecondsFormat::Nanos, true)).await;
+    }
+    if wanted("questions") {
+        questions::measure().await;
+    }
+    if wanted("registry") {
+        registry::measure().await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "events are of today")]
+fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
+/// The processor, its cores and the memory.
+fn machine() -> String {
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or("an unknown processor", |(_, name)| name.trim());
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory.lines().next().unwrap_or_default().trim_start_matches("MemTotal:").trim().to_owned();
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    format!("{model}, {cores} cores, {memory} of memory")
+}

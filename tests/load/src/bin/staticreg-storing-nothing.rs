@@ -1,0 +1,81 @@
+//! The program with a store that stores nothing: what everything but the store costs.
+
+use std::{process::ExitCode, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use staticreg_domain::metrics::{
+    ArchitecturePulls, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError, MetricsRepository,
+    MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
+};
+
+/// Takes every event and forgets it.
+struct Nothing;
+
+const fn nothing<T>() -> Slice<T> {
+    Slice { items: Vec::new(), more: false }
+}
+
+#[async_trait]
+impl MetricsRepository for Nothing {
+    async fn record(&self, batch: &[CountedEvent], _: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+        Ok(vec![Recording::Counted; batch.len()])
+    }
+
+    async fn forget_ids(&self, _: DateTime<Utc>, _: u32) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
+    async fn check(&self) -> Result<(), MetricsError> {
+        Ok(())
+    }
+
+    async fn summary(&self, _: NaiveDate) -> Result<Summary, MetricsError> {
+        Ok(Summary::default())
+    }
+
+    async fn pulls(
+        &self,
+        _: &Filter,
+        _: Option<PullGroup>,
+        _: &Page<DayPulls>,
+    ) -> Result<Slice<DayPulls>, MetricsError> {
+        Ok(nothing())
+    }
+
+    async fn repositories(
+        &self,
+        _: &Filter,
+        _: &Page<RepositoryPulls>,
+    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
+        Ok(nothing())
+    }
+
+    async fn images(&self, _: &Filter, _: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
+        Ok(nothing())
+    }
+
+    async fn architectures(
+        &self,
+        _: &Filter,
+        _: &Page<ArchitecturePulls>,
+    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
+        Ok(nothing())
+    }
+
+    async fn tags(&self, _: &Filter, _: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
+        Ok(nothing())
+    }
+
+    async fn digests(&self, _: &Filter, _: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
+        Ok(nothing())
+    }
+
+    async fn rows(&self, _: &Filter, _: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
+        Ok(nothing())
+    }
+}
+
+fn main() -> ExitCode {
+    staticreg::main_with_store("nothing", Arc::new(Nothing))
+}
