@@ -1,0 +1,43 @@
+"""Posts a pull and asks for the images, through the client that openapi-python-client makes of the document.
+
+Prints what the server answered; the test that runs this compares it.
+"""
+
+import json
+import sys
+from datetime import datetime, timezone
+
+from staticreg import Client
+from staticreg.api.statistics import list_images
+from staticreg.api.webhook import receive_notification
+from staticreg.models import EventRequest, EventTarget, Notification, RegistryEvent
+
+client = Client(base_url=sys.argv[1], raise_on_unexpected_status=True)
+
+event = RegistryEvent(
+    id="7c0f7d52-4f3c-4a58-8d29-5a0b1b9e2a10",
+    timestamp=datetime.now(timezone.utc).isoformat(),
+    action="pull",
+    target=EventTarget(
+        media_type="application/vnd.oci.image.manifest.v1+json",
+        repository="demo/python",
+        tag="v1",
+        digest="sha256:" + "cd" * 32,
+    ),
+    request=EventRequest(method="GET", useragent="demo/1", addr="192.0.2.2:40000"),
+)
+receipt = receive_notification.sync(client=client, body=Notification(events=[event]))
+images = list_images.sync(client=client, repository="demo/python", days=2)
+refused = list_images.sync(client=client, limit=0)
+
+image = images.items[0]
+print(
+    json.dumps(
+        {
+            "processed": receipt.events_processed,
+            "image": [image.repository, image.tag, image.pulls],
+            "cursor": images.next_cursor,
+            "refused": refused.status,
+        }
+    )
+)

@@ -1,0 +1,36 @@
+// Posts a pull and asks for the images, through the types that openapi-typescript makes of the document.
+// Prints what the server answered; the test that runs this compares it.
+import createClient from "openapi-fetch";
+import type { components, paths } from "./generated/typescript/schema.js";
+
+declare const process: { argv: string[] };
+
+// Lists are JSON or CSV; this client reads JSON.
+const client = createClient<paths, "application/json" | "application/problem+json">({ baseUrl: process.argv[2] });
+
+const event: components["schemas"]["RegistryEvent"] = {
+    id: "0d1b7a3e-6f0c-4b55-9d4c-1f6a0f3d7c11",
+    timestamp: new Date().toISOString(),
+    action: "pull",
+    target: {
+        mediaType: "application/vnd.oci.image.manifest.v1+json",
+        repository: "demo/typescript",
+        tag: "v1",
+        digest: `sha256:${"ab".repeat(32)}`,
+    },
+    request: { method: "GET", useragent: "demo/1", addr: "192.0.2.1:40000" },
+};
+const receipt = await client.POST("/api/webhook/registry", { body: { events: [event] } });
+const images = await client.GET("/api/v1/images", { params: { query: { repository: "demo/typescript", days: 2 } } });
+const refused = await client.GET("/api/v1/images", { params: { query: { limit: 0 } } });
+
+const image = images.data?.items[0];
+const cursor: string | null | undefined = images.data?.next_cursor;
+console.log(
+    JSON.stringify({
+        processed: receipt.data?.events_processed,
+        image: image && [image.repository, image.tag, image.pulls],
+        cursor,
+        refused: refused.error?.status,
+    }),
+);
