@@ -54,10 +54,15 @@ impl Registry {
     /// Starts a registry that notifies a webhook. Panics with the registry's own words when it does not start.
     #[must_use]
     pub fn start(webhook_url: &str, options: &RegistryOptions) -> Self {
+        Self::serve(|dir| configure(dir, webhook_url, options))
+    }
+
+    /// Starts a registry with the configuration made for its folder.
+    fn serve(configure: impl FnOnce(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().expect("a folder for the registry");
         let configuration = dir.path().join("config.yml");
         let log = dir.path().join("log");
-        fs::write(&configuration, configure(dir.path(), webhook_url, options)).expect("the registry's configuration");
+        fs::write(&configuration, configure(dir.path())).expect("the registry's configuration");
         let output = File::create(&log).expect("the registry's log");
         let mut process = Command::new("docker-registry")
             .arg("serve")
@@ -405,6 +410,34 @@ mod tests {
         assert_eq!(next(&events).1, single.digest());
         assert_eq!(next(&events).0, "pull");
         assert!(registry.log().contains("listening on"));
+    }
+
+    /// The configuration in `compose/`, at another address and with other folders.
+    #[test]
+    fn the_registry_of_compose_starts_and_tells_of_manifests_only() {
+        let (url, events) = webhook();
+        let registry = Registry::serve(|dir| {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose/registry.yml");
+            let mut text = fs::read_to_string(file).unwrap();
+            let storage = dir.join("storage").display().to_string();
+            for (there, here) in [
+                ("http://staticreg:8093/api/webhook/registry", url.as_str()),
+                ("0.0.0.0:5000", "127.0.0.1:0"),
+                ("/var/lib/registry", &storage),
+            ] {
+                assert!(text.contains(there), "{there}");
+                text = text.replace(there, here);
+            }
+            text
+        });
+        let image = Image::multi("hello", &["linux/amd64", "linux/arm64"]);
+        registry.push(&image, "demo/app:v1");
+        let pushed: Vec<_> = (0..3).map(|_| next(&events)).collect();
+        assert_eq!(pushed[2].2["tag"], "v1", "{pushed:?}");
+        assert_eq!(pushed[2].2["references"][0]["digest"], image.child("linux/amd64"));
+        registry.pull("demo/app:v1");
+        assert_eq!(next(&events).1, image.digest());
+        assert_eq!(next(&events).1, image.child("linux/amd64"));
     }
 
     #[test]
