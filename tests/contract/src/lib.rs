@@ -1,1 +1,76 @@
-//! .
+//! What every `MetricsRepository` must do, as tests that run on each store.
+//!
+//! A store passes with `staticreg_contract::contract_suite!(subject);` in a test of its crate, where `subject` is an
+//! async function that answers a new [`Subject`]. A new rule is a function in the module it belongs to and its name in
+//! the macro's list.
+
+pub mod events;
+pub mod paging;
+pub mod questions;
+pub mod recording;
+
+use std::{any::Any, sync::Arc};
+
+use staticreg_domain::metrics::MetricsRepository;
+
+/// An empty store.
+pub struct Subject {
+    /// The store.
+    pub store: Arc<dyn MetricsRepository>,
+    /// The same counts, as a second server has them.
+    pub second: Arc<dyn MetricsRepository>,
+    /// What the store lives in; dropped after it.
+    pub home: Box<dyn Any + Send>,
+}
+
+/// Makes every rule a test of its own.
+#[macro_export]
+macro_rules! contract_suite {
+    ($subject:path) => {
+        $crate::contract_suite! { $subject:
+            recording::an_event_counts_once_in_its_row,
+            recording::an_event_given_again_changes_nothing,
+            recording::of_an_id_twice_in_a_batch_the_first_event_counts,
+            recording::the_new_events_of_a_batch_count_beside_known_ones,
+            recording::a_refused_batch_leaves_nothing,
+            recording::a_sum_out_of_range_is_refused,
+            recording::batches_at_once_in_opposite_orders_are_summed_exactly,
+            recording::the_same_events_at_two_servers_at_once_count_once,
+            recording::counts_go_by_the_date_of_their_key,
+            recording::one_event_may_move_a_count,
+            recording::a_count_of_zero_shows_nowhere,
+            recording::a_correction_may_come_before_what_it_corrects,
+            recording::kinds_are_kept_apart,
+            recording::an_event_that_changes_nothing_is_remembered,
+            recording::an_empty_batch_is_recorded,
+            recording::ids_are_forgotten_oldest_first_and_then_count_again,
+            recording::times_are_of_the_first_batch_and_of_the_latest_access,
+            recording::a_large_batch_is_summed_by_key,
+            recording::a_store_that_records_says_so,
+            questions::an_empty_store_answers_every_question,
+            questions::pulls_are_listed_by_date_then_group,
+            questions::repositories_are_listed_most_pulled_first,
+            questions::images_are_listed_most_pulled_first,
+            questions::architectures_are_listed_most_pulled_first,
+            questions::tags_are_listed_most_pulled_first,
+            questions::digests_are_listed_latest_pulled_first,
+            questions::rows_are_listed_latest_date_first,
+            questions::every_question_takes_every_filter,
+            questions::dates_decide_ranges_and_times_do_not,
+            questions::all_of_time_is_a_range,
+            questions::text_is_ordered_by_its_bytes,
+            questions::the_summary_counts_spans_that_end_today,
+            questions::the_summary_tells_repositories_and_the_last_pull,
+            paging::no_page_loses_or_doubles_an_item,
+            paging::a_place_between_items_is_a_place_too,
+        }
+    };
+    ($subject:path: $($module:ident::$rule:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $rule() {
+                $crate::$module::$rule($subject().await).await;
+            }
+        )*
+    };
+}

@@ -3,9 +3,13 @@
 use std::{
     env, fs,
     net::TcpListener,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Child, Command, Output, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tempfile::TempDir;
@@ -40,9 +44,19 @@ pub struct Postgres {
     folder: TempDir,
     port: u16,
     databases: AtomicU32,
+    /// Ends with this process, however that ends, and takes the cluster with it.
+    guard: Child,
 }
 
 impl Postgres {
+    /// The volatile cluster that the tests of this process share, each with a database of its own; started when first
+    /// asked for, gone with the process.
+    #[must_use]
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(Durability::Volatile))
+    }
+
     /// Starts a cluster whose text is ordered by ICU's rules for English, as many real ones are.
     ///
     /// Panics with PostgreSQL's own words when it does not start.
@@ -53,8 +67,9 @@ impl Postgres {
             run("chown", &[USER, path(folder.path())]);
         }
         let port = free_port();
-        let cluster = Self { folder, port, databases: AtomicU32::new(0) };
-        cluster.command(
+        let guard = guard(folder.path());
+        let cluster = Self { folder, port, databases: AtomicU32::new(0), guard };
+        Self::command(
             "initdb",
             &[
                 "--auth=trust",
@@ -107,7 +122,7 @@ impl Postgres {
         let url = if database.contains("://") { database.to_owned() } else { self.url(database) };
         let arguments =
             ["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql, &url];
-        let output = self.command("psql", &arguments);
+        let output = Self::command("psql", &arguments);
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
@@ -154,7 +169,7 @@ impl Postgres {
     fn pg_ctl(&self, arguments: &[&str]) {
         let data = self.data();
         let common = ["--wait", "--silent", "--timeout", LIMIT_SECONDS, "--pgdata", path(&data)];
-        self.command("pg_ctl", &[arguments, &common].concat());
+        Self::command("pg_ctl", &[arguments, &common].concat());
     }
 
     fn data(&self) -> PathBuf {
@@ -162,7 +177,7 @@ impl Postgres {
     }
 
     /// Runs one of PostgreSQL's programs, as its user where tests run as root.
-    fn command(&self, program: &str, arguments: &[&str]) -> Output {
+    fn command(program: &str, arguments: &[&str]) -> Output {
         let program = binary(program);
         if is_root() {
             let as_user = ["--user", USER, "--", path(&program)];
@@ -180,7 +195,40 @@ impl Drop for Postgres {
         if data.join("postmaster.pid").exists() {
             self.stop(Stop::Immediate);
         }
+        drop(self.guard.stdin.take());
+        // Whether it could remove the folder is seen there; there is nothing to do about it here.
+        let _ = self.guard.wait();
     }
+}
+
+/// Waits for this process to end, which closes its input, stops the cluster and removes its folder. In a process group
+/// of its own, so that Ctrl-C does not end it before.
+fn guard(folder: &Path) -> Child {
+    const SCRIPT: &str = r#"
+        cat > /dev/null
+        folder=$1
+        shift
+        if [ -f "$folder/data/postmaster.pid" ]; then
+            kill -CONT "$(head -n 1 "$folder/data/postmaster.pid")"
+            "$@" stop --mode immediate --silent --pgdata "$folder/data"
+        fi
+        rm -rf "$folder"
+    "#;
+    let pg_ctl = binary("pg_ctl");
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, "guard", path(folder)]);
+    if is_root() {
+        command.args(["runuser", "--user", USER, "--"]);
+    }
+    command
+        .arg(pg_ctl)
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh runs everywhere")
 }
 
 /// The program, from the newest version that Debian's packages put aside, or from the path.

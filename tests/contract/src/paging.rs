@@ -1,0 +1,116 @@
+//! Lists read in pages.
+#![expect(missing_docs, reason = "a rule's name says what must hold")]
+
+use std::fmt::Debug;
+
+use staticreg_domain::metrics::{
+    AccessKind, DateRange, Filter, Listed, MetricsRepository, Page, PullGroup, RepositoryPulls, Slice,
+};
+
+use crate::{
+    Subject,
+    events::{Access, pull, record},
+};
+
+/// Counts with many equal values, so that pages end between items that only their names tell apart.
+fn many_pulls(kind: AccessKind) -> Vec<Access> {
+    let mut accesses = Vec::new();
+    for number in 0..40_u64 {
+        let image = if number % 9 == 0 && kind == AccessKind::PullByDigest {
+            format!("team-{}/app", number % 5)
+        } else {
+            format!("team-{}/app:{}{}", number % 5, ["V", "v", "_", "1."][number as usize % 4], number % 6)
+        };
+        let at = format!("2026-11-{:02}T10:00:{:02}Z", 10 + number % 7, number % 3);
+        let access = pull(&image, &at).of_kind(kind).of_digest(number % 8);
+        accesses
+            .push(access.on(["amd64", "arm64", "not-specified"][number as usize % 3]).times(1 + (number % 2) as i32));
+    }
+    accesses
+}
+
+/// Reads a list in pages of every small size and compares with the list as a whole.
+async fn pages_make_the_list<T>(name: &str, ask: impl AsyncFn(Page<T>) -> Slice<T>)
+where
+    T: Listed + Debug + PartialEq,
+{
+    let whole = ask(Page::first(10_000)).await;
+    assert!(!whole.more, "{name}");
+    assert!(whole.items.len() > 2, "{name}: too few items to page through");
+    let total = u32::try_from(whole.items.len()).expect("a short list");
+    for limit in [1, 2, 3, 7, total - 1, total, total + 1] {
+        let mut read = Vec::new();
+        let mut after = None;
+        loop {
+            let slice = ask(Page { limit, after: after.clone() }).await;
+            assert!(slice.items.len() <= limit as usize, "{name}: more than the limit");
+            let Some(last) = slice.items.last() else {
+                panic!("{name}: an empty page after {} items, limit {limit}", read.len());
+            };
+            after = Some(last.position());
+            let is_full = slice.items.len() == limit as usize;
+            read.extend(slice.items);
+            if !slice.more {
+                break;
+            }
+            assert!(is_full, "{name}: a page that is not full, and more follow");
+        }
+        assert_eq!(read, whole.items, "{name}, limit {limit}");
+        let beyond = ask(Page { limit, after }).await;
+        assert!(beyond.items.is_empty() && !beyond.more, "{name}: nothing follows the last");
+    }
+}
+
+pub async fn no_page_loses_or_doubles_an_item(Subject { store, .. }: Subject) {
+    for kind in [AccessKind::PullByTag, AccessKind::PullByDigest] {
+        record(&*store, &many_pulls(kind)).await;
+        let filter = Filter { kind, ..Filter::of_dates(DateRange::EVER) };
+        every_list_pages(&*store, &filter).await;
+        every_list_pages(&*store, &Filter { architecture: "arm64".parse().ok(), ..filter.clone() }).await;
+    }
+}
+
+async fn every_list_pages(store: &dyn MetricsRepository, filter: &Filter) {
+    for group in [None, Some(PullGroup::Architecture), Some(PullGroup::Repository), Some(PullGroup::Tag)] {
+        pages_make_the_list(&format!("pulls by {group:?}"), async |page| {
+            store.pulls(filter, group, &page).await.expect("answers")
+        })
+        .await;
+    }
+    pages_make_the_list("repositories", async |page| store.repositories(filter, &page).await.expect("answers")).await;
+    pages_make_the_list("images", async |page| store.images(filter, &page).await.expect("answers")).await;
+    pages_make_the_list("tags", async |page| store.tags(filter, &page).await.expect("answers")).await;
+    pages_make_the_list("digests", async |page| store.digests(filter, &page).await.expect("answers")).await;
+    pages_make_the_list("rows", async |page| store.rows(filter, &page).await.expect("answers")).await;
+    if filter.architecture.is_none() {
+        pages_make_the_list("architectures", async |page| store.architectures(filter, &page).await.expect("answers"))
+            .await;
+    }
+}
+
+pub async fn a_place_between_items_is_a_place_too(Subject { store, .. }: Subject) {
+    record(
+        &*store,
+        &[
+            pull("a:v1", "2026-11-20T10:00:00Z").times(9),
+            pull("c:v1", "2026-11-20T10:00:00Z").times(5),
+            pull("d:v1", "2026-11-20T10:00:00Z"),
+        ],
+    )
+    .await;
+    let filter = Filter::of_dates(DateRange::EVER);
+    // The item the page ended with has changed since.
+    for (pulls, name, expected) in [
+        (u64::MAX, "z", &["a", "c", "d"][..]),
+        (9, "0", &["a", "c", "d"]),
+        (7, "a", &["c", "d"]),
+        (5, "b", &["c", "d"]),
+        (5, "cc", &["d"]),
+        (0, "a", &[]),
+    ] {
+        let page = Page { limit: 10, after: Some((pulls, name.parse().expect(name))) };
+        let slice = store.repositories(&filter, &page).await.expect("answers");
+        let names: Vec<_> = slice.items.iter().map(|RepositoryPulls { repository, .. }| repository.as_str()).collect();
+        assert_eq!(names, expected, "after {pulls} {name}");
+    }
+}
