@@ -16,7 +16,7 @@ pub use webhook::BodyLimits;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, Request, Response, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
 use staticreg_application::{
     ask_metrics::AskMetrics,
@@ -114,8 +114,10 @@ pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
     let site = Arc::new(pages::Site::new(browse, registry));
     let service = apis(services);
     let documents = operations::document::routes(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
+    let service = Arc::new(service.into_endpoint());
     pages::routes(documents, &site)
-        .nest_no_strip("/", service)
+        .nest_no_strip("/api", Arc::clone(&service))
+        .nest_no_strip("/healthz", service)
         .with(CatchPanic::new().with_handler(problem::OfPanic))
         .around(move |endpoint, mut request: Request| {
             let site = Arc::clone(&site);

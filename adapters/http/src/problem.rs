@@ -67,8 +67,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response =
-            Response::builder().status(status).content_type(PROBLEM_JSON).body(self.to_json_string());
+        let mut response = Response::builder().status(status).content_type(PROBLEM_JSON).body(self.to_json_string());
         // A browser is shown a page instead.
         response.extensions_mut().insert(self);
         response

@@ -23,7 +23,7 @@ const MOST_TAGS: u32 = 50_000;
 const MOST_DIGESTS: u32 = 500;
 
 /// How many of the most pulled images are told.
-const MOST_IMAGES: u32 = 25;
+const MOST_IMAGES: u32 = 15;
 
 /// How many architectures are told; nobody has that many.
 const MOST_ARCHITECTURES: u32 = 100;

@@ -52,10 +52,10 @@ const REPOSITORIES: [(&str, &[&str], u64); 22] = [
 const PLATFORMS: [(&str, &str, Option<&str>); 4] =
     [("linux", "amd64", None), ("linux", "arm64", Some("v8")), ("linux", "arm", Some("v7")), ("linux", "s390x", None)];
 
-/// The moment at which everything is looked at: a Saturday afternoon.
+/// The moment at which everything is looked at: a Thursday afternoon.
 #[must_use]
 pub fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_795_270_000, 0).expect("a time of this century")
+    DateTime::from_timestamp(1_795_097_200, 0).expect("a time of this century")
 }
 
 /// A clock that stands still.
@@ -99,13 +99,22 @@ impl SampleRegistry {
     }
 
     /// Adds a tag that points to an index of one image per platform.
-    pub fn add_index(&mut self, name: &str, tag: &str, created: DateTime<Utc>, platforms: &[(&str, &str, Option<&str>)]) {
+    pub fn add_index(
+        &mut self,
+        name: &str,
+        tag: &str,
+        created: DateTime<Utc>,
+        platforms: &[(&str, &str, Option<&str>)],
+    ) {
         let entries = platforms
             .iter()
             .map(|(os, architecture, variant)| {
                 let platform = Platform::new(os, architecture, *variant);
                 let image = self.add_image(&format!("{name}:{tag} {architecture}"), created, platform.clone());
-                IndexEntry { descriptor: Descriptor { media_type: MANIFEST.to_owned(), digest: image, size: 1_240 }, platform }
+                IndexEntry {
+                    descriptor: Descriptor { media_type: MANIFEST.to_owned(), digest: image, size: 1_240 },
+                    platform,
+                }
             })
             .collect();
         let index = digest(&format!("{name}:{tag} index"));
@@ -231,19 +240,26 @@ pub async fn fill(store: &Arc<dyn MetricsRepository>) {
 
 fn events_of_day(name: &str, tag: &str, age: u64, popularity: u64, days_ago: u64) -> Vec<CountedEvent> {
     let date = now().date_naive() - Days::new(days_ago);
-    let weekday = if matches!(date.weekday(), Weekday::Sat | Weekday::Sun) { 3 } else { 10 };
-    let growth = 2 * WATCHED_DAYS - days_ago;
+    let character = digest(name).as_str().as_bytes().iter().fold(0_u64, |sum, byte| sum * 7 % 1_009 + u64::from(*byte));
+    let weekend = 2 + character % 8;
+    let weekday = if matches!(date.weekday(), Weekday::Sat | Weekday::Sun) { weekend } else { 10 };
+    let growth = match character % 4 {
+        0 => WATCHED_DAYS,
+        1 => WATCHED_DAYS / 2 + days_ago,
+        _ => 2 * WATCHED_DAYS - days_ago * 3 / 2,
+    };
+    // A release is pulled to every machine at once.
+    let release = if (days_ago + character) % 13 == 3 { 2 } else { 1 };
     // A tag that was followed by newer ones is pulled by fewer, a new one not before it was there.
     let is_there = age > 0 || days_ago < 60;
     let noise = 70 + u64::from(digest(&format!("{name}:{tag} {date}")).as_str().as_bytes()[9]) % 60;
-    let pulls = popularity * weekday * growth * noise / (10 * 2 * WATCHED_DAYS * 100) / (1 + 4 * age);
+    let pulls = popularity * weekday * growth * release * noise / (10 * 2 * WATCHED_DAYS * 100) / (1 + 4 * age);
     if pulls == 0 || !is_there || (popularity < 2 && days_ago % 9 != 5) {
         return Vec::new();
     }
     let point = if days_ago < 20 { format!("{name}:{tag} index") } else { format!("{name}:{tag} index before") };
-    let count = |kind, digest: &Digest, architecture: &str, count: u64| {
-        (kind, digest.clone(), architecture.to_owned(), count)
-    };
+    let count =
+        |kind, digest: &Digest, architecture: &str, count: u64| (kind, digest.clone(), architecture.to_owned(), count);
     let digest = digest(&point);
     let mut counts = vec![
         count(AccessKind::PullByTag, &digest, "amd64", pulls * 7 / 10),

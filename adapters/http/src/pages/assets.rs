@@ -34,12 +34,7 @@ pub(crate) struct Assets {
 impl Assets {
     pub(crate) fn new() -> Self {
         Self {
-            style: Asset::new(
-                "style",
-                "css",
-                "text/css; charset=utf-8",
-                include_str!("../../assets/style.css"),
-            ),
+            style: Asset::new("style", "css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
             script: Asset::new(
                 "script",
                 "js",

@@ -198,11 +198,7 @@ impl Chart {
         let legend = series
             .iter()
             .enumerate()
-            .map(|(class, series)| LegendItem {
-                class,
-                name: series.name.clone(),
-                total: text::number(series.total()),
-            })
+            .map(|(class, series)| LegendItem { class, name: series.name.clone(), total: text::number(series.total()) })
             .collect();
         let chart = Self {
             id,
@@ -252,18 +248,13 @@ fn bucket_days(daily: &Daily) -> (usize, &'static str) {
 }
 
 fn buckets(daily: &Daily, series: &[Series], days: usize) -> Vec<Bucket> {
-    let dates: Vec<NaiveDate> =
-        daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
+    let dates: Vec<NaiveDate> = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
     dates
         .chunks(days)
         .enumerate()
         .map(|(index, dates)| {
             let sum = |series: &Series| series.days.iter().skip(index * days).take(days).sum();
-            Bucket {
-                first: dates[0],
-                last: dates[dates.len() - 1],
-                values: series.iter().map(sum).collect(),
-            }
+            Bucket { first: dates[0], last: dates[dates.len() - 1], values: series.iter().map(sum).collect() }
         })
         .collect()
 }
@@ -367,7 +358,10 @@ impl Sparkline {
 
 /// A share of a whole, as a bar.
 #[derive(Template)]
-#[template(source = r#"<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect class="share-of" width="100" height="4"/><rect class="share-part" width="{{ percent }}" height="4"/></svg>"#, ext = "html")]
+#[template(
+    source = r#"<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect class="share-of" width="100" height="4"/><rect class="share-part" width="{{ percent }}" height="4"/></svg>"#,
+    ext = "html"
+)]
 pub(crate) struct Share {
     percent: String,
 }

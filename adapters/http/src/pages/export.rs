@@ -55,7 +55,9 @@ pub(super) async fn show(site: Data<&Arc<Site>>, Path(file): Path<String>, reque
 
 fn problem(reason: &NoTable) -> Response {
     match reason {
-        NoTable::Unknown => Problem::new(StatusCode::NOT_FOUND, "There is no such table, or no such repository or tag."),
+        NoTable::Unknown => {
+            Problem::new(StatusCode::NOT_FOUND, "There is no such table, or no such repository or tag.")
+        }
         NoTable::Unavailable => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The store of pull metrics does not answer; try again.")
         }
@@ -111,9 +113,10 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
         }
         "architectures" => {
             let insights = known(site.browse.insights(chosen.range).await)?;
-            let rows = insights.architectures.iter().map(|item| {
-                vec![item.architecture.to_string(), item.pulls.to_string(), item.repositories.to_string()]
-            });
+            let rows = insights
+                .architectures
+                .iter()
+                .map(|item| vec![item.architecture.to_string(), item.pulls.to_string(), item.repositories.to_string()]);
             Ok(with_head(&["architecture", "pulls", "repositories"], rows))
         }
         "unused" => {

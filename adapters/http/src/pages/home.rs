@@ -313,10 +313,7 @@ fn folder_links(folders: &[Folder], question: &ListingQuestion) -> Vec<FolderLin
         .iter()
         .map(|folder| FolderLink {
             name: format!("{}/", folder.name),
-            address: address(
-                "/",
-                &ListingQuestion { folder: Some(folder.path.clone()), page: 1, ..question.clone() },
-            ),
+            address: address("/", &ListingQuestion { folder: Some(folder.path.clone()), page: 1, ..question.clone() }),
             repositories: text::number(folder.repositories as u64),
         })
         .collect()

@@ -109,7 +109,8 @@ pub(super) async fn show(site: Data<&Arc<Site>>, request: &Request) -> Response 
         text::address(&format!("/export/{table}.csv"), &parameters)
     };
     let kinds = insights.map(by_kind);
-    let chart = |id, title: &str, daily, csv| ChartInput { id, title: title.to_owned(), daily, today: now.date_naive(), csv };
+    let chart =
+        |id, title: &str, daily, csv| ChartInput { id, title: title.to_owned(), daily, today: now.date_naive(), csv };
     let unused_value = unused_days.to_string();
     let template = InsightsPage {
         ranges: chosen.choices("/insights", &[("unused", &unused_value)]),
@@ -138,10 +139,7 @@ pub(super) fn by_kind(insights: &Insights) -> Daily {
     let length = usize::try_from((insights.pulls.range.to() - insights.pulls.range.from()).num_days() + 1);
     let series = |name: &str, daily: &Daily| Series {
         name: name.to_owned(),
-        days: daily
-            .series
-            .first()
-            .map_or_else(|| vec![0; length.unwrap_or_default()], |series| series.days.clone()),
+        days: daily.series.first().map_or_else(|| vec![0; length.unwrap_or_default()], |series| series.days.clone()),
     };
     Daily {
         range: insights.pulls.range,

@@ -67,8 +67,7 @@ impl ChosenRange {
             .into_iter()
             .map(|days| {
                 let value = days.to_string();
-                let parameters: Vec<(&str, &str)> =
-                    others.iter().copied().chain([("days", value.as_str())]).collect();
+                let parameters: Vec<(&str, &str)> = others.iter().copied().chain([("days", value.as_str())]).collect();
                 RangeChoice {
                     label: format!("{days} days"),
                     address: text::address(path, &parameters),

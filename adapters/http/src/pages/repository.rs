@@ -314,9 +314,8 @@ pub(super) fn figures(
     now: DateTime<Utc>,
 ) -> Vec<Figure> {
     let number = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), text::number);
-    let last_pull = statistics.map(|statistics| {
-        statistics.last_pulled_at.map_or_else(|| "never".to_owned(), |at| Moment::new(at, now).ago)
-    });
+    let last_pull = statistics
+        .map(|statistics| statistics.last_pulled_at.map_or_else(|| "never".to_owned(), |at| Moment::new(at, now).ago));
     let mut figures = Vec::new();
     if let Some(tags) = tags {
         figures.push(Figure { label: "Tags", value: text::number(tags as u64), note: String::new() });
@@ -344,10 +343,7 @@ pub(super) fn figures(
     figures
 }
 
-fn tag_items<'a>(
-    entry: Option<&'a RepositoryEntry>,
-    statistics: Option<&'a RepositoryStatistics>,
-) -> Vec<TagItem<'a>> {
+fn tag_items<'a>(entry: Option<&'a RepositoryEntry>, statistics: Option<&'a RepositoryStatistics>) -> Vec<TagItem<'a>> {
     let mut counts: HashMap<&Tag, TagCounts> = statistics
         .map(|statistics| statistics.tags.iter().map(|(tag, counts)| (tag, *counts)).collect())
         .unwrap_or_default();

@@ -39,7 +39,6 @@ struct TagPage<'a> {
     in_registry: bool,
     commands: Commands,
     figures: Vec<Figure>,
-    range_words: String,
     ranges: Vec<RangeChoice>,
     chart: Option<Chart>,
     history: Vec<HistoryRow>,
@@ -98,7 +97,12 @@ pub(super) async fn page_of(
     let tag_entry = entry.as_ref().and_then(|entry| entry.tag(&tag));
     if tag_entry.is_none() && shown.value.as_deref().is_some_and(repository::never_seen) {
         let detail = format!("{name} has no tag {tag}, and it was never pulled.");
-        return not_found(site, "No such tag".to_owned(), detail, entry.map(|_| name.to_string()).into_iter().collect());
+        return not_found(
+            site,
+            "No such tag".to_owned(),
+            detail,
+            entry.map(|_| name.to_string()).into_iter().collect(),
+        );
     }
     let digest = tag_entry.and_then(|entry| entry.digest());
     let (image, no_image) = match (&site.registry, tag_entry) {
@@ -106,7 +110,8 @@ pub(super) async fn page_of(
         (Some(_), None) => (None, ""),
         (Some(registry), Some(_)) => {
             // Content under a digest is remembered; a tag would be asked for anew.
-            let reference = digest.map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
+            let reference =
+                digest.map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
             let platform = parameters.get("platform").map(str::to_owned);
             match registry.images.read(name.clone(), reference, platform.clone()).await {
                 Ok(details) => (Some(section(&address(&name, &tag), &details, platform.as_deref())), ""),
@@ -145,7 +150,6 @@ pub(super) async fn page_of(
         in_registry: tag_entry.is_some() || site.registry.is_none(),
         commands: Commands::new(site, &name, &tag),
         figures,
-        range_words: chosen.words(),
         ranges: chosen.choices(&repository_address(name.as_str()), &[("tag", tag.as_str())]),
         chart,
         history: history(statistics, digest, now),
@@ -165,11 +169,7 @@ fn why_no_image(error: ReadImageError) -> &'static str {
 }
 
 /// The digests, the latest pulled first; the present one also when nobody pulled it yet.
-fn history(
-    statistics: Option<&RepositoryStatistics>,
-    current: Option<&Digest>,
-    now: DateTime<Utc>,
-) -> Vec<HistoryRow> {
+fn history(statistics: Option<&RepositoryStatistics>, current: Option<&Digest>, now: DateTime<Utc>) -> Vec<HistoryRow> {
     let pulled = statistics.map(|statistics| statistics.digests.as_slice()).unwrap_or_default();
     let unpulled = current.filter(|current| pulled.iter().all(|pulled| pulled.digest != **current));
     let unpulled = unpulled.map(|digest| HistoryRow {

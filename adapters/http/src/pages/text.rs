@@ -26,8 +26,7 @@ pub(crate) fn count(count: impl TryInto<u64>, one: &str, many: &str) -> String {
 
 /// `999`, `1.2k`, `12k`, `3.4M`: rounded down, as no badge should promise more than there is.
 pub(crate) fn short(number: u64) -> String {
-    const UNITS: [(u64, &str); 4] =
-        [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+    const UNITS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
     match UNITS.iter().find(|(unit, _)| number >= *unit) {
         None => number.to_string(),
         Some((unit, name)) if number < unit * 10 && number % unit >= unit / 10 => {
@@ -61,7 +60,7 @@ pub(crate) fn short_date(date: NaiveDate, today: NaiveDate) -> String {
 /// A moment, as a page shows it: how long ago, and exactly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
-    /// `5 minutes ago`.
+    /// `5 min ago`.
     pub(crate) ago: String,
     /// RFC 3339, for machines.
     pub(crate) machine: String,
@@ -88,9 +87,9 @@ fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     } else if passed < TimeDelta::minutes(1) {
         "just now".to_owned()
     } else if passed < TimeDelta::hours(1) {
-        some(passed.num_minutes(), "minute", "minutes")
+        some(passed.num_minutes(), "min", "min")
     } else if passed < TimeDelta::days(1) {
-        some(passed.num_hours(), "hour", "hours")
+        some(passed.num_hours(), "h", "h")
     } else if passed < TimeDelta::days(60) {
         some(passed.num_days(), "day", "days")
     } else if passed < TimeDelta::days(730) {
@@ -179,8 +178,8 @@ mod tests {
         for (at, expected) in [
             ("2026-11-21T12:00:30Z", "just now"),
             ("2026-11-21T11:59:30Z", "just now"),
-            ("2026-11-21T11:58:30Z", "1 minute ago"),
-            ("2026-11-21T09:00:00Z", "3 hours ago"),
+            ("2026-11-21T11:58:30Z", "1 min ago"),
+            ("2026-11-21T09:00:00Z", "3 h ago"),
             ("2026-11-20T11:00:00Z", "1 day ago"),
             ("2026-08-20T11:00:00Z", "3 months ago"),
             ("2023-08-20T11:00:00Z", "3 years ago"),

@@ -168,6 +168,8 @@ impl From<RecordError> for WebhookError {
 /// The body of a notification, not yet read.
 struct Notification {
     content_type: String,
+    /// The length of the body, when it is told.
+    length: Option<usize>,
     body: poem::Body,
 }
 
@@ -177,6 +179,9 @@ impl Notification {
             let detail = format!("Send application/json or application/*+json, not `{}`.", self.content_type);
             let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
             return Err(WebhookError::UnsupportedMediaType(Json(problem)));
+        }
+        if self.length.is_some_and(|length| length > limits.size) {
+            return Err(WebhookError::too_large(limits.size));
         }
         let body = timeout(limits.time, self.body.into_bytes_limit(limits.size))
             .await
@@ -222,8 +227,12 @@ impl<'a> ApiExtractor<'a> for Notification {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-        Ok(Self { content_type: content_type.unwrap_or_default().to_owned(), body: body.take()? })
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        Ok(Self {
+            content_type: header(header::CONTENT_TYPE).unwrap_or_default().to_owned(),
+            length: header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+            body: body.take()?,
+        })
     }
 }
 

@@ -1,0 +1,201 @@
+//! The pages in a real browser: Debian's chromium, driven through chromium-driver.
+//!
+//! The server runs in this process on a registry and pulls that are the same in every run. Screenshots are kept in
+//! `tests/output/`.
+
+mod axe;
+mod chrome;
+mod site;
+
+use chrome::{Chrome, Options};
+use fantoccini::{
+    Client, Locator,
+    actions::{InputSource, MouseActions, PointerAction},
+};
+use serde_json::{Value, json};
+use site::Site;
+
+async fn text(client: &Client, css: &str) -> String {
+    client.wait().for_element(Locator::Css(css)).await.expect(css).text().await.expect("text")
+}
+
+/// What a script answers.
+async fn value(client: &Client, script: &str) -> Value {
+    client.execute(&format!("return {script};"), Vec::new()).await.expect(script)
+}
+
+/// Waits until a script answers true.
+async fn until(client: &Client, script: &str) {
+    for _ in 0..100 {
+        if value(client, script).await == json!(true) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("never came true: {script}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_finds_a_repository_and_copies_the_command_of_a_tag() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(&Options::default()).await;
+    let client = &chrome.client;
+    client.goto(&site.url("/")).await.unwrap();
+    let search = client.find(Locator::Id("q")).await.unwrap();
+    search.send_keys("storefr").await.unwrap();
+    until(client, "document.querySelectorAll('.repositories tbody tr').length === 1").await;
+    assert_eq!(value(client, "document.querySelector('[data-live-status]').textContent").await, "1 repository");
+    client.find(Locator::LinkText("shop/storefront")).await.unwrap().click().await.unwrap();
+    assert_eq!(text(client, "h1").await, "storefront");
+
+    let row = "//tr[th/a[text()='v310']]";
+    client.find(Locator::XPath(&format!("{row}//summary"))).await.unwrap().click().await.unwrap();
+    let copy = format!("{row}//button[span[text()='Copy the podman command']]");
+    client.find(Locator::XPath(&copy)).await.unwrap().click().await.unwrap();
+    until(client, "document.querySelectorAll('.copied').length === 1").await;
+
+    // What was copied is what a person pastes.
+    let search = client.find(Locator::Id("q")).await.unwrap();
+    search.send_keys("\u{e009}v").await.unwrap();
+    let pasted = search.prop("value").await.unwrap();
+    assert_eq!(pasted.as_deref(), Some("podman pull registry.example.com/shop/storefront:v310"));
+    assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    chrome.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_theme_follows_the_switch_and_stays() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(&Options::default()).await;
+    let client = &chrome.client;
+    client.goto(&site.url("/")).await.unwrap();
+    let background = "getComputedStyle(document.body).backgroundColor";
+    let light = value(client, background).await;
+    for name in ["Light", "Dark"] {
+        client.find(Locator::Css("[data-theme-switch]")).await.unwrap().click().await.unwrap();
+        assert_eq!(text(client, "[data-theme-name]").await, name);
+    }
+    let dark = value(client, background).await;
+    assert_ne!(light, dark);
+    client.goto(&site.url("/insights")).await.unwrap();
+    assert_eq!(value(client, background).await, dark);
+    assert_eq!(text(client, "[data-theme-name]").await, "Dark");
+    chrome.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_tells_its_values_on_hover_and_as_a_table() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(&Options::default()).await;
+    let client = &chrome.client;
+    client.goto(&site.url("/repo/library/nginx")).await.unwrap();
+    let bars = client.find_all(Locator::Css("#pulls .bar .hit")).await.unwrap();
+    assert_eq!(bars.len(), 30);
+    let bar = bars.last().unwrap();
+    client
+        .perform_actions(fantoccini::actions::MouseActions::new("mouse".to_owned()).then(
+            fantoccini::actions::PointerAction::MoveToElement { element: bar.clone(), duration: None, x: 0.0, y: 0.0 },
+        ))
+        .await
+        .unwrap();
+    let tooltip = text(client, ".tooltip:not([hidden])").await;
+    client.find(Locator::Css("#pulls details.values summary")).await.unwrap().click().await.unwrap();
+    let day = text(client, "#pulls tbody tr:first-child th").await;
+    let value = text(client, "#pulls tbody tr:first-child td").await;
+    assert!(tooltip.starts_with(&format!("{day}: ")) && tooltip.contains(&format!("amd64 {value}")), "{tooltip}");
+    chrome.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_are_complete_without_javascript() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(&Options { scripts: false, ..Options::default() }).await;
+    let client = &chrome.client;
+    client.goto(&site.url("/")).await.unwrap();
+    client.find(Locator::Id("q")).await.unwrap().send_keys("nginx").await.unwrap();
+    client.find(Locator::Css(".search button")).await.unwrap().click().await.unwrap();
+    client.wait().for_url(&site.url("/?q=nginx").parse().unwrap()).await.unwrap();
+    client.find(Locator::LinkText("library/nginx")).await.unwrap().click().await.unwrap();
+    client.find(Locator::Css(".tags summary")).await.unwrap().click().await.unwrap();
+    let command = text(client, ".menu[open] code").await;
+    assert!(command.starts_with("docker pull registry.example.com/library/nginx:"), "{command}");
+    assert!(client.find(Locator::Css("[data-theme-switch]")).await.unwrap().attr("hidden").await.unwrap().is_some());
+    chrome.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swagger_ui_works_under_its_policy() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(&Options::default()).await;
+    let client = &chrome.client;
+    client.goto(&site.url("/")).await.unwrap();
+    client.find(Locator::LinkText("API")).await.unwrap().click().await.unwrap();
+    client
+        .wait()
+        .for_element(Locator::Css("#operations-Statistics-get_summary button"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    client.wait().for_element(Locator::Css(".try-out__btn")).await.unwrap().click().await.unwrap();
+    client.wait().for_element(Locator::Css(".execute")).await.unwrap().click().await.unwrap();
+    let answer = text(client, ".live-responses-table tbody .response-col_status").await;
+    assert!(answer.starts_with("200"), "{answer}");
+    chrome.screenshot("docs").await;
+    assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    chrome.stop().await;
+}
+
+/// The pages to look at: a name for the file, and the path.
+const PAGES: [(&str, &str); 8] = [
+    ("home", "/"),
+    ("folder", "/?folder=platform"),
+    ("nothing", "/?q=nothing+like+this"),
+    ("repository", "/repo/library/nginx"),
+    ("tag", "/repo/shop/storefront?tag=v310"),
+    ("insights", "/insights"),
+    ("insights-90", "/insights?days=90&unused=14"),
+    ("error", "/no/such/page"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_has_serious_barriers_in_any_look() {
+    let site = Site::start().await;
+    let empty = Site::start_empty().await;
+    let chrome = Chrome::start(&Options::default()).await;
+    let mut found = Vec::new();
+    for (look, width, scheme) in [("light", 1280, "light"), ("dark", 1280, "dark"), ("narrow", 360, "light")] {
+        chrome.look(width, scheme).await;
+        for (site, name, path) in
+            PAGES.map(|(name, path)| (&site, name, path)).into_iter().chain([(&empty, "empty", "/")])
+        {
+            chrome.client.goto(&site.url(path)).await.unwrap();
+            found.extend(
+                axe::barriers(&chrome.client).await.into_iter().map(|barrier| format!("{path} {look}: {barrier}")),
+            );
+            let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+            assert_eq!(value(&chrome.client, overflow).await, 0, "{path} is wider than the screen ({look})");
+            chrome.screenshot(&format!("{name}-{look}")).await;
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+    let expected = |complaint: &String| complaint.contains("/no/such/page") && complaint.contains("404");
+    let complaints: Vec<String> =
+        chrome.complaints().await.into_iter().filter(|complaint| !expected(complaint)).collect();
+    assert_eq!(complaints, Vec::<String>::new());
+    chrome.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_ask_no_other_host() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(&Options::default()).await;
+    for (_, path) in PAGES {
+        chrome.client.goto(&site.url(path)).await.unwrap();
+        let script = "performance.getEntriesByType('resource').map(entry => new URL(entry.name).origin)\
+            .filter(origin => origin !== location.origin)";
+        assert_eq!(value(&chrome.client, script).await, json!([]), "{path}");
+    }
+    chrome.stop().await;
+}

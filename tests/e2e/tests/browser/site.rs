@@ -1,0 +1,91 @@
+//! The server in this process, on a sample registry and its pulls.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use staticreg_application::{
+    ask_metrics::AskMetrics,
+    catalog::{ReadImage, RefreshCatalog, RefreshOptions},
+    receive_notification::{Followers, ReceiveNotification},
+    recorder::{Recorder, RecorderOptions},
+};
+use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
+use staticreg_http::{
+    BodyLimits, Registry, Services,
+    server::{self, ServerOptions},
+};
+use staticreg_memory::MemoryMetrics;
+use staticreg_test_support::sample::{FixedClock, SampleRegistry, fill, now};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// A server on a free port, stopped when dropped.
+pub(crate) struct Site {
+    address: String,
+    server: JoinHandle<()>,
+}
+
+impl Site {
+    /// With a registry and pulls.
+    pub(crate) async fn start() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(FixedClock(now()));
+        let catalog: Arc<dyn RegistryCatalog> = Arc::new(SampleRegistry::new());
+        let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(&clock), RefreshOptions::default());
+        refresh.refresh_once().await.expect("the registry is read");
+        let registry =
+            Registry { host: "registry.example.com".to_owned(), view: refresh.view(), images: ReadImage::new(catalog) };
+        let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1_000_000));
+        fill(&store).await;
+        Self::serve(store, clock, Some(registry)).await
+    }
+
+    /// With nothing at all.
+    pub(crate) async fn start_empty() -> Self {
+        Self::serve(Arc::new(MemoryMetrics::new(1)), Arc::new(FixedClock(now())), None).await
+    }
+
+    /// The address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    async fn serve(store: Arc<dyn MetricsRepository>, clock: Arc<dyn Clock>, registry: Option<Registry>) -> Self {
+        let options = RecorderOptions {
+            batch_size: 1,
+            buffer_size: 1,
+            flush_interval: Duration::ZERO,
+            patience: Duration::from_secs(1),
+        };
+        let (recorder, writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
+        tokio::spawn(writer.run());
+        let counting = Arc::new(Mutex::new(Tagged));
+        let receive =
+            ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock));
+        let endpoint = staticreg_http::endpoint(Services {
+            receive: Arc::new(receive),
+            ask: AskMetrics::new(store, clock),
+            spooling: None,
+            store: "memory",
+            body_limits: BodyLimits { size: 1_000_000, time: Duration::from_secs(1) },
+            registry,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("its address"));
+        let options = ServerOptions {
+            max_connections: 100,
+            header_timeout: Duration::from_secs(60),
+            stop_timeout: Duration::ZERO,
+        };
+        let server = tokio::spawn(async move {
+            server::serve(listener, endpoint, &options, std::future::pending()).await.expect("it serves");
+        });
+        Self { address, server }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
