@@ -333,7 +333,7 @@ impl Sources {
             return InvalidSettings(format!("{file}: there is no setting `{known}`."));
         }
         let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
-            return InvalidSettings(format!("{file}: {}.", error.kind));
+            return InvalidSettings(format!("{file}: {}.", in_one_line(&error.kind.to_string())));
         };
         let flag = self.flags.iter().any(|(flag, _)| *flag == key);
         let variable = self.variables.iter().any(|(name, _)| *name == setting.variable());
@@ -345,6 +345,12 @@ impl Sources {
         let reason = if setting.secret { "the value is no text".to_owned() } else { error.kind.to_string() };
         InvalidSettings(format!("{place}: {reason}."))
     }
+}
+
+/// A reason without the excerpt of the file, which takes several lines and may hold a secret.
+fn in_one_line(reason: &str) -> String {
+    let is_excerpt = |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    reason.lines().filter(|line| !is_excerpt(line)).collect::<Vec<_>>().join(": ")
 }
 
 fn read(file: &Path) -> Result<String, InvalidSettings> {
@@ -497,9 +503,11 @@ mod tests {
         let missing = Sources { file: Some("/nowhere/staticreg.toml".into()), ..Sources::default() };
         assert!(error(&missing).starts_with("The configuration file /nowhere/staticreg.toml cannot be read"));
         let mut file = tempfile::NamedTempFile::new().expect("a file");
-        write!(file, "[metrics\nbatch_size").expect("written");
+        write!(file, "[registry]\npassword = \"verschwiegen").expect("written");
         let broken = Sources { file: Some(file.path().to_owned()), ..Sources::default() };
-        assert!(error(&broken).contains(&file.path().display().to_string()));
+        let told = error(&broken);
+        assert!(told.contains(&file.path().display().to_string()) && told.contains("line 2"), "{told}");
+        assert!(!told.contains('\n') && !told.contains("verschwiegen"), "{told}");
     }
 
     #[test]

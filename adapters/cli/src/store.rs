@@ -6,7 +6,10 @@ use staticreg_application::spooling::Spooling;
 use staticreg_domain::metrics::MetricsRepository;
 use staticreg_memory::MemoryMetrics;
 use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};
-use tokio::time::sleep;
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use crate::{
     Failure,
@@ -16,6 +19,9 @@ use crate::{
 
 /// The pause before a database that is away at start is tried again: at first, and at most.
 const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+
+/// How long a start waits for the database before it serves without.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// The store of pull metrics and its name.
 pub(crate) struct Store {
@@ -38,13 +44,11 @@ pub(crate) async fn open(db: &Db, memory_rows: usize) -> Result<Store, Failure> 
         return Ok(Store { metrics: Arc::new(metrics), name: "sqlite" });
     }
     let store = Arc::new(LateStore::default());
-    match SqlMetrics::open(&options).await {
-        Ok(metrics) => arrived(&store, metrics),
-        Err(error) => {
-            tracing::warn!("Unable to create connection pool: {error}. Database functions will be disabled.");
-            tokio::spawn(connect(Arc::clone(&store), options));
-        }
-    }
+    let (trying, tried) = oneshot::channel();
+    tokio::spawn(connect(Arc::clone(&store), options, trying));
+    // Mostly it is there at once. One that does not answer, or takes long to change its schema, must not keep the
+    // webhook from answering.
+    let _ = timeout(HEAD_START, tried).await;
     Ok(Store { metrics: store, name: "postgresql" })
 }
 
@@ -75,7 +79,15 @@ fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
     Ok(Options { schema, max_connections: db.max_conns, ..Options::new(url) })
 }
 
-async fn connect(store: Arc<LateStore>, options: Options) {
+/// Tries until it succeeds; drops `trying` after the first try.
+async fn connect(store: Arc<LateStore>, options: Options, trying: oneshot::Sender<()>) {
+    match SqlMetrics::open(&options).await {
+        Ok(metrics) => return arrived(&store, metrics),
+        Err(error) => {
+            tracing::warn!("Unable to create connection pool: {error}. Database functions will be disabled.");
+        }
+    }
+    drop(trying);
     let mut pause = CONNECT_PAUSE.0;
     loop {
         sleep(pause).await;

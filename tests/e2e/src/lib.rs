@@ -8,6 +8,7 @@ pub mod disk;
 pub mod events;
 pub mod program;
 pub mod sender;
+pub mod stores;
 
 use std::{
     fmt::Display,

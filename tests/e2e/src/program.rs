@@ -141,7 +141,6 @@ impl Staticreg {
     }
 
     /// Waits for a line of the log that holds the words, and gives it.
-    #[must_use]
     pub fn wait_for_line(&self, words: &str, limit: Duration) -> String {
         eventually(format_args!("the line `{words}`"), limit, || self.line(words))
     }

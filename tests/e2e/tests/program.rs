@@ -1,0 +1,551 @@
+//! The program: its command line, its log, its start and stop, and what it answers to bad input over a real socket.
+
+use std::{
+    fs,
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use staticreg_e2e::{
+    Staticreg,
+    client::{NOTIFICATION, WEBHOOK, post, request},
+    events::{DIGEST, next_number, notification, pull},
+    eventually,
+};
+use staticreg_test_support::postgres::{Durability, Postgres, Stop};
+
+/// How long what happens at once may take on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+
+fn one_pull() -> Value {
+    notification(&[pull(next_number())])
+}
+
+// The command line.
+
+#[test]
+fn help_lists_commands_flags_and_variables() {
+    let ended = Staticreg::run(&["--help"], &[]);
+    assert!(ended.status.success());
+    for word in
+        ["openapi", "migrate", "serve", "--db-url", "STATICREG_DB_URL", "STATICREG_REGISTRY_PASSWORD", "--config"]
+    {
+        assert!(ended.stdout.contains(word), "{word}:\n{}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("--registry-password"), "a password on the command line is seen by all users");
+}
+
+#[test]
+fn openapi_prints_the_document_that_the_server_serves() {
+    let ended = Staticreg::run(&["openapi"], &[]);
+    assert!(ended.status.success());
+    let printed: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(printed, Staticreg::start(&[]).get_json("/openapi.json"));
+}
+
+#[test]
+fn migrate_makes_the_schema_and_may_be_repeated() {
+    let postgres = Postgres::start(Durability::Volatile);
+    let url = postgres.new_database();
+    let folder = tempfile::tempdir().expect("a folder");
+    let sqlite = format!("sqlite://{}", folder.path().join("counts.db").display());
+    for url in [&url, &url, &sqlite, &sqlite] {
+        let ended = Staticreg::run(&["migrate"], &[("STATICREG_DB_URL", url)]);
+        assert!(ended.status.success(), "{ended:?}");
+        assert!(ended.stdout.contains("INFO Database schema initialized successfully."), "{ended:?}");
+    }
+    assert_eq!(postgres.psql(&url, "SELECT count(*) FROM container_pull_metrics"), "0");
+}
+
+#[test]
+fn what_is_wrong_ends_the_start_with_one_clear_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let unknown_key = file("unknown.toml", "[metrics]\nbatchsize = 1\n");
+    let no_toml = file("no.toml", "[metrics\n");
+    let no_database = file("no.db", "This is no database, whatever its name says. ".repeat(100).as_str());
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("its address").to_string();
+    let no_database = format!("sqlite://{no_database}");
+
+    for (name, value, expected) in [
+        ("STATICREG_METRICS_BATCH_SIZE", "0", "STATICREG_METRICS_BATCH_SIZE"),
+        ("STATICREG_METRICS_PATIENCE", "soon", "STATICREG_METRICS_PATIENCE"),
+        ("STATICREG_METRICS_COUNTING", "all", "STATICREG_METRICS_COUNTING"),
+        ("STATICREG_LOG_LEVEL", "much=too=much", "STATICREG_LOG_LEVEL"),
+        ("STATICREG_REGISTRY_HOSTNAME", "no host", "STATICREG_REGISTRY_HOSTNAME"),
+        ("STATICREG_CONFIG", &unknown_key, "unknown.toml: there is no setting `metrics.batchsize`"),
+        ("STATICREG_CONFIG", &no_toml, "no.toml"),
+        ("STATICREG_CONFIG", "/nowhere/staticreg.toml", "/nowhere/staticreg.toml cannot be read"),
+        ("STATICREG_HTTP_BIND_ADDR", &taken, &format!("cannot listen on {taken}")),
+        ("STATICREG_HTTP_BIND_ADDR", "nonsense", "cannot listen on nonsense"),
+        ("STATICREG_DB_URL", "sqlite:///nowhere/counts.db", "STATICREG_DB_URL: cannot connect"),
+        ("STATICREG_DB_URL", "sqlite://:memory:", "STATICREG_DB_URL: not an SQLite URL"),
+        ("STATICREG_DB_URL", &no_database, "STATICREG_DB_URL"),
+        ("STATICREG_DB_URL", "mysql://root:geheim@db/counts", "starts with postgres://, postgresql:// or sqlite://"),
+        ("STATICREG_DB_URL", "postgres://u:geheim@db:port/counts", "not a PostgreSQL URL"),
+        ("STATICREG_SPOOL_FILE", "/nowhere/spool.db", "STATICREG_SPOOL_FILE: /nowhere/spool.db cannot be used"),
+    ] {
+        let ended = Staticreg::run(&[], &[("STATICREG_HTTP_BIND_ADDR", "127.0.0.1:0"), (name, value)]);
+        assert!(!ended.status.success(), "{name}={value}");
+        let sentence = ended.stderr.trim_end();
+        assert!(sentence.starts_with("staticreg: ") && sentence.ends_with('.'), "{name}={value}: {sentence}");
+        assert!(sentence.contains(expected) && !sentence.contains('\n'), "{name}={value}: {sentence}");
+        assert!(!format!("{ended:?}").contains("geheim"), "{ended:?}");
+    }
+}
+
+#[test]
+fn migrate_without_a_database_says_what_is_missing() {
+    let ended = Staticreg::run(&["migrate"], &[]);
+    assert!(!ended.status.success());
+    assert!(ended.stderr.contains("STATICREG_DB_URL is not set"), "{}", ended.stderr);
+    let away = Staticreg::run(&["migrate"], &[("STATICREG_DB_URL", "postgres://u:geheim@127.0.0.1:1/counts")]);
+    assert!(!away.status.success() && away.stderr.contains("cannot connect"), "{away:?}");
+    assert!(!format!("{away:?}").contains("geheim"), "{away:?}");
+}
+
+#[test]
+fn flags_beat_the_environment_which_beats_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("staticreg.toml");
+    fs::write(&file, "[webhook]\nmax_body = \"1KiB\"\n[http]\nbind_addr = \"nonsense\"\n").expect("written");
+    let server = Staticreg::start(&[("STATICREG_CONFIG", file.to_str().expect("text"))]);
+    let long = vec![b' '; 2_000];
+    let answer = server.connect().request("POST", WEBHOOK, &[("content-type", NOTIFICATION)], &long);
+    assert_eq!(answer.expect("an answer").status, 413);
+    let ended = Staticreg::run(&["--http-bind-addr", "by a flag"], &[("STATICREG_HTTP_BIND_ADDR", "127.0.0.1:0")]);
+    assert!(ended.stderr.contains("by a flag"), "{ended:?}");
+}
+
+// The log.
+
+/// A line of the text format without its time.
+fn without_time(line: &str) -> &str {
+    let (time, rest) = line.split_once(' ').expect("a time comes first");
+    assert!(time.len() == "2026-11-21T21:52:06.092311Z".len() && time.ends_with('Z'), "{line}");
+    rest.trim_start()
+}
+
+fn has_line(server: &Staticreg, expected: &str) {
+    server.wait_for_line(expected, SOON);
+    let log = server.log();
+    assert!(log.lines().any(|line| without_time(line) == expected), "no line is just `{expected}`:\n{log}");
+}
+
+#[test]
+fn the_log_lines_people_look_for_are_written_to_the_letter() {
+    let memory = Staticreg::start(&[]);
+    has_line(&memory, "WARN STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
+    let number = next_number();
+    assert_eq!(memory.post(&notification(&[pull(number)])).status, 200);
+    has_line(&memory, "INFO Webhook processing completed totalEvents=1 eventsProcessed=1 eventsSkipped=0");
+    let repository = pull(number)["target"]["repository"].as_str().expect("text").to_owned();
+    has_line(
+        &memory,
+        &format!("INFO Pull metrics updated repository={repository} tag=v1 digest={DIGEST} architecture=arm64"),
+    );
+    assert_eq!(memory.post(&json!({"events": [{"action": "push"}]})).status, 200);
+    has_line(&memory, "INFO Webhook processing completed totalEvents=1 eventsProcessed=0 eventsSkipped=1");
+
+    let postgres = Postgres::start(Durability::Volatile);
+    let stored = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
+    has_line(&stored, "INFO PostgreSQL connection pool successfully initialized.");
+    has_line(&stored, "INFO Database schema initialized successfully.");
+}
+
+#[test]
+fn json_log_lines_hold_the_same_words() {
+    let server = Staticreg::start(&[("STATICREG_LOG_FORMAT", "json")]);
+    assert_eq!(server.post(&one_pull()).status, 200);
+    server.wait_for_line("Webhook processing completed", SOON);
+    server.wait_for_line("Pull metrics updated", SOON);
+    let lines: Vec<Value> =
+        server.log().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let line = |message: &str| {
+        lines.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("{message}: {lines:#?}"))
+    };
+    let completed = line("Webhook processing completed");
+    assert_eq!(completed["level"], "INFO");
+    assert_eq!(
+        (&completed["totalEvents"], &completed["eventsProcessed"], &completed["eventsSkipped"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    let updated = line("Pull metrics updated");
+    assert_eq!((&updated["tag"], &updated["digest"]), (&json!("v1"), &json!(DIGEST)));
+    line("STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
+}
+
+#[test]
+fn no_secret_is_ever_in_the_log() {
+    let postgres = Postgres::start(Durability::Volatile);
+    let url = postgres.new_database().replace("postgres@", "postgres:geheim@");
+    let registry = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let registry = registry.local_addr().expect("its address").to_string();
+    let mut server = Staticreg::start(&[
+        ("STATICREG_DB_URL", &url),
+        ("STATICREG_REGISTRY_HOSTNAME", &registry),
+        ("STATICREG_REGISTRY_USER", "reader"),
+        ("STATICREG_REGISTRY_PASSWORD", "verschwiegen"),
+        ("STATICREG_LOG_LEVEL", "trace"),
+    ]);
+    assert_eq!(server.post(&one_pull()).status, 200);
+    postgres.stop(Stop::Immediate);
+    assert_eq!(server.post(&one_pull()).status, 503);
+    assert_eq!(server.get("/healthz/db").status, 503);
+    assert_eq!(server.get("/api/v1/summary").status, 503);
+    server.terminate();
+    let log = server.log();
+    assert!(log.contains(" TRACE ") || log.contains(" DEBUG "), "{log}");
+    // Also not as basic authentication has it: base64 of reader:verschwiegen.
+    for secret in ["geheim", "verschwiegen", "cmVhZGVyOnZlcnNjaHdpZWdlbg"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_told_and_does_no_harm() {
+    let server = Staticreg::start(&[("STATICREG_DATABASE_URL", "sqlite://x")]);
+    server.wait_for_line("WARN STATICREG_DATABASE_URL is no setting of staticreg", SOON);
+    assert_eq!(server.get("/healthz").status, 200);
+}
+
+// Start and stop.
+
+#[test]
+fn a_database_that_is_away_at_start_is_waited_for_while_the_registry_keeps_its_events() {
+    let postgres = Postgres::start(Durability::Volatile);
+    let url = postgres.new_database();
+    postgres.stop(Stop::Fast);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &url), ("STATICREG_LOG_LEVEL", "debug")]);
+    let unable = server.wait_for_line("WARN Unable to create connection pool: ", SOON);
+    assert!(unable.ends_with(". Database functions will be disabled."), "{unable}");
+
+    let event = one_pull();
+    let began = Instant::now();
+    let answer = server.post(&event);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{answer:?}");
+    assert!(!answer.problem().is_empty());
+    assert!(began.elapsed() < Duration::from_secs(4), "the registry waits 5 s");
+    has_line(&server, "DEBUG Skipping pull event save: Database pool is not active.");
+    assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(server.get("/healthz/db").status, 503);
+
+    postgres.start_again();
+    let began = Instant::now();
+    eventually("the event is stored", SOON, || (server.post(&event).status == 200).then_some(()));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    has_line(&server, "INFO PostgreSQL connection pool successfully initialized.");
+    has_line(&server, "INFO Database schema initialized successfully.");
+    assert_eq!(server.get("/healthz/db").status, 200);
+    assert_eq!(server.pulls(), 1);
+}
+
+#[test]
+fn a_database_that_is_frozen_at_start_keeps_nobody_waiting() {
+    let postgres = Postgres::start(Durability::Volatile);
+    let url = postgres.new_database();
+    postgres.freeze();
+    let began = Instant::now();
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+    let event = one_pull();
+    assert_eq!(server.post(&event).status, 503);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}: the registry waits 5 s", began.elapsed());
+    postgres.thaw();
+    eventually("the event is stored", SOON, || (server.post(&event).status == 200).then_some(()));
+    assert_eq!(server.pulls(), 1);
+}
+
+/// A signal comes while one request waits for the database and one is half sent.
+fn finishes_what_was_accepted(signal: Signal) {
+    let postgres = Postgres::start(Durability::Volatile);
+    let url = postgres.new_database();
+    let mut server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+    assert_eq!(server.post(&one_pull()).status, 200);
+
+    postgres.freeze();
+    let mut waiting = server.connect();
+    waiting.write(&post(&one_pull())).expect("sent");
+    let mut half_sent = server.connect();
+    let rest = post(&one_pull());
+    let (head, rest) = rest.split_at(rest.len() - 100);
+    half_sent.write(head).expect("sent");
+    thread::sleep(Duration::from_millis(300));
+
+    server.signal(signal);
+    server.wait_for_line("INFO Stopping", SOON);
+    postgres.thaw();
+    half_sent.write(rest).expect("sent");
+    assert_eq!(waiting.answer().expect("an answer").status, 200);
+    assert_eq!(half_sent.answer().expect("an answer").status, 200);
+    assert!(server.wait().success());
+    has_line(&server, "INFO Stopped; everything accepted was finished");
+    assert_eq!(postgres.psql(&url, "SELECT sum(pull_count) FROM container_pull_metrics"), "3");
+}
+
+#[test]
+fn sigterm_finishes_what_was_accepted() {
+    finishes_what_was_accepted(Signal::TERM);
+}
+
+#[test]
+fn sigint_finishes_what_was_accepted() {
+    finishes_what_was_accepted(Signal::INT);
+}
+
+#[test]
+fn a_stop_waits_for_nobody_longer_than_it_may() {
+    let mut server = Staticreg::start(&[("STATICREG_HTTP_STOP_TIMEOUT", "1s")]);
+    let mut idle = server.connect();
+    let mut stalled = server.connect();
+    stalled.write(&post(&one_pull())[..200]).expect("sent");
+    thread::sleep(Duration::from_millis(200));
+    let began = Instant::now();
+    assert!(server.terminate().success());
+    let took = began.elapsed();
+    assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&took), "{took:?}");
+    server.wait_for_line("WARN Stopped before everything accepted was finished", SOON);
+    assert!(idle.is_closed_within(SOON) && stalled.is_closed_within(SOON));
+}
+
+#[test]
+fn a_stop_without_work_is_at_once() {
+    let mut server = Staticreg::start(&[]);
+    let mut connection = server.connect();
+    assert_eq!(connection.post(&one_pull()).expect("an answer").status, 200);
+    let began = Instant::now();
+    assert!(server.terminate().success());
+    assert!(began.elapsed() < Duration::from_secs(2), "kept connections hold no stop up: {:?}", began.elapsed());
+}
+
+// Bad input over a real socket.
+
+#[test]
+fn bad_input_is_told_apart() {
+    let server = Staticreg::start(&[]);
+    let mut connection = server.connect();
+    for (content_type, body, status, detail) in [
+        (NOTIFICATION, "", 400, "The body is no notification"),
+        (NOTIFICATION, "{", 400, "line 1 column 1"),
+        (NOTIFICATION, "[]", 400, "The body is no notification"),
+        (NOTIFICATION, "{\"events\": {}}", 400, "The body is no notification"),
+        (NOTIFICATION, "{\"event\": []}", 400, "events"),
+        (NOTIFICATION, "null", 400, "The body is no notification"),
+        (NOTIFICATION, "\u{0}\u{1}", 400, "The body is no notification"),
+        ("text/plain", "{\"events\": []}", 415, "application/json"),
+        ("", "{\"events\": []}", 415, "application/json"),
+    ] {
+        let answer = connection.request("POST", WEBHOOK, &[("content-type", content_type)], body.as_bytes());
+        let answer = answer.expect("an answer, on the same connection");
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+        assert!(answer.problem().contains(detail), "{body}: {answer:?}");
+    }
+    for content_type in ["application/json", "application/json; charset=utf-8", "application/cloudevents+json"] {
+        let answer = connection.request("POST", WEBHOOK, &[("content-type", content_type)], b"{\"events\": []}");
+        assert_eq!(answer.expect("an answer").json()["total_events"], 0);
+    }
+    assert_eq!(server.pulls(), 0);
+}
+
+#[test]
+fn one_odd_event_does_not_spoil_its_envelope() {
+    let server = Staticreg::start(&[]);
+    let mut with = Vec::new();
+    let mut odd = |change: &dyn Fn(&mut Value)| {
+        let mut event = pull(next_number());
+        change(&mut event);
+        with.push(event);
+    };
+    odd(&|_| ());
+    odd(&|event| *event = Value::Null);
+    odd(&|event| *event = json!("event"));
+    odd(&|event| *event = json!({}));
+    odd(&|event| event["action"] = json!("dance"));
+    odd(&|event| event["target"] = Value::Null);
+    odd(&|event| event["target"]["mediaType"] = json!(7));
+    odd(&|event| event["target"]["repository"] = json!("a\u{0}b"));
+    odd(&|event| event["target"]["repository"] = json!("a/".repeat(200) + "b"));
+    odd(&|event| event["target"]["tag"] = json!("x".repeat(10_000)));
+    odd(&|event| event["target"]["digest"] = json!("sha256:short"));
+    odd(&|event| event["timestamp"] = json!("9999-12-31T23:59:59Z"));
+    odd(&|event| event["timestamp"] = json!("0001-01-01T00:00:00Z"));
+    odd(&|event| event["timestamp"] = json!(1_768_478_400));
+    odd(&|event| event["request"]["useragent"] = json!("staticreg/0.1"));
+    odd(&|event| event["request"] = json!([]));
+    odd(&|event| event["id"] = json!("no uuid"));
+    let answer = server.post(&notification(&with));
+    let receipt = answer.json();
+    assert_eq!(
+        receipt,
+        json!({
+            "total_events": 17, "events_processed": 3, "events_skipped": 14, "events_duplicate": 0,
+            "events_spooled": 0,
+            "skipped": {
+                "not_a_pull": 4, "not_a_manifest": 2, "invalid_repository": 2, "invalid_tag": 1,
+                "invalid_digest": 1, "invalid_timestamp": 3, "own_request": 1,
+            },
+        })
+    );
+    assert_eq!(server.pulls(), 3);
+}
+
+#[test]
+fn a_body_that_is_too_large_is_read_no_further() {
+    const LIMIT: usize = 64 * 1024;
+    let server = Staticreg::start(&[("STATICREG_WEBHOOK_MAX_BODY", "64KiB")]);
+    let head =
+        |how: &str| format!("POST {WEBHOOK} HTTP/1.1\r\nhost: x\r\ncontent-type: {NOTIFICATION}\r\n{how}\r\n\r\n");
+
+    // The length is told: nothing of the body is waited for.
+    let mut connection = server.connect();
+    connection.write(head(&format!("content-length: {}", LIMIT + 1)).as_bytes()).expect("sent");
+    let answer = connection.answer().expect("an answer before the body");
+    assert_eq!(answer.status, 413);
+    assert!(answer.problem().contains("65536"), "{answer:?}");
+
+    // In chunks: the answer comes once the limit is passed.
+    let mut connection = server.connect();
+    connection.write(head("transfer-encoding: chunked").as_bytes()).expect("sent");
+    let chunk = [format!("{LIMIT:x}\r\n").as_bytes(), &vec![b' '; LIMIT], b"\r\n"].concat();
+    connection.write(&chunk).expect("sent");
+    connection.write(b"1\r\n \r\n").expect("sent");
+    assert_eq!(connection.answer().expect("an answer without the end").status, 413);
+
+    // And a body without end is not taken: what is written beyond fits the sockets' buffers.
+    let mut connection = server.connect();
+    connection.write(head("transfer-encoding: chunked").as_bytes()).expect("sent");
+    let chunks = (0..1_000).take_while(|_| connection.write(&chunk).is_ok()).count();
+    assert!(chunks * LIMIT < 16 * 1024 * 1024, "{chunks} chunks were taken");
+
+    assert_eq!(server.post(&one_pull()).status, 200);
+}
+
+#[test]
+fn a_body_of_just_the_limit_is_taken_whole_and_in_chunks() {
+    let server = Staticreg::start(&[("STATICREG_WEBHOOK_MAX_BODY", "4096")]);
+    let mut body = one_pull().to_string().into_bytes();
+    body.resize(4096, b' ');
+    let mut connection = server.connect();
+    let whole = connection.request("POST", WEBHOOK, &[("content-type", NOTIFICATION)], &body).expect("an answer");
+    assert_eq!(whole.json()["events_processed"], 1, "{whole:?}");
+    let head = format!(
+        "POST {WEBHOOK} HTTP/1.1\r\nhost: x\r\ncontent-type: {NOTIFICATION}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    connection.write(head.as_bytes()).expect("sent");
+    for part in body.chunks(1000) {
+        connection.write(format!("{:x}\r\n", part.len()).as_bytes()).expect("sent");
+        connection.write(part).expect("sent");
+        connection.write(b"\r\n").expect("sent");
+    }
+    connection.write(b"0\r\n\r\n").expect("sent");
+    assert_eq!(connection.answer().expect("an answer").json()["events_duplicate"], 1);
+}
+
+#[test]
+fn a_body_that_takes_too_long_is_given_up() {
+    let server = Staticreg::start(&[("STATICREG_HTTP_BODY_TIMEOUT", "1s")]);
+    let mut connection = server.connect();
+    let whole = post(&one_pull());
+    connection.write(&whole[..whole.len() - 1]).expect("sent");
+    let began = Instant::now();
+    let answer = connection.answer().expect("an answer");
+    assert_eq!(answer.status, 408, "{answer:?}");
+    assert!(!answer.problem().is_empty());
+    assert!((Duration::from_millis(900)..Duration::from_secs(3)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(connection.is_closed_within(SOON), "the rest of the body would be taken for a request");
+    assert_eq!(server.pulls(), 0);
+}
+
+#[test]
+fn a_head_that_takes_too_long_is_given_up() {
+    let server = Staticreg::start(&[("STATICREG_HTTP_HEADER_TIMEOUT", "1s")]);
+    let mut slow = server.connect();
+    slow.write(b"POST /api/webhook/registry HTTP/1.1\r\nhost: ").expect("sent");
+    let mut idle = server.connect();
+    assert!(slow.is_closed_within(SOON) && idle.is_closed_within(SOON));
+}
+
+#[test]
+fn a_connection_is_used_again_and_requests_may_follow_at_once() {
+    let server = Staticreg::start(&[]);
+    let mut connection = server.connect();
+    for _ in 0..20 {
+        assert_eq!(connection.post(&one_pull()).expect("an answer").status, 200);
+    }
+    let both = [post(&one_pull()), post(&one_pull()), request("GET", "/api/v1/summary", &[], b"")].concat();
+    connection.write(&both).expect("sent");
+    for _ in 0..2 {
+        assert_eq!(connection.answer().expect("an answer").status, 200);
+    }
+    assert_eq!(connection.answer().expect("an answer").json()["pulls_total"], 22);
+}
+
+#[test]
+fn what_is_no_http_gets_no_more_than_an_error() {
+    let server = Staticreg::start(&[]);
+    for garbage in
+        [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
+        let mut connection = server.connect();
+        connection.write(garbage).expect("sent");
+        if let Ok(answer) = connection.answer() {
+            assert!((400..600).contains(&answer.status), "{answer:?}");
+        }
+        assert!(connection.is_closed_within(SOON));
+    }
+    let mut connection = server.connect();
+    let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(1024 * 1024));
+    // The server may close before everything is written.
+    let _ = connection.write(long.as_bytes());
+    if let Ok(answer) = connection.answer() {
+        assert!((400..500).contains(&answer.status), "{answer:?}");
+    }
+    assert_eq!(server.post(&one_pull()).status, 200);
+}
+
+#[test]
+fn wrong_questions_paths_and_methods_are_told_as_problems() {
+    let server = Staticreg::start(&[]);
+    for (question, parameter) in [
+        ("pulls?from=2026-13-01", "from"),
+        ("pulls?from=2026-02-02&to=2026-02-01", "from"),
+        ("images?limit=0", "limit"),
+        ("images?limit=10000", "limit"),
+        ("images?kind=guess", "kind"),
+        ("pulls?group_by=mood", "group_by"),
+        ("images?cursor=%21", "cursor"),
+    ] {
+        let answer = server.get(&format!("/api/v1/{question}"));
+        assert_eq!(answer.status, 400, "{question}: {answer:?}");
+        assert!(answer.problem().contains(parameter), "{question}: {answer:?}");
+    }
+    for (method, path, status) in [
+        ("GET", "/api/nothing", 404),
+        ("GET", "/api/v1/", 404),
+        ("POST", "/api/v1/images", 405),
+        ("DELETE", WEBHOOK, 405),
+        ("PUT", WEBHOOK, 405),
+        ("GET", WEBHOOK, 405),
+        ("GET", "/api/webhook/registry/", 405),
+    ] {
+        let answer = server.connect().request(method, path, &[], b"").expect("an answer");
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        answer.problem();
+    }
+    assert!(server.get(WEBHOOK).problem().contains("webhook"));
+    let slash = server.connect().request(
+        "POST",
+        "/api/webhook/registry/",
+        &[("content-type", NOTIFICATION)],
+        one_pull().to_string().as_bytes(),
+    );
+    assert_eq!(slash.expect("an answer").json()["events_processed"], 1);
+}
