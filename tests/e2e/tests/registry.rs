@@ -126,8 +126,8 @@ fn each_recording_is_classified_as_written_down_by_every_store() {
     let stores = Stores::start();
     let wrong = complaints(table("classified.tsv"), |row| {
         let expected = Counts::expected(row, false);
-        let wrong = stores.each(&row[0]).into_iter().find_map(|store| {
-            let server = Staticreg::start(&[("STATICREG_DB_URL", &store.url)]);
+        let wrong = stores.each().into_iter().find_map(|store| {
+            let server = Staticreg::start(&store.environment());
             replay(&server, &row[0]);
             let counts = Counts::of(&server, None);
             (counts != expected).then(|| format!("{} in {}: {counts:?}", row[0], store.name))
@@ -140,8 +140,8 @@ fn each_recording_is_classified_as_written_down_by_every_store() {
 #[test]
 fn the_same_events_sent_twice_by_many_connections_count_once_in_every_store() {
     const EVENTS: u64 = 10_000;
-    for store in Stores::start().each("twice") {
-        let server = Staticreg::start(&[("STATICREG_DB_URL", &store.url)]);
+    for store in Stores::start().each() {
+        let server = Staticreg::start(&store.environment());
         let sender = Sender { address: server.address(), connections: 64, keep_alive: true };
         let events: Vec<_> = (0..EVENTS).map(|_| pull(next_number())).collect();
         let first = sender.send(events.clone().into_iter());
@@ -154,8 +154,8 @@ fn the_same_events_sent_twice_by_many_connections_count_once_in_every_store() {
 
 #[test]
 fn what_skopeo_pulls_from_a_registry_shows_at_once_in_every_store() {
-    for store in Stores::start().each("skopeo") {
-        let mut server = Staticreg::start_restartable(&[("STATICREG_DB_URL", &store.url)]);
+    for store in Stores::start().each() {
+        let mut server = Staticreg::start_restartable(&store.environment());
         let registry = Registry::start(&server.url(WEBHOOK), &RegistryOptions::default());
         let image = Image::single("one");
         registry.push(&image, "app:v1");
