@@ -14,19 +14,19 @@ use crate::{
 
 /// Counts with many equal values, so that pages end between items that only their names tell apart.
 fn many_pulls(kind: AccessKind) -> Vec<Access> {
-    let mut accesses = Vec::new();
-    for number in 0..40_u64 {
-        let image = if number % 9 == 0 && kind == AccessKind::PullByDigest {
-            format!("team-{}/app", number % 5)
-        } else {
-            format!("team-{}/app:{}{}", number % 5, ["V", "v", "_", "1."][number as usize % 4], number % 6)
-        };
-        let at = format!("2026-11-{:02}T10:00:{:02}Z", 10 + number % 7, number % 3);
-        let access = pull(&image, &at).of_kind(kind).of_digest(number % 8);
-        accesses
-            .push(access.on(["amd64", "arm64", "not-specified"][number as usize % 3]).times(1 + (number % 2) as i32));
-    }
-    accesses
+    let tags = ["V", "v", "_", "1."].into_iter().cycle();
+    let architectures = ["amd64", "arm64", "not-specified"].into_iter().cycle();
+    let counts = [1, 2].into_iter().cycle();
+    (0..40_u64)
+        .zip(tags.zip(architectures.zip(counts)))
+        .map(|(number, (tag, (architecture, count)))| {
+            let repository = format!("team-{}/app", number % 5);
+            let has_tag = kind == AccessKind::PullByTag || number % 9 > 0;
+            let image = if has_tag { format!("{repository}:{tag}{}", number % 6) } else { repository };
+            let at = format!("2026-11-{:02}T10:00:{:02}Z", 10 + number % 7, number % 3);
+            pull(&image, &at).of_kind(kind).of_digest(number % 8).on(architecture).times(count)
+        })
+        .collect()
 }
 
 /// Reads a list in pages of every small size and compares with the list as a whole.
