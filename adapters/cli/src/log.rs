@@ -1,6 +1,10 @@
 //! Log lines: to standard output, as text or JSON, written off the answering path.
 
-use std::io::{IsTerminal, stdout};
+use std::{
+    fs::File,
+    io::{BufWriter, IsTerminal, stdout},
+    os::fd::AsFd,
+};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -15,8 +19,16 @@ pub(crate) fn start(log: &Log) -> Result<WorkerGuard, InvalidSettings> {
     let filter = EnvFilter::try_new(&log.level).map_err(|_| {
         InvalidSettings(format!("STATICREG_LOG_LEVEL: `{}` is no level such as info or debug.", log.level))
     })?;
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(false).buffered_lines_limit(BUFFERED_LINES).finish(stdout());
+    // Written in large pieces while lines keep coming, and at once when none do; `stdout()` itself would write each
+    // line by itself.
+    let output = stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| InvalidSettings(format!("Log lines cannot be written to standard output: {error}.")))?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(false)
+        .buffered_lines_limit(BUFFERED_LINES)
+        .finish(BufWriter::new(File::from(output)));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

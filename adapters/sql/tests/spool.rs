@@ -1,0 +1,82 @@
+//! The spool keeps events in order, once each, across restarts.
+
+use std::sync::Arc;
+
+use staticreg_domain::{
+    metrics::{AccessKind, Change, CountKey, CountedEvent},
+    spool::{EventSpool, SpoolError},
+};
+use staticreg_sql::spool::SqliteSpool;
+use uuid::Uuid;
+
+fn event(number: u128) -> CountedEvent {
+    let key = CountKey {
+        kind: if number.is_multiple_of(2) { AccessKind::PullByTag } else { AccessKind::PullByDigest },
+        date: "2026-11-21".parse().unwrap(),
+        repository: "demo/app".parse().unwrap(),
+        tag: if number.is_multiple_of(2) { "v1".parse().ok() } else { None },
+        digest: format!("sha256:{number:064x}").parse().unwrap(),
+        architecture: "amd64".parse().unwrap(),
+    };
+    CountedEvent {
+        id: Uuid::from_u128(number).into(),
+        at: "2026-11-21T20:00:00.123456Z".parse().unwrap(),
+        changes: vec![Change { key: Arc::new(key), delta: if number.is_multiple_of(2) { 1 } else { -1 } }],
+    }
+}
+
+fn events(numbers: impl IntoIterator<Item = u128>) -> Vec<CountedEvent> {
+    numbers.into_iter().map(event).collect()
+}
+
+async fn waiting(spool: &SqliteSpool) -> Vec<CountedEvent> {
+    spool.oldest(100).await.unwrap().into_iter().map(|(_, event)| event).collect()
+}
+
+#[tokio::test]
+async fn events_wait_in_their_order_and_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spool.db");
+    let spool = SqliteSpool::open(&file, 100).await.unwrap();
+    spool.append(&events([3, 1, 2])).await.unwrap();
+    spool.append(&events([5, 4])).await.unwrap();
+    drop(spool);
+    let spool = SqliteSpool::open(&file, 100).await.unwrap();
+    assert_eq!(spool.waiting().await.unwrap(), 5);
+    assert_eq!(waiting(&spool).await, events([3, 1, 2, 5, 4]));
+}
+
+#[tokio::test]
+async fn an_event_that_waits_is_not_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = SqliteSpool::open(&folder.path().join("spool.db"), 100).await.unwrap();
+    spool.append(&events([1, 2, 1])).await.unwrap();
+    spool.append(&events([2, 3])).await.unwrap();
+    assert_eq!(waiting(&spool).await, events([1, 2, 3]));
+    assert_eq!(spool.waiting().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn what_was_replayed_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = SqliteSpool::open(&folder.path().join("spool.db"), 100).await.unwrap();
+    spool.append(&events(1..=5)).await.unwrap();
+    let oldest = spool.oldest(2).await.unwrap();
+    assert_eq!(oldest.iter().map(|(_, event)| event.clone()).collect::<Vec<_>>(), events([1, 2]));
+    spool.remove_through(oldest[1].0).await.unwrap();
+    assert_eq!(waiting(&spool).await, events(3..=5));
+    assert_eq!(spool.waiting().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_full_spool_takes_nothing_of_a_batch_and_has_room_again_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = SqliteSpool::open(&folder.path().join("spool.db"), 3).await.unwrap();
+    spool.append(&events(1..=2)).await.unwrap();
+    assert!(matches!(spool.append(&events(3..=4)).await, Err(SpoolError::Full)));
+    assert_eq!(spool.waiting().await.unwrap(), 2);
+    let (last, _) = spool.oldest(2).await.unwrap().pop().unwrap();
+    spool.remove_through(last).await.unwrap();
+    spool.append(&events(3..=4)).await.unwrap();
+    assert_eq!(waiting(&spool).await, events(3..=4));
+}
