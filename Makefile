@@ -31,12 +31,12 @@ lint-tools: ## Installs what lint needs
 
 .PHONY: test
 test: test-tools compose-check ## Installs what the tests need and runs all of them
-	cargo build --workspace --bins
+	@# The program itself is built too, because adapters/cli has tests that run it; tests/e2e runs the same.
 	cargo test --workspace
 
 .PHONY: test-e2e
 test-e2e: test-tools ## The tests of the real program among real parts
-	cargo build --workspace --bins
+	cargo build
 	cargo test -p staticreg-e2e
 
 .PHONY: test-tools
@@ -48,9 +48,9 @@ compose-check: test-tools ## Checks compose/compose.yaml
 	@scripts/check-compose
 
 .PHONY: bench
-bench: ## Measures how much it takes, side by side with PostgreSQL itself; see docs/performance.md
-	cargo build --release --workspace --bins
-	cargo run --release -p staticreg-load
+bench: test-tools ## Measures how much it takes, side by side with PostgreSQL itself; see docs/performance.md
+	cargo build --release -p staticreg -p staticreg-load
+	target/release/staticreg-load
 
 .PHONY: openapi
 openapi: ## Writes api-spec/openapi.json anew
