@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 use staticreg_application::{ask_metrics::AskMetrics, spooling::Spooling};
 use staticreg_domain::metrics::{Summary, Totals};
 
@@ -21,10 +21,17 @@ impl SummaryApi {
     ///
     /// Days are UTC days; the spans end with today.
     #[oai(path = "/api/v1/summary", method = "get", operation_id = "get_summary", tag = "ApiTag::Statistics")]
-    async fn get_summary(&self) -> Result<Json<SummaryBody>, QuestionError> {
+    async fn get_summary(&self) -> Result<Totalled, QuestionError> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
-        Ok(Json(SummaryBody::new(self.ask.summary().await?, events_spooled)))
+        Ok(Totalled::Ok(Json(SummaryBody::new(self.ask.summary().await?, events_spooled))))
     }
+}
+
+#[derive(ApiResponse)]
+enum Totalled {
+    /// The totals.
+    #[oai(status = 200)]
+    Ok(Json<SummaryBody>),
 }
 
 /// How much is pulled.

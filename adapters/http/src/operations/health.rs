@@ -21,16 +21,20 @@ pub(crate) struct HealthApi {
 impl HealthApi {
     /// Whether the server is alive.
     #[oai(path = "/healthz", method = "get", operation_id = "get_health", tag = "ApiTag::Operations")]
-    async fn get_health(&self) -> Json<Health> {
-        Json(Health { status: "ok".to_owned() })
+    async fn get_health(&self) -> Alive {
+        Alive::Ok(Json(Health { status: "ok".to_owned() }))
     }
 
     /// Whether the server is able to store.
     #[oai(path = "/healthz/db", method = "get", operation_id = "get_store_health", tag = "ApiTag::Operations")]
-    async fn get_store_health(&self) -> Result<Json<StoreHealth>, Unable> {
+    async fn get_store_health(&self) -> Result<Able, Unable> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
         match self.ask.check().await {
-            Ok(()) => Ok(Json(StoreHealth { status: "ok".to_owned(), store: self.store.to_owned(), events_spooled })),
+            Ok(()) => Ok(Able::Ok(Json(StoreHealth {
+                status: "ok".to_owned(),
+                store: self.store.to_owned(),
+                events_spooled,
+            }))),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "The store is not able to take events");
                 let detail = format!(
@@ -42,6 +46,20 @@ impl HealthApi {
             }
         }
     }
+}
+
+#[derive(ApiResponse)]
+enum Alive {
+    /// The server is alive.
+    #[oai(status = 200)]
+    Ok(Json<Health>),
+}
+
+#[derive(ApiResponse)]
+enum Able {
+    /// The server is able to store.
+    #[oai(status = 200)]
+    Ok(Json<StoreHealth>),
 }
 
 /// The server answers.

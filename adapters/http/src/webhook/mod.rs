@@ -62,9 +62,9 @@ impl WebhookApi {
         operation_id = "receive_notification",
         tag = "ApiTag::Webhook"
     )]
-    async fn receive_notification(&self, notification: Notification) -> Result<Json<ReceiptBody>, WebhookError> {
+    async fn receive_notification(&self, notification: Notification) -> Result<Stored, WebhookError> {
         let events = notification.read(self.body_limits).await?;
-        Ok(Json(self.receive.receive(events).await?.into()))
+        Ok(Stored::Ok(Json(self.receive.receive(events).await?.into())))
     }
 }
 
@@ -112,6 +112,13 @@ impl From<Receipt> for ReceiptBody {
             skipped: skipped.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count as u64)).collect(),
         }
     }
+}
+
+#[derive(ApiResponse)]
+enum Stored {
+    /// Every event that counts is stored.
+    #[oai(status = 200)]
+    Ok(Json<ReceiptBody>),
 }
 
 #[derive(ApiResponse)]
