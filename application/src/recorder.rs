@@ -221,13 +221,16 @@ impl Writer {
         let Some(spooling) = &self.spooling else {
             return self.batches.record(events).await;
         };
-        if !spooling.is_active() {
-            if let Ok(recorded) = self.batches.record(events).await {
-                return Ok(recorded);
-            }
+        let store_first = !spooling.is_active();
+        if store_first && let Ok(recorded) = self.batches.record(events).await {
+            return Ok(recorded);
         }
-        spooling.spool(events).await.map_err(|_| Unstored)?;
-        Ok(vec![Recorded::Spooled; events.len()])
+        match spooling.spool(events).await {
+            Ok(()) => Ok(vec![Recorded::Spooled; events.len()]),
+            Err(_) if store_first => Err(Unstored),
+            // A spool that takes nothing must not keep events from a store that may be back.
+            Err(_) => self.batches.record(events).await,
+        }
     }
 
     fn put_back(&mut self, batch: Batch) {

@@ -144,7 +144,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::recorder::{Recorded, Recorder, RecorderOptions};
+    use crate::recorder::{RecordError, Recorded, Recorder, RecorderOptions};
 
     /// A spool that holds events in memory.
     fn spool(waiting: &Arc<Mutex<Vec<CountedEvent>>>) -> Arc<dyn EventSpool> {
@@ -242,5 +242,25 @@ mod tests {
         let spooling = Spooling::new(Arc::new(full)).await.unwrap();
         assert!(matches!(spooling.spool(&[event(1)]).await, Err(SpoolError::Full)));
         assert!(spooling.is_active());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_spool_keeps_no_events_from_a_store_that_is_back() {
+        let mut full = MockEventSpool::new();
+        full.expect_append().returning(|_| Err(SpoolError::Full));
+        full.expect_waiting().returning(|| Ok(5));
+        let spooling = Arc::new(Spooling::new(Arc::new(full)).await.unwrap());
+        let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::default());
+        let options = RecorderOptions {
+            batch_size: 10,
+            buffer_size: 10,
+            flush_interval: Duration::ZERO,
+            patience: Duration::from_secs(3),
+        };
+        let (recorder, writer) = Recorder::new(store(&is_there, &stored), Some(spooling), clock(), options);
+        tokio::spawn(writer.run());
+        assert_eq!(recorder.record(vec![event(1)]).await, Ok(vec![Recorded::Counted]));
+        is_there.store(false, Ordering::Relaxed);
+        assert_eq!(recorder.record(vec![event(2)]).await, Err(RecordError::Unavailable));
     }
 }

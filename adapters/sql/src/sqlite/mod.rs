@@ -54,17 +54,20 @@ impl SqliteMetrics {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        record::record(&self.writer, events, now).await
+        self.writing(async |connection| record::record(connection, events, now).await).await
     }
 
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {
-        // Takes the lock that recording takes.
-        let mut transaction = self.writer.begin_with(BEGIN).await.map_err(classify)?;
-        sqlx::query("SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event LIMIT 0")
-            .execute(&mut *transaction)
-            .await
-            .map_err(classify)?;
-        transaction.rollback().await.map_err(classify)
+        self.writing(async |connection| {
+            // Takes the lock that recording takes.
+            let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
+            sqlx::query("SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event LIMIT 0")
+                .execute(&mut *transaction)
+                .await
+                .map_err(classify)?;
+            transaction.rollback().await.map_err(classify)
+        })
+        .await
     }
 
     pub(crate) async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
@@ -78,6 +81,20 @@ impl SqliteMetrics {
         .await
         .map_err(classify)?;
         Ok(forgotten.rows_affected())
+    }
+
+    /// Runs a call on the connection that records. When the disk is full, SQLite itself ends the transaction and the
+    /// driver does not notice, so a connection that failed is closed.
+    async fn writing<T>(
+        &self,
+        call: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, MetricsError>,
+    ) -> Result<T, MetricsError> {
+        let mut connection = self.writer.acquire().await.map_err(classify)?;
+        let answer = call(&mut connection).await;
+        if matches!(answer, Err(MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) {
+            connection.close_on_drop();
+        }
+        answer
     }
 
     pub(crate) async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {

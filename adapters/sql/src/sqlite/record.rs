@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sqlx::{self, SqlitePool, SqliteTransaction};
+use sea_orm::sqlx::{self, Connection as _, SqliteConnection, SqliteTransaction};
 use serde_json::json;
 use staticreg_domain::metrics::{AccessKind, CountedEvent, MetricsError, Recording};
 use uuid::Uuid;
@@ -40,12 +40,12 @@ ON CONFLICT (event_date, repo_name, tag, digest, architecture, kind) DO UPDATE S
     updated_at = CASE WHEN excluded.event_count < 0 THEN updated_at ELSE max(updated_at, excluded.updated_at) END";
 
 pub(super) async fn record(
-    writer: &SqlitePool,
+    connection: &mut SqliteConnection,
     events: &[CountedEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recording>, MetricsError> {
     let given = Batch::of(events)?;
-    let mut transaction = writer.begin_with(BEGIN).await.map_err(classify)?;
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
     let known: Vec<Vec<u8>> =
         sqlx::query_scalar(KNOWN).bind(id_list(&given.ids)).fetch_all(&mut *transaction).await.map_err(classify)?;
     if known.is_empty() {

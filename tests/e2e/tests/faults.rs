@@ -1,0 +1,560 @@
+//! What must hold when things break: every event counts exactly once, nobody waits past the patience, and staticreg
+//! recovers by itself.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher as _, Hasher as _},
+    net::SocketAddr,
+    sync::{
+        Arc, Barrier, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use staticreg_e2e::{
+    Staticreg,
+    client::{Connection, post},
+    disk::SmallDisk,
+    events::{access, next_number, notification, pull},
+    eventually,
+    sender::{Load, Sender, Sent},
+    stores::Stores,
+};
+use staticreg_test_support::postgres::{Durability, Postgres, Stop};
+use tempfile::TempDir;
+
+/// How long a notification may wait to be stored, and what a busy machine adds.
+const PATIENCE: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_millis(1_500);
+
+/// How soon staticreg stores again when the database is back.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+/// How long what should come soon may take at all.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// These tests measure time and load the machine: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A random time between two numbers of milliseconds.
+fn random_time(from: u64, to: u64) -> Duration {
+    Duration::from_millis(from + RandomState::new().build_hasher().finish() % (to - from))
+}
+
+fn load(server: &Staticreg, connections: usize) -> Load {
+    Sender { address: server.address(), connections, keep_alive: false }.start()
+}
+
+fn assert_counted_once(server: &Staticreg, sent: &Sent) {
+    assert!(sent.events > 100, "too little was sent to show anything: {sent:?}");
+    assert_eq!(server.pulls(), sent.events, "{sent:?}");
+}
+
+fn spooled(server: &Staticreg) -> Option<u64> {
+    let answer = server.get("/healthz/db");
+    (answer.status == 200).then(|| answer.json()["events_spooled"].as_u64().expect("a number"))
+}
+
+fn wait_until_replayed(server: &Staticreg) {
+    eventually("the spool is empty", LIMIT, || spooled(server).filter(|waiting| *waiting == 0));
+}
+
+/// Waits until one more event is stored, and says how long that took.
+fn time_until_stored(server: &Staticreg, events: &mut u64) -> Duration {
+    let began = Instant::now();
+    let event = notification(&[pull(next_number())]);
+    eventually("an event is stored", LIMIT, || (server.post(&event).status == 200).then_some(()));
+    *events += 1;
+    began.elapsed()
+}
+
+// kill -9
+
+fn survives_kills(url: &str) {
+    let mut server = Staticreg::start_restartable(&[("STATICREG_DB_URL", url)]);
+    let load = load(&server, 32);
+    for _ in 0..20 {
+        thread::sleep(random_time(20, 400));
+        server.kill9();
+        server.restart();
+    }
+    let sent = load.finish();
+    assert!(sent.cut > 0, "no kill was felt: {sent:?}");
+    assert_counted_once(&server, &sent);
+}
+
+#[test]
+fn kills_under_load_lose_and_double_nothing_in_postgresql() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    survives_kills(&postgres.new_database());
+}
+
+#[test]
+fn kills_under_load_lose_and_double_nothing_in_sqlite() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    survives_kills(&format!("sqlite://{}", folder.path().join("counts.db").display()));
+}
+
+#[test]
+fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = folder.path().join("spool.db");
+    let mut server = Staticreg::start_restartable(&[
+        ("STATICREG_DB_URL", &postgres.new_database()),
+        ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+    ]);
+    let load = load(&server, 16);
+    for _ in 0..3 {
+        thread::sleep(random_time(100, 400));
+        postgres.stop(Stop::Immediate);
+        for _ in 0..3 {
+            thread::sleep(random_time(100, 700));
+            server.kill9();
+            server.restart();
+        }
+        thread::sleep(Duration::from_millis(500));
+        postgres.start_again();
+        for _ in 0..3 {
+            thread::sleep(random_time(20, 300));
+            server.kill9();
+            server.restart();
+        }
+    }
+    let sent = load.finish();
+    assert!(sent.spooled > 0, "nothing was spooled: {sent:?}");
+    wait_until_replayed(&server);
+    assert_counted_once(&server, &sent);
+}
+
+// The database stops.
+
+#[test]
+fn a_database_that_stops_ten_times_loses_and_doubles_nothing_and_is_used_again_at_once() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
+    let load = load(&server, 16);
+    let mut more = 0;
+    for round in 0..10 {
+        thread::sleep(random_time(100, 500));
+        postgres.stop(if round % 2 == 0 { Stop::Fast } else { Stop::Immediate });
+        thread::sleep(Duration::from_secs(5));
+        assert_eq!(server.get("/healthz/db").status, 503);
+        postgres.start_again();
+        let took = time_until_stored(&server, &mut more);
+        assert!(took < RECOVERY, "round {round}: stored {took:?} after the database was back");
+    }
+    let mut sent = load.finish();
+    assert!(sent.refused > 0, "the registry must keep its events meanwhile: {sent:?}");
+    assert!(sent.slowest < PATIENCE + SLACK, "{sent:?}");
+    sent.events += more;
+    assert_counted_once(&server, &sent);
+}
+
+#[test]
+fn questions_are_answered_again_once_the_database_is_back() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
+    assert_eq!(server.pulls(), 0);
+    for how in [Stop::Fast, Stop::Immediate] {
+        postgres.stop(how);
+        let refused = server.get("/api/v1/images");
+        assert_eq!(refused.status, 503);
+        assert!(!refused.problem().contains("127.0.0.1"), "an error tells no inside: {refused:?}");
+        postgres.start_again();
+        let began = Instant::now();
+        eventually("an answer", LIMIT, || (server.get("/api/v1/images").status == 200).then_some(()));
+        assert!(began.elapsed() < RECOVERY, "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_database_that_stops_is_covered_by_the_spool() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = folder.path().join("spool.db");
+    let mut server = Staticreg::start_restartable(&[
+        ("STATICREG_DB_URL", &postgres.new_database()),
+        ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+    ]);
+    let load = load(&server, 16);
+    thread::sleep(Duration::from_millis(300));
+    postgres.stop(Stop::Fast);
+    thread::sleep(Duration::from_secs(2));
+    let sent = load.finish();
+    assert_eq!((sent.refused, sent.cut), (0, 0), "the registry notices nothing: {sent:?}");
+    assert!(sent.spooled > 0, "{sent:?}");
+    let told = server.get("/healthz/db");
+    assert_eq!(told.status, 503);
+    assert!(told.problem().contains(&format!("{} events are spooled", sent.spooled)), "{told:?} {sent:?}");
+
+    // What waits survives an orderly stop, too.
+    assert!(server.terminate().success());
+    server.restart();
+    server.wait_for_line("INFO Events wait in the spool", LIMIT);
+    postgres.start_again();
+    wait_until_replayed(&server);
+    assert_eq!(server.get_json("/api/v1/summary")["events_spooled"], 0);
+    assert_counted_once(&server, &sent);
+}
+
+// The database freezes.
+
+/// Freezes the database for 10 s under load; gives what was sent.
+fn freeze(server: &Staticreg, postgres: &Postgres) -> Sent {
+    let load = load(server, 32);
+    thread::sleep(Duration::from_millis(500));
+    postgres.freeze();
+    let frozen = Instant::now();
+    while frozen.elapsed() < Duration::from_secs(10) {
+        for path in ["/healthz", "/healthz/db"] {
+            let began = Instant::now();
+            let status = server.get(path).status;
+            assert_eq!(status == 200, path == "/healthz", "{path}: {status}");
+            assert!(began.elapsed() < PATIENCE + SLACK, "{path} took {:?}", began.elapsed());
+        }
+    }
+    postgres.thaw();
+    thread::sleep(Duration::from_millis(500));
+    load.finish()
+}
+
+#[test]
+fn a_frozen_database_makes_no_request_wait_past_its_patience() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
+    let sent = freeze(&server, &postgres);
+    assert!(sent.refused > 0, "{sent:?}");
+    assert!(sent.slowest < PATIENCE + SLACK, "{sent:?}");
+    assert_counted_once(&server, &sent);
+}
+
+#[test]
+fn a_frozen_database_is_covered_by_the_spool() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = folder.path().join("spool.db");
+    let server = Staticreg::start(&[
+        ("STATICREG_DB_URL", &postgres.new_database()),
+        ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+    ]);
+    let sent = freeze(&server, &postgres);
+    assert_eq!(sent.refused, 0, "{sent:?}");
+    assert!(sent.spooled > 0 && sent.slowest < PATIENCE + SLACK, "{sent:?}");
+    wait_until_replayed(&server);
+    assert_counted_once(&server, &sent);
+}
+
+// Connections are cut.
+
+/// Sends an event, and goes away at some moment.
+fn cut(address: SocketAddr, event: &[u8], moment: u64) {
+    let Ok(mut connection) = Connection::open(address) else { return };
+    let length = u64::try_from(event.len()).expect("short");
+    let part = usize::try_from(moment % length).expect("shorter");
+    // The server may have gone first.
+    let _ = match moment % 4 {
+        0 => connection.write(&event[..part]),
+        1 => connection.write(event),
+        _ => connection.write(event).and_then(|()| connection.peek()),
+    };
+}
+
+#[test]
+fn connections_cut_in_mid_request_and_mid_answer_lose_and_double_nothing() {
+    const EVENTS: u64 = 600;
+    let _alone = alone();
+    for store in Stores::start().each() {
+        let server = Staticreg::start(&store.environment());
+        let address = server.address();
+        let events: Vec<_> = (0..EVENTS).map(|_| pull(next_number())).collect();
+        thread::scope(|scope| {
+            for part in events.chunks(40) {
+                scope.spawn(move || {
+                    for event in part {
+                        let random = RandomState::new().build_hasher().finish();
+                        cut(address, &post(&notification(std::slice::from_ref(event))), random);
+                    }
+                });
+            }
+        });
+        let sent = Sender { address, connections: 16, keep_alive: true }.send(events.into_iter());
+        assert!(sent.duplicates > 0 && sent.duplicates < EVENTS, "some were stored before: {sent:?}");
+        assert_counted_once(&server, &sent);
+    }
+}
+
+// Many send the same.
+
+#[test]
+fn the_same_event_from_many_connections_at_once_counts_once() {
+    const CONNECTIONS: usize = 32;
+    let _alone = alone();
+    for store in Stores::start().each() {
+        let server = Staticreg::start(&store.environment());
+        for round in 1..=10 {
+            let event = notification(&[pull(next_number())]);
+            let start = Barrier::new(CONNECTIONS);
+            let processed: u64 = thread::scope(|scope| {
+                let sends = || {
+                    let mut connection = server.connect();
+                    start.wait();
+                    connection.post(&event).expect("an answer").json()["events_processed"].as_u64().expect("a number")
+                };
+                let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(sends)).collect();
+                threads.into_iter().map(|thread| thread.join().expect("an answer")).sum()
+            });
+            assert_eq!((processed, server.pulls()), (1, round), "{}", store.name);
+        }
+    }
+}
+
+#[test]
+fn two_servers_that_are_both_sent_everything_count_it_once() {
+    const CLIENTS: u64 = 24;
+    const ROUNDS: u64 = 25;
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let url = postgres.new_database();
+    // They make the schema at the same time, too.
+    let servers: Vec<Staticreg> = thread::scope(|scope| {
+        let starts = || Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(starts)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it starts")).collect()
+    });
+    let (first, second) = (&servers[0], &servers[1]);
+
+    // Each server hears of a client's look-up before its pull, but of the two in no order.
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    let repository = format!("two/app-{}", client % 5);
+                    let mut look_up = access(next_number(), "HEAD", &repository, Some("v1"));
+                    let mut fetch = access(next_number(), "GET", &repository, None);
+                    for event in [&mut look_up, &mut fetch] {
+                        event["timestamp"] = "2026-01-15T12:00:00Z".into();
+                        event["request"]["addr"] = format!("10.0.0.{client}:4711").into();
+                    }
+                    let events = [notification(&[look_up]), notification(&[fetch])];
+                    thread::scope(|scope| {
+                        for server in [first, second] {
+                            let events = &events;
+                            scope.spawn(move || {
+                                for event in events {
+                                    assert_eq!(server.post(event).status, 200);
+                                }
+                            });
+                        }
+                    });
+                }
+            });
+        }
+    });
+    for server in &servers {
+        let summary = server.get_json("/api/v1/summary");
+        assert_eq!(summary["pulls_total"], CLIENTS * ROUNDS, "{summary}");
+        assert_eq!(summary["version_checks"]["total"], 0, "{summary}");
+        assert_eq!(summary["pulls_by_digest"]["total"], 0, "{summary}");
+        assert!(!server.log().contains("deadlock"), "{}", server.log());
+    }
+    assert_eq!(postgres.psql(&url, "SELECT count(*) FROM recorded_event"), (2 * CLIENTS * ROUNDS).to_string());
+}
+
+// The disk is full.
+
+/// So many KiB.
+const DISK: usize = 16 * 1024;
+const FREE: usize = 768;
+
+#[test]
+fn sqlite_on_a_full_disk_turns_events_away_and_recovers() {
+    let _alone = alone();
+    let disk = SmallDisk::new(DISK, FREE);
+    let url = format!("sqlite://{}", disk.path().join("counts.db").display());
+    let mut server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+    let load = load(&server, 16);
+    let line = server.wait_for_line("WARN The store does not take events", LIMIT);
+    assert!(line.contains("full"), "the log says why: {line}");
+    thread::sleep(PATIENCE);
+    assert_eq!(server.post(&notification(&[pull(next_number())])).status, 503);
+    assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(server.get("/api/v1/summary").status, 200, "what was stored can be asked");
+    assert!(server.is_running());
+
+    disk.make_room();
+    let mut more = 0;
+    assert!(time_until_stored(&server, &mut more) < RECOVERY + PATIENCE);
+    let mut sent = load.finish();
+    assert!(sent.refused > 0, "{sent:?}");
+    sent.events += more;
+    // The event that was answered 503 above was never stored.
+    assert_counted_once(&server, &sent);
+}
+
+#[test]
+fn a_spool_on_a_full_disk_turns_events_away_and_recovers() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let disk = SmallDisk::new(DISK, FREE);
+    let spool = disk.path().join("spool.db");
+    let mut server = Staticreg::start(&[
+        ("STATICREG_DB_URL", &postgres.new_database()),
+        ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+    ]);
+    postgres.stop(Stop::Fast);
+    let load = load(&server, 16);
+    let line = server.wait_for_line("ERROR The spool does not take events", LIMIT);
+    assert!(line.contains("full"), "the log says why: {line}");
+    thread::sleep(PATIENCE);
+    assert_eq!(server.post(&notification(&[pull(next_number())])).status, 503);
+    assert_eq!(server.get("/healthz").status, 200);
+    assert!(server.is_running());
+
+    disk.make_room();
+    let mut more = 0;
+    assert!(time_until_stored(&server, &mut more) < RECOVERY + PATIENCE);
+    thread::sleep(Duration::from_millis(500));
+    let mut sent = load.finish();
+    assert!(sent.refused > 0 && sent.spooled > 0, "{sent:?}");
+    sent.events += more;
+    postgres.start_again();
+    wait_until_replayed(&server);
+    assert_counted_once(&server, &sent);
+}
+
+#[test]
+fn a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back() {
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let disk = SmallDisk::new(DISK, FREE);
+    let spool = disk.path().join("spool.db");
+    let server = Staticreg::start(&[
+        ("STATICREG_DB_URL", &postgres.new_database()),
+        ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+    ]);
+    postgres.stop(Stop::Fast);
+    let load = load(&server, 16);
+    server.wait_for_line("ERROR The spool does not take events", LIMIT);
+    postgres.start_again();
+    let mut more = 0;
+    assert!(time_until_stored(&server, &mut more) < RECOVERY + PATIENCE);
+    thread::sleep(Duration::from_secs(2));
+    let mut sent = load.finish();
+    sent.events += more;
+    assert_counted_once(&server, &sent);
+    disk.make_room();
+    wait_until_replayed(&server);
+    assert_counted_once(&server, &sent);
+}
+
+#[test]
+fn a_spool_that_holds_all_it_may_turns_events_away() {
+    let _alone = alone();
+    let folder = TempDir::new().expect("a folder");
+    let spool = folder.path().join("spool.db");
+    let postgres = Postgres::start(Durability::Volatile);
+    let server = Staticreg::start(&[
+        ("STATICREG_DB_URL", &postgres.new_database()),
+        ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+        ("STATICREG_SPOOL_MAX_EVENTS", "20"),
+    ]);
+    postgres.stop(Stop::Fast);
+    let statuses: Vec<_> = (0..21).map(|_| server.post(&notification(&[pull(next_number())])).status).collect();
+    assert_eq!(statuses, [vec![200; 20], vec![503]].concat());
+    postgres.start_again();
+    wait_until_replayed(&server);
+    assert_eq!(server.pulls(), 20);
+}
+
+// Clients that are slow, and many.
+
+/// How long each of some posts on connections of their own takes, the middle and the longest.
+fn answer_times(server: &Staticreg, posts: usize) -> (Duration, Duration) {
+    let mut times: Vec<_> = (0..posts)
+        .map(|_| {
+            let began = Instant::now();
+            assert_eq!(server.post(&notification(&[pull(next_number())])).status, 200);
+            thread::sleep(Duration::from_millis(10));
+            began.elapsed() - Duration::from_millis(10)
+        })
+        .collect();
+    times.sort_unstable();
+    (times[posts / 2], times[posts - 1])
+}
+
+#[test]
+fn idle_and_slow_connections_hold_nobody_up() {
+    const IDLE: usize = 2_000;
+    const SLOW: usize = 200;
+    let _alone = alone();
+    let limit = rlimit::increase_nofile_limit(16_384).expect("the limit of open files");
+    assert!(limit >= 4_096, "this test opens {} connections, but only {limit} files may be open", IDLE + SLOW);
+    let server = Staticreg::start(&[]);
+    let before = answer_times(&server, 200);
+
+    let idle: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let address = server.address();
+    let slow = thread::spawn(move || {
+        let request = post(&notification(&[pull(next_number())]));
+        let open = || Connection::open(address).expect("a connection");
+        let mut connections: Vec<_> = (0..SLOW).map(|_| (open(), request.iter())).collect();
+        let mut given_up = 0;
+        while !told.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            for (connection, bytes) in &mut connections {
+                let byte = *bytes.next().expect("a request is longer than this test");
+                if connection.write(&[byte]).is_err() {
+                    given_up += 1;
+                    (*connection, *bytes) = (open(), request.iter());
+                }
+            }
+            thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
+        }
+        given_up
+    });
+    // Longer than a slow head is waited for.
+    let mut worst = (Duration::ZERO, Duration::ZERO);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(14) {
+        let during = answer_times(&server, 100);
+        worst = (worst.0.max(during.0), worst.1.max(during.1));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let given_up = slow.join().expect("it ends");
+    assert!(worst.0 < before.0 * 3 + Duration::from_millis(10), "before {before:?}, with them {worst:?}");
+    assert!(worst.1 < Duration::from_secs(1), "before {before:?}, with them {worst:?}");
+    assert!(given_up >= SLOW, "slow clients keep no place: {given_up} were given up");
+    let held = idle.into_iter().map(|mut connection| connection.is_closed_within(Duration::from_secs(1)));
+    assert!(held.take(10).all(|closed| closed), "idle connections keep no place");
+}
+
+#[test]
+fn more_connections_than_may_be_wait_for_their_turn() {
+    let _alone = alone();
+    let server = Staticreg::start(&[("STATICREG_HTTP_MAX_CONNECTIONS", "4")]);
+    let mut held: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    for connection in &mut held {
+        assert_eq!(connection.post(&notification(&[pull(next_number())])).expect("an answer").status, 200);
+    }
+    let mut fifth = server.connect();
+    fifth.write(&post(&notification(&[pull(next_number())]))).expect("sent");
+    thread::sleep(Duration::from_millis(300));
+    drop(held);
+    assert_eq!(fifth.answer().expect("an answer, now that there is room").status, 200);
+}
