@@ -36,7 +36,12 @@ impl Client {
         if self.page
             && let Some(problem) = response.extensions().get::<Problem>()
         {
-            response = pages::of_status(site, response.status(), problem.detail());
+            let mut page = pages::of_status(site, response.status(), problem.detail());
+            for name in [header::ALLOW, header::RETRY_AFTER] {
+                let value = response.headers().get(&name).cloned();
+                page.headers_mut().extend(value.map(|value| (name, value)));
+            }
+            response = page;
         }
         secure(response.headers_mut());
         if is_compressible(&response) { self.compress(response).await } else { response }

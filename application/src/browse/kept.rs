@@ -18,7 +18,7 @@ use tokio::{
 const NEW_AT_LEAST: Duration = Duration::from_millis(500);
 
 /// How long an answer is new at most.
-const NEW_AT_MOST: Duration = Duration::from_secs(60);
+const NEW_AT_MOST: Duration = Duration::from_mins(1);
 
 /// An answer stays new for this many times what it took, so that looking costs the store a tenth of its time at most.
 const COST_FACTOR: u32 = 10;
@@ -27,7 +27,7 @@ const COST_FACTOR: u32 = 10;
 const PATIENCE: Duration = Duration::from_millis(40);
 
 /// The same, when the old one is older than this: nobody looked for a while.
-const STALE: (Duration, Duration) = (Duration::from_secs(120), Duration::from_millis(500));
+const STALE: (Duration, Duration) = (Duration::from_mins(2), Duration::from_millis(500));
 
 /// How long people wait for the first answer.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);

@@ -210,3 +210,110 @@ fn folders(entries: &[Entry<'_>], prefix: &str) -> Vec<Folder> {
     };
     counts.into_iter().map(folder).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        browse::testing::Counted,
+        catalog::{ReadStatus, RepositoryEntry},
+    };
+
+    async fn overview(registry: Option<(&[&str], ReadStatus)>, pulled: &[(&str, i32)]) -> Overview {
+        let counted = Counted::new();
+        for (image, count) in pulled {
+            counted.pulls("2026-11-20", image, *count).await;
+        }
+        let picture = PullPicture::read(&counted.ask, None).await.unwrap();
+        let snapshot = registry.map(|(names, status)| {
+            let entries = names.iter().map(|name| Arc::new(RepositoryEntry::unread(name.parse().unwrap()))).collect();
+            Arc::new(CatalogSnapshot::new(1, entries, status))
+        });
+        Overview { picture: Shown { value: Some(Arc::new(picture)), at: DateTime::default(), away: false }, snapshot }
+    }
+
+    fn whole() -> ReadStatus {
+        ReadStatus { read_at: Some(DateTime::default()), ..ReadStatus::default() }
+    }
+
+    fn question() -> ListingQuestion {
+        ListingQuestion { per_page: 10, ..ListingQuestion::default() }
+    }
+
+    fn names(listing: &Listing) -> Vec<&str> {
+        listing.rows.iter().map(|row| row.name.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn most_pulled_come_first_and_equals_by_name() {
+        let registry: &[&str] = &["d", "c", "b", "a"];
+        let overview = overview(Some((registry, whole())), &[("b:1", 5), ("d:1", 9)]).await;
+        let listing = overview.listing(&question());
+        assert_eq!(names(&listing), ["d", "b", "a", "c"]);
+        let reverse = overview.listing(&ListingQuestion { reverse: true, ..question() });
+        assert_eq!(names(&reverse), ["c", "a", "b", "d"]);
+        let by_name = overview.listing(&ListingQuestion { sort: Sort::Name, ..question() });
+        assert_eq!(names(&by_name), ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn a_search_needs_all_its_words_in_any_case() {
+        let registry: &[&str] = &["library/nginx", "library/redis", "mirror/nginx-exporter"];
+        let overview = overview(Some((registry, whole())), &[]).await;
+        for (search, expected) in [
+            ("NGINX", &["library/nginx", "mirror/nginx-exporter"][..]),
+            (" nginx  lib ", &["library/nginx"]),
+            ("<script>", &[]),
+            ("", registry),
+        ] {
+            let listing = overview.listing(&ListingQuestion { search: search.to_owned(), ..question() });
+            assert_eq!(names(&listing), expected, "{search:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn folders_are_counted_at_any_depth_below_the_one_that_is_shown() {
+        let registry: &[&str] = &["a/x/1", "a/x/y/2", "a/3", "ab/4", "5"];
+        let overview = overview(Some((registry, whole())), &[]).await;
+        let folders = |listing: &Listing| -> Vec<(String, usize)> {
+            listing.folders.iter().map(|folder| (folder.path.clone(), folder.repositories)).collect()
+        };
+        let all = overview.listing(&question());
+        assert_eq!(folders(&all), [("a".to_owned(), 3), ("ab".to_owned(), 1)]);
+        let below = overview.listing(&ListingQuestion { folder: Some("a".to_owned()), ..question() });
+        assert_eq!(folders(&below), [("a/x".to_owned(), 2)]);
+        assert_eq!(below.found, 3);
+    }
+
+    #[tokio::test]
+    async fn pages_hold_every_repository_once_and_none_is_behind_the_last() {
+        let all: Vec<String> = (0..25).map(|number| format!("r{number:02}")).collect();
+        let registry: Vec<&str> = all.iter().map(String::as_str).collect();
+        let overview = overview(Some((&registry, whole())), &[]).await;
+        let mut seen = Vec::new();
+        for page in 1..=3 {
+            let listing = overview.listing(&ListingQuestion { page, ..question() });
+            assert_eq!((listing.page, listing.pages, listing.found), (page, 3, 25));
+            seen.extend(listing.rows.into_iter().map(|row| row.name.to_string()));
+        }
+        assert_eq!(seen, all);
+        assert_eq!(overview.listing(&ListingQuestion { page: 99, ..question() }).page, 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_pulled_is_listed_unless_the_registry_was_read_to_its_end_without_it() {
+        let fault = Some(crate::catalog::ReadFault { text: "away".into(), at: DateTime::default() });
+        let pulled: &[(&str, i32)] = &[("gone:1", 1)];
+        for (registry, expected) in [
+            (None, &[("gone", false)][..]),
+            (Some((&["here"][..], whole())), &[("here", true)]),
+            (Some((&["here"], ReadStatus { fault, ..whole() })), &[("gone", false), ("here", true)]),
+            (Some((&["here"], ReadStatus::default())), &[("gone", false), ("here", true)]),
+        ] {
+            let listing = overview(registry, pulled).await.listing(&question());
+            let found: Vec<(&str, bool)> =
+                listing.rows.iter().map(|row| (row.name.as_str(), row.in_registry)).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}

@@ -6,6 +6,8 @@ mod kept;
 mod listing;
 mod picture;
 mod statistics;
+#[cfg(test)]
+mod testing;
 mod unused;
 
 pub use kept::Shown;

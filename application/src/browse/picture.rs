@@ -74,6 +74,7 @@ impl PullPicture {
     }
 
     /// Every repository that was ever pulled from, in no order.
+    #[must_use]
     pub fn repositories(&self) -> impl ExactSizeIterator<Item = (&RepositoryName, &RepositoryCounts)> {
         self.counts.iter()
     }
@@ -186,6 +187,8 @@ impl PullPicture {
             counts.days[index] = u32::try_from(new.pulls).unwrap_or(u32::MAX);
             self.counts.insert(name, counts);
         }
+        // Counts that were taken back were never there.
+        self.counts.retain(|_, counts| counts.all > 0);
         Ok(())
     }
 }
@@ -216,4 +219,90 @@ fn first_day(today: NaiveDate) -> NaiveDate {
 /// Which of the days a date is.
 fn index(date: NaiveDate, first: NaiveDate) -> Option<usize> {
     usize::try_from((date - first).num_days()).ok().filter(|index| *index < DAYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::browse::testing::Counted;
+
+    fn counts(picture: &PullPicture) -> BTreeMap<&str, &RepositoryCounts> {
+        picture.repositories().map(|(name, counts)| (name.as_str(), counts)).collect()
+    }
+
+    /// A picture of which only the changes will be read.
+    async fn first(counted: &Counted) -> PullPicture {
+        let mut picture = PullPicture::read(&counted.ask, None).await.unwrap();
+        picture.whole = (Instant::now(), Duration::from_mins(1));
+        counted.store.asked.store(0, Ordering::Relaxed);
+        picture
+    }
+
+    #[tokio::test]
+    async fn it_holds_the_days_the_totals_and_the_last_pull() {
+        let counted = Counted::new();
+        for (date, count) in [("2026-11-21", 1), ("2026-10-23", 2), ("2026-10-22", 4)] {
+            counted.pulls(date, "a/b:1", count).await;
+        }
+        let picture = PullPicture::read(&counted.ask, None).await.unwrap();
+        let counts = picture.repository(&"a/b".parse().unwrap()).unwrap();
+        assert_eq!((counts.days[29], counts.days[0], counts.last_30_days(), counts.all), (1, 2, 3, 7));
+        assert_eq!(counts.last_pulled_at, Some("2026-11-21T10:00:00Z".parse().unwrap()));
+        assert_eq!(picture.summary().pulls_by_tag.all, 7);
+    }
+
+    #[tokio::test]
+    async fn reading_what_changed_ends_where_reading_all_does() {
+        let counted = Counted::new();
+        for (date, image, count) in
+            [("2026-11-21", "a:1", 3), ("2026-11-20", "a:2", 5), ("2026-11-20", "b:1", 7), ("2026-10-01", "c:1", 9)]
+        {
+            counted.pulls(date, image, count).await;
+        }
+        let mut picture = first(&counted).await;
+        for (date, image, count) in [
+            ("2026-11-21", "a:1", 1),
+            ("2026-11-21", "d:1", 2),
+            ("2026-11-20", "b:1", -7),
+            ("2026-11-05", "c:1", 4),
+            ("2026-11-21", "a:1", -1),
+        ] {
+            counted.pulls(date, image, count).await;
+            picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+        }
+        let all = PullPicture::read(&counted.ask, None).await.unwrap();
+        assert_eq!(counts(&picture), counts(&all));
+    }
+
+    #[tokio::test]
+    async fn only_days_that_changed_are_read_again() {
+        let counted = Counted::new();
+        for day in 1..=21 {
+            counted.pulls(&format!("2026-11-{day:02}"), "a:1", 1).await;
+        }
+        let picture = first(&counted).await;
+        let picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+        assert_eq!(counted.store.asked.load(Ordering::Relaxed), 0);
+        counted.pulls("2026-11-21", "a:1", 1).await;
+        counted.pulls("2026-11-03", "a:1", 1).await;
+        let picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+        assert_eq!(counted.store.asked.load(Ordering::Relaxed), 2);
+        assert_eq!(picture.days().iter().sum::<u64>(), 23);
+    }
+
+    #[tokio::test]
+    async fn the_days_move_at_midnight() {
+        let counted = Counted::new();
+        for (date, count) in [("2026-11-21", 1), ("2026-10-23", 2)] {
+            counted.pulls(date, "a:1", count).await;
+        }
+        let picture = first(&counted).await;
+        *counted.clock.0.lock().unwrap() = "2026-11-23T00:00:01Z".parse().unwrap();
+        let picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+        let counts = picture.repository(&"a".parse().unwrap()).unwrap();
+        assert_eq!((counts.days[27], counts.last_30_days(), counts.all), (1, 1, 3));
+        assert_eq!(counted.store.asked.load(Ordering::Relaxed), 0, "nothing changed but the date");
+    }
 }

@@ -69,8 +69,7 @@ impl Unused {
             .into_iter()
             .map(|(image, pulls)| (image, pulls.last_pulled_at))
             .collect();
-        let pushed: HashSet<Image> =
-            images(ask, &of_kind(AccessKind::Push)).await?.into_iter().map(|(image, _)| image).collect();
+        let pushed: HashSet<Image> = images(ask, &of_kind(AccessKind::Push)).await?.into_keys().collect();
         let checks = images(ask, &of_kind(AccessKind::VersionCheck)).await?;
         let by_digest = digests(ask, &of_kind(AccessKind::PullByDigest)).await?;
 
@@ -147,5 +146,105 @@ async fn digests(ask: &AskMetrics, filter: &Filter) -> Result<HashSet<Digest>, M
         if !more {
             return Ok(all);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staticreg_domain::ManifestKind;
+
+    use super::*;
+    use crate::{
+        browse::testing::Counted,
+        catalog::{ImageSummary, ReadStatus, RepositoryEntry, TagEntry, TagTarget},
+    };
+
+    const OLD: &str = "2020-01-01T00:00:00Z";
+
+    /// A repository whose tags point to images of these digests, made at these times.
+    fn registry(tags: &[(&str, char, &str)]) -> Arc<CatalogSnapshot> {
+        let mut tags: Vec<TagEntry> = tags
+            .iter()
+            .map(|(tag, digest, created)| TagEntry {
+                tag: tag.parse().unwrap(),
+                target: TagTarget::Image(Arc::new(ImageSummary {
+                    digest: format!("sha256:{}", digest.to_string().repeat(64)).parse().unwrap(),
+                    kind: ManifestKind::Image,
+                    platforms: [].into(),
+                    size: 10,
+                    created: created.parse().ok(),
+                })),
+            })
+            .collect();
+        tags.sort_by(|a, b| a.tag.cmp(&b.tag));
+        let entry = RepositoryEntry { tags: tags.into(), ..RepositoryEntry::unread("app".parse().unwrap()) };
+        Arc::new(CatalogSnapshot::new(1, vec![Arc::new(entry)], ReadStatus::default()))
+    }
+
+    fn tags(unused: &Unused) -> Vec<&str> {
+        unused.images.iter().map(|image| image.tag.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn never_pulled_comes_first_then_the_longest_ago() {
+        let counted = Counted::new();
+        for (date, image) in [("2026-11-20", "app:new"), ("2026-05-01", "app:older"), ("2026-08-01", "app:old")] {
+            counted.pulls(date, image, 1).await;
+        }
+        let registry = registry(&[("new", 'a', OLD), ("old", 'b', OLD), ("older", 'c', OLD), ("never", 'd', OLD)]);
+        let unused = Unused::read(&counted.ask, Some(registry), 30).await.unwrap();
+        assert_eq!(tags(&unused), ["never", "older", "old"]);
+        assert_eq!(unused.size, 30);
+        assert_eq!(unused.watched_since, Some("2026-05-01".parse().unwrap()));
+        assert_eq!(unused.images[2].last_pulled_at, Some("2026-08-01T10:00:00Z".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn the_first_of_so_many_days_counts_and_the_day_before_does_not() {
+        let counted = Counted::new();
+        counted.pulls("2026-11-15", "app:in", 1).await;
+        counted.pulls("2026-11-14", "app:out", 1).await;
+        let registry = registry(&[("in", 'a', OLD), ("out", 'b', OLD)]);
+        assert_eq!(tags(&Unused::read(&counted.ask, Some(registry), 7).await.unwrap()), ["out"]);
+    }
+
+    #[tokio::test]
+    async fn in_doubt_an_image_is_not_listed() {
+        let counted = Counted::new();
+        counted.pulls("2026-11-20", "app:1.2", 1).await;
+        let digest = |digest: char| digest.to_string().repeat(64);
+        counted.count(AccessKind::PullByDigest, "2026-11-19", "app", &digest('b'), 1).await;
+        counted.count(AccessKind::Push, "2026-11-18", "app:pushed", &digest('c'), 1).await;
+        counted.count(AccessKind::VersionCheck, "2026-11-18", "app:checked", &digest('f'), 4).await;
+        let signature = format!("sha256-{}.sig", digest('a'));
+        let registry = registry(&[
+            ("1.2", 'a', OLD),
+            ("latest", 'a', OLD),
+            ("by-digest", 'b', OLD),
+            ("pushed", 'c', OLD),
+            ("just-made", 'd', "2026-11-17T00:00:00Z"),
+            (&signature, 'e', OLD),
+            ("checked", 'f', OLD),
+            ("unknown-age", '1', ""),
+        ]);
+        let unused = Unused::read(&counted.ask, Some(registry), 30).await.unwrap();
+        // A look-up is no pull, but told.
+        assert_eq!(tags(&unused), ["checked", "unknown-age"]);
+        assert_eq!(unused.images[0].version_checks, 4);
+    }
+
+    #[tokio::test]
+    async fn without_any_count_nothing_is_said_to_be_unused() {
+        let counted = Counted::new();
+        let unused = Unused::read(&counted.ask, Some(registry(&[("1", 'a', OLD)])), 30).await.unwrap();
+        assert_eq!((unused.watched_since, tags(&unused)), (None, Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn without_a_registry_what_was_once_pulled_is_listed() {
+        let counted = Counted::new();
+        counted.pulls("2026-11-20", "app:1", 1).await;
+        counted.pulls("2026-01-20", "app:0", 1).await;
+        assert_eq!(tags(&Unused::read(&counted.ask, None, 30).await.unwrap()), ["0"]);
     }
 }

@@ -1,6 +1,6 @@
 //! A registry that looks like people's, and its pulls: the same in every run.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc, Weekday};
@@ -70,8 +70,11 @@ impl Clock for FixedClock {
 /// The digest of a text, to have one for each thing.
 #[must_use]
 pub fn digest(text: &str) -> Digest {
-    let hex: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}").parse().expect("64 hexadecimal digits")
+    let mut digest = "sha256:".to_owned();
+    for byte in Sha256::digest(text) {
+        write!(digest, "{byte:02x}").expect("a String takes all");
+    }
+    digest.parse().expect("64 hexadecimal digits")
 }
 
 /// The registry: what it holds never changes.
@@ -250,11 +253,10 @@ fn events_of_day(name: &str, tag: &str, age: u64, popularity: u64, days_ago: u64
     };
     // A release is pulled to every machine at once.
     let release = if (days_ago + character) % 13 == 3 { 2 } else { 1 };
-    // A tag that was followed by newer ones is pulled by fewer, a new one not before it was there.
-    let is_there = age > 0 || days_ago < 60;
+    // A tag that was followed by newer ones is pulled by fewer.
     let noise = 70 + u64::from(digest(&format!("{name}:{tag} {date}")).as_str().as_bytes()[9]) % 60;
     let pulls = popularity * weekday * growth * release * noise / (10 * 2 * WATCHED_DAYS * 100) / (1 + 4 * age);
-    if pulls == 0 || !is_there || (popularity < 2 && days_ago % 9 != 5) {
+    if pulls == 0 || (popularity < 2 && days_ago % 9 != 5) {
         return Vec::new();
     }
     let point = if days_ago < 20 { format!("{name}:{tag} index") } else { format!("{name}:{tag} index before") };

@@ -36,10 +36,10 @@ fn content(content_type: &'static str, content: String, policy: Option<HeaderVal
 /// What Swagger UI's page may do: run the very scripts it holds, and ask this server. Its styles are its own too, but
 /// some it makes while it runs.
 fn policy(html: &str) -> HeaderValue {
-    let scripts: String =
-        inline_scripts(html).map(|script| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(script)))).collect();
+    let hash = |script| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script)));
+    let scripts = inline_scripts(html).map(hash).collect::<Vec<_>>().join(" ");
     let policy = format!(
-        "default-src 'none'; script-src{scripts}; style-src 'unsafe-inline'; img-src 'self' data:; \
+        "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src 'self' data:; \
          connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("base64 and words are visible ASCII")

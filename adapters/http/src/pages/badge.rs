@@ -58,7 +58,7 @@ struct Badge {
 }
 
 #[handler]
-pub(super) async fn show(site: Data<&Arc<Site>>, Path(file): Path<String>, request: &Request) -> Response {
+pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>, request: &Request) -> Response {
     let parameters = Parameters::of(request);
     let Some((name, extension)) = file.rsplit_once('.') else {
         return not_found();
@@ -66,7 +66,7 @@ pub(super) async fn show(site: Data<&Arc<Site>>, Path(file): Path<String>, reque
     let (Ok(name), Ok(tag)) = (name.parse(), parameters.get("tag").map(str::parse).transpose()) else {
         return not_found();
     };
-    let badge = read(&site, &name, tag.as_ref(), parameters.get("show").unwrap_or_default()).await;
+    let badge = read(site, &name, tag.as_ref(), parameters.get("show").unwrap_or_default()).await;
     let (content_type, content) = match extension {
         "svg" => ("image/svg+xml", badge.svg()),
         "json" => ("application/json", badge.json()),

@@ -118,6 +118,25 @@ pub(crate) struct ChartInput<'a> {
     pub(crate) csv: String,
 }
 
+/// How the series stand to each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As parts of a sum.
+    Stacked,
+    /// Side by side; their sum means nothing.
+    Lines,
+}
+
+impl Kind {
+    /// How high a bar, or the highest of several lines, reaches.
+    fn height(self, values: &[u64]) -> u64 {
+        match self {
+            Self::Stacked => values.iter().sum(),
+            Self::Lines => values.iter().copied().max().unwrap_or_default(),
+        }
+    }
+}
+
 /// Counts of a bar: a day, or several.
 struct Bucket {
     first: NaiveDate,
@@ -129,7 +148,7 @@ impl Chart {
     /// Bars, one on the other by series.
     pub(crate) fn stacked(input: ChartInput<'_>) -> Self {
         let series = with_rest(&input.daily.series);
-        let (mut chart, buckets) = Self::frame(input, &series, |values| values.iter().sum());
+        let (mut chart, buckets) = Self::frame(input, &series, Kind::Stacked);
         let scale = chart.scale();
         for (bar, bucket) in chart.bars.iter_mut().zip(&buckets) {
             let mut top = HEIGHT;
@@ -145,8 +164,7 @@ impl Chart {
     /// A line for each series.
     pub(crate) fn lines(input: ChartInput<'_>) -> Self {
         let series = with_rest(&input.daily.series);
-        let (mut chart, buckets) =
-            Self::frame(input, &series, |values| values.iter().copied().max().unwrap_or_default());
+        let (mut chart, buckets) = Self::frame(input, &series, Kind::Lines);
         let scale = chart.scale();
         let point = |bar: &Bar, value: u64| (bar.hit_x.0 + bar.hit_width.0 / 2.0, HEIGHT - as_f64(value) * scale);
         chart.lines = (0..series.len())
@@ -165,11 +183,11 @@ impl Chart {
     }
 
     /// The axes, the texts and the empty bars.
-    fn frame(input: ChartInput<'_>, series: &[Series], height: impl Fn(&[u64]) -> u64) -> (Self, Vec<Bucket>) {
+    fn frame(input: ChartInput<'_>, series: &[Series], kind: Kind) -> (Self, Vec<Bucket>) {
         let ChartInput { id, title, daily, today, csv } = input;
         let (days, unit) = bucket_days(daily);
         let buckets = buckets(daily, series, days);
-        let most = buckets.iter().map(|bucket| height(&bucket.values)).max().unwrap_or_default();
+        let most = buckets.iter().map(|bucket| kind.height(&bucket.values)).max().unwrap_or_default();
         let step = step(most);
         let steps = most.div_ceil(step).max(1);
         let top = as_f64(steps * step);
@@ -188,7 +206,7 @@ impl Chart {
                     width: Percent(width * (1.0 - 2.0 * GAP)),
                     hit_x: Percent(hit_x),
                     hit_width: Percent(width),
-                    title: tooltip(bucket, series),
+                    title: tooltip(bucket, series, kind),
                     label: text::date(bucket.first),
                     values: bucket.values.iter().map(|value| text::number(*value)).collect(),
                     parts: Vec::new(),
@@ -203,7 +221,7 @@ impl Chart {
         let chart = Self {
             id,
             title,
-            description: description(&buckets, daily, unit),
+            description: description(&buckets, series, daily, kind),
             unit,
             height: HEIGHT,
             top,
@@ -267,14 +285,13 @@ fn step(most: u64) -> u64 {
     [1, 2, 5, 10].into_iter().map(|factor| factor * power).find(|step| *step >= wanted).unwrap_or(wanted)
 }
 
-/// `21 Nov 2026: 12 (amd64 10, arm64 2)`.
-fn tooltip(bucket: &Bucket, series: &[Series]) -> String {
+/// `21 Nov 2026: 12 (amd64 10, arm64 2)`, or `21 Nov 2026: pulls 12, version checks 7`.
+fn tooltip(bucket: &Bucket, series: &[Series], kind: Kind) -> String {
     let days = if bucket.first == bucket.last {
         text::date(bucket.first)
     } else {
         format!("{} to {}", text::date(bucket.first), text::date(bucket.last))
     };
-    let total = text::number(bucket.values.iter().sum::<u64>());
     let parts: Vec<String> = bucket
         .values
         .iter()
@@ -283,27 +300,26 @@ fn tooltip(bucket: &Bucket, series: &[Series]) -> String {
         .map(|(value, series)| format!("{} {}", series.name, text::number(*value)))
         .collect();
     match parts.as_slice() {
-        [] => format!("{days}: {total}"),
-        [only] => format!("{days}: {only}"),
-        _ => format!("{days}: {total} ({})", parts.join(", ")),
+        [] => format!("{days}: 0"),
+        [_, _, ..] if kind == Kind::Stacked => {
+            format!("{days}: {} ({})", text::number(kind.height(&bucket.values)), parts.join(", "))
+        }
+        _ => format!("{days}: {}", parts.join(", ")),
     }
 }
 
-/// What the chart shows, in a sentence.
-fn description(buckets: &[Bucket], daily: &Daily, unit: &str) -> String {
-    let sum = |bucket: &Bucket| bucket.values.iter().sum::<u64>();
-    let most = buckets.iter().max_by_key(|bucket| (sum(bucket), bucket.first)).filter(|bucket| sum(bucket) > 0);
+/// What the chart shows, in two sentences.
+fn description(buckets: &[Bucket], series: &[Series], daily: &Daily, kind: Kind) -> String {
     let range = format!("{} to {}", text::date(daily.range.from()), text::date(daily.range.to()));
-    match most {
-        None => format!("Nothing was counted from {range}."),
-        Some(most) => format!(
-            "{} from {range}; most, {}, in the {} {}. The table below holds all values.",
-            text::number(daily.total()),
-            text::number(sum(most)),
-            unit.to_lowercase(),
-            text::date(most.first),
-        ),
-    }
+    let height = |bucket: &Bucket| kind.height(&bucket.values);
+    let most = buckets.iter().max_by_key(|bucket| (height(bucket), bucket.first)).filter(|bucket| height(bucket) > 0);
+    let Some(most) = most else {
+        return format!("Nothing was counted from {range}.");
+    };
+    let totals: Vec<String> =
+        series.iter().map(|series| format!("{} {}", series.name, text::number(series.total()))).collect();
+    let most = tooltip(most, series, kind);
+    format!("From {range}: {}. Most on {most}. The table below holds all values.", totals.join(", "))
 }
 
 fn dates(buckets: &[Bucket], width: f64, today: NaiveDate) -> Vec<DateLabel> {

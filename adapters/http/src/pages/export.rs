@@ -32,11 +32,11 @@ enum NoTable {
 }
 
 #[handler]
-pub(super) async fn show(site: Data<&Arc<Site>>, Path(file): Path<String>, request: &Request) -> Response {
+pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>, request: &Request) -> Response {
     let Some(table) = file.strip_suffix(".csv") else {
         return problem(&NoTable::Unknown);
     };
-    let rows = match read(&site, table, request).await {
+    let rows = match read(site, table, request).await {
         Ok(rows) => rows,
         Err(reason) => return problem(&reason),
     };

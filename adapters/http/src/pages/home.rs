@@ -82,8 +82,10 @@ struct Row {
 /// The links between pages.
 #[derive(Default)]
 pub(crate) struct Pages {
-    pub(crate) page: String,
-    pub(crate) pages: String,
+    /// The page's number.
+    pub(crate) number: String,
+    /// How many there are.
+    pub(crate) count: String,
     pub(crate) first: Option<String>,
     pub(crate) previous: Option<String>,
     pub(crate) next: Option<String>,
@@ -95,8 +97,8 @@ impl Pages {
     pub(crate) fn new(page: usize, pages: usize, address: impl Fn(usize) -> String) -> Self {
         let to = |wanted: bool, page: usize| wanted.then(|| address(page));
         Self {
-            page: text::number(page as u64),
-            pages: text::number(pages as u64),
+            number: text::number(page as u64),
+            count: text::number(pages as u64),
             first: to(page > 2, 1),
             previous: to(page > 1, page.saturating_sub(1)),
             next: to(page < pages, page + 1),
@@ -193,12 +195,12 @@ pub(crate) fn repository_address(name: &str) -> String {
 }
 
 #[handler]
-pub(super) async fn show(site: Data<&std::sync::Arc<Site>>, request: &Request) -> Response {
+pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Request) -> Response {
     let (query, now) = (Query::of(request), site.now());
     let overview = site.browse.overview().await;
     let listing = overview.listing(&query.question);
     let title = query.question.folder.clone().unwrap_or_else(|| "Repositories".to_owned());
-    let mut layout = Layout::new(&site, Part::Repositories, title);
+    let mut layout = Layout::new(site, Part::Repositories, title);
     layout.about_counts(&overview.picture, now);
     layout.about_registry(overview.snapshot.as_deref(), now);
     let picture = overview.picture.value.as_deref();

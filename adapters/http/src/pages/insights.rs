@@ -92,13 +92,13 @@ pub(super) fn unused_days(parameters: &Parameters) -> u32 {
 }
 
 #[handler]
-pub(super) async fn show(site: Data<&Arc<Site>>, request: &Request) -> Response {
+pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
     let parameters = Parameters::of(request);
     let mut chosen = ChosenRange::of(&parameters, site.browse.ask());
     let unused_days = unused_days(&parameters);
     let (shown, unused) = futures_util::join!(site.browse.insights(chosen.range), site.browse.unused(unused_days));
     let now = site.now();
-    let mut layout = Layout::new(&site, Part::Insights, "Insights");
+    let mut layout = Layout::new(site, Part::Insights, "Insights");
     layout.about_counts(&shown, now);
     layout.about_registry(site.browse.snapshot().as_deref(), now);
     layout.notices.extend(chosen.notice.take());

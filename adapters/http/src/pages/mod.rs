@@ -81,14 +81,14 @@ fn with_site(method: RouteMethod, site: &Arc<Site>) -> impl Endpoint + use<> {
 }
 
 #[handler]
-fn show_asset(site: Data<&Arc<Site>>, request: &poem::Request) -> Response {
+fn show_asset(Data(site): Data<&Arc<Site>>, request: &poem::Request) -> Response {
     site.assets.get(request.uri().path()).unwrap_or_else(|| {
-        error::of_status(&site, StatusCode::NOT_FOUND, "This file belongs to another version of the pages.")
+        error::of_status(site, StatusCode::NOT_FOUND, "This file belongs to another version of the pages.")
     })
 }
 
 /// Browsers ask for this whatever the page says.
 #[handler]
-fn show_icon(site: Data<&Arc<Site>>) -> Response {
+fn show_icon(Data(site): Data<&Arc<Site>>) -> Response {
     Response::builder().status(StatusCode::MOVED_PERMANENTLY).header(header::LOCATION, &site.assets.icon.path).finish()
 }

@@ -147,22 +147,22 @@ impl Sort {
 }
 
 #[handler]
-pub(super) async fn show(site: Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
+pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
     let parameters = Parameters::of(request);
     let Ok(name) = path.parse::<RepositoryName>() else {
         let detail = "Repository names are lower-case letters and digits, such as library/nginx.".to_owned();
-        return not_found(&site, "No repository can have this name".to_owned(), detail, Vec::new());
+        return not_found(site, "No repository can have this name".to_owned(), detail, Vec::new());
     };
     let chosen = ChosenRange::of(&parameters, site.browse.ask());
     let snapshot = site.browse.snapshot();
     let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name)).cloned();
     match parameters.get("tag").map(str::parse::<Tag>) {
-        Some(Ok(tag)) => tag::page_of(&site, name, entry, tag, &parameters, chosen).await,
+        Some(Ok(tag)) => tag::page_of(site, name, entry, tag, &parameters, chosen).await,
         Some(Err(_)) => {
             let detail = "Tags are letters, digits, “_”, “.” and “-”, at most 128.".to_owned();
-            not_found(&site, "No tag can have this name".to_owned(), detail, Vec::new())
+            not_found(site, "No tag can have this name".to_owned(), detail, Vec::new())
         }
-        None => page_of(&site, name, entry, &parameters, chosen).await,
+        None => page_of(site, name, entry, &parameters, chosen).await,
     }
 }
 

@@ -10,16 +10,11 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// How the browser is started.
-pub(crate) struct Options {
-    /// Whether it runs scripts.
-    pub(crate) scripts: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { scripts: true }
-    }
+/// Whether the browser runs scripts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scripts {
+    On,
+    Off,
 }
 
 /// A browser and what drives it.
@@ -31,7 +26,7 @@ pub(crate) struct Chrome {
 }
 
 impl Chrome {
-    pub(crate) async fn start(options: &Options) -> Self {
+    pub(crate) async fn start(scripts: Scripts) -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
         let (driver, base) = start_driver().await;
         let flags = [
@@ -51,7 +46,7 @@ impl Chrome {
         let mut flags: Vec<String> = flags.into_iter().map(str::to_owned).collect();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
         let mut chrome_options = json!({ "args": flags });
-        if !options.scripts {
+        if scripts == Scripts::Off {
             chrome_options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
         }
         let mut capabilities = Capabilities::new();
@@ -109,7 +104,7 @@ impl Chrome {
         self.command("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }
 
-    /// A command of chromium-driver that WebDriver does not have.
+    /// A command of chromium-driver that is none of `WebDriver`'s.
     async fn command(&self, path: &str, body: Value) -> Value {
         let session = self.client.session_id().await.expect("the session answers").expect("there is a session");
         let url = format!("{}/session/{session}/{path}", self.base);

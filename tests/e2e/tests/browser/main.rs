@@ -7,7 +7,7 @@ mod axe;
 mod chrome;
 mod site;
 
-use chrome::{Chrome, Options};
+use chrome::{Chrome, Scripts};
 use fantoccini::{
     Client, Locator,
     actions::{InputSource, MouseActions, PointerAction},
@@ -38,7 +38,7 @@ async fn until(client: &Client, script: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_finds_a_repository_and_copies_the_command_of_a_tag() {
     let site = Site::start().await;
-    let chrome = Chrome::start(&Options::default()).await;
+    let chrome = Chrome::start(Scripts::On).await;
     let client = &chrome.client;
     client.goto(&site.url("/")).await.unwrap();
     let search = client.find(Locator::Id("q")).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_person_finds_a_repository_and_copies_the_command_of_a_tag() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_theme_follows_the_switch_and_stays() {
     let site = Site::start().await;
-    let chrome = Chrome::start(&Options::default()).await;
+    let chrome = Chrome::start(Scripts::On).await;
     let client = &chrome.client;
     client.goto(&site.url("/")).await.unwrap();
     let background = "getComputedStyle(document.body).backgroundColor";
@@ -86,18 +86,13 @@ async fn the_theme_follows_the_switch_and_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chart_tells_its_values_on_hover_and_as_a_table() {
     let site = Site::start().await;
-    let chrome = Chrome::start(&Options::default()).await;
+    let chrome = Chrome::start(Scripts::On).await;
     let client = &chrome.client;
     client.goto(&site.url("/repo/library/nginx")).await.unwrap();
     let bars = client.find_all(Locator::Css("#pulls .bar .hit")).await.unwrap();
     assert_eq!(bars.len(), 30);
-    let bar = bars.last().unwrap();
-    client
-        .perform_actions(fantoccini::actions::MouseActions::new("mouse".to_owned()).then(
-            fantoccini::actions::PointerAction::MoveToElement { element: bar.clone(), duration: None, x: 0.0, y: 0.0 },
-        ))
-        .await
-        .unwrap();
+    let onto = PointerAction::MoveToElement { element: bars[29].clone(), duration: None, x: 0.0, y: 0.0 };
+    client.perform_actions(MouseActions::new("mouse".to_owned()).then(onto)).await.unwrap();
     let tooltip = text(client, ".tooltip:not([hidden])").await;
     client.find(Locator::Css("#pulls details.values summary")).await.unwrap().click().await.unwrap();
     let day = text(client, "#pulls tbody tr:first-child th").await;
@@ -109,7 +104,7 @@ async fn a_chart_tells_its_values_on_hover_and_as_a_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_are_complete_without_javascript() {
     let site = Site::start().await;
-    let chrome = Chrome::start(&Options { scripts: false, ..Options::default() }).await;
+    let chrome = Chrome::start(Scripts::Off).await;
     let client = &chrome.client;
     client.goto(&site.url("/")).await.unwrap();
     client.find(Locator::Id("q")).await.unwrap().send_keys("nginx").await.unwrap();
@@ -126,7 +121,7 @@ async fn the_pages_are_complete_without_javascript() {
 #[tokio::test(flavor = "multi_thread")]
 async fn swagger_ui_works_under_its_policy() {
     let site = Site::start().await;
-    let chrome = Chrome::start(&Options::default()).await;
+    let chrome = Chrome::start(Scripts::On).await;
     let client = &chrome.client;
     client.goto(&site.url("/")).await.unwrap();
     client.find(Locator::LinkText("API")).await.unwrap().click().await.unwrap();
@@ -163,7 +158,7 @@ const PAGES: [(&str, &str); 8] = [
 async fn no_page_has_serious_barriers_in_any_look() {
     let site = Site::start().await;
     let empty = Site::start_empty().await;
-    let chrome = Chrome::start(&Options::default()).await;
+    let chrome = Chrome::start(Scripts::On).await;
     let mut found = Vec::new();
     for (look, width, scheme) in [("light", 1280, "light"), ("dark", 1280, "dark"), ("narrow", 360, "light")] {
         chrome.look(width, scheme).await;
@@ -190,7 +185,7 @@ async fn no_page_has_serious_barriers_in_any_look() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_ask_no_other_host() {
     let site = Site::start().await;
-    let chrome = Chrome::start(&Options::default()).await;
+    let chrome = Chrome::start(Scripts::On).await;
     for (_, path) in PAGES {
         chrome.client.goto(&site.url(path)).await.unwrap();
         let script = "performance.getEntriesByType('resource').map(entry => new URL(entry.name).origin)\

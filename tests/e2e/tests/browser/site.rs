@@ -74,7 +74,7 @@ impl Site {
         let address = format!("http://{}", listener.local_addr().expect("its address"));
         let options = ServerOptions {
             max_connections: 100,
-            header_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_mins(1),
             stop_timeout: Duration::ZERO,
         };
         let server = tokio::spawn(async move {

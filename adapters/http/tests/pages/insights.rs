@@ -1,0 +1,110 @@
+//! `/insights`, and the tables as CSV.
+
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use staticreg_domain::metrics::{MetricsRepository, MockMetricsRepository};
+use staticreg_memory::MemoryMetrics;
+use staticreg_test_support::sample::SampleRegistry;
+
+use crate::site;
+
+#[tokio::test]
+async fn it_shows_days_images_architectures_checks_and_what_is_unused() {
+    let site = site::sample().await;
+    insta::assert_snapshot!(site.page("/insights?days=7").await.text());
+}
+
+#[tokio::test]
+async fn a_list_for_cleaning_up_tells_when_it_was_watched_too_shortly() {
+    let site = site::sample().await;
+    let text = site.page("/insights?unused=365").await.text();
+    assert!(text.contains("That is shorter than 365 days: an image may have been pulled before."), "{text}");
+    let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1));
+    let text = site::with(store, Some(SampleRegistry::new())).await.page("/insights").await.text();
+    assert!(text.contains("Nothing was counted yet, so no image can be said to be unused."), "{text}");
+}
+
+#[tokio::test]
+async fn with_the_store_away_it_says_so() {
+    let mut store = MockMetricsRepository::new();
+    let away = || staticreg_domain::metrics::MetricsError::Unavailable("away".into());
+    store.expect_pulls().returning(move |_, _, _| Err(away()));
+    let text = site::with(Arc::new(store), None).await.page("/insights").await.text();
+    assert!(text.contains("The store of pull metrics is away"), "{text}");
+    assert!(!text.contains("Nothing to clean up"), "{text}");
+}
+
+#[tokio::test]
+async fn every_table_is_there_as_csv() {
+    let site = site::sample().await;
+    for (path, head, lines) in [
+        ("repositories.csv", "repository,tags,pulls_last_30_days,pulls_total,last_pulled_at", 23),
+        ("repositories.csv?q=nginx", "repository,tags,pulls_last_30_days,pulls_total,last_pulled_at", 2),
+        (
+            "tags.csv?repository=library/nginx",
+            "tag,digest,platforms,size,created_at,pulls,pulls_total,last_pulled_at",
+            5,
+        ),
+        ("digests.csv?repository=library/nginx&tag=latest", "digest,pulls,first_pulled_on,last_pulled_at", 3),
+        ("daily.csv?repository=library/nginx&days=7", "date,architecture,pulls", 22),
+        ("daily.csv?days=7", "date,architecture,pulls", 22),
+        ("kinds.csv?days=7", "date,kind,pulls", 22),
+        ("images.csv", "repository,tag,pulls,last_pulled_at", 16),
+        ("architectures.csv", "architecture,pulls,repositories", 4),
+        ("unused.csv", "repository,tag,size,created_at,last_pulled_at,version_checks", 2),
+    ] {
+        let answer = site.get(&format!("/export/{path}")).await;
+        assert_eq!(answer.header("content-type"), "text/csv; charset=utf-8", "{path}: {}", answer.body);
+        assert!(answer.header("content-disposition").starts_with("attachment; filename="), "{path}");
+        assert_eq!(answer.body.lines().next(), Some(head), "{path}");
+        assert_eq!(answer.body.lines().count(), lines, "{path}: {}", answer.body);
+    }
+    for path in ["nothing.csv", "tags", "tags.csv", "tags.csv?repository=A", "digests.csv?repository=a"] {
+        assert_eq!(site.get(&format!("/export/{path}")).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_links_to_each_of_its_tables() {
+    let site = site::sample().await;
+    for (page, tables) in [
+        ("/", &["repositories"][..]),
+        ("/repo/base/node", &["tags", "daily"]),
+        ("/repo/base/node?tag=22.11", &["digests", "daily"]),
+        ("/insights", &["daily", "kinds", "images", "architectures", "unused"]),
+    ] {
+        let body = site.page(page).await.body;
+        for table in tables {
+            let (_, link) =
+                body.split_once(&format!("href=\"/export/{table}.csv")).unwrap_or_else(|| panic!("{page}: {table}"));
+            let query = link.split('"').next().unwrap().replace("&#38;", "&");
+            let answer = site.get(&format!("/export/{table}.csv{query}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{page}: {table}{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn badges_tell_pulls_in_all_of_a_month_and_the_last() {
+    let site = site::sample().await;
+    let json = |answer: &site::Answer| serde_json::from_str::<serde_json::Value>(&answer.body).expect("JSON");
+    let badge = site.get("/badge/platform/mail.json").await;
+    assert_eq!(
+        json(&badge),
+        serde_json::json!({"schemaVersion": 1, "label": "pulls", "message": "130", "color": "blue", "cacheSeconds": 300})
+    );
+    assert_eq!(badge.header("cache-control"), "public, max-age=300");
+    let month = json(&site.get("/badge/platform/mail.json?show=month&tag=v1.2.0").await);
+    assert_eq!(month["message"], "54/month");
+    let last = json(&site.get("/badge/platform/mail.json?show=last").await);
+    assert_eq!((&last["label"], &last["message"]), (&"last pull".into(), &"19 Nov 2026".into()));
+    let never = json(&site.get("/badge/nobody/knows.json").await);
+    assert_eq!((&never["message"], &never["color"]), (&"0".into(), &"lightgrey".into()));
+    let svg = site.get("/badge/platform/mail.svg").await;
+    assert_eq!(svg.header("content-type"), "image/svg+xml");
+    insta::assert_snapshot!(svg.body);
+    for path in ["/badge/platform/mail", "/badge/platform/mail.png", "/badge/A.svg", "/badge/a.svg?tag=%3C"] {
+        assert_eq!(site.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}

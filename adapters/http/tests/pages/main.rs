@@ -1,0 +1,8 @@
+//! The pages, in process: what they show, to whom, with which headers.
+
+mod awkward;
+mod delivery;
+mod insights;
+mod repositories;
+mod repository;
+mod site;

@@ -1,0 +1,161 @@
+//! `/`: the list of repositories.
+
+use std::sync::Arc;
+
+use staticreg_application::catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadProgress, ReadStatus};
+use staticreg_domain::metrics::{MetricsError, MetricsRepository, MockMetricsRepository};
+use staticreg_http::Registry;
+use staticreg_memory::MemoryMetrics;
+use staticreg_test_support::sample::{self, SampleRegistry};
+
+use crate::site;
+
+/// The names in the list, in its order.
+fn names(body: &str) -> Vec<&str> {
+    body.split("<a class=\"name\" href=\"/repo/").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+fn empty_store() -> Arc<dyn MetricsRepository> {
+    Arc::new(MemoryMetrics::new(1_000))
+}
+
+#[tokio::test]
+async fn it_answers_what_is_here_and_whether_it_is_used() {
+    let site = site::sample().await;
+    let text = site.page("/").await.text();
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn the_list_is_sorted_by_every_column_both_ways() {
+    let site = site::sample().await;
+    let by_pulls = site.page("/").await.body;
+    assert_eq!(names(&by_pulls)[..2], ["ci/runner", "base/alpine"]);
+    assert_eq!(names(&by_pulls).len(), 22);
+    for (sort, first) in [("name", "base/alpine"), ("tags", "shop/storefront"), ("last_pulled", "base/debian")] {
+        let rising = site.page(&format!("/?sort={sort}")).await.body;
+        assert_eq!(names(&rising)[0], first, "{sort}");
+        let falling = site.page(&format!("/?sort={sort}&order=reverse")).await.body;
+        assert_eq!(names(&falling).last(), Some(&first), "{sort}");
+        assert!(falling.contains("aria-sort="), "{sort}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_and_a_folder_narrow_the_list_and_keep_each_other() {
+    let site = site::sample().await;
+    let answer = site.page("/?folder=platform&q=gate").await;
+    assert_eq!(names(&answer.body), ["platform/gateway"]);
+    assert!(answer.body.contains(r#"<input type="hidden" name="folder" value="platform">"#), "{}", answer.body);
+    let folder = site.page("/?folder=data/").await;
+    assert_eq!(names(&folder.body).len(), 3);
+    assert!(folder.body.contains("/?folder=data/warehouse"), "{}", folder.body);
+    let nothing = site.page("/?q=%3Cscript%3E").await;
+    assert!(nothing.text().contains("No repository matches &#60;script&#62;"), "{}", nothing.text());
+    assert!(!nothing.body.contains("<script>"), "{}", nothing.body);
+}
+
+#[tokio::test]
+async fn a_search_keeps_the_sorting() {
+    let site = site::sample().await;
+    let body = site.page("/?q=a&sort=name&order=reverse").await.body;
+    assert!(body.contains(r#"<input type="hidden" name="sort" value="name">"#), "{body}");
+    assert!(body.contains(r#"<input type="hidden" name="order" value="reverse">"#), "{body}");
+}
+
+#[tokio::test]
+async fn odd_parameters_are_read_as_well_as_they_can_be() {
+    let site = site::sample().await;
+    let usual = names(&site.page("/").await.body).len();
+    for query in ["page=0", "page=x", "page=99", "sort=", "sort=x", "order=x", "folder=/", "page=1&page=2", "%ff=%zz"] {
+        assert_eq!(names(&site.page(&format!("/?{query}")).await.body).len(), usual, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn many_repositories_come_in_pages_that_lose_none() {
+    let mut registry = SampleRegistry::default();
+    let image = registry.add_image("one", sample::now(), None);
+    for number in 0..120 {
+        registry.point(&format!("many/r{number:03}"), "1", image.clone());
+    }
+    let site = site::with(empty_store(), Some(registry)).await;
+    let mut seen = Vec::new();
+    for page in 1..=3 {
+        let answer = site.page(&format!("/?sort=name&page={page}")).await;
+        assert!(answer.text().contains(&format!("Page {page} of 3")), "{}", answer.text());
+        seen.extend(names(&answer.body).into_iter().map(str::to_owned));
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 120);
+    let first = site.page("/?sort=name").await;
+    assert!(first.body.contains(r#"<a href="/?sort=name&#38;page=2" rel="next">"#), "{}", first.body);
+    assert!(!first.body.contains("rel=\"prev\""));
+}
+
+#[tokio::test]
+async fn a_pull_shows_on_the_next_look() {
+    let store = empty_store();
+    let site = site::with(Arc::clone(&store), Some(SampleRegistry::new())).await;
+    assert!(site.page("/").await.text().contains("Pulls today 0"));
+    sample::fill(&store).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!site.page("/").await.text().contains("Pulls today 0"));
+}
+
+#[tokio::test]
+async fn with_nothing_at_all_it_tells_the_first_steps() {
+    let site = site::with(empty_store(), None).await;
+    let answer = site.ask(poem::http::Method::GET, "/", &[("host", "counts.example.com:8093")]).await;
+    let text = answer.text();
+    assert!(text.contains("url: http://counts.example.com:8093/api/webhook/registry"), "{text}");
+    assert!(text.contains("STATICREG_REGISTRY_HOSTNAME"), "{text}");
+    let forged = site.ask(poem::http::Method::GET, "/", &[("host", "\"><b>x")]).await;
+    assert!(forged.text().contains("url: http://localhost:8093/api/webhook/registry"), "{}", forged.text());
+}
+
+#[tokio::test]
+async fn without_a_registry_it_lists_what_was_pulled() {
+    let store = empty_store();
+    sample::fill(&store).await;
+    let site = site::with(store, None).await;
+    let answer = site.page("/").await;
+    assert_eq!(names(&answer.body)[0], "ci/runner");
+    assert!(!answer.text().contains("not in the registry"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn with_the_store_away_it_says_so_and_still_lists() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_summary().returning(|_| Err(MetricsError::Unavailable("away".into())));
+    let site = site::with(Arc::new(store), Some(SampleRegistry::new())).await;
+    let answer = site.page("/?sort=name").await;
+    assert_eq!(names(&answer.body).len(), 22);
+    assert!(
+        answer.text().contains("The store of pull metrics is away: pulls cannot be shown now."),
+        "{}",
+        answer.text()
+    );
+    assert!(!answer.body.contains("away\""), "no inside is told");
+}
+
+#[tokio::test]
+async fn the_last_good_picture_stays_with_its_age_and_what_is_wrong() {
+    let at = sample::now() - chrono::TimeDelta::hours(3);
+    let snapshot = |status| {
+        let entry = staticreg_application::catalog::RepositoryEntry::unread("still/here".parse().unwrap());
+        let snapshot = CatalogSnapshot::new(1, vec![Arc::new(entry)], status);
+        let images = ReadImage::new(Arc::new(SampleRegistry::default()));
+        Registry { host: "r".to_owned(), view: CatalogView::fixed(snapshot), images }
+    };
+    let fault = Some(ReadFault { text: "The registry does not answer.".into(), at });
+    let site = site::of(empty_store(), Some(snapshot(ReadStatus { read_at: Some(at), progress: None, fault })));
+    let text = site.page("/").await.text();
+    assert!(text.contains("The registry does not answer. You see it as it was 3 h ago."), "{text}");
+    assert!(text.contains("still/ here"), "{text}");
+
+    let progress = Some(ReadProgress { found: 1_200, found_all: false, read: 40 });
+    let site = site::of(empty_store(), Some(snapshot(ReadStatus { read_at: None, progress, fault: None })));
+    let text = site.page("/").await.text();
+    assert!(text.contains("The registry is being read: 40 of 1,200 repositories found so far."), "{text}");
+}

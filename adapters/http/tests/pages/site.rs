@@ -1,0 +1,135 @@
+//! A server with a registry and pulls of its own, at a time that stands still.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use poem::{
+    Endpoint, Response,
+    http::{HeaderMap, Method, StatusCode},
+    test::TestClient,
+};
+use staticreg_application::{
+    ask_metrics::AskMetrics,
+    catalog::{ReadImage, RefreshCatalog, RefreshOptions},
+    receive_notification::{Followers, ReceiveNotification},
+    recorder::{Recorder, RecorderOptions},
+};
+use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
+use staticreg_http::{BodyLimits, Registry, Services};
+use staticreg_memory::MemoryMetrics;
+use staticreg_test_support::sample::{self, FixedClock, SampleRegistry};
+
+/// A server in this process.
+pub(crate) struct Site<E>(TestClient<E>);
+
+/// What a browser gets.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    /// Bytes of the body.
+    pub(crate) size: usize,
+}
+
+impl Answer {
+    /// The value of a header; empty when it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().expect("text")).unwrap_or_default()
+    }
+
+    /// The body without tags, and with single spaces: what people read.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut inside = false;
+        for c in self.body.chars() {
+            match c {
+                '<' => inside = true,
+                '>' => {
+                    inside = false;
+                    text.push(' ');
+                }
+                c if !inside => text.push(c),
+                _ => {}
+            }
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The sample registry and its pulls.
+pub(crate) async fn sample() -> Site<impl Endpoint<Output = Response>> {
+    let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1_000_000));
+    sample::fill(&store).await;
+    with(store, Some(SampleRegistry::new())).await
+}
+
+/// A store, and a registry that was read to its end.
+pub(crate) async fn with(
+    store: Arc<dyn MetricsRepository>,
+    registry: Option<SampleRegistry>,
+) -> Site<impl Endpoint<Output = Response>> {
+    let clock: Arc<dyn Clock> = Arc::new(FixedClock(sample::now()));
+    let mut shown = None;
+    if let Some(registry) = registry {
+        let catalog: Arc<dyn RegistryCatalog> = Arc::new(registry);
+        let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(&clock), RefreshOptions::default());
+        refresh.refresh_once().await.expect("the registry is read");
+        let host = "registry.example.com".to_owned();
+        shown = Some(Registry { host, view: refresh.view(), images: ReadImage::new(catalog) });
+    }
+    of(store, shown)
+}
+
+/// A store, and any picture of a registry.
+pub(crate) fn of(
+    store: Arc<dyn MetricsRepository>,
+    registry: Option<Registry>,
+) -> Site<impl Endpoint<Output = Response>> {
+    let clock: Arc<dyn Clock> = Arc::new(FixedClock(sample::now()));
+    let options = RecorderOptions {
+        batch_size: 100,
+        buffer_size: 100,
+        flush_interval: Duration::ZERO,
+        patience: Duration::from_secs(1),
+    };
+    let (recorder, writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
+    tokio::spawn(writer.run());
+    let counting = Arc::new(Mutex::new(Tagged));
+    let receive = ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock));
+    Site(TestClient::new(staticreg_http::endpoint(Services {
+        receive: Arc::new(receive),
+        ask: AskMetrics::new(store, clock),
+        spooling: None,
+        store: "memory",
+        body_limits: BodyLimits { size: 64 * 1024, time: Duration::from_secs(5) },
+        registry,
+    })))
+}
+
+impl<E: Endpoint> Site<E> {
+    /// As a browser asks.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]).await
+    }
+
+    /// The page at a path, which must be there.
+    pub(crate) async fn page(&self, path: &str) -> Answer {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{path}");
+        answer
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.0.request(method, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.0;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.into_body().into_vec().await.expect("a body");
+        Answer { status, headers, size: body.len(), body: String::from_utf8_lossy(&body).into_owned() }
+    }
+}

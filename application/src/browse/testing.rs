@@ -1,0 +1,137 @@
+//! A store with chosen counts, at a chosen time.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use staticreg_domain::{
+    Clock, EventId, RegistryEvent,
+    metrics::{
+        AccessKind, ArchitecturePulls, Change, CountKey, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls,
+        MetricsError, MetricsRepository, MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary,
+        TagPulls,
+    },
+};
+use staticreg_memory::MemoryMetrics;
+use uuid::Uuid;
+
+use crate::ask_metrics::AskMetrics;
+
+/// A clock to set.
+pub(super) struct SetClock(pub(super) Mutex<DateTime<Utc>>);
+
+impl Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// A store in memory that counts how often all repositories of some days are asked for.
+pub(super) struct Watched {
+    store: MemoryMetrics,
+    pub(super) asked: AtomicU32,
+}
+
+/// Counts and the questions about them, on 2026-11-21.
+pub(super) struct Counted {
+    pub(super) store: Arc<Watched>,
+    pub(super) clock: Arc<SetClock>,
+    pub(super) ask: AskMetrics,
+    events: AtomicU32,
+}
+
+impl Counted {
+    pub(super) fn new() -> Self {
+        let store = Arc::new(Watched { store: MemoryMetrics::new(100_000), asked: AtomicU32::new(0) });
+        let clock = Arc::new(SetClock(Mutex::new("2026-11-21T12:00:00Z".parse().unwrap())));
+        let ask = AskMetrics::new(store.clone(), clock.clone());
+        Self { store, clock, ask, events: AtomicU32::new(0) }
+    }
+
+    /// Counts so many pulls of an image on a day.
+    pub(super) async fn pulls(&self, date: &str, image: &str, count: i32) {
+        self.count(AccessKind::PullByTag, date, image, &"a".repeat(64), count).await;
+    }
+
+    pub(super) async fn count(&self, kind: AccessKind, date: &str, image: &str, digest: &str, count: i32) {
+        let date: NaiveDate = date.parse().unwrap();
+        let (repository, tag) = image.split_once(':').map_or((image, None), |(name, tag)| (name, Some(tag)));
+        let key = CountKey {
+            kind,
+            date,
+            repository: repository.parse().unwrap(),
+            tag: tag.map(|tag| tag.parse().unwrap()),
+            digest: format!("sha256:{digest}").parse().unwrap(),
+            architecture: "amd64".parse().unwrap_or_else(|never| match never {}),
+        };
+        let id = Uuid::from_u128(self.events.fetch_add(1, Ordering::Relaxed).into());
+        let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
+        let at = date.and_hms_opt(10, 0, 0).unwrap().and_utc();
+        let changes = vec![Change { key: Arc::new(key), delta: count }];
+        self.store.record(&[CountedEvent { id, at, changes }], at).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl MetricsRepository for Watched {
+    async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+        self.store.record(batch, now).await
+    }
+
+    async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        self.store.forget_ids(recorded_before, at_most).await
+    }
+
+    async fn check(&self) -> Result<(), MetricsError> {
+        self.store.check().await
+    }
+
+    async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
+        self.store.summary(today).await
+    }
+
+    async fn pulls(
+        &self,
+        filter: &Filter,
+        group: Option<PullGroup>,
+        page: &Page<DayPulls>,
+    ) -> Result<Slice<DayPulls>, MetricsError> {
+        self.store.pulls(filter, group, page).await
+    }
+
+    async fn repositories(
+        &self,
+        filter: &Filter,
+        page: &Page<RepositoryPulls>,
+    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.store.repositories(filter, page).await
+    }
+
+    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
+        self.store.images(filter, page).await
+    }
+
+    async fn architectures(
+        &self,
+        filter: &Filter,
+        page: &Page<ArchitecturePulls>,
+    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
+        self.store.architectures(filter, page).await
+    }
+
+    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
+        self.store.tags(filter, page).await
+    }
+
+    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
+        self.store.digests(filter, page).await
+    }
+
+    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
+        self.store.rows(filter, page).await
+    }
+}
