@@ -5,6 +5,7 @@
 
 mod axe;
 mod chrome;
+mod real;
 mod site;
 
 use chrome::{Chrome, Scripts};

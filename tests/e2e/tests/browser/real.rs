@@ -1,0 +1,74 @@
+//! The real program beside a real registry: what is pushed and pulled shows.
+
+use std::time::Duration;
+
+use fantoccini::{Client, Locator};
+use staticreg_e2e::{Staticreg, eventually};
+use staticreg_test_support::{
+    postgres::free_port,
+    registry::{Image, Registry, RegistryOptions},
+};
+
+use crate::{
+    chrome::{Chrome, Scripts},
+    text, until, value,
+};
+
+/// How long a push or a pull may take to show.
+const SHOWN: Duration = Duration::from_secs(20);
+
+/// Reloads a page until a script answers true.
+async fn shows(client: &Client, url: &str, script: &str) {
+    for _ in 0..100 {
+        client.goto(url).await.unwrap();
+        if value(client, script).await == true {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("{url} never shows {script}: {}", text(client, "main").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_and_pulled_shows_at_once() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let server = Staticreg::start(&[("STATICREG_REGISTRY_HOSTNAME", &address)]);
+    let options = RegistryOptions { address: address.clone(), ..RegistryOptions::default() };
+    let registry = Registry::start(&server.url("/api/webhook/registry"), &options);
+    let chrome = Chrome::start(Scripts::On).await;
+    let client = &chrome.client;
+
+    client.goto(&server.url("/")).await.unwrap();
+    assert_eq!(text(client, ".empty h2").await, "No repository yet");
+
+    let image = Image::multi("of the browser test", &["linux/amd64", "linux/arm64/v8"]);
+    tokio::task::block_in_place(|| registry.push(&image, "demo/web/app:v1"));
+    shows(client, &server.url("/"), "document.querySelector('.name')?.textContent === 'demo/web/app'").await;
+
+    tokio::task::block_in_place(|| {
+        registry.pull("demo/web/app:v1");
+        eventually("the pull", SHOWN, || (server.pulls() == 1).then_some(()));
+    });
+    let pulled = "document.querySelector('.pulls-count')?.textContent === '1'";
+    shows(client, &server.url("/"), pulled).await;
+
+    client.find(Locator::LinkText("demo/web/app")).await.unwrap().click().await.unwrap();
+    let page = text(client, "main").await;
+    assert!(page.contains(&format!("docker pull {address}/demo/web/app:v1")), "{page}");
+    assert!(page.contains("linux/amd64") && page.contains("linux/arm64/v8"), "{page}");
+    assert_eq!(value(client, "document.querySelector('.details code').title").await, image.digest());
+
+    client.find(Locator::LinkText("v1")).await.unwrap().click().await.unwrap();
+    until(client, "document.querySelector('#image .facts') !== null").await;
+    assert!(text(client, "#image").await.contains(image.child("linux/amd64")));
+    client.find(Locator::LinkText("linux/arm64/v8")).await.unwrap().click().await.unwrap();
+    until(client, "location.search.includes('arm64')").await;
+    assert!(text(client, "#image").await.contains(image.child("linux/arm64/v8")));
+    chrome.screenshot("real-tag").await;
+
+    drop(registry);
+    client.goto(&server.url("/repo/demo/web/app")).await.unwrap();
+    assert_eq!(text(client, "h1").await, "app", "a registry that is away leaves the last picture");
+    assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    chrome.stop().await;
+}
