@@ -42,6 +42,7 @@ impl Answer {
     }
 
     /// The detail of a problem. Panics with the answer when it is no problem of its own status.
+    #[must_use]
     pub fn problem(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();

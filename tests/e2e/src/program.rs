@@ -141,14 +141,17 @@ impl Staticreg {
     }
 
     /// Waits for a line of the log that holds the words, and gives it.
-    pub fn wait_for_line(&self, words: &str, limit: Duration) -> String {
-        eventually(format_args!("the line `{words}`"), limit, || self.line(words))
+    #[must_use]
+    pub fn line(&self, words: &str, limit: Duration) -> String {
+        eventually(format_args!("the line `{words}`"), limit, || {
+            self.log().lines().find(|line| line.contains(words)).map(str::to_owned)
+        })
     }
 
-    /// The first line of the log that holds the words.
-    #[must_use]
-    pub fn line(&self, words: &str) -> Option<String> {
-        self.log().lines().find(|line| line.contains(words)).map(str::to_owned)
+    /// Waits for a line of the log that holds the words.
+    pub fn wait_for_line(&self, words: &str, limit: Duration) {
+        // Only that it comes matters.
+        let _ = self.line(words, limit);
     }
 
     /// Ends it at once, as a crash would.

@@ -313,27 +313,20 @@ fn buildah_counts_as_its_recordings() {
 #[test]
 fn curl_counts_as_its_recordings() {
     let world = World::start();
+    // A look-up and a fetch of one image within a minute would be one pull, so each has its own.
+    world.registry.push(&world.single, "curl/seen:v1");
     let curl = |arguments: &[&str], repository: &str, reference: &str| {
         let url = format!("http://{}/v2/{repository}/manifests/{reference}", world.registry.address());
         let accept = format!("accept: {MANIFEST}, {INDEX}");
-        run(Command::new("curl")
-            .args(["--fail", "--silent", "--show-error", "--header", &accept])
-            .args(arguments)
-            .arg(url));
+        let common = ["--fail", "--silent", "--show-error", "--header", &accept, &url];
+        run(Command::new("curl").args(arguments).args(common));
     };
     let digest = world.single.digest();
-    world.same_as("curl__head-tag.jsonl", "curl/app", || curl(&["--head"], "curl/app", "v1"));
-    world.same_as("curl__head-digest.jsonl", "curl/multi", || curl(&["--head"], "curl/multi", world.multi.digest()));
+    world.same_as("curl__head-tag.jsonl", "curl/seen", || curl(&["--head"], "curl/seen", "v1"));
+    world.same_as("curl__head-digest.jsonl", "curl/app", || curl(&["--head"], "curl/app", digest));
+    world.same_as("curl__get-digest.jsonl", "curl/app", || curl(&[], "curl/app", digest));
+    world.same_as("curl__get-tag.jsonl", "curl/app", || curl(&[], "curl/app", "v1"));
     world.same_as("curl__get-index-tag.jsonl", "curl/multi", || curl(&[], "curl/multi", "v1"));
-    // In a world of its own: a HEAD and a GET of one image within a minute are one pull.
-    let world = World::start();
-    let curl = |reference: &str| {
-        let url = format!("http://{}/v2/curl/app/manifests/{reference}", world.registry.address());
-        let accept = format!("accept: {MANIFEST}");
-        run(Command::new("curl").args(["--fail", "--silent", "--show-error", "--header", &accept]).arg(url));
-    };
-    world.same_as("curl__get-digest.jsonl", "curl/app", || curl(digest));
-    world.same_as("curl__get-tag.jsonl", "curl/app", || curl("v1"));
 }
 
 /// A private containerd; stopped when dropped.
