@@ -77,13 +77,13 @@ impl FromStr for DatabaseUrl {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = url.parse().map_err(|_| InvalidDatabaseUrl::Postgres)?;
             Ok(Self(Place::Postgres(Box::new(options))))
-        } else if url.starts_with("sqlite://") {
-            let options: SqliteConnectOptions = url.parse().map_err(|_| InvalidDatabaseUrl::Sqlite)?;
+        } else if let Some(rest) = url.strip_prefix("sqlite://") {
+            let file = rest.split('?').next().unwrap_or_default();
             // In memory each connection would have a database of its own, gone with the connection.
-            let file = options.get_filename();
-            if file.as_os_str().is_empty() || file.as_os_str() == ":memory:" || url.contains("mode=memory") {
+            if file.is_empty() || file == ":memory:" || url.contains("mode=memory") {
                 return Err(InvalidDatabaseUrl::Sqlite);
             }
+            let options: SqliteConnectOptions = url.parse().map_err(|_| InvalidDatabaseUrl::Sqlite)?;
             Ok(Self(Place::Sqlite(Box::new(options))))
         } else {
             Err(InvalidDatabaseUrl::Scheme)
