@@ -17,9 +17,6 @@ use tokio::{
 /// How long an answer is new at least: people who reload see what happened a moment ago.
 const NEW_AT_LEAST: Duration = Duration::from_millis(500);
 
-/// How long an answer is new at most.
-const NEW_AT_MOST: Duration = Duration::from_mins(1);
-
 /// An answer stays new for this many times what it took, so that looking costs the store a tenth of its time at most.
 const COST_FACTOR: u32 = 10;
 
@@ -30,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(40);
 const STALE: (Duration, Duration) = (Duration::from_mins(2), Duration::from_millis(500));
 
 /// How long people wait for the first answer.
-const FIRST_PATIENCE: Duration = Duration::from_secs(2);
+const FIRST_PATIENCE: Duration = Duration::from_millis(800);
 
 /// What a page shows of an answer.
 #[derive(Debug)]
@@ -47,6 +44,8 @@ pub struct Shown<V> {
 pub(super) struct Kept<K, V> {
     slots: Mutex<HashMap<K, Arc<Mutex<Slot<V>>>>>,
     capacity: usize,
+    /// How long an answer is new at most.
+    new_at_most: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -76,9 +75,9 @@ where
     K: Clone + Eq + Hash,
     V: Send + Sync + 'static,
 {
-    /// Keeps at most so many answers.
-    pub(super) fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { slots: Mutex::default(), capacity, clock }
+    /// Keeps at most so many answers, each new for so long at most.
+    pub(super) fn new(capacity: usize, new_at_most: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { slots: Mutex::default(), capacity, new_at_most, clock }
     }
 
     /// The answer, asked anew with the one before when that is no longer new. Waits a moment for it, then shows the old.
@@ -97,7 +96,7 @@ where
             let asking = running.unwrap_or_else(|| {
                 let (done, asking) = watch::channel(());
                 state.asking = Some(asking.clone());
-                tokio::spawn(renew(slot.clone(), ask(state.value.clone()), self.clock.now(), done));
+                tokio::spawn(renew(slot.clone(), ask(state.value.clone()), self.clock.now(), self.new_at_most, done));
                 asking
             });
             let patience = match &state.value {
@@ -140,24 +139,26 @@ async fn renew<V>(
     slot: Arc<Mutex<Slot<V>>>,
     answer: impl Future<Output = Result<V, MetricsError>>,
     at: DateTime<Utc>,
+    new_at_most: Duration,
     done: watch::Sender<()>,
 ) {
     let started = Instant::now();
     let answer = answer.await;
     let took = started.elapsed();
     let mut state = lock(&slot);
-    state.new_until = Instant::now() + (took * COST_FACTOR).clamp(NEW_AT_LEAST, NEW_AT_MOST);
     match answer {
         Ok(value) => {
             state.value = Some(Arc::new(value));
             state.at = at;
             state.read = started;
+            state.new_until = Instant::now() + (took * COST_FACTOR).clamp(NEW_AT_LEAST, new_at_most);
             state.away = false;
         }
         Err(error) => {
             if !state.away {
                 tracing::warn!(error = &error as &dyn std::error::Error, "The pages could not ask the store");
             }
+            state.new_until = Instant::now() + NEW_AT_LEAST;
             state.away = true;
         }
     }
@@ -177,7 +178,7 @@ mod tests {
     fn kept(capacity: usize) -> Kept<u32, u32> {
         let mut clock = MockClock::new();
         clock.expect_now().returning(DateTime::default);
-        Kept::new(capacity, Arc::new(clock))
+        Kept::new(capacity, Duration::from_mins(1), Arc::new(clock))
     }
 
     async fn after(delay: Duration, answer: Result<u32, MetricsError>) -> Result<u32, MetricsError> {

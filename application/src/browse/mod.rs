@@ -16,7 +16,7 @@ pub use picture::{DAYS, PullPicture, RepositoryCounts};
 pub use statistics::{Daily, Insights, RepositoryStatistics, Series, TagCounts};
 pub use unused::{Unused, UnusedImage};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::NaiveDate;
 use staticreg_domain::{RepositoryName, Tag, metrics::DateRange};
@@ -31,6 +31,12 @@ use kept::Kept;
 const KEPT_REPOSITORIES: usize = 256;
 const KEPT_INSIGHTS: usize = 32;
 const KEPT_UNUSED: usize = 4;
+
+/// How old the picture of the pulls may be while people look, and the store answers.
+const PICTURE_NEW: Duration = Duration::from_secs(5);
+
+/// How old anything else may be that takes the store long.
+const COSTLY_NEW: Duration = Duration::from_mins(10);
 
 type Range = (NaiveDate, NaiveDate);
 
@@ -53,10 +59,10 @@ impl Browse {
     pub fn new(ask: AskMetrics, catalog: Option<CatalogView>) -> Self {
         Self(Arc::new(Inner {
             catalog,
-            picture: Kept::new(1, ask.clock.clone()),
-            repositories: Kept::new(KEPT_REPOSITORIES, ask.clock.clone()),
-            insights: Kept::new(KEPT_INSIGHTS, ask.clock.clone()),
-            unused: Kept::new(KEPT_UNUSED, ask.clock.clone()),
+            picture: Kept::new(1, PICTURE_NEW, ask.clock.clone()),
+            repositories: Kept::new(KEPT_REPOSITORIES, COSTLY_NEW, ask.clock.clone()),
+            insights: Kept::new(KEPT_INSIGHTS, COSTLY_NEW, ask.clock.clone()),
+            unused: Kept::new(KEPT_UNUSED, COSTLY_NEW, ask.clock.clone()),
             ask,
         }))
     }

@@ -71,9 +71,14 @@ impl Chrome {
 
     /// Keeps a picture of the whole page as test output.
     pub(crate) async fn screenshot(&self, name: &str) {
-        let size = self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
         // Swagger UI's page has no end.
-        let height = size["height"].as_f64().unwrap_or(900.0).min(6_000.0);
+        self.screenshot_of(name, 6_000.0).await;
+    }
+
+    /// Keeps a picture of the upper part of the page as test output.
+    pub(crate) async fn screenshot_of(&self, name: &str, most_height: f64) {
+        let size = self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
+        let height = size["height"].as_f64().unwrap_or_default().min(most_height);
         let clip = json!({ "x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1 });
         let picture =
             self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true, "clip": clip })).await;

@@ -173,6 +173,10 @@ async fn no_page_has_serious_barriers_in_any_look() {
             let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
             assert_eq!(value(&chrome.client, overflow).await, 0, "{path} is wider than the screen ({look})");
             chrome.screenshot(&format!("{name}-{look}")).await;
+            if (name, look) == ("home", "light") {
+                // The picture of the README.
+                chrome.screenshot_of("screenshot", 1_000.0).await;
+            }
         }
     }
     assert_eq!(found, Vec::<String>::new());
