@@ -62,15 +62,15 @@ fn command() -> Command {
             setting.variable()
         ))
     });
-    let secrets: String = SETTINGS
+    let secrets: Vec<_> = SETTINGS
         .iter()
         .filter(|setting| setting.secret)
-        .map(|setting| format!("  {}  {}\n", setting.variable(), setting.help))
+        .map(|setting| format!("  {}  {}", setting.variable(), setting.help))
         .collect();
     Command::new("staticreg")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Counts the image pulls of a container registry and shows them.")
-        .after_help(format!("Only in the environment or the file:\n{secrets}"))
+        .after_help(format!("Only in the environment or the file:\n{}", secrets.join("\n")))
         .subcommand(Command::new("serve").about("Serves until told to stop; the default"))
         .subcommand(Command::new("migrate").about("Brings the database's schema up to date"))
         .subcommand(Command::new("openapi").about("Prints the OpenAPI document"))
