@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How often old ids are looked for.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// The pause between two steps, so that recording is not disturbed.
 const STEP_PAUSE: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ const STEP: u32 = 5_000;
 
 /// How long the store must have taken everything before ids are forgotten: a registry, or the spool, may hold events
 /// from before an outage longer than the window, of which nobody knows whether they were stored.
-const QUIET: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_mins(2);
 
 /// The use case, running in the background.
 pub struct ForgetIds {

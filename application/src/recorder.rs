@@ -160,16 +160,13 @@ impl Writer {
             if batch.is_empty() {
                 continue;
             }
-            match self.store(&batch).await {
-                Ok(recorded) => {
-                    pause = RETRY_PAUSE.0;
-                    answer(batch, recorded);
-                }
-                Err(Unstored) => {
-                    self.put_back(batch);
-                    sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_PAUSE.1);
-                }
+            if let Ok(recorded) = self.store(&batch).await {
+                pause = RETRY_PAUSE.0;
+                answer(batch, recorded);
+            } else {
+                self.put_back(batch);
+                sleep(pause).await;
+                pause = (pause * 2).min(RETRY_PAUSE.1);
             }
         }
     }

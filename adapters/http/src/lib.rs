@@ -108,6 +108,7 @@ pub fn openapi_json(services: Services) -> String {
 }
 
 /// All routes.
+#[must_use]
 pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
     let registry = services.registry.clone();
     let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));

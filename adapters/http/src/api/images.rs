@@ -116,6 +116,6 @@ impl Item for Image {
     }
 
     fn from_wire((pulls, repository, tag): Self::Wire) -> Option<<ImagePulls as Listed>::Position> {
-        Some((count(pulls)?, repository.parse().ok()?, optional_tag(tag)?))
+        Some((count(pulls)?, repository.parse().ok()?, optional_tag(tag).ok()?))
     }
 }

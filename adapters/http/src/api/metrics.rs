@@ -144,6 +144,12 @@ impl Item for MetricsRowItem {
     fn from_wire(
         (date, repository, tag, digest, architecture): Self::Wire,
     ) -> Option<<MetricsRow as Listed>::Position> {
-        Some((date, repository.parse().ok()?, optional_tag(tag)?, digest.parse().ok()?, architecture.parse().ok()?))
+        Some((
+            date,
+            repository.parse().ok()?,
+            optional_tag(tag).ok()?,
+            digest.parse().ok()?,
+            architecture.parse().ok()?,
+        ))
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod tags;
 
 use chrono::{DateTime, Utc};
 use poem_openapi::Tags;
-use staticreg_domain::Tag;
+use staticreg_domain::{Tag, tag::InvalidTag};
 
 /// The groups of operations in the document.
 #[derive(Tags)]
@@ -26,9 +26,9 @@ pub(crate) enum ApiTag {
     Operations,
 }
 
-/// A tag inside a cursor or an item: null when the access named none.
-pub(crate) fn optional_tag(text: Option<String>) -> Option<Option<Tag>> {
-    text.map(|text| text.parse().ok()).map_or(Some(None), |tag| tag.map(Some))
+/// A tag inside a cursor: an access without tag has none, and only a text that is no tag is wrong.
+pub(crate) fn optional_tag(text: Option<String>) -> Result<Option<Tag>, InvalidTag> {
+    text.map(|text| text.parse()).transpose()
 }
 
 /// A count inside a cursor; none when it is larger than any store counts.

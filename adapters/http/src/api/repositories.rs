@@ -79,6 +79,7 @@ impl RepositoriesApi {
 /// One item of the list.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
+#[expect(clippy::struct_field_names, reason = "the members have the API's names")]
 pub(crate) struct Repository {
     /// The repository.
     pub(crate) repository: String,

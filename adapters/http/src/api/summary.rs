@@ -23,7 +23,7 @@ impl SummaryApi {
     #[oai(path = "/api/v1/summary", method = "get", operation_id = "get_summary", tag = "ApiTag::Statistics")]
     async fn get_summary(&self) -> Result<Totalled, QuestionError> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
-        Ok(Totalled::Ok(Json(SummaryBody::new(self.ask.summary().await?, events_spooled))))
+        Ok(Totalled::Ok(Json(SummaryBody::new(&self.ask.summary().await?, events_spooled))))
     }
 }
 
@@ -83,8 +83,8 @@ impl From<Totals> for TotalsBody {
 }
 
 impl SummaryBody {
-    fn new(summary: Summary, events_spooled: u64) -> Self {
-        let Summary { pulls_by_tag, pulls_by_digest, version_checks, pushes, repositories, last_pulled_at } = summary;
+    fn new(summary: &Summary, events_spooled: u64) -> Self {
+        let Summary { pulls_by_tag, pulls_by_digest, version_checks, pushes, repositories, last_pulled_at } = *summary;
         Self {
             pulls_today: pulls_by_tag.today,
             pulls_last_7_days: pulls_by_tag.last_7_days,
@@ -111,6 +111,6 @@ impl Example for SummaryBody {
             repositories: 14,
             last_pulled_at: Some(example_time()),
         };
-        Self::new(summary, 0)
+        Self::new(&summary, 0)
     }
 }

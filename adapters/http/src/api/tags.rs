@@ -116,6 +116,6 @@ impl Item for TagCount {
     }
 
     fn from_wire((pulls, tag, architecture): Self::Wire) -> Option<<TagPulls as Listed>::Position> {
-        Some((count(pulls)?, optional_tag(tag)?, architecture.parse().ok()?))
+        Some((count(pulls)?, optional_tag(tag).ok()?, architecture.parse().ok()?))
     }
 }

@@ -40,7 +40,13 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
     tokio::spawn(writer.run());
     let counting = Arc::new(Mutex::new(Tagged));
     TestClient::new(staticreg_http::endpoint(Services {
-        receive: Arc::new(ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock))),
+        receive: Arc::new(ReceiveNotification::new(
+            counting,
+            Vec::new(),
+            recorder,
+            Followers::default(),
+            Arc::clone(&clock),
+        )),
         ask: AskMetrics::new(store, clock),
         spooling: None,
         store: "mock",
