@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
     RepositoryName,
-    metrics::{DateRange, Filter, Listed, MetricsError, Page, RepositoryPulls, Slice, Summary},
+    metrics::{DateRange, Filter, Listed, MetricsError, Page, RepositoryPulls, Slice, Totals},
 };
 use tokio::time::Instant;
 
@@ -47,7 +47,6 @@ impl RepositoryCounts {
 /// The pulls of every repository, as of a moment.
 #[derive(Clone, Debug)]
 pub struct PullPicture {
-    summary: Summary,
     today: NaiveDate,
     counts: HashMap<RepositoryName, RepositoryCounts>,
     /// When all of it was read, and how long that took.
@@ -57,8 +56,11 @@ pub struct PullPicture {
 impl PullPicture {
     /// The totals.
     #[must_use]
-    pub fn summary(&self) -> &Summary {
-        &self.summary
+    pub fn totals(&self) -> Totals {
+        let days = self.days();
+        let last = |span: usize| days.iter().rev().take(span).sum();
+        let all = self.counts.values().map(|counts| counts.all).sum();
+        Totals { today: last(1), last_7_days: last(7), last_30_days: last(DAYS), all }
     }
 
     /// The last day.
@@ -101,7 +103,6 @@ impl PullPicture {
         let started = Instant::now();
         let today = ask.today();
         let range = DateRange::days_until(today, u32::try_from(DAYS).unwrap_or(u32::MAX));
-        let summary = ask.summary().await?;
         let mut totals = [0_u64; DAYS];
         for day in ask.pulls(&Filter::of_dates(range), None, &Page::first(PAGE)).await?.items {
             if let Some(total) = index(day.date, range.from()).and_then(|index| totals.get_mut(index)) {
@@ -110,7 +111,7 @@ impl PullPicture {
         }
         let due = before.is_none_or(|before| before.whole.0.elapsed() >= before.whole.1 * WHOLE_SHARE);
         let mut picture = match before {
-            Some(before) if !due => Self { summary, ..before.moved_to(today) },
+            Some(before) if !due => before.moved_to(today),
             _ => {
                 let mut counts = read_all(ask).await?;
                 // Most days have not changed.
@@ -119,7 +120,7 @@ impl PullPicture {
                         counts.days = known.days;
                     }
                 }
-                Self { summary, today, counts, whole: (started, Duration::ZERO) }
+                Self { today, counts, whole: (started, Duration::ZERO) }
             }
         };
         for (index, (total, known)) in totals.into_iter().zip(picture.days()).enumerate() {
@@ -250,7 +251,7 @@ mod tests {
         let counts = picture.repository(&"a/b".parse().unwrap()).unwrap();
         assert_eq!((counts.days[29], counts.days[0], counts.last_30_days(), counts.all), (1, 2, 3, 7));
         assert_eq!(counts.last_pulled_at, Some("2026-11-21T10:00:00Z".parse().unwrap()));
-        assert_eq!(picture.summary().pulls_by_tag.all, 7);
+        assert_eq!(picture.totals(), Totals { today: 1, last_7_days: 1, last_30_days: 3, all: 7 });
     }
 
     #[tokio::test]

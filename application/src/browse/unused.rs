@@ -15,7 +15,10 @@ use staticreg_domain::{
 };
 
 use super::statistics::watched_since;
-use crate::{ask_metrics::AskMetrics, catalog::CatalogSnapshot};
+use crate::{
+    ask_metrics::AskMetrics,
+    catalog::{CatalogSnapshot, TagEntry},
+};
 
 /// How many items are asked for at once.
 const PAGE: u32 = 50_000;
@@ -50,7 +53,16 @@ pub struct UnusedImage {
     pub version_checks: u64,
 }
 
-type Image = (RepositoryName, Tag);
+/// What is counted of a repository's tags.
+type ByTag<T> = HashMap<RepositoryName, HashMap<Tag, T>>;
+
+/// What was counted.
+struct Counted {
+    last_pulls: ByTag<DateTime<Utc>>,
+    pushes: ByTag<u64>,
+    version_checks: ByTag<u64>,
+    pulled_digests: HashSet<Digest>,
+}
 
 impl Unused {
     pub(super) async fn read(
@@ -60,76 +72,107 @@ impl Unused {
     ) -> Result<Self, MetricsError> {
         let range = DateRange::days_until(ask.today(), days);
         let watched_since = watched_since(ask).await?;
+        let mut unused = Self { days, watched_since, images: Vec::new(), size: 0 };
         if watched_since.is_none() {
-            return Ok(Self { days, watched_since, images: Vec::new(), size: 0 });
+            return Ok(unused);
         }
         let of_kind = |kind| Filter { kind, ..Filter::of_dates(range) };
-        let last_pulls: HashMap<Image, DateTime<Utc>> = images(ask, &Filter::of_dates(DateRange::EVER))
-            .await?
-            .into_iter()
-            .map(|(image, pulls)| (image, pulls.last_pulled_at))
-            .collect();
-        let pushed: HashSet<Image> = images(ask, &of_kind(AccessKind::Push)).await?.into_keys().collect();
-        let checks = images(ask, &of_kind(AccessKind::VersionCheck)).await?;
-        let by_digest = digests(ask, &of_kind(AccessKind::PullByDigest)).await?;
+        let counted = Counted {
+            last_pulls: images(ask, &Filter::of_dates(DateRange::EVER), |item| item.last_pulled_at).await?,
+            pushes: images(ask, &of_kind(AccessKind::Push), |item| item.pulls).await?,
+            version_checks: images(ask, &of_kind(AccessKind::VersionCheck), |item| item.pulls).await?,
+            pulled_digests: digests(ask, &of_kind(AccessKind::PullByDigest)).await?,
+        };
+        // Long enough to keep others waiting.
+        let list = tokio::task::spawn_blocking(move || {
+            match snapshot {
+                Some(snapshot) => unused.list_registry(&counted, &snapshot, range.from()),
+                None => unused.list_pulled(&counted, range.from()),
+            }
+            unused.images.sort_by(|a, b| {
+                (a.last_pulled_at, &a.repository, &a.tag).cmp(&(b.last_pulled_at, &b.repository, &b.tag))
+            });
+            unused
+        });
+        Ok(list.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+    }
 
-        let is_recent = |at: DateTime<Utc>| at.date_naive() >= range.from();
-        let is_used = |image: &Image| {
-            pushed.contains(image) || last_pulls.get(image).is_some_and(|last_pull| is_recent(*last_pull))
-        };
-        let mut unused = Vec::new();
-        let mut counted = HashSet::new();
-        let mut size = 0_u64;
-        let mut add = |image: Image, size: Option<u64>, created: Option<DateTime<Utc>>| {
-            let last_pulled_at = last_pulls.get(&image).copied();
-            let version_checks = checks.get(&image).map_or(0, |checks| checks.pulls);
-            let (repository, tag) = image;
-            unused.push(UnusedImage { repository, tag, size, created, last_pulled_at, version_checks });
-        };
-        match &snapshot {
-            None => last_pulls.keys().filter(|image| !is_used(image)).for_each(|image| add(image.clone(), None, None)),
-            Some(snapshot) => {
-                for repository in snapshot.repositories() {
-                    let name = |tag: &Tag| (repository.name.clone(), tag.clone());
-                    let used: HashSet<&Digest> = repository
-                        .tags
-                        .iter()
-                        .filter(|entry| is_used(&name(&entry.tag)))
-                        .filter_map(|entry| entry.digest())
-                        .collect();
-                    for entry in &repository.tags {
-                        let in_use = entry.digest().map_or_else(
-                            || is_used(&name(&entry.tag)),
-                            |digest| used.contains(digest) || by_digest.contains(digest),
-                        );
-                        let created = entry.image().and_then(|image| image.created);
-                        if in_use || entry.tag.is_referrer() || created.is_some_and(is_recent) {
-                            continue;
-                        }
-                        let image_size = entry.image().map(|image| image.size);
-                        if let Some(image) = entry.image()
-                            && counted.insert(&image.digest)
-                        {
-                            size = size.saturating_add(image.size);
-                        }
-                        add(name(&entry.tag), image_size, created);
-                    }
+    /// Lists what the registry holds and nobody used since.
+    fn list_registry(&mut self, counted: &Counted, snapshot: &CatalogSnapshot, since: NaiveDate) {
+        let mut sized = HashSet::new();
+        for repository in snapshot.repositories() {
+            let is_used = |tag: &Tag| counted.is_used(&repository.name, tag, since);
+            let used: HashSet<&Digest> =
+                repository.tags.iter().filter(|entry| is_used(&entry.tag)).filter_map(TagEntry::digest).collect();
+            for entry in &repository.tags {
+                let in_use = entry.digest().map_or_else(
+                    || is_used(&entry.tag),
+                    |digest| used.contains(digest) || counted.pulled_digests.contains(digest),
+                );
+                let image = entry.image();
+                let created = image.and_then(|image| image.created);
+                if in_use || entry.tag.is_referrer() || created.is_some_and(|at| at.date_naive() >= since) {
+                    continue;
                 }
+                if let Some(image) = image
+                    && sized.insert(image.digest.clone())
+                {
+                    self.size = self.size.saturating_add(image.size);
+                }
+                self.images.push(counted.image(&repository.name, &entry.tag, image.map(|image| image.size), created));
             }
         }
-        unused
-            .sort_by(|a, b| (a.last_pulled_at, &a.repository, &a.tag).cmp(&(b.last_pulled_at, &b.repository, &b.tag)));
-        Ok(Self { days, watched_since, images: unused, size })
+    }
+
+    /// Lists what was once pulled, for want of a registry to look into.
+    fn list_pulled(&mut self, counted: &Counted, since: NaiveDate) {
+        for (repository, tags) in &counted.last_pulls {
+            let unused = tags.keys().filter(|tag| !counted.is_used(repository, tag, since));
+            self.images.extend(unused.map(|tag| counted.image(repository, tag, None, None)));
+        }
     }
 }
 
-async fn images(ask: &AskMetrics, filter: &Filter) -> Result<HashMap<Image, ImagePulls>, MetricsError> {
-    let mut all = HashMap::new();
+impl Counted {
+    fn is_used(&self, repository: &RepositoryName, tag: &Tag, since: NaiveDate) -> bool {
+        of(&self.pushes, repository, tag).is_some()
+            || of(&self.last_pulls, repository, tag).is_some_and(|last_pull| last_pull.date_naive() >= since)
+    }
+
+    fn image(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        size: Option<u64>,
+        created: Option<DateTime<Utc>>,
+    ) -> UnusedImage {
+        UnusedImage {
+            repository: repository.clone(),
+            tag: tag.clone(),
+            size,
+            created,
+            last_pulled_at: of(&self.last_pulls, repository, tag).copied(),
+            version_checks: of(&self.version_checks, repository, tag).copied().unwrap_or_default(),
+        }
+    }
+}
+
+fn of<'a, T>(counts: &'a ByTag<T>, repository: &RepositoryName, tag: &Tag) -> Option<&'a T> {
+    counts.get(repository)?.get(tag)
+}
+
+async fn images<T>(ask: &AskMetrics, filter: &Filter, what: fn(&ImagePulls) -> T) -> Result<ByTag<T>, MetricsError> {
+    let mut all = ByTag::new();
     let mut page = Page::first(PAGE);
     loop {
         let Slice { items, more } = ask.images(filter, &page).await?;
         page.after = items.last().map(Listed::position);
-        all.extend(items.into_iter().filter_map(|item| Some(((item.repository.clone(), item.tag.clone()?), item))));
+        for item in items {
+            let what = what(&item);
+            if let Some(tag) = item.tag {
+                all.entry(item.repository).or_insert_with(HashMap::new).insert(tag, what);
+            }
+        }
         if !more {
             return Ok(all);
         }

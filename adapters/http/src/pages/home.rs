@@ -250,7 +250,7 @@ fn found(listing: &Listing) -> String {
 
 fn figures(overview: &Overview) -> Vec<Figure> {
     let mut figures = Vec::new();
-    let summary = overview.picture.value.as_deref().map(PullPicture::summary);
+    let picture = overview.picture.value.as_deref();
     let figure = |label, value: Option<u64>, note: String| Figure {
         label,
         value: value.map_or_else(|| "–".to_owned(), text::number),
@@ -263,9 +263,13 @@ fn figures(overview: &Overview) -> Vec<Figure> {
             let images = text::count(totals.images as u64, "image", "images");
             figures.push(figure("Tags", Some(totals.tags as u64), format!("{images}, {}", text::size(totals.size))));
         }
-        None => figures.push(figure("Repositories", summary.map(|summary| summary.repositories), "pulled from".into())),
+        None => figures.push(figure(
+            "Repositories",
+            picture.map(|picture| picture.repositories().len() as u64),
+            "pulled from".into(),
+        )),
     }
-    let pulls = summary.map(|summary| summary.pulls_by_tag);
+    let pulls = picture.map(PullPicture::totals);
     figures.push(figure("Pulls today", pulls.map(|pulls| pulls.today), String::new()));
     figures.push(figure("In 7 days", pulls.map(|pulls| pulls.last_7_days), String::new()));
     let all = pulls.map_or_else(String::new, |pulls| format!("{} in all", text::number(pulls.all)));

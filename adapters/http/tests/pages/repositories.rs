@@ -127,7 +127,7 @@ async fn without_a_registry_it_lists_what_was_pulled() {
 #[tokio::test]
 async fn with_the_store_away_it_says_so_and_still_lists() {
     let mut store = MockMetricsRepository::new();
-    store.expect_summary().returning(|_| Err(MetricsError::Unavailable("away".into())));
+    store.expect_pulls().returning(|_, _, _| Err(MetricsError::Unavailable("away".into())));
     let site = site::with(Arc::new(store), Some(SampleRegistry::new())).await;
     let answer = site.page("/?sort=name").await;
     assert_eq!(names(&answer.body).len(), 22);
