@@ -104,14 +104,14 @@ impl Overview {
     /// The repositories of a page.
     #[must_use]
     pub fn listing(&self, question: &ListingQuestion) -> Listing {
-        let mut entries = self.entries();
         let prefix = question.folder.as_deref().map_or_else(String::new, |folder| format!("{folder}/"));
         let search = question.search.to_lowercase();
         let words: Vec<&str> = search.split_whitespace().collect();
-        entries.retain(|entry| {
+        let is_wanted = |entry: &Entry<'_>| {
             let name = entry.name.as_str();
             name.starts_with(&prefix) && words.iter().all(|word| name.contains(word))
-        });
+        };
+        let mut entries: Vec<Entry<'_>> = self.entries().filter(is_wanted).collect();
         let folders = folders(&entries, &prefix);
         entries.sort_unstable_by(|a, b| {
             let order = question.sort.order(a, b);
@@ -127,26 +127,24 @@ impl Overview {
     /// Whether nothing is known of any repository.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries().is_empty()
+        self.entries().next().is_none()
     }
 
     /// What the registry holds; and what was pulled, unless the registry was read to its end without it.
-    fn entries(&self) -> Vec<Entry<'_>> {
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let picture = self.picture.value.as_deref();
-        let counts_of = |name: &RepositoryName| picture.and_then(|picture| picture.repository(name));
         let snapshot = self.snapshot.as_deref();
-        let in_registry = snapshot.map(CatalogSnapshot::repositories).unwrap_or_default().iter().map(|entry| {
+        let in_registry = snapshot.map(CatalogSnapshot::repositories).unwrap_or_default().iter().map(move |entry| {
             let tags = entry.read_at.map(|_| entry.tags.len());
-            Entry::new(&entry.name, tags, counts_of(&entry.name), true)
+            let counts = picture.and_then(|picture| picture.repository(&entry.name));
+            Entry::new(&entry.name, tags, counts, true)
         });
-        if snapshot.is_some_and(is_whole) {
-            return in_registry.collect();
-        }
-        let pulled = picture.into_iter().flat_map(PullPicture::repositories);
-        let elsewhere = pulled
-            .filter(|(name, _)| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none()))
+        let elsewhere = picture.filter(|_| !snapshot.is_some_and(is_whole)).into_iter();
+        let elsewhere = elsewhere
+            .flat_map(PullPicture::repositories)
+            .filter(move |(name, _)| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none()))
             .map(|(name, counts)| Entry::new(name, usize::try_from(counts.tags).ok(), Some(counts), false));
-        in_registry.chain(elsewhere).collect()
+        in_registry.chain(elsewhere)
     }
 }
 
