@@ -3,6 +3,7 @@
 use std::{path::Path, process::Stdio};
 
 use fantoccini::{Client, ClientBuilder, wd::Capabilities};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -22,6 +23,8 @@ pub(crate) struct Chrome {
     pub(crate) client: Client,
     driver: Child,
     base: String,
+    /// The browser's own process, which outlives a driver that is killed.
+    browser: Option<Pid>,
     _profile: TempDir,
 }
 
@@ -58,7 +61,10 @@ impl Chrome {
             .connect(&base)
             .await
             .expect("chromium starts");
-        Self { client, driver, base, _profile: profile }
+        let browser = client.capabilities().and_then(|capabilities| capabilities.get("goog:processID")?.as_i64());
+        let browser =
+            browser.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).expect("chromium tells its process");
+        Self { client, driver, base, browser, _profile: profile }
     }
 
     /// The width of the screen, and the colours its owner prefers.
@@ -102,6 +108,7 @@ impl Chrome {
 
     pub(crate) async fn stop(mut self) {
         self.client.clone().close().await.expect("chromium stops");
+        self.browser = None;
         self.driver.kill().await.expect("the driver stops");
     }
 
@@ -117,6 +124,13 @@ impl Chrome {
         let answer: Value = answer.json().await.expect("the driver answers JSON");
         assert!(answer["value"]["error"].is_null(), "{path}: {answer}");
         answer["value"].clone()
+    }
+}
+
+impl Drop for Chrome {
+    fn drop(&mut self) {
+        // A test failed before it was stopped; it may have ended by itself.
+        let _ = self.browser.map(|browser| kill_process(browser, Signal::KILL));
     }
 }
 
