@@ -94,7 +94,8 @@ impl Images {
     fn event(&mut self) -> CountedEvent {
         let id = Uuid::new_v4();
         // Random bits of the id choose the image.
-        let chosen = f64::from(u32::from_le_bytes(*id.as_bytes().first_chunk().expect("16 bytes"))) / f64::from(u32::MAX);
+        let chosen =
+            f64::from(u32::from_le_bytes(*id.as_bytes().first_chunk().expect("16 bytes"))) / f64::from(u32::MAX);
         let total = self.sums.last().expect("there are images");
         let image = self.sums.partition_point(|sum| *sum < chosen * total).min(self.keys.len() - 1);
         self.now += Duration::from_micros(50);
