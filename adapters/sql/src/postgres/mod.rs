@@ -14,6 +14,7 @@ use sea_orm::sqlx::{
 use staticreg_domain::metrics::{CountedEvent, MetricsError, Recording};
 use tokio::{sync::Mutex, time::timeout};
 
+use self::record::{Care, New};
 use crate::{
     OpenError, Options,
     batch::Batch,
@@ -37,9 +38,15 @@ pub(crate) struct PostgresMetrics {
 #[derive(Debug)]
 struct Writer {
     options: PgConnectOptions,
+    state: Mutex<WriterState>,
+}
+
+#[derive(Debug, Default)]
+struct WriterState {
     /// None when it is in use, and after a failure. A connection is put back only when it gave its answer: one whose
     /// call failed, timed out or was given up is closed.
-    connection: Mutex<Option<PgConnection>>,
+    connection: Option<PgConnection>,
+    care: Care,
 }
 
 impl PostgresMetrics {
@@ -61,7 +68,7 @@ impl PostgresMetrics {
                 ("plan_cache_mode", "force_generic_plan".to_owned()),
                 ("enable_nestloop", "off".to_owned()),
             ]),
-            connection: Mutex::new(None),
+            state: Mutex::default(),
         };
         let readers = PgPoolOptions::new()
             .max_connections(options.readers())
@@ -83,10 +90,10 @@ impl PostgresMetrics {
             return Ok(Vec::new());
         }
         let batch = Batch::of(events)?;
-        let new = self.writing(async |connection| record::record(connection, &batch, now).await).await?;
+        let new = self.writing(async |connection, care| record::record(connection, care, &batch, now).await).await?;
         Ok(match new {
-            record::New::All => batch.all_recorded(),
-            record::New::Only(mut ids) => {
+            New::All => batch.all_recorded(),
+            New::Only(mut ids) => {
                 ids.sort_unstable();
                 batch.recorded(|id| ids.binary_search(id).is_ok())
             }
@@ -100,7 +107,7 @@ impl PostgresMetrics {
              AND has_table_privilege('container_pull_metrics', 'INSERT') \
              AND has_table_privilege('container_access_metrics', 'INSERT')";
         let takes_batches: bool =
-            self.writing(async |connection| sqlx::query_scalar(TAKES_BATCHES).fetch_one(connection).await).await?;
+            self.writing(async |connection, _| sqlx::query_scalar(TAKES_BATCHES).fetch_one(connection).await).await?;
         if takes_batches { Ok(()) } else { Err(MetricsError::Unavailable("the database cannot be written".into())) }
     }
 
@@ -122,17 +129,17 @@ impl PostgresMetrics {
     /// Runs a call on the connection that records, within the time to answer.
     async fn writing<T>(
         &self,
-        call: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+        call: impl AsyncFnOnce(&mut PgConnection, &mut Care) -> sqlx::Result<T>,
     ) -> Result<T, MetricsError> {
         within(self.answer_timeout, async {
-            let mut slot = self.writer.connection.lock().await;
-            let mut connection = match slot.take() {
+            let mut state = self.writer.state.lock().await;
+            let mut connection = match state.connection.take() {
                 Some(connection) => connection,
                 None => PgConnection::connect_with(&self.writer.options).await.map_err(classify)?,
             };
-            let answer = call(&mut connection).await.map_err(classify);
+            let answer = call(&mut connection, &mut state.care).await.map_err(classify);
             if matches!(answer, Ok(_) | Err(MetricsError::Refused(_))) {
-                *slot = Some(connection);
+                state.connection = Some(connection);
             }
             answer
         })

@@ -1,10 +1,25 @@
-//! A batch is one statement and one round trip, and its text never changes, so it stays prepared.
+//! A batch is one statement and one round trip. The texts never change, so they stay prepared.
+//!
+//! There are two. Nearly always every id of a batch is new: [`ALL_NEW`] takes that for granted, stores the sums as they
+//! come, and fails as a whole when an id is known. [`SOME_KNOWN`] finds out which ids are new and sums their changes;
+//! it costs about a third more.
+//!
+//! Ids and keys come in order, are stored in that order and so locked in that order by every server, and both
+//! statements store ids first: no two can wait for each other.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sqlx::{self, PgConnection, Row as _, postgres::PgBindIterExt};
+use sea_orm::sqlx::{
+    self, PgConnection, Postgres, Row as _,
+    postgres::{PgArguments, PgBindIterExt},
+    query::Query,
+};
+use staticreg_domain::metrics::AccessKind;
 use uuid::Uuid;
 
-use crate::{batch::Batch, query::tag_text};
+use crate::{
+    batch::{Batch, Sum},
+    query::tag_text,
+};
 
 /// Which ids were new.
 pub(super) enum New {
@@ -12,82 +27,171 @@ pub(super) enum New {
     Only(Vec<Uuid>),
 }
 
-/// $1 ids, $2 now; $3 to $11 the sums; $12 to $14 the changes of single events, $15 the events' times.
-///
-/// Ids and keys come in order, are stored in that order and so locked in that order by every server: no two can wait
-/// for each other. Nearly always every id is new and the sums that came along are right. When some are not, the
-/// changes of the others are summed here; either half of `sums` costs nothing when the other is taken.
+/// After a known id was seen, so many batches without one pass before new ids are taken for granted again: where two
+/// servers are told the same events, or a backlog is repeated, known ids come in numbers.
+const CAREFUL_BATCHES: u32 = 1000;
+
+/// Whether known ids are to be expected.
+#[derive(Debug, Default)]
+pub(super) struct Care {
+    batches: u32,
+}
+
+/// Stores a batch and answers which of its ids were new.
+pub(super) async fn record(
+    connection: &mut PgConnection,
+    care: &mut Care,
+    batch: &Batch<'_>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<New> {
+    if care.batches == 0
+        && let Some(sums) = counts(&batch.sums)
+    {
+        match all_new(connection, batch, &sums, now).await {
+            Err(error) if is_known_id(&error) => {}
+            stored => return stored.map(|()| New::All),
+        }
+        care.batches = CAREFUL_BATCHES;
+    }
+    let new = some_known(connection, batch, now).await?;
+    care.batches = match new {
+        New::All => care.batches.saturating_sub(1),
+        New::Only(_) => CAREFUL_BATCHES,
+    };
+    Ok(new)
+}
+
+fn is_known_id(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    error.is_unique_violation() && error.table() == Some("recorded_event")
+}
+
+/// A sum that is to be stored, as the column has it.
+type Counted<'a> = (&'a Sum<'a>, i32);
+
+/// The sums without those that are zero; none when one is too large for its column, which it may not be once known
+/// events are left out.
+fn counts<'a>(sums: &'a [Sum<'a>]) -> Option<Vec<Counted<'a>>> {
+    sums.iter()
+        .filter(|sum| sum.delta != 0)
+        .map(|sum| i32::try_from(sum.delta).ok().map(|delta| (sum, delta)))
+        .collect()
+}
+
+/// $1 ids, $2 now; $3 to $10 the sums of pulls by tag, $11 to $19 those of the other kinds.
 ///
 /// A sum below zero takes back what was counted, it is no access: it does not move `updated_at`.
-const RECORD: &str = "\
-WITH recorded AS (
-    INSERT INTO recorded_event (id, recorded_at)
-    SELECT id, $2 FROM unnest($1) AS given (id)
-    ON CONFLICT DO NOTHING
-    RETURNING id
-), outcome AS MATERIALIZED (
-    SELECT count(*) = cardinality($1) AS all_new FROM recorded
-), sums AS MATERIALIZED (
-    SELECT kind, day, repo_name, tag, digest, architecture, delta, first, last
-    FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11)
-        AS given (kind, day, repo_name, tag, digest, architecture, delta, first, last)
-    WHERE delta <> 0 AND (SELECT all_new FROM outcome)
-    UNION ALL
-    (SELECT kind, day, repo_name, tag, digest, architecture, new.delta, new.first, new.last
-    FROM unnest($3, $4, $5, $6, $7, $8)
-        WITH ORDINALITY AS given (kind, day, repo_name, tag, digest, architecture, place)
-    JOIN (
-        SELECT place, sum(delta) AS delta, min(($15)[event]) AS first,
-            coalesce(max(($15)[event]) FILTER (WHERE delta > 0), min(($15)[event])) AS last
-        FROM unnest($12, $13, $14) AS given (event, place, delta)
-        JOIN recorded ON recorded.id = ($1)[event]
-        GROUP BY place
-        HAVING sum(delta) <> 0
-    ) AS new USING (place)
-    WHERE NOT (SELECT all_new FROM outcome)
-    ORDER BY place)
-), pulls AS (
+const ALL_NEW: &str = "\
+WITH pulls AS (
     INSERT INTO container_pull_metrics AS kept
         (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)
-    SELECT day, repo_name, tag, digest, architecture, delta::integer, first, last
-    FROM sums WHERE kind = 'pull_by_tag'
+    SELECT day, repo_name, tag, digest, architecture, delta, first, last
+    FROM unnest($3, $4, $5, $6, $7, $8, $9, $10)
+        AS given (day, repo_name, tag, digest, architecture, delta, first, last)
     ON CONFLICT (pull_date, repo_name, tag, digest, architecture) DO UPDATE SET
         pull_count = kept.pull_count + excluded.pull_count,
         updated_at = CASE WHEN excluded.pull_count < 0 THEN kept.updated_at
             ELSE greatest(kept.updated_at, excluded.updated_at) END
 ), accesses AS (
     INSERT INTO container_access_metrics AS kept
-        (event_date, repo_name, tag, digest, architecture, kind, event_count, created_at, updated_at)
-    SELECT day, repo_name, tag, digest, architecture, kind, delta::integer, first, last
-    FROM sums WHERE kind <> 'pull_by_tag'
+        (event_date, repo_name, tag, digest, architecture, event_count, created_at, updated_at, kind)
+    SELECT day, repo_name, tag, digest, architecture, delta, first, last, kind
+    FROM unnest($11, $12, $13, $14, $15, $16, $17, $18, $19)
+        AS given (day, repo_name, tag, digest, architecture, delta, first, last, kind)
     ON CONFLICT (event_date, repo_name, tag, digest, architecture, kind) DO UPDATE SET
         event_count = kept.event_count + excluded.event_count,
         updated_at = CASE WHEN excluded.event_count < 0 THEN kept.updated_at
             ELSE greatest(kept.updated_at, excluded.updated_at) END
 )
-SELECT CASE WHEN all_new THEN NULL ELSE ARRAY(SELECT id FROM recorded) END FROM outcome";
+INSERT INTO recorded_event (id, recorded_at) SELECT id, $2 FROM unnest($1) AS given (id)";
 
-pub(super) async fn record(connection: &mut PgConnection, batch: &Batch<'_>, now: DateTime<Utc>) -> sqlx::Result<New> {
-    let Batch { ids, times, sums, changes, .. } = batch;
-    let place = |index: u32| i32::try_from(index + 1).expect("a batch is small");
-    let statement = sqlx::query(RECORD)
-        .bind(ids)
-        .bind(now)
-        .bind(sums.iter().map(|sum| sum.key.kind.as_str()).bind_iter())
-        .bind(sums.iter().map(|sum| sum.key.date).bind_iter())
-        .bind(sums.iter().map(|sum| sum.key.repository.as_str()).bind_iter())
-        .bind(sums.iter().map(|sum| tag_text(sum.key.tag.as_ref())).bind_iter())
-        .bind(sums.iter().map(|sum| sum.key.digest.as_str()).bind_iter())
-        .bind(sums.iter().map(|sum| sum.key.architecture.as_str()).bind_iter())
-        .bind(sums.iter().map(|sum| sum.delta).bind_iter())
-        .bind(sums.iter().map(|sum| sum.first).bind_iter())
-        .bind(sums.iter().map(|sum| sum.last).bind_iter())
-        .bind(changes.iter().map(|change| place(change.id)).bind_iter())
-        .bind(changes.iter().map(|change| place(change.sum)).bind_iter())
-        .bind(changes.iter().map(|change| change.delta).bind_iter())
-        .bind(times);
+async fn all_new(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+    sums: &[Counted<'_>],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    // The sums are in the order of their keys, and pulls by tag are the first of the kinds.
+    let (pulls, accesses) = sums.split_at(sums.partition_point(|(sum, _)| sum.key.kind == AccessKind::PullByTag));
+    let mut statement = sqlx::query(ALL_NEW).bind(&batch.ids).bind(now);
+    for sums in [pulls, accesses] {
+        statement = bind_keys(statement, sums.iter().map(|(sum, _)| *sum))
+            .bind(sums.iter().map(|(_, delta)| *delta).bind_iter())
+            .bind(sums.iter().map(|(sum, _)| sum.first).bind_iter())
+            .bind(sums.iter().map(|(sum, _)| sum.last).bind_iter());
+    }
     // The answer is read to its end: only there is it known that the commit succeeded.
+    statement
+        .bind(accesses.iter().map(|(sum, _)| sum.key.kind.as_str()).bind_iter())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// $1 ids, $2 their events' times, $3 now; $4 to $9 the keys; $10 to $12 the changes of single events, by the places
+/// of their id and key.
+const SOME_KNOWN: &str = "\
+WITH recorded AS (
+    INSERT INTO recorded_event (id, recorded_at)
+    SELECT id, $3 FROM unnest($1) AS given (id)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), sums AS MATERIALIZED (
+    SELECT place, sum(delta) AS delta, min(($2)[event]) AS first,
+        coalesce(max(($2)[event]) FILTER (WHERE delta > 0), min(($2)[event])) AS last
+    FROM unnest($10, $11, $12) AS given (event, place, delta)
+    JOIN recorded ON recorded.id = ($1)[event]
+    GROUP BY place
+    HAVING sum(delta) <> 0
+), counts AS MATERIALIZED (
+    SELECT day, repo_name, tag, digest, architecture, kind, delta, first, last
+    FROM unnest($4, $5, $6, $7, $8, $9)
+        WITH ORDINALITY AS given (day, repo_name, tag, digest, architecture, kind, place)
+    JOIN sums USING (place)
+    ORDER BY place
+), pulls AS (
+    INSERT INTO container_pull_metrics AS kept
+        (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)
+    SELECT day, repo_name, tag, digest, architecture, delta::integer, first, last
+    FROM counts WHERE kind = 'pull_by_tag'
+    ON CONFLICT (pull_date, repo_name, tag, digest, architecture) DO UPDATE SET
+        pull_count = kept.pull_count + excluded.pull_count,
+        updated_at = CASE WHEN excluded.pull_count < 0 THEN kept.updated_at
+            ELSE greatest(kept.updated_at, excluded.updated_at) END
+), accesses AS (
+    INSERT INTO container_access_metrics AS kept
+        (event_date, repo_name, tag, digest, architecture, event_count, created_at, updated_at, kind)
+    SELECT day, repo_name, tag, digest, architecture, delta::integer, first, last, kind
+    FROM counts WHERE kind <> 'pull_by_tag'
+    ON CONFLICT (event_date, repo_name, tag, digest, architecture, kind) DO UPDATE SET
+        event_count = kept.event_count + excluded.event_count,
+        updated_at = CASE WHEN excluded.event_count < 0 THEN kept.updated_at
+            ELSE greatest(kept.updated_at, excluded.updated_at) END
+)
+SELECT CASE WHEN count(*) < cardinality($1) THEN array_agg(id) ELSE NULL END, count(*) FROM recorded";
+
+async fn some_known(connection: &mut PgConnection, batch: &Batch<'_>, now: DateTime<Utc>) -> sqlx::Result<New> {
+    let place = |index: u32| i32::try_from(index + 1).expect("a batch is small");
+    let statement = sqlx::query(SOME_KNOWN).bind(&batch.ids).bind(&batch.times).bind(now);
+    let statement = bind_keys(statement, batch.sums.iter())
+        .bind(batch.sums.iter().map(|sum| sum.key.kind.as_str()).bind_iter())
+        .bind(batch.changes.iter().map(|change| place(change.id)).bind_iter())
+        .bind(batch.changes.iter().map(|change| place(change.sum)).bind_iter())
+        .bind(batch.changes.iter().map(|change| change.delta).bind_iter());
     let row = statement.fetch_one(connection).await?;
-    let new: Option<Vec<Uuid>> = row.try_get(0)?;
-    Ok(new.map_or(New::All, New::Only))
+    let (ids, count): (Option<Vec<Uuid>>, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let all_are_new = usize::try_from(count).is_ok_and(|count| count == batch.ids.len());
+    Ok(if all_are_new { New::All } else { New::Only(ids.unwrap_or_default()) })
+}
+
+type Statement = Query<'static, Postgres, PgArguments>;
+
+/// The columns that every kind's key has.
+fn bind_keys<'a, 'b: 'a>(statement: Statement, sums: impl Iterator<Item = &'a Sum<'b>> + Clone) -> Statement {
+    statement
+        .bind(sums.clone().map(|sum| sum.key.date).bind_iter())
+        .bind(sums.clone().map(|sum| sum.key.repository.as_str()).bind_iter())
+        .bind(sums.clone().map(|sum| tag_text(sum.key.tag.as_ref())).bind_iter())
+        .bind(sums.clone().map(|sum| sum.key.digest.as_str()).bind_iter())
+        .bind(sums.map(|sum| sum.key.architecture.as_str()).bind_iter())
 }
