@@ -26,8 +26,10 @@ const FOLDERS_SHOWN: usize = 12;
 #[template(path = "home.html")]
 struct Home<'a> {
     layout: Layout<'a>,
-    /// Whether nothing is known of any repository.
+    /// Whether there is no repository.
     empty: bool,
+    /// Whether nobody can tell yet: the pulls are not known, and no registry is.
+    unknown: bool,
     has_registry: bool,
     /// Where the registry posts its notifications, for the first steps.
     webhook: String,
@@ -208,7 +210,8 @@ pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Requ
     let mut folders = folder_links(&listing.folders, &query.question);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
     let home = Home {
-        empty: overview.is_empty(),
+        empty: is_known && overview.is_empty(),
+        unknown: !is_known && overview.is_empty(),
         has_registry: overview.snapshot.is_some(),
         webhook: webhook(request),
         figures: figures(&overview),

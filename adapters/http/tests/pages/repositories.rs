@@ -140,6 +140,14 @@ async fn with_the_store_away_it_says_so_and_still_lists() {
 }
 
 #[tokio::test]
+async fn with_the_store_away_and_no_registry_it_does_not_claim_that_nothing_is_there() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_pulls().returning(|_, _, _| Err(MetricsError::Unavailable("away".into())));
+    let text = site::with(Arc::new(store), None).await.page("/").await.text();
+    assert!(text.contains("pulls cannot be shown now") && !text.contains("No repository"), "{text}");
+}
+
+#[tokio::test]
 async fn the_last_good_picture_stays_with_its_age_and_what_is_wrong() {
     let at = sample::now() - chrono::TimeDelta::hours(3);
     let snapshot = |status| {

@@ -62,8 +62,8 @@ impl Chrome {
             .await
             .expect("chromium starts");
         let browser = client.capabilities().and_then(|capabilities| capabilities.get("goog:processID")?.as_i64());
-        let browser =
-            browser.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).expect("chromium tells its process");
+        let browser = browser.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        assert!(browser.is_some(), "chromium tells its process");
         Self { client, driver, base, browser, _profile: profile }
     }
 

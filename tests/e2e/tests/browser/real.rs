@@ -20,7 +20,7 @@ const SHOWN: Duration = Duration::from_secs(20);
 /// Reloads a page until a script answers true.
 async fn shows(client: &Client, url: &str, script: &str) {
     for _ in 0..100 {
-        client.goto(url).await.unwrap();
+        client.goto(url).await.expect("the page opens");
         if value(client, script).await == true {
             return;
         }
