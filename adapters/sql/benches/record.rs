@@ -78,7 +78,7 @@ impl Images {
             repository: format!("team-{}/service-{}", number % 40, number / 4).parse().expect("a name"),
             tag: format!("v1.{}.{number}", number % 7).parse().ok(),
             digest: format!("sha256:{:032x}{:032x}", Uuid::new_v4().as_u128(), number).parse().expect("a digest"),
-            architecture: ["amd64", "arm64"][usize::from(number % 5 == 0)].parse().expect("never fails"),
+            architecture: ["amd64", "arm64"][usize::from(number.is_multiple_of(5))].parse().expect("never fails"),
         };
         let sums = (1..=IMAGES).scan(0.0, |sum, rank| {
             *sum += 1.0 / f64::from(rank);

@@ -1,7 +1,10 @@
 //! What an error of the driver means for who asked. Classified here, once; nothing above looks at a driver's error.
 
+use std::time::Duration;
+
 use sea_orm::sqlx;
 use staticreg_domain::metrics::MetricsError;
+use tokio::time::timeout;
 
 /// What went wrong, by the driver's error.
 pub(crate) fn classify(error: sqlx::Error) -> MetricsError {
@@ -31,6 +34,14 @@ struct NoAnswer;
 
 pub(crate) fn no_answer() -> MetricsError {
     MetricsError::Unavailable(Box::new(NoAnswer))
+}
+
+/// The call's answer, when it comes in time.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, MetricsError>>,
+) -> Result<T, MetricsError> {
+    timeout(limit, call).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -12,15 +12,15 @@ use uuid::Uuid;
 fn event(number: u128) -> CountedEvent {
     let key = CountKey {
         kind: if number.is_multiple_of(2) { AccessKind::PullByTag } else { AccessKind::PullByDigest },
-        date: "2026-11-21".parse().unwrap(),
-        repository: "demo/app".parse().unwrap(),
+        date: "2026-11-21".parse().expect("a date"),
+        repository: "demo/app".parse().expect("a name"),
         tag: if number.is_multiple_of(2) { "v1".parse().ok() } else { None },
-        digest: format!("sha256:{number:064x}").parse().unwrap(),
-        architecture: "amd64".parse().unwrap(),
+        digest: format!("sha256:{number:064x}").parse().expect("a digest"),
+        architecture: "amd64".parse().expect("never fails"),
     };
     CountedEvent {
         id: Uuid::from_u128(number).into(),
-        at: "2026-11-21T20:00:00.123456Z".parse().unwrap(),
+        at: "2026-11-21T20:00:00.123456Z".parse().expect("a time"),
         changes: vec![Change { key: Arc::new(key), delta: if number.is_multiple_of(2) { 1 } else { -1 } }],
     }
 }
@@ -30,7 +30,7 @@ fn events(numbers: impl IntoIterator<Item = u128>) -> Vec<CountedEvent> {
 }
 
 async fn waiting(spool: &SqliteSpool) -> Vec<CountedEvent> {
-    spool.oldest(100).await.unwrap().into_iter().map(|(_, event)| event).collect()
+    spool.oldest(100).await.expect("reads").into_iter().map(|(_, event)| event).collect()
 }
 
 #[tokio::test]

@@ -126,6 +126,14 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Runs a file of SQL in a database, all or nothing.
+    ///
+    /// Panics with what `psql` says when it fails.
+    pub fn psql_file(&self, url: &str, file: &Path) {
+        let arguments = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file"];
+        Self::command("psql", &[&arguments[..], &[path(file), url]].concat());
+    }
+
     /// Stops the cluster; it can be started again.
     pub fn stop(&self, how: Stop) {
         let mode = match how {

@@ -3,7 +3,7 @@
 mod record;
 mod schema;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{
@@ -18,7 +18,7 @@ use self::record::{Care, New};
 use crate::{
     OpenError, Options,
     batch::Batch,
-    error::{classify, no_answer},
+    error::{classify, no_answer, within},
     query::{Dialect, Query, Row, Value},
 };
 
@@ -57,7 +57,8 @@ impl PostgresMetrics {
             base = base.application_name("staticreg");
         }
         if let Some(schema) = &options.schema {
-            base = base.options([("search_path", schema.as_str())]);
+            // In quotes, as case matters to the table of schemas.
+            base = base.options([("search_path", format!("\"{}\"", schema.as_str()))]);
         }
         schema::migrate(&base, options).await?;
 
@@ -174,10 +175,6 @@ async fn fetch(connection: &mut PoolConnection<Postgres>, query: Query) -> sqlx:
         };
     }
     statement.fetch_all(&mut **connection).await
-}
-
-async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, MetricsError>>) -> Result<T, MetricsError> {
-    timeout(limit, call).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
 /// A span as PostgreSQL's settings have it; at least one, as zero is no limit.

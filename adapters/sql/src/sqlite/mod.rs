@@ -18,7 +18,7 @@ use staticreg_migration::Migrator;
 
 use crate::{
     OpenError, Options,
-    error::classify,
+    error::{classify, within},
     query::{Dialect, Query, Row, Value, date_text, time_text},
 };
 
@@ -30,6 +30,7 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(crate) struct SqliteMetrics {
     writer: SqlitePool,
     readers: SqlitePool,
+    answer_timeout: Duration,
 }
 
 impl SqliteMetrics {
@@ -43,7 +44,7 @@ impl SqliteMetrics {
         let writer = pool.clone().max_connections(1).connect_lazy_with(durable.clone());
         migrate(&writer).await.map_err(OpenError::Migrate)?;
         let readers = pool.max_connections(options.readers()).connect_lazy_with(durable);
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, answer_timeout: options.answer_timeout })
     }
 
     pub(crate) async fn record(
@@ -71,26 +72,23 @@ impl SqliteMetrics {
     }
 
     pub(crate) async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
-        let forgotten = sqlx::query(
-            "DELETE FROM recorded_event WHERE id IN (\
-             SELECT id FROM recorded_event WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2)",
-        )
-        .bind(time_text(recorded_before))
-        .bind(i64::from(at_most))
-        .execute(&self.writer)
+        const FORGET: &str = "DELETE FROM recorded_event WHERE id IN (\
+             SELECT id FROM recorded_event WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2)";
+        self.writing(async |connection| {
+            let forget = sqlx::query(FORGET).bind(time_text(recorded_before)).bind(i64::from(at_most));
+            forget.execute(connection).await.map(|forgotten| forgotten.rows_affected()).map_err(classify)
+        })
         .await
-        .map_err(classify)?;
-        Ok(forgotten.rows_affected())
     }
 
-    /// Runs a call on the connection that records. When the disk is full, SQLite itself ends the transaction and the
-    /// driver does not notice, so a connection that failed is closed.
+    /// Runs a call on the connection that records, within the time to answer. When the disk is full, SQLite itself ends
+    /// the transaction and the driver does not notice, so a connection that failed is closed.
     async fn writing<T>(
         &self,
         call: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, MetricsError>,
     ) -> Result<T, MetricsError> {
         let mut connection = self.writer.acquire().await.map_err(classify)?;
-        let answer = call(&mut connection).await;
+        let answer = within(self.answer_timeout, call(&mut connection)).await;
         if matches!(answer, Err(MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) {
             connection.close_on_drop();
         }

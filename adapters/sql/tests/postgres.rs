@@ -1,0 +1,380 @@
+//! What is PostgreSQL's own: the schema, faults, and two servers on one database.
+
+use std::time::{Duration, Instant};
+
+use staticreg_contract::events::{Access, date, digest, expected, now, pull, pulls_of, record, rows_of};
+use staticreg_domain::metrics::{
+    AccessKind, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, Page, Recording,
+};
+use staticreg_sql::{OpenError, Options, SqlMetrics};
+use staticreg_test_support::postgres::{Durability, Postgres, Stop};
+use tokio::time::sleep;
+
+/// The files that a person applies, in the order of `schema.sql`.
+const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migration/sql/postgres/schema.sql");
+
+/// How soon a store must record again once the database is back.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+fn options(url: &str) -> Options {
+    Options::new(url.parse().expect("a URL"))
+}
+
+async fn open(url: &str) -> SqlMetrics {
+    SqlMetrics::open(&options(url)).await.expect("opens")
+}
+
+fn events(count: usize) -> Vec<CountedEvent> {
+    (0..count).map(|number| pull(&format!("app{}:v1", number % 5), "2026-11-20T10:00:00Z").event()).collect()
+}
+
+/// Gives a batch again until it is stored, as the recorder does.
+async fn record_in_the_end(store: &SqlMetrics, batch: &[CountedEvent]) -> Duration {
+    let started = Instant::now();
+    loop {
+        match store.record(batch, now()).await {
+            Ok(_) => return started.elapsed(),
+            Err(MetricsError::Unavailable(_)) => sleep(Duration::from_millis(20)).await,
+            Err(error) => panic!("neither stored nor unavailable: {error:?}"),
+        }
+    }
+}
+
+async fn sum(store: &SqlMetrics) -> u64 {
+    let items =
+        store.repositories(&Filter::of_dates(DateRange::EVER), &Page::first(1000)).await.expect("answers").items;
+    items.iter().map(|item| item.pulls).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_and_psql_make_the_same_schema() {
+    const COLUMNS: &str = "SELECT table_name, ordinal_position, column_name, data_type, collation_name, is_nullable, \
+         column_default FROM information_schema.columns WHERE table_schema = 'public' \
+         AND table_name <> 'seaql_migrations' ORDER BY 1, 2";
+    const INDEXES: &str =
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'seaql_migrations' ORDER BY 1";
+    const SETTINGS: &str = "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'public'::regnamespace \
+         AND relkind = 'r' AND relname <> 'seaql_migrations' ORDER BY 1";
+    let cluster = Postgres::shared();
+    let (migrated, by_hand) = (cluster.new_database(), cluster.new_database());
+    open(&migrated).await;
+    cluster.psql_file(&by_hand, SCHEMA_FILE.as_ref());
+    for question in [COLUMNS, INDEXES, SETTINGS] {
+        let answer = cluster.psql(&migrated, question);
+        assert!(answer.contains("container_pull_metrics") && answer.contains("recorded_event"), "{answer}");
+        assert_eq!(answer, cluster.psql(&by_hand, question));
+    }
+    // A server takes over what was made by hand.
+    let store = open(&by_hand).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_public_table_has_its_promised_columns() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    open(&url).await;
+    let columns = cluster.psql(
+        &url,
+        "SELECT column_name, data_type, column_default, is_nullable FROM information_schema.columns \
+         WHERE table_name = 'container_pull_metrics' ORDER BY ordinal_position",
+    );
+    assert_eq!(
+        columns.lines().collect::<Vec<_>>(),
+        [
+            "id|bigint|nextval('container_pull_metrics_id_seq'::regclass)|NO",
+            "pull_date|date||NO",
+            "repo_name|text||NO",
+            "tag|text||NO",
+            "digest|text||NO",
+            "architecture|text||NO",
+            "pull_count|integer|1|NO",
+            "created_at|timestamp with time zone|now()|NO",
+            "updated_at|timestamp with time zone|now()|NO",
+        ]
+    );
+    let indexes = cluster.psql(
+        &url,
+        "SELECT regexp_replace(indexdef, '^.* USING ', '') FROM pg_indexes \
+         WHERE tablename = 'container_pull_metrics' ORDER BY 1",
+    );
+    assert_eq!(
+        indexes.lines().collect::<Vec<_>>(),
+        [
+            "btree (id)",
+            "btree (pull_date DESC)",
+            "btree (pull_date, repo_name, tag, digest, architecture)",
+            "btree (repo_name, architecture, pull_date DESC)",
+            "btree (repo_name, pull_date DESC)",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_the_go_program_is_taken_over_with_its_rows() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    cluster.psql(&url, include_str!("go_schema.sql"));
+    let insert = format!(
+        "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count) VALUES \
+         ('2026-11-20', 'app', 'v1', '{}', 'amd64', 41), ('2025-01-01', 'old', 'v0', '{}', 'not-specified', 7)",
+        digest(1),
+        digest(2)
+    );
+    cluster.psql(&url, &insert);
+    let store = open(&url).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 42), ("2025-01-01 old:v0", 7)]));
+    assert_eq!(cluster.psql(&url, "SELECT count(*) FROM container_pull_metrics"), "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_at_once_wait_for_each_other() {
+    let cluster = Postgres::shared();
+    for schema in [None, Some("pulls")] {
+        let url = cluster.new_database();
+        let options = Options { schema: schema.map(|name| name.parse().expect(name)), ..options(&url) };
+        let starts: Vec<_> = (0..8)
+            .map(|_| {
+                let options = options.clone();
+                tokio::spawn(async move { SqlMetrics::open(&options).await })
+            })
+            .collect();
+        for start in starts {
+            start.await.expect("ends").expect("opens");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_is_made_and_kept_apart() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let mut stores = Vec::new();
+    for name in ["one", "Two"] {
+        let options = Options { schema: name.parse().ok(), ..options(&url) };
+        let store = SqlMetrics::open(&options).await.expect("opens");
+        record(&store, &[pull(&format!("app:{name}"), "2026-11-20T10:00:00Z")]).await;
+        stores.push((name, store));
+    }
+    for (name, store) in stores {
+        assert_eq!(pulls_of(&store).await, expected(&[(&format!("2026-11-20 app:{name}"), 1)]));
+    }
+    let tables = "SELECT schemaname, count(*) FROM pg_tables WHERE tablename LIKE 'container%' GROUP BY 1 ORDER BY 1";
+    assert_eq!(cluster.psql(&url, tables), "Two|2\none|2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_only_read_and_write_uses_a_schema_that_is_up_to_date() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    open(&url).await;
+    cluster.psql(
+        &url,
+        "CREATE ROLE clerk LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerk; \
+         GRANT INSERT, UPDATE, DELETE ON container_pull_metrics, container_access_metrics, recorded_event TO clerk; \
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk",
+    );
+    let store = open(&url.replace("postgres@", "clerk@")).await;
+    store.check().await.expect("can be written");
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    assert_eq!(store.forget_ids(now() + Duration::from_secs(1), 10).await.expect("forgets"), 1);
+
+    cluster.psql(&url, "REVOKE INSERT ON recorded_event FROM clerk");
+    assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
+    assert!(matches!(store.record(&events(1), now()).await, Err(MetricsError::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_may_not_be_written_is_unavailable_and_answers_questions() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    record(&open(&url).await, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    cluster.psql(
+        &url,
+        "ALTER ROLE postgres IN DATABASE CURRENT_DATABASE SET default_transaction_read_only = on"
+            .replace("CURRENT_DATABASE", url.rsplit('/').next().expect("a name"))
+            .as_str(),
+    );
+    let store = open(&url).await;
+    assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
+    assert!(matches!(store.record(&events(1), now()).await, Err(MetricsError::Unavailable(_))));
+    assert_eq!(sum(&store).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_is_told_with_its_reason() {
+    let cluster = Postgres::shared();
+    let error = SqlMetrics::open(&options(&cluster.url("nowhere"))).await.expect_err("no such database");
+    assert!(matches!(error, OpenError::Connect(_)), "{error:?}");
+    assert!(error.to_string().contains("database \"nowhere\" does not exist"), "{error}");
+
+    let port = staticreg_test_support::postgres::free_port();
+    let url = format!("postgres://staticreg:secret@127.0.0.1:{port}/x");
+    let error = SqlMetrics::open(&options(&url)).await.expect_err("nobody listens");
+    assert!(matches!(error, OpenError::Connect(_)), "{error:?}");
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_database_is_used_again_at_once() {
+    let cluster = Postgres::start(Durability::Volatile);
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    let mut recorded = 0;
+    for how in [Stop::Fast, Stop::Immediate, Stop::Fast] {
+        let batch = events(20);
+        store.record(&batch, now()).await.expect("records");
+        sum(&store).await;
+        cluster.stop(how);
+        let next = events(30);
+        assert!(matches!(store.record(&next, now()).await, Err(MetricsError::Unavailable(_))));
+        assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
+        cluster.start_again();
+        let took = record_in_the_end(&store, &next).await;
+        assert!(took < RECOVERY, "{took:?}");
+        assert_eq!(
+            store.record(&batch, now()).await.expect("records"),
+            [Recording::Duplicate; 20],
+            "what was answered"
+        );
+        recorded += 50;
+        assert_eq!(sum(&store).await, recorded);
+        store.check().await.expect("is back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_database_is_given_up_in_time_and_nothing_counts_twice() {
+    let cluster = Postgres::start(Durability::Volatile);
+    let url = cluster.new_database();
+    let answer_timeout = Duration::from_millis(500);
+    let store = SqlMetrics::open(&Options { answer_timeout, ..options(&url) }).await.expect("opens");
+    let filter = Filter::of_dates(DateRange::EVER);
+    store.record(&events(10), now()).await.expect("records");
+    sum(&store).await;
+
+    cluster.freeze();
+    let batch = events(100);
+    for _ in 0..3 {
+        let started = Instant::now();
+        assert!(matches!(store.record(&batch, now()).await, Err(MetricsError::Unavailable(_))));
+        assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
+        assert!(matches!(store.repositories(&filter, &Page::first(1)).await, Err(MetricsError::Unavailable(_))));
+        assert!(started.elapsed() < 4 * answer_timeout, "{:?}", started.elapsed());
+    }
+    cluster.thaw();
+
+    let took = record_in_the_end(&store, &batch).await;
+    assert!(took < RECOVERY, "{took:?}");
+    assert_eq!(sum(&store).await, 110);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_locked_is_waited_for_only_so_long() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let answer_timeout = Duration::from_millis(300);
+    let store = SqlMetrics::open(&Options { answer_timeout, ..options(&url) }).await.expect("opens");
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+
+    let lock = "BEGIN; LOCK TABLE container_pull_metrics; SELECT pg_sleep(3); COMMIT";
+    let holder = tokio::task::spawn_blocking({
+        let url = url.clone();
+        move || cluster.psql(&url, lock)
+    });
+    sleep(Duration::from_secs(1)).await;
+    let batch = events(10);
+    for _ in 0..4 {
+        assert!(matches!(store.record(&batch, now()).await, Err(MetricsError::Unavailable(_))));
+    }
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND application_name = 'staticreg' AND wait_event_type = 'Lock'";
+    sleep(answer_timeout).await;
+    assert_eq!(cluster.psql(&url, waiting), "0", "what was given up does not wait on");
+    holder.await.expect("ends");
+    record_in_the_end(&store, &batch).await;
+    assert_eq!(sum(&store).await, 11);
+}
+
+/// Two servers with the same and with other events, some known and some new, meet in every way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn servers_that_share_some_events_never_wait_for_each_other_in_a_circle() {
+    const ROUNDS: usize = 150;
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let accesses: Vec<Access> = (0..60)
+        .map(|number| {
+            let kind = AccessKind::ALL[number % AccessKind::ALL.len()];
+            pull(&format!("app{}:v1", number % 12), "2026-11-20T10:00:00Z").of_kind(kind)
+        })
+        .collect();
+    let shared: Vec<Vec<CountedEvent>> =
+        (0..ROUNDS).map(|_| accesses.iter().map(Access::event).collect::<Vec<_>>()).collect();
+    let mut servers = Vec::new();
+    for server in 0..3_usize {
+        let store = open(&url).await;
+        let (accesses, shared) = (accesses.clone(), shared.clone());
+        servers.push(tokio::spawn(async move {
+            for (round, mut batch) in shared.into_iter().enumerate() {
+                // Batches of new ids alone, so that both statements meet.
+                if (round + server).is_multiple_of(3) {
+                    batch = accesses.iter().map(Access::event).collect();
+                }
+                if server == 1 {
+                    batch.reverse();
+                }
+                store.record(&batch, now()).await.expect("neither refuses nor gives up");
+            }
+        }));
+    }
+    for server in servers {
+        server.await.expect("ends");
+    }
+    let store = open(&url).await;
+    let mut counted = 0;
+    for kind in AccessKind::ALL {
+        counted += rows_of(&store, kind).await.iter().map(|row| row.count).sum::<u64>();
+    }
+    // In each round one server has events of its own and the two others share theirs.
+    assert_eq!(counted, (ROUNDS * 2 * accesses.len()) as u64);
+    assert_eq!(cluster.psql(&url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_events_are_told_from_new_ones_whatever_came_before() {
+    let url = Postgres::shared().new_database();
+    let (store, other) = (open(&url).await, open(&url).await);
+    let mut total = 0;
+    for round in 0..4 {
+        let batch = events(50);
+        assert_eq!(store.record(&batch, now()).await.expect("records"), vec![Recording::Counted; 50], "round {round}");
+        assert_eq!(other.record(&batch, now()).await.expect("records"), vec![Recording::Duplicate; 50]);
+        let mut mixed = events(10);
+        mixed.extend_from_slice(&batch[..10]);
+        let recorded = other.record(&mixed, now()).await.expect("records");
+        assert_eq!(recorded[..10], [Recording::Counted; 10]);
+        assert_eq!(recorded[10..], [Recording::Duplicate; 10]);
+        total += 60;
+        assert_eq!(sum(&store).await, total);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_program_made_are_counted_on() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    cluster.psql(&url, "DELETE FROM container_pull_metrics");
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    cluster.psql(&url, "UPDATE container_pull_metrics SET pull_count = 10");
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 11)]));
+
+    cluster.psql(&url, "UPDATE container_pull_metrics SET repo_name = 'no such name!'");
+    let filter = Filter::of_dates(DateRange::new(date("2026-11-20"), date("2026-11-20")).expect("a range"));
+    let answer = store.rows(&filter, &Page::first(1)).await;
+    assert!(matches!(answer, Err(MetricsError::Corrupt(_))), "{answer:?}");
+}

@@ -1,0 +1,104 @@
+//! What is SQLite's own: the file and its lock.
+
+use std::{path::Path, time::Duration};
+
+use sea_orm::sqlx::{self, Connection, SqliteConnection};
+use staticreg_contract::events::{expected, now, pull, pulls_of, record};
+use staticreg_domain::metrics::{MetricsError, MetricsRepository, Recording};
+use staticreg_sql::{OpenError, Options, SqlMetrics};
+
+fn options(file: &Path) -> Options {
+    Options::new(format!("sqlite://{}", file.display()).parse().expect("a URL"))
+}
+
+async fn open(file: &Path) -> SqlMetrics {
+    SqlMetrics::open(&options(file)).await.expect("opens")
+}
+
+async fn connect(file: &Path) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("connects")
+}
+
+#[tokio::test]
+async fn a_file_is_made_when_missing_and_keeps_its_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let event = pull("app:v1", "2026-11-20T10:00:00Z").event();
+    let batch = std::slice::from_ref(&event);
+    assert_eq!(open(&file).await.record(batch, now()).await.expect("records"), [Recording::Counted]);
+    let again = open(&file).await;
+    assert_eq!(again.record(batch, now()).await.expect("records"), [Recording::Duplicate]);
+    assert_eq!(pulls_of(&again).await, expected(&[("2026-11-20 app:v1", 1)]));
+    let mode: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connect(&file).await).await.expect("asks");
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn times_and_dates_are_text_that_people_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    record(&open(&file).await, &[pull("app:v1", "2026-11-20T10:00:00.5Z")]).await;
+    let row: (String, String, String) =
+        sqlx::query_as("SELECT pull_date, created_at, updated_at FROM container_pull_metrics")
+            .fetch_one(&mut connect(&file).await)
+            .await
+            .expect("asks");
+    let time = "2026-11-20T10:00:00.500000Z".to_owned();
+    assert_eq!(row, ("2026-11-20".to_owned(), time.clone(), time));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_made_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = SqlMetrics::open(&options(&folder.path().join("missing/counts.db"))).await.expect_err("no folder");
+    assert!(matches!(error, OpenError::Connect(_)), "{error:?}");
+    assert!(error.to_string().contains("unable to open database file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    std::fs::write(&file, "these are some notes, ".repeat(100)).expect("writes");
+    let error = SqlMetrics::open(&options(&file)).await.expect_err("no database");
+    assert!(error.to_string().contains("not a database"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_waited_for_only_so_long_and_questions_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let answer_timeout = Duration::from_millis(300);
+    let store = SqlMetrics::open(&Options { answer_timeout, ..options(&file) }).await.expect("opens");
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+
+    let mut other = connect(&file).await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.expect("locks");
+    let batch = [pull("app:v1", "2026-11-20T11:00:00Z").event()];
+    for _ in 0..3 {
+        let started = std::time::Instant::now();
+        let refused = store.record(&batch, now()).await;
+        assert!(matches!(refused, Err(MetricsError::Unavailable(_))), "{refused:?}");
+        assert!(started.elapsed() < 4 * answer_timeout, "{:?}", started.elapsed());
+        assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 1)]));
+    }
+    lock.rollback().await.expect("unlocks");
+    assert_eq!(store.record(&batch, now()).await.expect("records"), [Recording::Counted]);
+    assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 2)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_at_once_wait_for_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            let options = options(&file);
+            tokio::spawn(async move { SqlMetrics::open(&options).await })
+        })
+        .collect();
+    for start in starts {
+        start.await.expect("ends").expect("opens");
+    }
+}
