@@ -28,7 +28,9 @@ impl Events {
             })
             .collect();
         let sum = popularity.last().copied().unwrap_or(1.0);
-        popularity.iter_mut().for_each(|share| *share /= sum);
+        for share in &mut popularity {
+            *share /= sum;
+        }
         Self { random: Random(seed), timestamp: timestamp.to_owned(), popularity }
     }
 

@@ -15,7 +15,7 @@ use tokio::{
     time::sleep,
 };
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const LISTENING: &str = "Listening on http://";
 
 /// A running server; killed when dropped.

@@ -9,7 +9,7 @@ use crate::{
 
 const SIZE: Size = Size { repositories: 20_000, images: 3 };
 const DELAY: Duration = Duration::from_millis(5);
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// Reads a registry once and prints what it took.
 pub(crate) async fn measure() {

@@ -100,13 +100,12 @@ async fn drive(server: SocketAddr, load: Load, mut events: Events, end: Instant)
 }
 
 async fn exchange(server: SocketAddr, connection: &mut Option<TcpStream>, request: &[u8]) -> io::Result<u16> {
-    let stream = match connection {
-        Some(stream) => stream,
-        None => {
-            let stream = TcpStream::connect(server).await?;
-            stream.set_nodelay(true)?;
-            connection.insert(stream)
-        }
+    let stream = if let Some(stream) = connection {
+        stream
+    } else {
+        let stream = TcpStream::connect(server).await?;
+        stream.set_nodelay(true)?;
+        connection.insert(stream)
     };
     stream.write_all(request).await?;
     let mut buffer = [0; 2_048];
