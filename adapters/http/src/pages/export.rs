@@ -1,6 +1,6 @@
 //! `GET /export/TABLE.csv`: every table of the pages as CSV.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use poem::{
@@ -8,7 +8,10 @@ use poem::{
     http::{StatusCode, header},
     web::{Data, Path},
 };
-use staticreg_application::browse::{Daily, ListingQuestion, Shown};
+use staticreg_application::{
+    browse::{Daily, ListingQuestion, Shown},
+    catalog::{ImageDetails, ReadImageError},
+};
 use staticreg_domain::{RepositoryName, Tag};
 
 use super::{
@@ -17,6 +20,8 @@ use super::{
     insights::{by_kind, unused_days},
     parameters::Parameters,
     range::ChosenRange,
+    repository::chosen_tags,
+    tag::{self, NoImage},
 };
 use crate::problem::Problem;
 
@@ -28,7 +33,9 @@ enum NoTable {
     /// There is no such table, or a name is wrong.
     Unknown,
     /// The store does not answer.
-    Unavailable,
+    StoreAway,
+    /// The registry does not answer.
+    RegistryAway,
 }
 
 #[handler]
@@ -58,8 +65,11 @@ fn problem(reason: &NoTable) -> Response {
         NoTable::Unknown => {
             Problem::new(StatusCode::NOT_FOUND, "There is no such table, or no such repository or tag.")
         }
-        NoTable::Unavailable => {
+        NoTable::StoreAway => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The store of pull metrics does not answer; try again.")
+        }
+        NoTable::RegistryAway => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The registry does not answer; try again.")
         }
     }
     .into_response()
@@ -69,9 +79,18 @@ fn problem(reason: &NoTable) -> Response {
 fn csv(rows: &Table) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(vec![]);
     for row in rows {
-        writer.write_record(row)?;
+        writer.write_record(row.iter().map(|cell| harmless(cell)))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// What a spreadsheet would take for a formula is marked as a text: labels and variables are untrusted.
+fn harmless(cell: &str) -> Cow<'_, [u8]> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        Cow::Owned(format!("'{cell}").into_bytes())
+    } else {
+        Cow::Borrowed(cell.as_bytes())
+    }
 }
 
 async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTable> {
@@ -79,7 +98,7 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
     let chosen = ChosenRange::of(&parameters, site.browse.ask());
     match table {
         "repositories" => repositories(site, request).await,
-        "tags" => tags(site, &repository(&parameters)?, &chosen).await,
+        "tags" => tags(site, &parameters, &chosen).await,
         "digests" => {
             let tag = tag(&parameters)?.ok_or(NoTable::Unknown)?;
             let statistics = known(site.browse.repository(&repository(&parameters)?, Some(&tag), chosen.range).await)?;
@@ -133,14 +152,49 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
             });
             Ok(with_head(&["repository", "tag", "size", "created_at", "last_pulled_at", "version_checks"], rows))
         }
+        "image" => {
+            let facts = tag::facts(&image(site, &parameters).await?);
+            Ok(with_head(&["fact", "value"], facts.into_iter().map(|(fact, value)| vec![fact.to_owned(), value])))
+        }
+        "labels" => {
+            let image = image(site, &parameters).await?;
+            Ok(pairs("label", image.configuration.as_deref().map(tag::labels)))
+        }
+        "environment" => {
+            let image = image(site, &parameters).await?;
+            Ok(pairs("variable", image.configuration.as_deref().map(tag::environment)))
+        }
+        "layers" => {
+            let image = image(site, &parameters).await?;
+            let rows = tag::layers(&image)
+                .iter()
+                .map(|layer| vec![layer.digest.to_string(), layer.media_type.clone(), layer.size.to_string()]);
+            Ok(with_head(&["digest", "media_type", "size"], rows))
+        }
         _ => Err(NoTable::Unknown),
     }
+}
+
+/// The image of a tag, and of a platform.
+async fn image(site: &Site, parameters: &Parameters) -> Result<ImageDetails, NoTable> {
+    let (name, tag) = (repository(parameters)?, tag(parameters)?.ok_or(NoTable::Unknown)?);
+    let snapshot = site.browse.snapshot();
+    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name));
+    let read = tag::read_image(site, &name, entry.map(AsRef::as_ref), &tag, parameters.get("platform"));
+    read.await.map_err(|reason| match reason {
+        NoImage::Unread(ReadImageError::Unavailable) => NoTable::RegistryAway,
+        NoImage::NoRegistry | NoImage::NoTag | NoImage::Unread(_) => NoTable::Unknown,
+    })
+}
+
+fn pairs(name: &str, pairs: Option<Vec<(String, String)>>) -> Table {
+    with_head(&[name, "value"], pairs.unwrap_or_default().into_iter().map(|(name, value)| vec![name, value]))
 }
 
 async fn repositories(site: &Site, request: &Request) -> Result<Table, NoTable> {
     let overview = site.browse.overview().await;
     if overview.picture.value.is_none() {
-        return Err(NoTable::Unavailable);
+        return Err(NoTable::StoreAway);
     }
     let question = ListingQuestion { page: 1, per_page: usize::MAX, ..Query::of(request).question };
     let rows = overview.listing(&question).rows.into_iter().map(|row| {
@@ -156,29 +210,23 @@ async fn repositories(site: &Site, request: &Request) -> Result<Table, NoTable> 
     Ok(with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows))
 }
 
-async fn tags(site: &Site, name: &RepositoryName, chosen: &ChosenRange) -> Result<Table, NoTable> {
-    let statistics = known(site.browse.repository(name, None, chosen.range).await)?;
+async fn tags(site: &Site, parameters: &Parameters, chosen: &ChosenRange) -> Result<Table, NoTable> {
+    let name = repository(parameters)?;
+    let statistics = known(site.browse.repository(&name, None, chosen.range).await)?;
     let snapshot = site.browse.snapshot();
-    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(name));
-    let in_registry = entry.map(|entry| &*entry.tags).unwrap_or_default();
-    let mut names: Vec<&Tag> = in_registry.iter().map(|entry| &entry.tag).chain(statistics.tags.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let rows = names.into_iter().map(|tag| {
-        let entry = entry.and_then(|entry| entry.tag(tag));
-        let image = entry.and_then(|entry| entry.image());
-        let counts = statistics.tags.get(tag).copied().unwrap_or_default();
-        let platforms: Vec<String> =
-            image.map(|image| &*image.platforms).unwrap_or_default().iter().map(ToString::to_string).collect();
+    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name));
+    let rows = chosen_tags(entry.map(AsRef::as_ref), Some(&statistics), parameters).into_iter().map(|item| {
+        let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
         vec![
-            tag.to_string(),
-            entry.and_then(|entry| entry.digest()).map(ToString::to_string).unwrap_or_default(),
+            item.tag.to_string(),
+            item.digest.map(ToString::to_string).unwrap_or_default(),
             platforms.join(" "),
-            image.map(|image| image.size.to_string()).unwrap_or_default(),
-            time(image.and_then(|image| image.created)),
-            counts.in_range.to_string(),
-            counts.all.to_string(),
-            time(counts.last_pulled_at),
+            item.image.map(|image| image.size.to_string()).unwrap_or_default(),
+            time(item.image.and_then(|image| image.created)),
+            item.counts.in_range.to_string(),
+            item.counts.all.to_string(),
+            time(item.counts.last_pulled_at),
         ]
     });
     let head = ["tag", "digest", "platforms", "size", "created_at", "pulls", "pulls_total", "last_pulled_at"];
@@ -203,7 +251,7 @@ fn with_head(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
 }
 
 fn known<V>(shown: Shown<V>) -> Result<Arc<V>, NoTable> {
-    shown.value.ok_or(NoTable::Unavailable)
+    shown.value.ok_or(NoTable::StoreAway)
 }
 
 fn repository(parameters: &Parameters) -> Result<RepositoryName, NoTable> {

@@ -13,7 +13,7 @@ use staticreg_application::{
     browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
-use staticreg_domain::{RepositoryName, Tag};
+use staticreg_domain::{Digest, RepositoryName, Tag};
 
 use super::{
     Site,
@@ -92,11 +92,11 @@ struct Row {
 }
 
 /// A tag of the registry, of the counts, or of both.
-struct TagItem<'a> {
-    tag: &'a Tag,
-    digest: Option<&'a staticreg_domain::Digest>,
-    image: Option<&'a Arc<ImageSummary>>,
-    counts: TagCounts,
+pub(super) struct TagItem<'a> {
+    pub(super) tag: &'a Tag,
+    pub(super) digest: Option<&'a Digest>,
+    pub(super) image: Option<&'a Arc<ImageSummary>>,
+    pub(super) counts: TagCounts,
     in_registry: bool,
 }
 
@@ -181,21 +181,20 @@ async fn page_of(
     let layout = layout(site, name.as_str(), entry.as_deref(), &shown, &chosen, now);
     let statistics = shown.value.as_deref();
     let address = repository_address(name.as_str());
-    let (sort, reverse) = (Sort::of(parameters), parameters.get("order") == Some("reverse"));
+    let (sort, reverse) = (Sort::of(parameters), is_reverse(parameters));
     let search = parameters.get("q").unwrap_or_default();
     let range_parameters = chosen.parameters();
     let link = |path: &str, sort: Sort, reverse: bool, page: usize| {
         let page = if page > 1 { page.to_string() } else { String::new() };
         let mut all = vec![("q", search)];
+        all.extend(path.starts_with("/export/").then_some(("repository", name.as_str())));
         all.extend(range_parameters.iter().map(|(name, value)| (*name, value.as_str())));
         all.extend([("sort", sort.name()), ("order", if reverse { "reverse" } else { "" }), ("page", &page)]);
         text::address(path, &all)
     };
 
-    let mut items = tag_items(entry.as_deref(), statistics);
-    let in_all = items.len();
-    items.retain(|item| search.split_whitespace().all(|word| item.tag.as_str().contains(word)));
-    sort.order(&mut items, reverse);
+    let in_all = tag_items(entry.as_deref(), statistics).len();
+    let items = chosen_tags(entry.as_deref(), statistics, parameters);
     let best = items.iter().find(|item| item.in_registry).or(items.first()).map(|item| item.tag.clone());
     let pages = items.len().div_ceil(PER_PAGE).max(1);
     let page_number = parameters.parse("page").unwrap_or(1_usize).clamp(1, pages);
@@ -236,7 +235,7 @@ async fn page_of(
         found: text::count(items.len() as u64, "tag", "tags"),
         pages: Pages::new(page_number, pages, |page| link(&address, sort, reverse, page)),
         truncated: entry.as_ref().is_some_and(|entry| entry.truncated),
-        csv: export("tags"),
+        csv: link("/export/tags.csv", sort, reverse, 1),
         badge_markdown: format!("![pulls](http://STATICREG{badge})"),
         badge,
         address: address.clone(),
@@ -341,6 +340,26 @@ pub(super) fn figures(
         note: String::new(),
     });
     figures
+}
+
+/// The tags that the address asks for, in its order.
+pub(super) fn chosen_tags<'a>(
+    entry: Option<&'a RepositoryEntry>,
+    statistics: Option<&'a RepositoryStatistics>,
+    parameters: &Parameters,
+) -> Vec<TagItem<'a>> {
+    let search = parameters.get("q").unwrap_or_default().to_lowercase();
+    let mut items = tag_items(entry, statistics);
+    items.retain(|item| {
+        let tag = item.tag.as_str().to_lowercase();
+        search.split_whitespace().all(|word| tag.contains(word))
+    });
+    Sort::of(parameters).order(&mut items, is_reverse(parameters));
+    items
+}
+
+fn is_reverse(parameters: &Parameters) -> bool {
+    parameters.get("order") == Some("reverse")
 }
 
 fn tag_items<'a>(entry: Option<&'a RepositoryEntry>, statistics: Option<&'a RepositoryStatistics>) -> Vec<TagItem<'a>> {

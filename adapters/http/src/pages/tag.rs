@@ -46,6 +46,10 @@ struct TagPage<'a> {
     image: Option<ImageSection>,
     /// Why there is no image to show.
     no_image: &'static str,
+    facts_csv: String,
+    environment_csv: String,
+    labels_csv: String,
+    layers_csv: String,
 }
 
 /// A digest that the tag pointed to.
@@ -105,25 +109,21 @@ pub(super) async fn page_of(
         );
     }
     let digest = tag_entry.and_then(|entry| entry.digest());
-    let (image, no_image) = match (&site.registry, tag_entry) {
-        (None, _) => (None, "No registry is configured to read the image from."),
-        (Some(_), None) => (None, ""),
-        (Some(registry), Some(_)) => {
-            // Content under a digest is remembered; a tag would be asked for anew.
-            let reference =
-                digest.map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
-            let platform = parameters.get("platform").map(str::to_owned);
-            match registry.images.read(name.clone(), reference, platform.clone()).await {
-                Ok(details) => (Some(section(&address(&name, &tag), &details, platform.as_deref())), ""),
-                Err(error) => (None, why_no_image(error)),
-            }
-        }
+    let platform = parameters.get("platform");
+    let (image, no_image) = match read_image(site, &name, entry.as_deref(), &tag, platform).await {
+        Ok(details) => (Some(section(&address(&name, &tag), &details, platform)), ""),
+        Err(reason) => (None, reason.text()),
     };
     let now = site.now();
     let title = format!("{name}:{tag}");
     let layout = repository::layout(site, &title, entry.as_deref(), &shown, &chosen, now);
     let statistics = shown.value.as_deref();
     let csv = |table: &str| repository::csv_address(table, &name, Some(&tag), &chosen);
+    let image_csv = |table: &str| {
+        let parameters =
+            [("repository", name.as_str()), ("tag", tag.as_str()), ("platform", platform.unwrap_or_default())];
+        text::address(&format!("/export/{table}.csv"), &parameters)
+    };
     let chart = statistics.map(|statistics| {
         Chart::stacked(ChartInput {
             id: "pulls",
@@ -156,16 +156,51 @@ pub(super) async fn page_of(
         history_csv: csv("digests"),
         image,
         no_image,
+        facts_csv: image_csv("image"),
+        environment_csv: image_csv("environment"),
+        labels_csv: image_csv("labels"),
+        layers_csv: image_csv("layers"),
     };
     page(&template, StatusCode::OK)
 }
 
-fn why_no_image(error: ReadImageError) -> &'static str {
-    match error {
-        ReadImageError::NotFound => "The registry does not hold this image, or none for this platform.",
-        ReadImageError::Unavailable => "The registry does not answer now; reload in a moment.",
-        ReadImageError::Malformed => "What the registry holds under this tag is not understood.",
+/// Why there is no image to show.
+#[derive(Clone, Copy)]
+pub(super) enum NoImage {
+    NoRegistry,
+    /// The registry does not hold the tag.
+    NoTag,
+    Unread(ReadImageError),
+}
+
+impl NoImage {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoRegistry => "No registry is configured to read the image from.",
+            Self::NoTag => "The registry does not hold this tag any more.",
+            Self::Unread(ReadImageError::NotFound) => {
+                "The registry does not hold this image, or none for this platform."
+            }
+            Self::Unread(ReadImageError::Unavailable) => "The registry does not answer now; reload in a moment.",
+            Self::Unread(ReadImageError::Malformed) => "What the registry holds under this tag is not understood.",
+        }
     }
+}
+
+/// The image of a tag; of an index that of the platform.
+pub(super) async fn read_image(
+    site: &Site,
+    name: &RepositoryName,
+    entry: Option<&RepositoryEntry>,
+    tag: &Tag,
+    platform: Option<&str>,
+) -> Result<ImageDetails, NoImage> {
+    let registry = site.registry.as_ref().ok_or(NoImage::NoRegistry)?;
+    let entry = entry.and_then(|entry| entry.tag(tag)).ok_or(NoImage::NoTag)?;
+    // Content under a digest is remembered; a tag would be asked for anew.
+    let reference =
+        entry.digest().map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
+    registry.images.read(name.clone(), reference, platform.map(str::to_owned)).await.map_err(NoImage::Unread)
 }
 
 /// The digests, the latest pulled first; the present one also when nobody pulled it yet.
@@ -192,32 +227,49 @@ fn history(statistics: Option<&RepositoryStatistics>, current: Option<&Digest>, 
 }
 
 fn section(address: &str, details: &ImageDetails, wanted: Option<&str>) -> ImageSection {
+    let platforms = details.index.as_deref().map(|index| platforms(address, index, &details.image.digest, wanted));
+    let configuration = details.configuration.as_deref();
+    ImageSection {
+        platforms: platforms.unwrap_or_default(),
+        facts: facts(details),
+        environment: configuration.map(environment).unwrap_or_default(),
+        labels: configuration.map(labels).unwrap_or_default(),
+        layers: layers(details)
+            .iter()
+            .map(|layer| LayerRow {
+                short: text::short_digest(&layer.digest),
+                digest: layer.digest.to_string(),
+                media_type: layer.media_type.clone(),
+                size: text::size(layer.size),
+            })
+            .collect(),
+    }
+}
+
+/// What there is to say of an image, beside its lists.
+pub(super) fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
     let ImageDetails { index, image, configuration } = details;
     let mut facts = vec![("Digest", image.digest.to_string()), ("Media type", image.media_type.clone())];
     if let Some(index) = index {
         facts.insert(0, ("Index", format!("{} ({})", index.digest, index.media_type)));
     }
-    let layers: &[Descriptor] = match &image.content {
-        ManifestContent::Image { layers, .. } => layers,
-        ManifestContent::Index(_) => &[],
-    };
+    let layers = layers(details);
     if !layers.is_empty() {
         let size = layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
         facts.push(("Layers", format!("{}, {} compressed", layers.len(), text::size(size))));
     }
     let none = ImageConfiguration::default();
-    let configuration = configuration.as_deref().unwrap_or(&none);
     let ImageConfiguration {
         platform,
         created,
-        labels,
+        labels: _,
         entry_point,
         command,
         user,
         working_directory,
-        environment,
+        environment: _,
         exposed_ports,
-    } = configuration;
+    } = configuration.as_deref().unwrap_or(&none);
     let list = |items: &[String]| (!items.is_empty()).then(|| words(items));
     facts.extend(
         [
@@ -233,24 +285,28 @@ fn section(address: &str, details: &ImageDetails, wanted: Option<&str>) -> Image
         .filter_map(|(label, value)| Some((label, value?)))
         .filter(|(_, value)| !value.is_empty()),
     );
-    ImageSection {
-        platforms: index.as_deref().map(|index| platforms(address, index, &image.digest, wanted)).unwrap_or_default(),
-        facts,
-        environment: environment
-            .iter()
-            .map(|variable| variable.split_once('=').unwrap_or((variable, "")))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        layers: layers
-            .iter()
-            .map(|layer| LayerRow {
-                short: text::short_digest(&layer.digest),
-                digest: layer.digest.to_string(),
-                media_type: layer.media_type.clone(),
-                size: text::size(layer.size),
-            })
-            .collect(),
+    facts
+}
+
+/// The variables and their values.
+pub(super) fn environment(configuration: &ImageConfiguration) -> Vec<(String, String)> {
+    let variables = configuration.environment.iter();
+    variables
+        .map(|variable| variable.split_once('=').unwrap_or((variable, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The labels and their values.
+pub(super) fn labels(configuration: &ImageConfiguration) -> Vec<(String, String)> {
+    configuration.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The layers, the lowest first.
+pub(super) fn layers(details: &ImageDetails) -> &[Descriptor] {
+    match &details.image.content {
+        ManifestContent::Image { layers, .. } => layers,
+        ManifestContent::Index(_) => &[],
     }
 }
 

@@ -36,6 +36,33 @@ async fn labels_commands_and_variables_are_shown_and_never_run() {
 }
 
 #[tokio::test]
+async fn no_spreadsheet_takes_a_label_or_a_variable_for_a_formula() {
+    let mut registry = SampleRegistry::default();
+    let image = registry.add_image("evil", sample::now(), None);
+    let formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"];
+    registry.configure("evil", |configuration| {
+        configuration.labels = formulas.iter().map(|text| ((*text).to_owned(), (*text).to_owned())).collect();
+        configuration.environment =
+            formulas.iter().map(|text| format!("{}={text}", text.trim_start_matches('='))).collect();
+        configuration.user = Some("=cmd|' /C calc'!A0".to_owned());
+        configuration.working_directory = Some("/=1\",=2".to_owned());
+    });
+    registry.point("evil", "1", image);
+    let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await;
+    for (table, rows) in [("image", 5), ("labels", formulas.len()), ("environment", formulas.len())] {
+        let body = site.get(&format!("/export/{table}.csv?repository=evil&tag=1")).await.body;
+        let mut reader = csv::Reader::from_reader(body.as_bytes());
+        let records: Vec<_> = reader.records().map(|record| record.expect("a row")).collect();
+        assert!(records.len() >= rows, "{table}: {body}");
+        for cell in records.iter().flatten() {
+            assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{table}: {cell:?}");
+        }
+    }
+    let labels = site.get("/export/labels.csv?repository=evil&tag=1").await.body;
+    assert!(labels.contains("'=1+1,'=1+1\r\n"), "{labels}");
+}
+
+#[tokio::test]
 async fn names_at_the_limits_of_the_grammar_have_their_pages() {
     let long = format!("{}/{}", "a".repeat(127), "b".repeat(127));
     let deep = vec!["d"; 128].join("/");

@@ -46,6 +46,15 @@ async fn every_table_is_there_as_csv() {
             "tag,digest,platforms,size,created_at,pulls,pulls_total,last_pulled_at",
             5,
         ),
+        (
+            "tags.csv?repository=library/nginx&q=LATEST",
+            "tag,digest,platforms,size,created_at,pulls,pulls_total,last_pulled_at",
+            2,
+        ),
+        ("image.csv?repository=library/nginx&tag=latest", "fact,value", 12),
+        ("labels.csv?repository=library/nginx&tag=latest", "label,value", 5),
+        ("environment.csv?repository=library/nginx&tag=latest", "variable,value", 3),
+        ("layers.csv?repository=library/nginx&tag=latest", "digest,media_type,size", 5),
         ("digests.csv?repository=library/nginx&tag=latest", "digest,pulls,first_pulled_on,last_pulled_at", 3),
         ("daily.csv?repository=library/nginx&days=7", "date,architecture,pulls", 22),
         ("daily.csv?days=7", "date,architecture,pulls", 22),
@@ -60,7 +69,16 @@ async fn every_table_is_there_as_csv() {
         assert_eq!(answer.body.lines().next(), Some(head), "{path}");
         assert_eq!(answer.body.lines().count(), lines, "{path}: {}", answer.body);
     }
-    for path in ["nothing.csv", "tags", "tags.csv", "tags.csv?repository=A", "digests.csv?repository=a"] {
+    for path in [
+        "nothing.csv",
+        "tags",
+        "tags.csv",
+        "tags.csv?repository=A",
+        "digests.csv?repository=a",
+        "layers.csv?repository=library/nginx",
+        "layers.csv?repository=library/nginx&tag=nope",
+        "layers.csv?repository=library/nginx&tag=latest&platform=plan9/mips",
+    ] {
         assert_eq!(site.get(&format!("/export/{path}")).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -71,7 +89,10 @@ async fn a_page_links_to_each_of_its_tables() {
     for (page, tables) in [
         ("/", &["repositories"][..]),
         ("/repo/base/node", &["tags", "daily"]),
-        ("/repo/base/node?tag=22.11", &["digests", "daily"]),
+        (
+            "/repo/library/nginx?tag=latest&platform=linux/arm64/v8",
+            &["digests", "daily", "image", "labels", "environment", "layers"],
+        ),
         ("/insights", &["daily", "kinds", "images", "architectures", "unused"]),
     ] {
         let body = site.page(page).await.body;
@@ -82,6 +103,43 @@ async fn a_page_links_to_each_of_its_tables() {
             let answer = site.get(&format!("/export/{table}.csv{query}")).await;
             assert_eq!(answer.status, StatusCode::OK, "{page}: {table}{query}");
         }
+    }
+}
+
+/// Charts hold their values as a table, with a link of its own.
+#[tokio::test]
+async fn a_page_has_as_many_links_to_csv_as_tables() {
+    let site = site::sample().await;
+    for page in ["/", "/repo/library/nginx", "/repo/library/nginx?tag=latest", "/insights"] {
+        let body = site.page(page).await.body;
+        let tables = body.matches("<table").count();
+        assert!(tables > 0, "{page}");
+        assert_eq!(body.matches("href=\"/export/").count(), tables, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_and_a_sorting_of_tags_hold_for_their_csv() {
+    let site = site::sample().await;
+    let page = site.page("/repo/library/nginx?q=1.2&sort=name&order=reverse").await.body;
+    let link = page.split('"').find(|value| value.starts_with("/export/tags.csv")).expect("a link");
+    let csv = site.get(&link.replace("&#38;", "&")).await.body;
+    let tags: Vec<&str> = csv.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    let shown: Vec<&str> = page
+        .split("<a class=\"name\" href=\"/repo/library/nginx?tag=")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(tags.len() > 1, "{csv}");
+    assert_eq!(tags, shown);
+}
+
+#[tokio::test]
+async fn the_image_of_a_platform_is_told_as_csv() {
+    let site = site::sample().await;
+    for (platform, architecture) in [("", "amd64"), ("&platform=linux/arm64/v8", "arm64/v8")] {
+        let csv = site.get(&format!("/export/image.csv?repository=library/nginx&tag=latest{platform}")).await.body;
+        assert!(csv.contains(&format!("Platform,linux/{architecture}\r\n")), "{csv}");
     }
 }
 
