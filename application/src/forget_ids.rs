@@ -2,13 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use staticreg_domain::{Clock, metrics::MetricsRepository};
+use staticreg_domain::{Clock, error::describe, metrics::MetricsRepository};
 use tokio::time::sleep;
 
-use crate::{
-    recorder::{Recorder, describe},
-    spooling::Spooling,
-};
+use crate::{recorder::Recorder, spooling::Spooling};
 
 /// How often old ids are looked for.
 const INTERVAL: Duration = Duration::from_mins(1);

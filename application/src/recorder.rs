@@ -12,6 +12,7 @@ use std::{
 
 use staticreg_domain::{
     Clock,
+    error::describe,
     metrics::{CountedEvent, MetricsError, MetricsRepository, Recording},
 };
 use tokio::{
@@ -310,18 +311,6 @@ impl From<Recording> for Recorded {
             Recording::Duplicate => Self::Duplicate,
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::{
 
 use staticreg_domain::{
     Clock,
+    error::describe,
     metrics::{CountedEvent, MetricsRepository},
     spool::{EventSpool, SpoolError},
 };
@@ -18,7 +19,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::recorder::{Batches, Trouble, describe};
+use crate::recorder::{Batches, Trouble};
 
 /// The pause before the store is tried again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(500);

@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod clock;
 pub mod counting;
 pub mod digest;
+pub mod error;
 pub mod event_id;
 pub mod manifest_access;
 pub mod media_type;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use staticreg_application::spooling::Spooling;
-use staticreg_domain::metrics::MetricsRepository;
+use staticreg_domain::{error::describe, metrics::MetricsRepository};
 use staticreg_memory::MemoryMetrics;
 use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};
 use tokio::{
@@ -106,10 +106,4 @@ fn arrived(store: &LateStore, metrics: SqlMetrics) {
     store.arrive(Arc::new(metrics));
     tracing::info!("PostgreSQL connection pool successfully initialized.");
     tracing::info!("Database schema initialized successfully.");
-}
-
-/// An error with its causes, in one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -9,12 +9,12 @@ use futures_util::{StreamExt, stream};
 use staticreg_domain::{
     Digest, RepositoryName,
     catalog::{CatalogError, Manifest, ManifestContent, Reference, RegistryCatalog},
+    error::describe,
     manifest_access::IndexChild,
 };
 use tokio::sync::mpsc;
 
 use super::{bounded::Bounded, images::lock};
-use crate::recorder::describe;
 
 /// Questions that may wait; more are dropped.
 const MOST_WAITING: usize = 1_024;

@@ -10,11 +10,11 @@ use staticreg_domain::{
     catalog::{
         CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference, RegistryCatalog,
     },
+    error::describe,
 };
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{bounded::Bounded, images::lock};
-use crate::recorder::describe;
 
 /// How long a page waits.
 const PATIENCE: Duration = Duration::from_secs(2);

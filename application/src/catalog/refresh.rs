@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use staticreg_domain::{
     Clock, RepositoryName, Tag,
     catalog::{CatalogError, RegistryCatalog},
+    error::describe,
 };
 use tokio::{sync::Notify, time::sleep};
 
@@ -22,7 +23,6 @@ use super::{
     picture::{MOST_REPOSITORIES, Moment, Picture},
     snapshot::{CatalogView, ReadFault, ReadProgress, RepositoryEntry, TagEntry, TagTarget},
 };
-use crate::recorder::describe;
 
 /// The pause after the first failed read of the whole registry; each one more doubles it, up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
