@@ -10,7 +10,7 @@ use std::{
 use bytesize::ByteSize;
 use figment::{
     Figment,
-    error::Kind,
+    error::{Actual, Kind},
     providers::{Format as _, Serialized, Toml},
     value::Value,
 };
@@ -342,8 +342,37 @@ impl Sources {
             (false, true) => setting.variable(),
             (false, false) => format!("{file}: {key} ({})", setting.variable()),
         };
-        let reason = if setting.secret { "the value is no text".to_owned() } else { error.kind.to_string() };
+        let reason = if setting.secret { "the value is no text".to_owned() } else { plainly(&error.kind) };
         InvalidSettings(format!("{place}: {reason}."))
+    }
+}
+
+/// A reason in words that need no knowledge of programming.
+fn plainly(kind: &Kind) -> String {
+    let (found, expected) = match kind {
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => (found, expected.as_str()),
+        Kind::UnknownVariant(found, known) => return format!("must be {}, not `{found}`", known.join(" or ")),
+        kind => return kind.to_string(),
+    };
+    let found = match found {
+        Actual::Bool(found) => found.to_string(),
+        Actual::Unsigned(found) => found.to_string(),
+        Actual::Signed(found) => found.to_string(),
+        Actual::Float(found) => found.to_string(),
+        Actual::Str(found) => found.clone(),
+        found => return format!("must be {}, not {found}", wanted(expected)),
+    };
+    format!("must be {}, not `{found}`", wanted(expected))
+}
+
+fn wanted(expected: &str) -> &str {
+    match expected {
+        "a nonzero u32" => "a whole number from 1 to 4294967295",
+        "a nonzero usize" => "a whole number of at least 1",
+        "u64" => "a whole number",
+        "a boolean" => "true or false",
+        "a string" => "a text in quotes",
+        expected => expected,
     }
 }
 
@@ -472,14 +501,23 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_in_one_sentence_with_its_variable() {
         for (name, value, reason) in [
-            ("STATICREG_METRICS_BATCH_SIZE", "0", "`0`, expected a nonzero"),
-            ("STATICREG_METRICS_BATCH_SIZE", "many", "many"),
+            ("STATICREG_METRICS_BATCH_SIZE", "0", ": must be a whole number of at least 1, not `0`."),
+            ("STATICREG_METRICS_BATCH_SIZE", "-1", ": must be a whole number of at least 1, not `-1`."),
+            ("STATICREG_METRICS_BATCH_SIZE", "1.5", ": must be a whole number of at least 1, not `1.5`."),
+            ("STATICREG_METRICS_BATCH_SIZE", "many", ": must be a whole number of at least 1, not `many`."),
+            ("STATICREG_METRICS_BATCH_SIZE", "[1]", ": must be a whole number of at least 1, not "),
+            (
+                "STATICREG_DB_MAX_CONNS",
+                "5000000000",
+                ": must be a whole number from 1 to 4294967295, not `5000000000`.",
+            ),
+            ("STATICREG_SPOOL_MAX_EVENTS", "-1", ": must be a whole number, not `-1`."),
             ("STATICREG_METRICS_PATIENCE", "soon", "`soon` is no duration such as 500ms, 3s, 15m or 24h"),
             ("STATICREG_METRICS_PATIENCE", "0", "more than no time"),
-            ("STATICREG_METRICS_COUNTING", "all", "all"),
+            ("STATICREG_METRICS_COUNTING", "all", ": must be classified or tagged, not `all`."),
             ("STATICREG_WEBHOOK_MAX_BODY", "big", "`big` is no size"),
-            ("STATICREG_LOG_FORMAT", "xml", "xml"),
-            ("STATICREG_REGISTRY_SKIP_TLS_VERIFY", "perhaps", "perhaps"),
+            ("STATICREG_LOG_FORMAT", "xml", ": must be text or json, not `xml`."),
+            ("STATICREG_REGISTRY_SKIP_TLS_VERIFY", "perhaps", ": must be true or false, not `perhaps`."),
         ] {
             let told = error(&variables(&[(name, value)]));
             assert!(told.starts_with(name) && told.contains(reason) && told.ends_with('.'), "{told}");
