@@ -1,7 +1,7 @@
 //! Images nobody has pulled for so many days: the list for cleaning up.
 //!
 //! What is on it may be deleted by somebody, so in doubt an image is left out: one that was pulled by its digest, by a
-//! tag that points to the same, was pushed or made meanwhile.
+//! tag that points to the same, as part of an index, was pushed or made meanwhile.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -101,14 +101,21 @@ impl Unused {
     fn list_registry(&mut self, counted: &Counted, snapshot: &CatalogSnapshot, since: NaiveDate) {
         let mut sized = HashSet::new();
         for repository in snapshot.repositories() {
-            let is_used = |tag: &Tag| counted.is_used(&repository.name, tag, since);
-            let used: HashSet<&Digest> =
-                repository.tags.iter().filter(|entry| is_used(&entry.tag)).filter_map(TagEntry::digest).collect();
+            let is_used = |entry: &TagEntry| {
+                counted.is_used(&repository.name, &entry.tag, since)
+                    || entry.digest().is_some_and(|digest| counted.pulled_digests.contains(digest))
+            };
+            // Who pulls an index gets its images: they are used with it.
+            let used: HashSet<&Digest> = repository
+                .tags
+                .iter()
+                .filter(|entry| is_used(entry))
+                .flat_map(|entry| {
+                    entry.digest().into_iter().chain(entry.image().into_iter().flat_map(|image| &image.children))
+                })
+                .collect();
             for entry in &repository.tags {
-                let in_use = entry.digest().map_or_else(
-                    || is_used(&entry.tag),
-                    |digest| used.contains(digest) || counted.pulled_digests.contains(digest),
-                );
+                let in_use = is_used(entry) || entry.digest().is_some_and(|digest| used.contains(digest));
                 let image = entry.image();
                 let created = image.and_then(|image| image.created);
                 if in_use || entry.tag.is_referrer() || created.is_some_and(|at| at.date_naive() >= since) {
@@ -204,16 +211,27 @@ mod tests {
 
     const OLD: &str = "2020-01-01T00:00:00Z";
 
+    fn digest(seed: char) -> Digest {
+        format!("sha256:{}", seed.to_string().repeat(64)).parse().unwrap()
+    }
+
     /// A repository whose tags point to images of these digests, made at these times.
     fn registry(tags: &[(&str, char, &str)]) -> Arc<CatalogSnapshot> {
+        registry_with_indexes(tags, &[])
+    }
+
+    /// The same, where some digests are those of indexes.
+    fn registry_with_indexes(tags: &[(&str, char, &str)], indexes: &[(char, &[char])]) -> Arc<CatalogSnapshot> {
+        let children = |seed: char| indexes.iter().find(|(index, _)| *index == seed).map(|(_, children)| *children);
         let mut tags: Vec<TagEntry> = tags
             .iter()
-            .map(|(tag, digest, created)| TagEntry {
+            .map(|(tag, seed, created)| TagEntry {
                 tag: tag.parse().unwrap(),
                 target: TagTarget::Image(Arc::new(ImageSummary {
-                    digest: format!("sha256:{}", digest.to_string().repeat(64)).parse().unwrap(),
-                    kind: ManifestKind::Image,
+                    digest: digest(*seed),
+                    kind: children(*seed).map_or(ManifestKind::Image, |_| ManifestKind::Index),
                     platforms: [].into(),
+                    children: children(*seed).unwrap_or_default().iter().copied().map(digest).collect(),
                     size: 10,
                     created: created.parse().ok(),
                 })),
@@ -249,6 +267,26 @@ mod tests {
         counted.pulls("2026-11-14", "app:out", 1).await;
         let registry = registry(&[("in", 'a', OLD), ("out", 'b', OLD)]);
         assert_eq!(tags(&Unused::read(&counted.ask, Some(registry), 7).await.unwrap()), ["out"]);
+    }
+
+    #[tokio::test]
+    async fn an_image_is_used_when_an_index_of_it_was_pulled_by_tag_or_by_digest() {
+        let counted = Counted::new();
+        counted.pulls("2026-11-20", "app:1.2", 1).await;
+        counted.count(AccessKind::PullByDigest, "2026-11-19", "app", &"2".repeat(64), 1).await;
+        let registry = registry_with_indexes(
+            &[
+                ("1.2", '1', OLD),
+                ("1.2-amd64", 'a', OLD),
+                ("1.2-arm64", 'b', OLD),
+                ("1.1", '2', OLD),
+                ("1.1-amd64", 'c', OLD),
+                ("1.0", '3', OLD),
+                ("1.0-amd64", 'd', OLD),
+            ],
+            &[('1', &['a', 'b']), ('2', &['c']), ('3', &['d'])],
+        );
+        assert_eq!(tags(&Unused::read(&counted.ask, Some(registry), 30).await.unwrap()), ["1.0", "1.0-amd64"]);
     }
 
     #[tokio::test]

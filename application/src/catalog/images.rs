@@ -41,6 +41,7 @@ pub(super) struct Images {
 /// What an image or index tells of itself.
 struct Told {
     platforms: Vec<Platform>,
+    children: Vec<Digest>,
     size: u64,
     created: Option<DateTime<Utc>>,
 }
@@ -183,12 +184,25 @@ impl Images {
             ManifestContent::Image { configuration, layers } => {
                 let size = layers.iter().map(|layer| layer.size).fold(configuration.size, u64::saturating_add);
                 let configuration = self.configuration(repository, &configuration).await?;
-                Told { platforms: configuration.platform.into_iter().collect(), size, created: configuration.created }
+                Told {
+                    platforms: configuration.platform.into_iter().collect(),
+                    children: Vec::new(),
+                    size,
+                    created: configuration.created,
+                }
             }
             ManifestContent::Index(entries) => self.index(repository, entries, depth).await?,
         };
-        let Told { platforms, size, created: told } = told;
-        Ok(ImageSummary { digest, kind, platforms: self.shared(platforms), size, created: told.or(created) })
+        let Told { platforms, mut children, size, created: told } = told;
+        children.truncate(ImageSummary::MOST_CHILDREN);
+        Ok(ImageSummary {
+            digest,
+            kind,
+            platforms: self.shared(platforms),
+            children: children.into(),
+            size,
+            created: told.or(created),
+        })
     }
 
     async fn configuration(
@@ -207,7 +221,7 @@ impl Images {
         }
     }
 
-    /// The platforms of an index, and size and age of its first image.
+    /// The platforms and manifests of an index, and size and age of its first image.
     async fn index(
         &self,
         repository: &RepositoryName,
@@ -217,6 +231,7 @@ impl Images {
         let is_index =
             |entry: &IndexEntry| ManifestKind::of_media_type(&entry.descriptor.media_type) == Some(ManifestKind::Index);
         let mut platforms: Vec<Platform> = entries.iter().filter_map(|entry| entry.platform.clone()).collect();
+        let mut children: Vec<Digest> = entries.iter().map(|entry| entry.descriptor.digest.clone()).collect();
         // Images with a platform, then indexes, last what may be an attestation.
         entries.sort_by_key(|entry| (entry.platform.is_none(), !is_index(entry)));
         let (mut first, mut nested, mut tried) = (None, 0, 0);
@@ -233,6 +248,7 @@ impl Images {
                     if entry.platform.is_none() {
                         platforms.extend(image.platforms.iter().cloned());
                     }
+                    children.extend(image.children.iter().cloned());
                     first.get_or_insert(image);
                 }
                 // An index may list what the registry does not hold.
@@ -243,7 +259,7 @@ impl Images {
         let mut seen = HashSet::new();
         platforms.retain(|platform| seen.insert(platform.clone()));
         let (size, created) = first.map_or((0, None), |image| (image.size, image.created));
-        Ok(Told { platforms, size, created })
+        Ok(Told { platforms, children, size, created })
     }
 
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, CatalogError> {

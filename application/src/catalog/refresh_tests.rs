@@ -120,19 +120,22 @@ async fn an_index_tells_its_platforms_and_the_size_of_its_first_image() {
     let image = image(&view.snapshot(), "a", "1");
     assert_eq!((image.kind, image.size), (ManifestKind::Index, 100));
     assert_eq!(platforms(&image), ["linux/arm64", "linux/amd64"]);
+    assert_eq!(*image.children, [attestation, arm, amd]);
     assert_eq!(image.created.unwrap().timestamp(), 2);
     assert_eq!(registry.asked(), ["catalog 0", "config 2", "get 2", "get a:1", "tags a"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_list_inside_an_index_tells_its_platforms() {
+async fn a_manifest_list_inside_an_index_tells_its_platforms_and_manifests() {
     let registry = Arc::new(FakeRegistry::default());
-    let inner = registry.index(2, &[(IMAGE, &registry.image(1, Some("arm64")), Some("arm64"))]);
+    let arm = registry.image(1, Some("arm64"));
+    let inner = registry.index(2, &[(IMAGE, &arm, Some("arm64"))]);
     registry.tag("a", "1", &registry.index(3, &[(INDEX, &inner, None)]));
     let (refresh, view) = over(&registry);
     refresh.refresh_once().await.unwrap();
     let image = image(&view.snapshot(), "a", "1");
     assert_eq!((image.size, platforms(&image)), (100, vec!["linux/arm64".to_owned()]));
+    assert_eq!(*image.children, [inner, arm]);
 }
 
 #[tokio::test(start_paused = true)]

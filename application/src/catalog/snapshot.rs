@@ -199,11 +199,19 @@ pub struct ImageSummary {
     /// The platforms, in the registry's order; of an image at most one. None are told of what is no image to run, such
     /// as a chart.
     pub platforms: Arc<[Platform]>,
+    /// The manifests an index lists, those of indexes in it too; none of an image. Beyond
+    /// [`ImageSummary::MOST_CHILDREN`] they are not told.
+    pub children: Box<[Digest]>,
     /// What one pull moves, in bytes: the compressed layers and the configuration; of an index those of its first
     /// image with a platform.
     pub size: u64,
     /// When the image was made, of an index the same first image; none when it does not tell.
     pub created: Option<DateTime<Utc>>,
+}
+
+impl ImageSummary {
+    /// The most children of an index that are kept.
+    pub const MOST_CHILDREN: usize = 256;
 }
 
 /// The way to the newest picture: cheap to clone, never waits.
@@ -245,6 +253,7 @@ mod tests {
             digest: format!("sha256:{}", seed.repeat(32)).parse().unwrap(),
             kind: ManifestKind::Image,
             platforms: [].into(),
+            children: [].into(),
             size,
             created: None,
         })
