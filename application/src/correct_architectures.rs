@@ -24,8 +24,9 @@ pub struct CorrectArchitectures {
 }
 
 impl CorrectArchitectures {
-    /// Asks and corrects for as long as somebody wants to know of indexes.
-    pub async fn run(self) {
+    /// Asks and corrects until `stop`, or until nobody wants to know of indexes any more. A stop waits for no answer
+    /// of the registry: what it would have told stays a guess. What it told is tried once more to be stored.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { lookups, counting, recorder } = self;
         let (found, corrections) = mpsc::unbounded_channel();
         let looking = lookups.run(move |_repository, index, children| {
@@ -35,14 +36,139 @@ impl CorrectArchitectures {
                 let _ = found.send(corrections);
             }
         });
+        let looking = async {
+            tokio::select! {
+                () = looking => {}
+                () = stop => {}
+            }
+        };
         tokio::join!(looking, record(corrections, recorder));
     }
 }
 
 async fn record(mut corrections: mpsc::UnboundedReceiver<Vec<CountedEvent>>, recorder: Recorder) {
     while let Some(events) = corrections.recv().await {
-        while recorder.record(events.clone()).await.is_err() {
+        while recorder.record(events.clone()).await.is_err() && !corrections.is_closed() {
             sleep(RETRY_PAUSE).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use chrono::{DateTime, Utc};
+    use staticreg_domain::{
+        Clock, Digest, ManifestAccess,
+        clock::MockClock,
+        manifest_access::IndexChild,
+        metrics::{MetricsError, MockMetricsRepository, Recording},
+        rules::{Scope, SkipReason},
+    };
+    use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        catalog::{
+            IndexChildren,
+            testing::{FakeRegistry, digest, name},
+        },
+        recorder::RecorderOptions,
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    /// Finds one correction in whatever it learns.
+    struct Correcting;
+
+    impl Counting for Correcting {
+        fn scope(&self) -> Scope {
+            Scope::AllAccesses
+        }
+
+        fn count(&mut self, _: &ManifestAccess, _: DateTime<Utc>) -> Result<CountedEvent, SkipReason> {
+            Err(SkipReason::NotAPull)
+        }
+
+        fn learn(&mut self, _: &Digest, _: &[IndexChild]) -> Vec<CountedEvent> {
+            vec![CountedEvent { id: Uuid::nil().into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }]
+        }
+    }
+
+    struct Running {
+        children: IndexChildren,
+        stored: Arc<AtomicUsize>,
+        /// Ends when the corrections have ended, and nobody can record any more.
+        ended: JoinHandle<()>,
+    }
+
+    fn running(registry: FakeRegistry, store_away: bool, stop: impl Future<Output = ()> + Send + 'static) -> Running {
+        let stored = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&stored);
+        let mut store = MockMetricsRepository::new();
+        store.expect_record().returning(move |batch, _| {
+            if store_away {
+                return Err(MetricsError::Unavailable("away".into()));
+            }
+            counted.fetch_add(batch.len(), Ordering::Relaxed);
+            Ok(vec![Recording::Counted; batch.len()])
+        });
+        let mut clock = MockClock::new();
+        clock.expect_now().return_const(DateTime::UNIX_EPOCH);
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let options =
+            RecorderOptions { batch_size: 1, buffer_size: 1, flush_interval: Duration::ZERO, patience: PATIENCE };
+        let (recorder, writer) = Recorder::new(Arc::new(store), None, clock, options);
+        let (children, lookups) = IndexChildren::new(Arc::new(registry));
+        let correct = CorrectArchitectures { lookups, counting: Arc::new(Mutex::new(Correcting)), recorder };
+        let ended = tokio::spawn(async move {
+            tokio::join!(correct.run(stop), writer.run());
+        });
+        Running { children, stored, ended }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn corrections_are_stored_and_it_ends_when_nobody_wants_to_know() {
+        let Running { children, stored, ended } = running(FakeRegistry::default(), false, pending());
+        assert_eq!(children.get(&name("a"), &digest(1)), None);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(stored.load(Ordering::Relaxed), 1);
+        drop(children);
+        ended.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_no_look_up() {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let registry = FakeRegistry::slow(Duration::from_hours(1));
+        let Running { children, stored, ended } = running(registry, false, async { stopped.await.unwrap_or_default() });
+        for seed in 1..10 {
+            assert_eq!(children.get(&name("a"), &digest(seed)), None);
+        }
+        sleep(Duration::from_secs(1)).await;
+        let start = Instant::now();
+        drop(stop);
+        ended.await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(stored.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_no_store_that_is_away() {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { stopped.await.unwrap_or_default() };
+        let Running { children, stored: _, ended } = running(FakeRegistry::default(), true, stopped);
+        assert_eq!(children.get(&name("a"), &digest(1)), None);
+        sleep(Duration::from_mins(1)).await;
+        assert!(!ended.is_finished(), "it tries again");
+        let start = Instant::now();
+        drop(stop);
+        ended.await.unwrap();
+        assert!(start.elapsed() <= RETRY_PAUSE + PATIENCE + PATIENCE, "{:?}", start.elapsed());
     }
 }

@@ -1,6 +1,7 @@
 //! Wires the adapters to the use cases and serves.
 
 use std::{
+    convert::Infallible,
     future::pending,
     sync::{Arc, Mutex},
     time::Duration,
@@ -28,7 +29,7 @@ use staticreg_http::{
 };
 use staticreg_memory::MemoryMetrics;
 use staticreg_registry::{HttpRegistryCatalog, RegistryOptions, Tls};
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     Failure,
@@ -71,7 +72,9 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     let background = [replay(spooling.clone(), &metrics, &clock), tokio::spawn(forget.run())];
 
     let counting = counting(&settings.metrics);
-    let (followers, registry) = follow_registry(&settings.registry, &counting, &recorder, &clock)?;
+    let (serving, served) = oneshot::channel::<Infallible>();
+    let served = async { drop(served.await) };
+    let (followers, registry) = follow_registry(&settings.registry, &counting, &recorder, &clock, served)?;
     let services = Services {
         receive: Arc::new(ReceiveNotification::new(
             counting,
@@ -96,6 +99,7 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     for task in background {
         task.abort();
     }
+    drop(serving);
     // Every request was answered, so nothing of value waits when the writer takes longer than this.
     let written = timeout(options.stop_timeout, writer).await.is_ok();
     if finished && written {
@@ -146,12 +150,13 @@ fn counting(metrics: &Metrics) -> Arc<Mutex<dyn Counting>> {
     }
 }
 
-/// Reads the registry in the background, when there is one.
+/// Reads the registry in the background, when there is one, and asks it for indexes until all is `served`.
 fn follow_registry(
     settings: &Registry,
     counting: &Arc<Mutex<dyn Counting>>,
     recorder: &Recorder,
     clock: &Arc<dyn Clock>,
+    served: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(Followers, Option<staticreg_http::Registry>), Failure> {
     let Some(hostname) = &settings.hostname else { return Ok((Followers::default(), None)) };
     let catalog = HttpRegistryCatalog::new(&RegistryOptions {
@@ -180,7 +185,7 @@ fn follow_registry(
     let followers = Followers { index_children: Some(index_children), catalog_changes: Some(refresh.changes()) };
     tokio::spawn(refresh.run());
     let (counting, recorder) = (Arc::clone(counting), recorder.clone());
-    tokio::spawn(CorrectArchitectures { lookups, counting, recorder }.run());
+    tokio::spawn(CorrectArchitectures { lookups, counting, recorder }.run(served));
     Ok((followers, Some(shown)))
 }
 

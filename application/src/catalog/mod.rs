@@ -9,7 +9,7 @@ pub mod read_image;
 pub mod refresh;
 mod snapshot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use platforms::{IndexChildren, IndexLookups};
 pub use read_image::{ImageDetails, ReadImage, ReadImageError};

@@ -19,14 +19,14 @@ use tokio::time::sleep;
 
 use super::images::lock;
 
-pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 const PAGE: usize = 2;
 
 /// A registry in memory.
 #[derive(Default)]
-pub(super) struct FakeRegistry {
+pub(crate) struct FakeRegistry {
     held: Mutex<Held>,
     delay: Duration,
 }
@@ -45,29 +45,29 @@ struct Held {
 
 impl FakeRegistry {
     /// Each answer takes so long.
-    pub(super) fn slow(delay: Duration) -> Self {
+    pub(crate) fn slow(delay: Duration) -> Self {
         Self { delay, ..Self::default() }
     }
 
-    pub(super) fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
+    pub(crate) fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
         let mut held = lock(&self.held);
         held.repositories.entry(name(repository)).or_default().insert(tag.parse().unwrap(), digest.clone());
     }
 
-    pub(super) fn untag(&self, repository: &str, tag: &str) {
+    pub(crate) fn untag(&self, repository: &str, tag: &str) {
         lock(&self.held).repositories.get_mut(&name(repository)).unwrap().remove(&tag.parse::<Tag>().unwrap());
     }
 
-    pub(super) fn add_repository(&self, repository: &str) {
+    pub(crate) fn add_repository(&self, repository: &str) {
         lock(&self.held).repositories.entry(name(repository)).or_default();
     }
 
-    pub(super) fn remove_repository(&self, repository: &str) {
+    pub(crate) fn remove_repository(&self, repository: &str) {
         lock(&self.held).repositories.remove(&name(repository));
     }
 
     /// An image of 100 bytes: 10 of the configuration, twice 45 of layers.
-    pub(super) fn image(&self, seed: u32, platform: Option<&str>) -> Digest {
+    pub(crate) fn image(&self, seed: u32, platform: Option<&str>) -> Digest {
         let configuration = digest(seed + 1_000_000);
         let told = ImageConfiguration {
             platform: platform.and_then(|architecture| Platform::new("linux", architecture, None)),
@@ -85,7 +85,7 @@ impl FakeRegistry {
         digest(seed)
     }
 
-    pub(super) fn index(&self, seed: u32, entries: &[(&str, &Digest, Option<&str>)]) -> Digest {
+    pub(crate) fn index(&self, seed: u32, entries: &[(&str, &Digest, Option<&str>)]) -> Digest {
         let entry = |(media_type, digest, platform): &(&str, &Digest, Option<&str>)| IndexEntry {
             descriptor: descriptor(media_type, (*digest).clone(), 1),
             platform: platform.and_then(|architecture| Platform::new("linux", architecture, None)),
@@ -96,22 +96,22 @@ impl FakeRegistry {
     }
 
     /// Has requests that begin so fail.
-    pub(super) fn fail(&self, request: &str, error: fn() -> CatalogError) {
+    pub(crate) fn fail(&self, request: &str, error: fn() -> CatalogError) {
         lock(&self.held).failing.push((request.to_owned(), error));
     }
 
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         lock(&self.held).failing.clear();
     }
 
     /// The requests since this was last called, sorted.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         let mut asked = std::mem::take(&mut lock(&self.held).asked);
         asked.sort();
         asked
     }
 
-    pub(super) fn most_under_way(&self) -> usize {
+    pub(crate) fn most_under_way(&self) -> usize {
         lock(&self.held).most_under_way
     }
 
@@ -185,14 +185,14 @@ impl RegistryCatalog for FakeRegistry {
 }
 
 /// A clock that tests set.
-pub(super) struct FakeClock(Mutex<DateTime<Utc>>);
+pub(crate) struct FakeClock(Mutex<DateTime<Utc>>);
 
 impl FakeClock {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())))
     }
 
-    pub(super) fn advance(&self, duration: Duration) {
+    pub(crate) fn advance(&self, duration: Duration) {
         *lock(&self.0) += duration;
     }
 }
@@ -203,27 +203,27 @@ impl Clock for FakeClock {
     }
 }
 
-pub(super) fn name(text: &str) -> RepositoryName {
+pub(crate) fn name(text: &str) -> RepositoryName {
     text.parse().unwrap()
 }
 
-pub(super) fn digest(seed: u32) -> Digest {
+pub(crate) fn digest(seed: u32) -> Digest {
     format!("sha256:{seed:064x}").parse().unwrap()
 }
 
-pub(super) fn number(digest: &Digest) -> u32 {
+pub(crate) fn number(digest: &Digest) -> u32 {
     u32::from_str_radix(digest.as_str().trim_start_matches("sha256:").trim_start_matches('0'), 16).unwrap()
 }
 
-pub(super) fn unavailable() -> CatalogError {
+pub(crate) fn unavailable() -> CatalogError {
     CatalogError::Unavailable("away".into())
 }
 
-pub(super) fn denied() -> CatalogError {
+pub(crate) fn denied() -> CatalogError {
     CatalogError::Denied("no".into())
 }
 
-pub(super) fn malformed() -> CatalogError {
+pub(crate) fn malformed() -> CatalogError {
     CatalogError::Malformed("garbage".into())
 }
 
