@@ -98,10 +98,13 @@ impl ReceiveNotification {
         let admitted: Vec<_> = events.iter().map(|event| self.rules.admit(event, now)).collect();
         let mut counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counted = Vec::with_capacity(admitted.len());
-        for access in admitted {
+        for (event, access) in events.iter().zip(admitted) {
             match access.and_then(|access| counting.count(&access, now)) {
                 Ok(event) => counted.push(event),
-                Err(reason) => *receipt.skipped.entry(reason).or_default() += 1,
+                Err(reason) => {
+                    *receipt.skipped.entry(reason).or_default() += 1;
+                    log_skip(event, reason);
+                }
             }
         }
         let wanted = counting.wanted();
@@ -141,6 +144,18 @@ impl Receipt {
             Recorded::Refused => *self.skipped.entry(SkipReason::RefusedByStore).or_default() += 1,
         }
     }
+}
+
+/// What the event says is quoted: it may be any text.
+fn log_skip(event: &RegistryEvent, reason: SkipReason) {
+    tracing::debug!(
+        reason = %reason.as_str(),
+        action = event.action.as_deref(),
+        repository = event.repository.as_deref(),
+        tag = event.tag.as_deref(),
+        digest = event.digest.as_deref(),
+        "Skipping event:"
+    );
 }
 
 fn log_pulls(event: &CountedEvent) {

@@ -1,6 +1,7 @@
 //! The program: its command line, its log, its start and stop, and what it answers to bad input over a real socket.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::TcpListener,
     thread,
@@ -71,12 +72,17 @@ fn what_is_wrong_ends_the_start_with_one_clear_sentence() {
     let unknown_key = file("unknown.toml", "[metrics]\nbatchsize = 1\n");
     let no_toml = file("no.toml", "[metrics\n");
     let no_database = file("no.db", "This is no database, whatever its name says. ".repeat(100).as_str());
+    let no_spool = no_database.clone();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("its address").to_string();
     let no_database = format!("sqlite://{no_database}");
 
     for (name, value, expected) in [
-        ("STATICREG_METRICS_BATCH_SIZE", "0", "STATICREG_METRICS_BATCH_SIZE"),
+        (
+            "STATICREG_METRICS_BATCH_SIZE",
+            "0",
+            "STATICREG_METRICS_BATCH_SIZE: must be a whole number of at least 1, not `0`.",
+        ),
         ("STATICREG_METRICS_PATIENCE", "soon", "STATICREG_METRICS_PATIENCE"),
         ("STATICREG_METRICS_COUNTING", "all", "STATICREG_METRICS_COUNTING"),
         ("STATICREG_LOG_LEVEL", "much=too=much", "STATICREG_LOG_LEVEL"),
@@ -92,12 +98,16 @@ fn what_is_wrong_ends_the_start_with_one_clear_sentence() {
         ("STATICREG_DB_URL", "mysql://root:geheim@db/counts", "starts with postgres://, postgresql:// or sqlite://"),
         ("STATICREG_DB_URL", "postgres://u:geheim@db:port/counts", "not a PostgreSQL URL"),
         ("STATICREG_SPOOL_FILE", "/nowhere/spool.db", "STATICREG_SPOOL_FILE: /nowhere/spool.db cannot be used"),
+        ("STATICREG_SPOOL_FILE", &no_spool, "file is not a database"),
     ] {
         let ended = Staticreg::run(&[], &[("STATICREG_HTTP_BIND_ADDR", "127.0.0.1:0"), (name, value)]);
         assert!(!ended.status.success(), "{name}={value}");
         let sentence = ended.stderr.trim_end();
         assert!(sentence.starts_with("staticreg: ") && sentence.ends_with('.'), "{name}={value}: {sentence}");
         assert!(sentence.contains(expected) && !sentence.contains('\n'), "{name}={value}: {sentence}");
+        let parts: Vec<&str> = sentence.trim_end_matches('.').split(": ").collect();
+        let told_once = parts.iter().collect::<BTreeSet<_>>().len() == parts.len();
+        assert!(told_once, "{name}={value}: {sentence}");
         assert!(!format!("{ended:?}").contains("geheim"), "{ended:?}");
     }
 }
@@ -154,6 +164,19 @@ fn the_log_lines_people_look_for_are_written_to_the_letter() {
     );
     assert_eq!(memory.post(&json!({"events": [{"action": "push"}]})).status, 200);
     has_line(&memory, "INFO Webhook processing completed totalEvents=1 eventsProcessed=0 eventsSkipped=1");
+    assert!(!memory.log().contains("Skipping event"), "{}", memory.log());
+
+    let debugging = Staticreg::start(&[("STATICREG_LOG_LEVEL", "debug")]);
+    let mut skipped = pull(number);
+    skipped["target"]["tag"] = json!("new\nline");
+    assert_eq!(debugging.post(&notification(&[skipped, json!({"action": "delete"})])).status, 200);
+    has_line(
+        &debugging,
+        &format!(
+            r#"DEBUG Skipping event: reason=invalid_tag action="pull" repository="{repository}" tag="new\nline" digest="{DIGEST}""#
+        ),
+    );
+    has_line(&debugging, r#"DEBUG Skipping event: reason=not_a_pull action="delete""#);
 
     let postgres = Postgres::start(Durability::Volatile);
     let stored = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
