@@ -1,17 +1,13 @@
 //! `GET /`: the repositories, and how much they are pulled.
 
 use askama::Template;
-use poem::{
-    Request, Response, handler,
-    http::{StatusCode, header},
-    web::Data,
-};
+use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullPicture, Sort};
 
 use super::{
     Site,
     chart::Sparkline,
-    layout::{Layout, Part, page},
+    layout::{Layout, Part, origin, page},
     parameters::Parameters,
     text::{self, Moment},
 };
@@ -167,7 +163,7 @@ fn sort_name(sort: Sort) -> &'static str {
     }
 }
 
-fn order_name(reverse: bool) -> &'static str {
+pub(crate) fn order_name(reverse: bool) -> &'static str {
     if reverse { "reverse" } else { "" }
 }
 
@@ -213,7 +209,7 @@ pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Requ
         empty: is_known && overview.is_empty(),
         unknown: !is_known && overview.is_empty(),
         has_registry: overview.snapshot.is_some(),
-        webhook: webhook(request),
+        webhook: format!("{}{}", origin(request), crate::webhook::PATH),
         figures: figures(&overview),
         trend: picture.map(|picture| Sparkline::new(picture.days())),
         read_at: overview
@@ -348,15 +344,4 @@ fn columns(question: &ListingQuestion) -> Vec<Column> {
         }
     })
     .collect()
-}
-
-/// Where this server is, as far as the browser tells; the first steps show it.
-fn webhook(request: &Request) -> String {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .filter(|host| host.bytes().all(|c| c.is_ascii_alphanumeric() || b".:-[]_".contains(&c)))
-        .unwrap_or("localhost:8093");
-    format!("http://{host}{}", crate::webhook::PATH)
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use chrono::{DateTime, Utc};
 use poem::{
-    IntoResponse, Response,
+    IntoResponse, Request, Response,
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use staticreg_application::{browse::Shown, catalog::CatalogSnapshot};
@@ -110,6 +110,16 @@ impl<'a> Layout<'a> {
             self.notices.push(Notice::warning(format!("{}{picture}", fault.text)));
         }
     }
+}
+
+/// Where this server is, as far as the browser, and a proxy that ends TLS, tell: to be shown and copied, not trusted.
+pub(crate) fn origin(request: &Request) -> String {
+    let told = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let host = told("host")
+        .filter(|host| host.bytes().all(|c| c.is_ascii_alphanumeric() || b".:-[]_".contains(&c)))
+        .unwrap_or("localhost:8093");
+    let scheme = if told("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    format!("{scheme}://{host}")
 }
 
 /// Renders a page.

@@ -87,8 +87,8 @@ fn show_asset(Data(site): Data<&Arc<Site>>, request: &poem::Request) -> Response
     })
 }
 
-/// Browsers ask for this whatever the page says.
+/// Browsers ask for this whatever the page says. Not for ever: another version has its icon elsewhere.
 #[handler]
 fn show_icon(Data(site): Data<&Arc<Site>>) -> Response {
-    Response::builder().status(StatusCode::MOVED_PERMANENTLY).header(header::LOCATION, &site.assets.icon.path).finish()
+    Response::builder().status(StatusCode::FOUND).header(header::LOCATION, &site.assets.icon.path).finish()
 }

@@ -19,8 +19,8 @@ use super::{
     Site,
     chart::{Chart, ChartInput},
     error::not_found,
-    home::{Column, Figure, Pages, folder_address, repository_address},
-    layout::{Layout, Notice, Part, page},
+    home::{Column, Figure, Pages, folder_address, order_name, repository_address},
+    layout::{Layout, Notice, Part, origin, page},
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
     tag,
@@ -162,7 +162,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>,
             let detail = "Tags are letters, digits, “_”, “.” and “-”, at most 128.".to_owned();
             not_found(site, "No tag can have this name".to_owned(), detail, Vec::new())
         }
-        None => page_of(site, name, entry, &parameters, chosen).await,
+        None => page_of(site, name, entry, &parameters, chosen, &origin(request)).await,
     }
 }
 
@@ -172,6 +172,7 @@ async fn page_of(
     entry: Option<Arc<RepositoryEntry>>,
     parameters: &Parameters,
     chosen: ChosenRange,
+    origin: &str,
 ) -> Response {
     let shown = site.browse.repository(&name, None, chosen.range).await;
     if entry.is_none() && shown.value.as_deref().is_some_and(never_seen) {
@@ -189,7 +190,7 @@ async fn page_of(
         let mut all = vec![("q", search)];
         all.extend(path.starts_with("/export/").then_some(("repository", name.as_str())));
         all.extend(range_parameters.iter().map(|(name, value)| (*name, value.as_str())));
-        all.extend([("sort", sort.name()), ("order", if reverse { "reverse" } else { "" }), ("page", &page)]);
+        all.extend([("sort", sort.name()), ("order", order_name(reverse)), ("page", &page)]);
         text::address(path, &all)
     };
 
@@ -226,17 +227,22 @@ async fn page_of(
         commands: best.map(|tag| Commands::new(site, &name, &tag)),
         figures: figures(statistics, &chosen, Some(in_all), now),
         range_words: chosen.words(),
-        ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name())]),
+        ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name()), ("order", order_name(reverse))]),
         chart,
         search,
-        hidden: chosen.parameters().into_iter().chain([("sort", sort.name().to_owned())]).collect(),
+        hidden: chosen
+            .parameters()
+            .into_iter()
+            .chain([("sort", sort.name().to_owned()), ("order", order_name(reverse).to_owned())])
+            .filter(|(_, value)| !value.is_empty())
+            .collect(),
         columns: columns(sort, reverse, |sort, reverse| link(&address, sort, reverse, 1)),
         rows,
         found: text::count(items.len() as u64, "tag", "tags"),
         pages: Pages::new(page_number, pages, |page| link(&address, sort, reverse, page)),
         truncated: entry.as_ref().is_some_and(|entry| entry.truncated),
         csv: link("/export/tags.csv", sort, reverse, 1),
-        badge_markdown: format!("![pulls](http://STATICREG{badge})"),
+        badge_markdown: format!("![pulls]({origin}{badge})"),
         badge,
         address: address.clone(),
         layout,

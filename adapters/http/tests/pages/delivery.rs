@@ -48,7 +48,7 @@ async fn the_assets_are_there_and_kept_for_ever() {
     }
     assert_eq!(site.get("/assets/style.0000000000000000.css").await.status, StatusCode::NOT_FOUND);
     let icon = site.get("/favicon.ico").await;
-    assert_eq!(icon.status, StatusCode::MOVED_PERMANENTLY);
+    assert_eq!(icon.status, StatusCode::FOUND);
     assert!(icon.header("location").starts_with("/assets/icon."));
 }
 

@@ -66,6 +66,32 @@ async fn the_days_are_chosen_and_kept_in_links() {
 }
 
 #[tokio::test]
+async fn a_search_keeps_the_order_and_the_days() {
+    let site = site::sample().await;
+    let body = site.page("/repo/base/node?sort=name&order=reverse&days=7").await.body;
+    for (name, value) in [("sort", "name"), ("order", "reverse"), ("days", "7")] {
+        assert!(body.contains(&format!(r#"<input type="hidden" name="{name}" value="{value}">"#)), "{name}: {body}");
+    }
+    assert!(body.contains("sort=name&#38;order=reverse&#38;days=90"), "{body}");
+}
+
+#[tokio::test]
+async fn the_badge_to_copy_is_where_the_browser_found_the_page() {
+    let site = site::sample().await;
+    for (headers, expected) in [
+        (&[("host", "counts.example.com")][..], "http://counts.example.com/badge/base/node.svg"),
+        (
+            &[("host", "counts.example.com"), ("x-forwarded-proto", "https")],
+            "https://counts.example.com/badge/base/node.svg",
+        ),
+        (&[("host", "<b>"), ("x-forwarded-proto", "javascript")], "http://localhost:8093/badge/base/node.svg"),
+    ] {
+        let text = site.ask(poem::http::Method::GET, "/repo/base/node", headers).await.text();
+        assert!(text.contains(&format!("![pulls]({expected})")), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_name_is_not_found_but_similar_ones_are_offered() {
     let site = site::sample().await;
     let answer = site.get("/repo/nginx").await;
