@@ -1,8 +1,10 @@
 //! The OpenAPI document and Swagger UI.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use poem::{Response, Route, RouteMethod, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
+use poem::{Endpoint, EndpointExt, Response, Route, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
 use sha2::{Digest, Sha256};
+
+use crate::pages::tagged;
 
 /// The document, as JSON or YAML, with what poem-openapi does not write: the format OpenAPI has for dates, the media
 /// type of JSON, which has no charset (RFC 8259), and that nobody signs in here.
@@ -25,12 +27,14 @@ pub(crate) fn routes(document: &str, document_yaml: &str, swagger_ui: &str) -> R
 }
 
 /// What does not change while the server runs.
-fn content(content_type: &'static str, content: String, policy: Option<HeaderValue>) -> RouteMethod {
-    get(make_sync(move |_| {
-        let mut response = Response::builder().content_type(content_type).body(content.clone());
+fn content(content_type: &'static str, content: String, policy: Option<HeaderValue>) -> impl Endpoint + use<> {
+    let answer = make_sync(move |_| {
+        let response = Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache");
+        let mut response = response.body(content.clone());
         response.headers_mut().extend(policy.clone().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
         response
-    }))
+    });
+    get(answer).around(tagged)
 }
 
 /// What Swagger UI's page may do: run the very scripts it holds, and ask this server. Its styles are its own too, but

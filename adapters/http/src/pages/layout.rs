@@ -1,10 +1,12 @@
 //! What all pages have in common: the frame, the notices, the headers.
 
+use std::sync::Arc;
+
 use askama::Template;
 use chrono::{DateTime, Utc};
 use poem::{
-    IntoResponse, Request, Response,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    Endpoint, IntoResponse, Request, Response,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use staticreg_application::{browse::Shown, catalog::CatalogSnapshot};
 
@@ -138,8 +140,20 @@ pub(crate) fn page(template: &impl Template, status: StatusCode) -> Response {
     }
 }
 
+/// Calls an endpoint, and gives its answer an entity tag.
+pub(crate) async fn tagged<E: Endpoint<Output = Response>>(
+    endpoint: Arc<E>,
+    request: Request,
+) -> poem::Result<Response> {
+    if request.method() == Method::HEAD {
+        return endpoint.call(request).await;
+    }
+    let headers = request.headers().clone();
+    Ok(with_entity_tag(&headers, endpoint.call(request).await?).await)
+}
+
 /// Adds an entity tag, and answers 304 to whoever has the content already (RFC 9110, 13.1.2).
-pub(super) async fn with_entity_tag(request: &HeaderMap, mut response: Response) -> Response {
+async fn with_entity_tag(request: &HeaderMap, mut response: Response) -> Response {
     if response.status() != StatusCode::OK {
         return response;
     }

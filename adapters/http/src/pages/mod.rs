@@ -19,18 +19,18 @@ mod tag;
 mod text;
 
 pub(crate) use error::of_status;
+pub(crate) use layout::tagged;
 
 use std::sync::Arc;
 
 use poem::{
     Endpoint, EndpointExt, Response, Route, RouteMethod, get, handler,
-    http::{Method, StatusCode, header},
+    http::{StatusCode, header},
     web::Data,
 };
 use staticreg_application::browse::Browse;
 
 use assets::Assets;
-use layout::with_entity_tag;
 
 /// What the pages need.
 pub(crate) struct Site {
@@ -69,15 +69,7 @@ pub(crate) fn routes(routes: Route, site: &Arc<Site>) -> Route {
 
 /// A page with its entity tag.
 fn with_site(method: RouteMethod, site: &Arc<Site>) -> impl Endpoint + use<> {
-    method
-        .around(|endpoint, request| async move {
-            if request.method() == Method::HEAD {
-                return endpoint.call(request).await;
-            }
-            let headers = request.headers().clone();
-            Ok(with_entity_tag(&headers, endpoint.call(request).await?).await)
-        })
-        .data(site.clone())
+    method.around(tagged).data(site.clone())
 }
 
 #[handler]
