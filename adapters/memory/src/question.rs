@@ -1,7 +1,7 @@
 //! The questions, answered by walking over the counts.
 
 use std::{
-    cmp::{Ordering, Reverse},
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
 };
 
@@ -67,7 +67,7 @@ pub(crate) fn pulls(
     }
     let items =
         days.into_iter().map(|((date, group), pulls)| DayPulls { date, group: group.map(str::to_owned), pulls });
-    slice(items.collect(), page, Ord::cmp)
+    slice(items.collect(), page, |position| position)
 }
 
 pub(crate) fn repositories(counts: &Counts, filter: &Filter, page: &Page<RepositoryPulls>) -> Slice<RepositoryPulls> {
@@ -83,7 +83,7 @@ pub(crate) fn repositories(counts: &Counts, filter: &Filter, page: &Page<Reposit
         tags: tags.len() as u64,
         last_pulled_at: group.last,
     });
-    slice(items.collect(), page, |a, b| (Reverse(a.0), &a.1).cmp(&(Reverse(b.0), &b.1)))
+    slice(items.collect(), page, |(first, name)| (Reverse(first), name))
 }
 
 pub(crate) fn images(counts: &Counts, filter: &Filter, page: &Page<ImagePulls>) -> Slice<ImagePulls> {
@@ -97,7 +97,7 @@ pub(crate) fn images(counts: &Counts, filter: &Filter, page: &Page<ImagePulls>) 
         pulls: group.pulls,
         last_pulled_at: group.last,
     });
-    slice(items.collect(), page, |a, b| (Reverse(a.0), &a.1, &a.2).cmp(&(Reverse(b.0), &b.1, &b.2)))
+    slice(items.collect(), page, |(pulls, first, second)| (Reverse(pulls), first, second))
 }
 
 pub(crate) fn architectures(
@@ -116,7 +116,7 @@ pub(crate) fn architectures(
         pulls,
         repositories: repositories.len() as u64,
     });
-    slice(items.collect(), page, |a, b| (Reverse(a.0), &a.1).cmp(&(Reverse(b.0), &b.1)))
+    slice(items.collect(), page, |(first, name)| (Reverse(first), name))
 }
 
 pub(crate) fn tags(counts: &Counts, filter: &Filter, page: &Page<TagPulls>) -> Slice<TagPulls> {
@@ -130,7 +130,7 @@ pub(crate) fn tags(counts: &Counts, filter: &Filter, page: &Page<TagPulls>) -> S
         pulls: group.pulls,
         last_pulled_at: group.last,
     });
-    slice(items.collect(), page, |a, b| (Reverse(a.0), &a.1, &a.2).cmp(&(Reverse(b.0), &b.1, &b.2)))
+    slice(items.collect(), page, |(pulls, first, second)| (Reverse(pulls), first, second))
 }
 
 pub(crate) fn digests(counts: &Counts, filter: &Filter, page: &Page<DigestPulls>) -> Slice<DigestPulls> {
@@ -146,7 +146,7 @@ pub(crate) fn digests(counts: &Counts, filter: &Filter, page: &Page<DigestPulls>
         first_pulled_on,
         last_pulled_at: group.last,
     });
-    slice(items.collect(), page, |a, b| (Reverse(a.0), &a.1).cmp(&(Reverse(b.0), &b.1)))
+    slice(items.collect(), page, |(first, name)| (Reverse(first), name))
 }
 
 pub(crate) fn rows(counts: &Counts, filter: &Filter, page: &Page<MetricsRow>) -> Slice<MetricsRow> {
@@ -161,8 +161,8 @@ pub(crate) fn rows(counts: &Counts, filter: &Filter, page: &Page<MetricsRow>) ->
         created_at: row.created_at,
         updated_at: row.updated_at,
     });
-    slice(items.collect(), page, |a, b| {
-        (Reverse(a.0), &a.1, &a.2, &a.3, &a.4).cmp(&(Reverse(b.0), &b.1, &b.2, &b.3, &b.4))
+    slice(items.collect(), page, |(date, repository, tag, digest, architecture)| {
+        (Reverse(date), repository, tag, digest, architecture)
     })
 }
 
@@ -180,18 +180,10 @@ impl Group {
     }
 }
 
-/// The page of a list in the order of its items' positions.
-fn slice<T: Listed>(items: Vec<T>, page: &Page<T>, order: impl Fn(&T::Position, &T::Position) -> Ordering) -> Slice<T> {
-    let mut placed: Vec<_> = items.into_iter().map(|item| (item.position(), item)).collect();
-    if let Some(after) = &page.after {
-        placed.retain(|(position, _)| order(position, after) == Ordering::Greater);
-    }
-    // Only the page, and the one item that tells of more, need be in order.
-    let needed = page.limit as usize + 1;
-    if placed.len() > needed {
-        placed.select_nth_unstable_by(needed, |a, b| order(&a.0, &b.0));
-        placed.truncate(needed);
-    }
-    placed.sort_unstable_by(|a, b| order(&a.0, &b.0));
-    Slice::of(placed.into_iter().map(|(_, item)| item).collect(), page.limit)
+/// The page of a list whose items' positions stand for these places in its order.
+fn slice<T: Listed, P: Ord>(items: Vec<T>, page: &Page<T>, place: impl Fn(T::Position) -> P) -> Slice<T> {
+    let after = page.after.clone().map(&place);
+    let placed = items.into_iter().map(|item| (place(item.position()), item)).collect();
+    let Slice { items, more } = Slice::of_all(placed, after.as_ref(), page.limit);
+    Slice { items: items.into_iter().map(|(_, item)| item).collect(), more }
 }

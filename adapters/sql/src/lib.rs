@@ -2,7 +2,8 @@
 //!
 //! What is the same on both databases is shared: how a batch is made ready (`batch.rs`), what an error means
 //! (`error.rs`) and the questions (`question/`, one file each). What differs has a folder per database: connecting and
-//! recording. A new question is a file in `question/` and a method here; the schema is the crate `migration`.
+//! recording. A new question is a file in `question/` and a method here; the schema is the crate `migration`. Questions
+//! about all repositories are answered from sums in memory (`sums/`), which are as the database's counts are.
 
 mod batch;
 mod error;
@@ -12,14 +13,18 @@ mod query;
 mod question;
 pub mod spool;
 mod sqlite;
+mod sums;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, sqlx};
 use staticreg_domain::metrics::{
-    ArchitecturePulls, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls, Listed, MetricsError,
+    ArchitecturePulls, CountedEvent, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, Listed, MetricsError,
     MetricsRepository, MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
 };
+use tokio::task::JoinSet;
 
 use crate::{
     options::Place,
@@ -27,18 +32,40 @@ use crate::{
     query::{Dialect, Query, Row},
     question::{architectures, digests, images, pulls, repositories, rows, summary, tags},
     sqlite::SqliteMetrics,
+    sums::{Kept, Sums},
 };
 
 pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName};
 
 /// The pull metrics in a database.
 #[derive(Debug)]
-pub struct SqlMetrics(Backend);
+pub struct SqlMetrics {
+    database: Arc<Database>,
+    sums: Arc<Sums>,
+    /// Reads sums for as long as this is there.
+    _reader: JoinSet<()>,
+}
 
 #[derive(Debug)]
-enum Backend {
+enum Database {
     Postgres(Box<PostgresMetrics>),
     Sqlite(SqliteMetrics),
+}
+
+impl Database {
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {
+        match self {
+            Self::Postgres(postgres) => postgres.ask(query).await,
+            Self::Sqlite(sqlite) => sqlite.ask(query).await,
+        }
+    }
 }
 
 /// Why a database could not be opened. It may be possible later.
@@ -58,24 +85,17 @@ pub enum OpenError {
 impl SqlMetrics {
     /// Connects and brings the schema up to date; servers that do so at once wait for each other.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
-        Ok(Self(match &options.url.0 {
-            Place::Postgres(place) => Backend::Postgres(Box::new(PostgresMetrics::open(place, options).await?)),
-            Place::Sqlite(place) => Backend::Sqlite(SqliteMetrics::open(place, options).await?),
-        }))
+        let database = Arc::new(match &options.url.0 {
+            Place::Postgres(place) => Database::Postgres(Box::new(PostgresMetrics::open(place, options).await?)),
+            Place::Sqlite(place) => Database::Sqlite(SqliteMetrics::open(place, options).await?),
+        });
+        let (sums, mut reader) = (Arc::new(Sums::new(options.sums_capacity)), JoinSet::new());
+        reader.spawn(Arc::clone(&sums).keep(Arc::clone(&database)));
+        Ok(Self { database, sums, _reader: reader })
     }
 
     fn dialect(&self) -> Dialect {
-        match self.0 {
-            Backend::Postgres(_) => Dialect::Postgres,
-            Backend::Sqlite(_) => Dialect::Sqlite,
-        }
-    }
-
-    async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {
-        match &self.0 {
-            Backend::Postgres(postgres) => postgres.ask(query).await,
-            Backend::Sqlite(sqlite) => sqlite.ask(query).await,
-        }
+        self.database.dialect()
     }
 
     async fn list<T: Listed>(
@@ -84,38 +104,62 @@ impl SqlMetrics {
         page: &Page<T>,
         item: impl Fn(&Row) -> Result<T, MetricsError>,
     ) -> Result<Slice<T>, MetricsError> {
-        let rows = self.ask(query).await?;
+        let rows = self.database.ask(query).await?;
         let items: Result<_, _> = rows.iter().map(item).collect();
         Ok(Slice::of(items?, page.limit))
+    }
+
+    /// Asks the sums what is about many repositories; what is about one the database's indexes find soon enough, and
+    /// digests the sums do not know. None when the database is to be asked.
+    async fn ask_sums<T, P>(
+        &self,
+        filter: &Filter,
+        page: &Page<P>,
+        question: impl FnOnce(&Kept, &Filter, &Page<P>) -> Result<T, MetricsError> + Send + 'static,
+    ) -> Result<Option<T>, MetricsError>
+    where
+        T: Send + 'static,
+        P: Listed + Clone + Send + Sync + 'static,
+    {
+        if filter.repository.is_some() || filter.digest.is_some() {
+            return Ok(None);
+        }
+        let (own, page) = (filter.clone(), page.clone());
+        let question = move |kept: &Kept| question(kept, &own, &page);
+        self.sums.answer(&self.database, filter.dates, Some(filter.kind), question).await?.transpose()
     }
 }
 
 #[async_trait]
 impl MetricsRepository for SqlMetrics {
     async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
-        match &self.0 {
-            Backend::Postgres(postgres) => postgres.record(batch, now).await,
-            Backend::Sqlite(sqlite) => sqlite.record(batch, now).await,
+        match &*self.database {
+            Database::Postgres(postgres) => postgres.record(batch, now).await,
+            Database::Sqlite(sqlite) => sqlite.record(batch, now).await,
         }
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
-        match &self.0 {
-            Backend::Postgres(postgres) => postgres.forget_ids(recorded_before, at_most).await,
-            Backend::Sqlite(sqlite) => sqlite.forget_ids(recorded_before, at_most).await,
+        match &*self.database {
+            Database::Postgres(postgres) => postgres.forget_ids(recorded_before, at_most).await,
+            Database::Sqlite(sqlite) => sqlite.forget_ids(recorded_before, at_most).await,
         }
     }
 
     async fn check(&self) -> Result<(), MetricsError> {
-        match &self.0 {
-            Backend::Postgres(postgres) => postgres.check().await,
-            Backend::Sqlite(sqlite) => sqlite.check().await,
+        match &*self.database {
+            Database::Postgres(postgres) => postgres.check().await,
+            Database::Sqlite(sqlite) => sqlite.check().await,
         }
     }
 
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
-        let pulls = self.ask(summary::pulls_query(self.dialect(), today)).await?;
-        let accesses = self.ask(summary::accesses_query(self.dialect(), today)).await?;
+        let question = move |kept: &Kept| summary::of_sums(kept, today);
+        if let Some(summary) = self.sums.answer(&self.database, DateRange::EVER, None, question).await? {
+            return Ok(summary);
+        }
+        let pulls = self.database.ask(summary::pulls_query(self.dialect(), today)).await?;
+        let accesses = self.database.ask(summary::accesses_query(self.dialect(), today)).await?;
         summary::answer(&pulls, &accesses)
     }
 
@@ -125,6 +169,12 @@ impl MetricsRepository for SqlMetrics {
         group: Option<PullGroup>,
         page: &Page<DayPulls>,
     ) -> Result<Slice<DayPulls>, MetricsError> {
+        let of_sums = move |kept: &Kept, filter: &Filter, page: &Page<DayPulls>| {
+            Ok(pulls::of_sums(kept, filter, group, page))
+        };
+        if let Some(slice) = self.ask_sums(filter, page, of_sums).await? {
+            return Ok(slice);
+        }
         let query = pulls::query(self.dialect(), filter, group, page);
         self.list(query, page, |row| pulls::item(row, group)).await
     }
@@ -134,10 +184,16 @@ impl MetricsRepository for SqlMetrics {
         filter: &Filter,
         page: &Page<RepositoryPulls>,
     ) -> Result<Slice<RepositoryPulls>, MetricsError> {
+        if let Some(slice) = self.ask_sums(filter, page, repositories::of_sums).await? {
+            return Ok(slice);
+        }
         self.list(repositories::query(self.dialect(), filter, page), page, repositories::item).await
     }
 
     async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
+        if let Some(slice) = self.ask_sums(filter, page, images::of_sums).await? {
+            return Ok(slice);
+        }
         self.list(images::query(self.dialect(), filter, page), page, images::item).await
     }
 
@@ -146,10 +202,16 @@ impl MetricsRepository for SqlMetrics {
         filter: &Filter,
         page: &Page<ArchitecturePulls>,
     ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
+        if let Some(slice) = self.ask_sums(filter, page, architectures::of_sums).await? {
+            return Ok(slice);
+        }
         self.list(architectures::query(self.dialect(), filter, page), page, architectures::item).await
     }
 
     async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
+        if let Some(slice) = self.ask_sums(filter, page, tags::of_sums).await? {
+            return Ok(slice);
+        }
         self.list(tags::query(self.dialect(), filter, page), page, tags::item).await
     }
 

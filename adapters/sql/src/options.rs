@@ -16,16 +16,27 @@ pub struct Options {
     pub max_connections: NonZeroU32,
     /// How long to wait for the database to store a batch or to say that it could. Questions may take longer.
     pub answer_timeout: Duration,
+    /// About the most bytes of memory for sums of the counts, from which questions about all repositories are answered;
+    /// without room for its days a question goes to the database, and takes longer.
+    pub sums_capacity: usize,
 }
 
 impl Options {
     const MAX_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
     const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+    /// For more than twenty million counts.
+    const SUMS_CAPACITY: usize = 256 << 20;
 
     /// The usual way to use a database.
     #[must_use]
     pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, schema: None, max_connections: Self::MAX_CONNECTIONS, answer_timeout: Self::ANSWER_TIMEOUT }
+        Self {
+            url,
+            schema: None,
+            max_connections: Self::MAX_CONNECTIONS,
+            answer_timeout: Self::ANSWER_TIMEOUT,
+            sums_capacity: Self::SUMS_CAPACITY,
+        }
     }
 
     /// How many connections answer questions.

@@ -1,10 +1,12 @@
 //! Builds the text of a question from constant pieces; whatever is not constant is bound.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use sea_orm::{QueryResult, TryGetable};
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, DateRange, Filter, MetricsError},
+    metrics::{AccessKind, BoxError, DateRange, Filter, MetricsError},
 };
 
 /// What differs between the databases in a question.
@@ -198,8 +200,12 @@ impl Row {
         self.get(column)
     }
 
+    pub(crate) fn number(&self, column: usize) -> Result<i64, MetricsError> {
+        self.get(column)
+    }
+
     pub(crate) fn count(&self, column: usize) -> Result<u64, MetricsError> {
-        u64::try_from(self.get::<i64>(column)?).map_err(corrupt)
+        u64::try_from(self.number(column)?).map_err(corrupt)
     }
 
     pub(crate) fn date(&self, column: usize) -> Result<NaiveDate, MetricsError> {
@@ -224,23 +230,35 @@ impl Row {
     }
 
     pub(crate) fn repository(&self, column: usize) -> Result<RepositoryName, MetricsError> {
-        self.text(column)?.parse().map_err(corrupt)
+        parse(&self.text(column)?)
     }
 
     pub(crate) fn tag(&self, column: usize) -> Result<Option<Tag>, MetricsError> {
-        let text = self.text(column)?;
-        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(corrupt) }
+        parse_tag(&self.text(column)?)
     }
 
     pub(crate) fn digest(&self, column: usize) -> Result<Digest, MetricsError> {
-        self.text(column)?.parse().map_err(corrupt)
+        parse(&self.text(column)?)
     }
 
     pub(crate) fn architecture(&self, column: usize) -> Result<Architecture, MetricsError> {
-        Ok(self.text(column)?.parse().unwrap_or_else(|never| match never {}))
+        parse(&self.text(column)?)
     }
 }
 
-fn corrupt(cause: impl Into<staticreg_domain::metrics::BoxError>) -> MetricsError {
+/// A name as it is stored.
+pub(crate) fn parse<T>(text: &str) -> Result<T, MetricsError>
+where
+    T: FromStr<Err: Into<BoxError>>,
+{
+    text.parse().map_err(corrupt)
+}
+
+/// A tag as it is stored: empty when the access named none.
+pub(crate) fn parse_tag(text: &str) -> Result<Option<Tag>, MetricsError> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+}
+
+pub(crate) fn corrupt(cause: impl Into<BoxError>) -> MetricsError {
     MetricsError::Corrupt(cause.into())
 }

@@ -1,52 +1,74 @@
-//! Both databases keep the contract.
+//! Both databases keep the contract, whether sums answer or the database does.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use staticreg_contract::{Subject, contract_suite};
 use staticreg_sql::{Options, SqlMetrics};
+use staticreg_test_support::postgres::Postgres;
 
-async fn open(options: &Options) -> Arc<SqlMetrics> {
-    Arc::new(SqlMetrics::open(options).await.expect("opens"))
+async fn subject(url: &str, sums_capacity: Option<usize>, home: Box<dyn Any + Send>) -> Subject {
+    let mut options = Options::new(url.parse().expect("a URL"));
+    options.sums_capacity = sums_capacity.unwrap_or(options.sums_capacity);
+    let open = async || Arc::new(SqlMetrics::open(&options).await.expect("opens"));
+    Subject { store: open().await, second: open().await, home }
 }
 
 mod postgres {
-    use super::{Options, Subject, contract_suite, open};
-    use staticreg_test_support::postgres::Postgres;
+    use super::{Postgres, Subject, contract_suite};
 
     /// In a database whose own order of text is ICU's.
     async fn subject() -> Subject {
-        let url = Postgres::shared().new_database();
-        let options = Options::new(url.parse().expect("a URL"));
-        Subject { store: open(&options).await, second: open(&options).await, home: Box::new(()) }
+        super::subject(&Postgres::shared().new_database(), None, Box::new(())).await
     }
 
     contract_suite!(subject);
 }
 
-mod postgres_in_a_table_of_the_go_program {
-    use super::{Options, Subject, contract_suite, open};
-    use staticreg_test_support::postgres::Postgres;
+mod postgres_without_sums {
+    use super::{Postgres, Subject, contract_suite};
+
+    async fn subject() -> Subject {
+        super::subject(&Postgres::shared().new_database(), Some(0), Box::new(())).await
+    }
+
+    contract_suite!(subject);
+}
+
+mod postgres_without_sums_in_a_table_of_the_go_program {
+    use super::{Postgres, Subject, contract_suite};
 
     /// Its columns have no order of their own, so they have the database's.
     async fn subject() -> Subject {
         let cluster = Postgres::shared();
         let url = cluster.new_database();
         cluster.psql(&url, include_str!("go_schema.sql"));
-        let options = Options::new(url.parse().expect("a URL"));
-        Subject { store: open(&options).await, second: open(&options).await, home: Box::new(()) }
+        super::subject(&url, Some(0), Box::new(())).await
     }
 
     contract_suite!(subject);
 }
 
 mod sqlite {
-    use super::{Options, Subject, contract_suite, open};
+    use super::{Subject, contract_suite};
 
-    async fn subject() -> Subject {
+    pub(super) async fn in_a_file(sums_capacity: Option<usize>) -> Subject {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("counts.db").display());
-        let options = Options::new(url.parse().expect("a URL"));
-        Subject { store: open(&options).await, second: open(&options).await, home: Box::new(folder) }
+        super::subject(&url, sums_capacity, Box::new(folder)).await
+    }
+
+    async fn subject() -> Subject {
+        in_a_file(None).await
+    }
+
+    contract_suite!(subject);
+}
+
+mod sqlite_without_sums {
+    use super::{Subject, contract_suite, sqlite::in_a_file};
+
+    async fn subject() -> Subject {
+        in_a_file(Some(0)).await
     }
 
     contract_suite!(subject);

@@ -124,6 +124,11 @@ pub struct Slice<T> {
 }
 
 impl<T> Slice<T> {
+    /// The page with other items in the places of these.
+    pub fn try_map<U, E>(self, item: impl FnMut(T) -> Result<U, E>) -> Result<Slice<U>, E> {
+        Ok(Slice { items: self.items.into_iter().map(item).collect::<Result<_, _>>()?, more: self.more })
+    }
+
     /// A page from the items found, of which one more than the limit were looked for.
     #[must_use]
     pub fn of(mut items: Vec<T>, limit: u32) -> Self {
@@ -131,6 +136,24 @@ impl<T> Slice<T> {
         let more = items.len() > limit;
         items.truncate(limit);
         Self { items, more }
+    }
+}
+
+impl<P: Ord, T> Slice<(P, T)> {
+    /// A page of all items of a list, each given with its place: those after a place, in the places' order.
+    #[must_use]
+    pub fn of_all(mut items: Vec<(P, T)>, after: Option<&P>, limit: u32) -> Self {
+        if let Some(after) = after {
+            items.retain(|(place, _)| place > after);
+        }
+        // Only the page, and the one item that tells of more, need be in order.
+        let needed = limit as usize + 1;
+        if items.len() > needed {
+            items.select_nth_unstable_by(needed, |a, b| a.0.cmp(&b.0));
+            items.truncate(needed);
+        }
+        items.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Self::of(items, limit)
     }
 }
 
@@ -347,5 +370,14 @@ mod tests {
     fn a_slice_tells_whether_more_follows() {
         assert_eq!(Slice::of(vec![1, 2, 3], 2), Slice { items: vec![1, 2], more: true });
         assert_eq!(Slice::of(vec![1, 2], 2), Slice { items: vec![1, 2], more: false });
+    }
+
+    #[test]
+    fn a_page_of_all_items_goes_on_after_a_place() {
+        let all = || vec![(4, 'd'), (1, 'a'), (3, 'c'), (5, 'e'), (2, 'b')];
+        assert_eq!(Slice::of_all(all(), None, 2), Slice { items: vec![(1, 'a'), (2, 'b')], more: true });
+        assert_eq!(Slice::of_all(all(), Some(&2), 2), Slice { items: vec![(3, 'c'), (4, 'd')], more: true });
+        assert_eq!(Slice::of_all(all(), Some(&3), 2), Slice { items: vec![(4, 'd'), (5, 'e')], more: false });
+        assert_eq!(Slice::of_all(all(), Some(&5), 2), Slice { items: vec![], more: false });
     }
 }

@@ -2,3 +2,4 @@
 \ir 0001_container_pull_metrics.sql
 \ir 0002_container_access_metrics.sql
 \ir 0003_recorded_event.sql
+\ir 0004_day_version.sql

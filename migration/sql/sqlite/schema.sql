@@ -2,3 +2,4 @@
 .read 0001_container_pull_metrics.sql
 .read 0002_container_access_metrics.sql
 .read 0003_recorded_event.sql
+.read 0004_day_version.sql

@@ -1,8 +1,15 @@
 //! Counts and repositories per architecture: most counts first, then by name.
 
-use staticreg_domain::metrics::{ArchitecturePulls, Filter, MetricsError, Page};
+use std::cmp::Reverse;
 
-use crate::query::{Dialect, Query, Row};
+use indexmap::IndexSet;
+use staticreg_domain::metrics::{ArchitecturePulls, Filter, MetricsError, Page, Slice};
+
+use crate::{
+    query::{Dialect, Query, Row, parse},
+    question::numbered,
+    sums::Kept,
+};
 
 pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<ArchitecturePulls>) -> Query {
     // Grouped by repository first: to count different repositories by sorting them costs many times as much.
@@ -23,4 +30,27 @@ pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<ArchitectureP
 
 pub(crate) fn item(row: &Row) -> Result<ArchitecturePulls, MetricsError> {
     Ok(ArchitecturePulls { architecture: row.architecture(0)?, pulls: row.count(1)?, repositories: row.count(2)? })
+}
+
+pub(crate) fn of_sums(
+    kept: &Kept,
+    filter: &Filter,
+    page: &Page<ArchitecturePulls>,
+) -> Result<Slice<ArchitecturePulls>, MetricsError> {
+    let mut pairs = IndexSet::new();
+    let sums = kept.sums(filter, |key| numbered(&mut pairs, (key.architecture, key.repository)));
+    let mut architectures = vec![(0, 0); kept.keys.architectures.len()];
+    for ((architecture, _), sum) in pairs.iter().zip(&sums).filter(|(_, sum)| sum.count > 0) {
+        let (pulls, repositories) = &mut architectures[*architecture as usize];
+        *pulls += sum.count;
+        *repositories += 1;
+    }
+    let placed =
+        (0..).zip(&architectures).filter(|(_, (pulls, _))| *pulls > 0).map(|(number, (pulls, repositories))| {
+            ((Reverse(*pulls), kept.keys.architectures.name(number)), *repositories)
+        });
+    let after = page.after.as_ref().map(|(pulls, name)| (Reverse(*pulls), name.as_str()));
+    Slice::of_all(placed.collect(), after.as_ref(), page.limit).try_map(|((Reverse(pulls), name), repositories)| {
+        Ok(ArchitecturePulls { architecture: parse(name)?, pulls, repositories })
+    })
 }

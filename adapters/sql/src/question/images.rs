@@ -1,8 +1,14 @@
 //! Counts per repository and tag: most first, then by repository and tag.
 
-use staticreg_domain::metrics::{Filter, ImagePulls, MetricsError, Page};
+use std::cmp::Reverse;
 
-use crate::query::{Dialect, Query, Row};
+use staticreg_domain::metrics::{Filter, ImagePulls, MetricsError, Page, Slice};
+
+use crate::{
+    query::{Dialect, Query, Row, parse, parse_tag, tag_text},
+    question::last,
+    sums::Kept,
+};
 
 pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<ImagePulls>) -> Query {
     let mut query = Query::new(
@@ -26,5 +32,27 @@ pub(crate) fn item(row: &Row) -> Result<ImagePulls, MetricsError> {
         tag: row.tag(1)?,
         pulls: row.count(2)?,
         last_pulled_at: row.time(3)?,
+    })
+}
+
+pub(crate) fn of_sums(
+    kept: &Kept,
+    filter: &Filter,
+    page: &Page<ImagePulls>,
+) -> Result<Slice<ImagePulls>, MetricsError> {
+    let sums = kept.sums(filter, |key| key.image);
+    let placed = (0..).zip(&sums).filter(|(_, sum)| sum.count > 0).map(|(image, sum)| {
+        let (repository, tag) = kept.keys.image(image);
+        ((Reverse(sum.count), kept.keys.repositories.name(repository), kept.keys.tags.name(tag)), sum)
+    });
+    let after = page.after.as_ref();
+    let after = after.map(|(pulls, name, tag)| (Reverse(*pulls), name.as_str(), tag_text(tag.as_ref())));
+    Slice::of_all(placed.collect(), after.as_ref(), page.limit).try_map(|((_, repository, tag), sum)| {
+        Ok(ImagePulls {
+            repository: parse(repository)?,
+            tag: parse_tag(tag)?,
+            pulls: sum.count,
+            last_pulled_at: last(sum)?,
+        })
     })
 }

@@ -1,0 +1,170 @@
+//! The sums that are kept, and what can be asked of them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use staticreg_domain::metrics::{AccessKind, DateRange, Filter};
+
+use super::{
+    Versions,
+    day::{Day, KeyId, Sum},
+    keys::{Key, Keys},
+};
+
+/// One count of a day, without the digest.
+pub(super) struct Count {
+    pub(super) repository: String,
+    pub(super) tag: String,
+    pub(super) architecture: String,
+    pub(super) count: u64,
+    pub(super) updated_at: DateTime<Utc>,
+}
+
+/// A day's counts of a kind.
+pub(super) type DayKey = (NaiveDate, AccessKind);
+
+/// The sums by day, kind and key.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) keys: Keys,
+    days: BTreeMap<DayKey, Day>,
+    /// On how many days each key has pulls by tag.
+    pull_days: Vec<u32>,
+    days_size: usize,
+}
+
+impl Kept {
+    /// Puts a day's counts in the place of those that were kept.
+    pub(super) fn put(&mut self, day: DayKey, version: i64, counts: &[Count]) {
+        let mut sums: Vec<(KeyId, Sum)> = counts
+            .iter()
+            .map(|row| {
+                let key = self.keys.number(&row.repository, &row.tag, &row.architecture);
+                (key, Sum::new(row.count, row.updated_at))
+            })
+            .collect();
+        sums.sort_unstable_by_key(|(key, _)| *key);
+        // Counts of different digests have the same key.
+        sums.dedup_by(|(key, sum), (kept, total)| {
+            let same = key == kept;
+            if same {
+                total.add(*sum);
+            }
+            same
+        });
+        self.pull_days.resize(self.keys.len(), 0);
+        let new = Day::new(day.0, version, &sums);
+        self.days_size += new.size();
+        if day.1 == AccessKind::PullByTag {
+            new.for_each(|key, _| self.pull_days[key as usize] += 1);
+        }
+        if let Some(old) = self.days.insert(day, new) {
+            self.days_size -= old.size();
+            if day.1 == AccessKind::PullByTag {
+                old.for_each(|key, _| self.pull_days[key as usize] -= 1);
+            }
+        }
+    }
+
+    /// The days whose counts are others than those kept, with their versions now; the latest first.
+    pub(super) fn stale(&self, dates: DateRange, kind: Option<AccessKind>, versions: &Versions) -> Vec<(DayKey, i64)> {
+        let changed = versions
+            .iter()
+            .filter(|(day, version)| self.days.get(day).is_none_or(|kept| kept.version != **version))
+            .map(|(day, version)| (*day, *version));
+        let gone = self.within(dates).map(|(day, _)| day).filter(|day| {
+            kind.is_none_or(|kind| day.1 == kind) && !versions.contains_key(day) && self.days[day].version != 0
+        });
+        let mut stale: Vec<_> = changed.chain(gone.map(|day| (day, 0))).collect();
+        stale.sort_unstable_by_key(|(day, _)| std::cmp::Reverse(*day));
+        stale
+    }
+
+    pub(super) fn has_all(&self, versions: &Versions) -> bool {
+        versions.keys().all(|day| self.days.contains_key(day))
+    }
+
+    /// The earliest day that is kept.
+    pub(super) fn first(&self) -> Option<DayKey> {
+        self.days.first_key_value().map(|(day, _)| *day)
+    }
+
+    /// About the bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        self.days_size + self.keys.size() + self.pull_days.len() * size_of::<u32>()
+    }
+
+    fn within(&self, dates: DateRange) -> impl Iterator<Item = (DayKey, &Day)> {
+        let kinds = (AccessKind::ALL.into_iter().min(), AccessKind::ALL.into_iter().max());
+        let (Some(first), Some(last)) = kinds else { unreachable!("there are kinds") };
+        self.days.range((dates.from(), first)..=(dates.to(), last)).map(|(day, sums)| (*day, sums))
+    }
+
+    fn days(&self, filter: &Filter) -> impl Iterator<Item = (NaiveDate, &Day)> {
+        self.within(filter.dates).filter(|((_, kind), _)| *kind == filter.kind).map(|((date, _), day)| (date, day))
+    }
+
+    /// The sum of each group of keys over the filter's dates, by the group's number; [`Sum::NONE`] where none is.
+    pub(crate) fn sums(&self, filter: &Filter, group: impl FnMut(Key) -> u32) -> Vec<Sum> {
+        let mut groups = Groups::new(&self.keys, filter, group);
+        for (_, day) in self.days(filter) {
+            groups.add(day);
+        }
+        groups.sums
+    }
+
+    /// The sums of each group of keys by day, as long as they are wanted.
+    pub(crate) fn daily(
+        &self,
+        filter: &Filter,
+        group: impl FnMut(Key) -> u32,
+        mut wants_more: impl FnMut(NaiveDate, &[Sum]) -> bool,
+    ) {
+        let mut groups = Groups::new(&self.keys, filter, group);
+        for (date, day) in self.days(filter) {
+            groups.sums.fill(Sum::NONE);
+            groups.add(day);
+            if !wants_more(date, &groups.sums) {
+                break;
+            }
+        }
+    }
+
+    /// The sum of each day, of all keys.
+    pub(crate) fn totals(&self, dates: DateRange, kind: AccessKind) -> impl Iterator<Item = (NaiveDate, Sum)> {
+        let days = self.within(dates).filter(move |((_, of), _)| *of == kind);
+        days.map(|((date, _), day)| (date, day.total)).filter(|(_, total)| total.count > 0)
+    }
+
+    /// How many repositories have pulls by tag.
+    pub(crate) fn pulled_repositories(&self) -> u64 {
+        let mut pulled = vec![false; self.keys.repositories.len()];
+        for (key, _) in self.keys.iter().zip(&self.pull_days).filter(|(_, days)| **days > 0) {
+            pulled[key.repository as usize] = true;
+        }
+        pulled.into_iter().map(u64::from).sum()
+    }
+}
+
+/// Sums of groups of keys.
+struct Groups {
+    /// By a key's number, the number of its group.
+    of_keys: Vec<Option<u32>>,
+    sums: Vec<Sum>,
+}
+
+impl Groups {
+    fn new(keys: &Keys, filter: &Filter, group: impl FnMut(Key) -> u32) -> Self {
+        let of_keys = keys.groups(filter, group);
+        let count = of_keys.iter().flatten().max().map_or(0, |last| *last as usize + 1);
+        Self { of_keys, sums: vec![Sum::NONE; count] }
+    }
+
+    fn add(&mut self, day: &Day) {
+        day.for_each(|key, sum| {
+            if let Some(group) = self.of_keys[key as usize] {
+                self.sums[group as usize].add(sum);
+            }
+        });
+    }
+}

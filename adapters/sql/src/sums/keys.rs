@@ -1,0 +1,109 @@
+//! What is counted, by number: names are kept once, whatever the number of days.
+
+use indexmap::IndexSet;
+use staticreg_domain::metrics::Filter;
+
+use super::day::KeyId;
+
+/// A repository, tag and architecture that were counted together, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// Number of the repository and tag.
+    pub(crate) image: u32,
+    pub(crate) repository: u32,
+    pub(crate) tag: u32,
+    pub(crate) architecture: u32,
+}
+
+/// Numbers for names, and for what was counted together.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) repositories: Names,
+    /// Empty for an access without tag.
+    pub(crate) tags: Names,
+    pub(crate) architectures: Names,
+    images: IndexSet<(u32, u32)>,
+    keys: IndexSet<Key>,
+}
+
+impl Keys {
+    pub(super) fn number(&mut self, repository: &str, tag: &str, architecture: &str) -> KeyId {
+        let (repository, tag) = (self.repositories.number(repository), self.tags.number(tag));
+        let image = number(self.images.insert_full((repository, tag)).0);
+        let architecture = self.architectures.number(architecture);
+        number(self.keys.insert_full(Key { image, repository, tag, architecture }).0)
+    }
+
+    /// For each key by its number, the group it belongs to, when it passes the filter; dates and kind aside.
+    pub(super) fn groups(&self, filter: &Filter, mut group: impl FnMut(Key) -> u32) -> Vec<Option<u32>> {
+        let Filter { dates: _, kind: _, repository, tag, digest, architecture } = filter;
+        debug_assert!(digest.is_none(), "sums know no digests");
+        let repository = repository.as_ref().map(|name| self.repositories.find(name.as_str()));
+        let tag = tag.as_ref().map(|tag| self.tags.find(tag.as_str()));
+        let architecture = architecture.as_ref().map(|name| self.architectures.find(name.as_str()));
+        let passes = |key: &Key| {
+            repository.is_none_or(|repository| repository == Some(key.repository))
+                && tag.is_none_or(|tag| tag == Some(key.tag))
+                && architecture.is_none_or(|architecture| architecture == Some(key.architecture))
+        };
+        self.keys.iter().map(|key| passes(key).then(|| group(*key))).collect()
+    }
+
+    /// An image's repository and tag.
+    pub(crate) fn image(&self, image: u32) -> (u32, u32) {
+        self.images[image as usize]
+    }
+
+    /// All, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// About the bytes it takes: each number has an entry and a place in the table of hashes.
+    pub(super) fn size(&self) -> usize {
+        const TABLE: usize = 3 * size_of::<usize>();
+        [&self.repositories, &self.tags, &self.architectures].map(Names::size).iter().sum::<usize>()
+            + self.images.len() * (size_of::<(u32, u32)>() + TABLE)
+            + self.keys.len() * (size_of::<Key>() + TABLE)
+    }
+}
+
+/// Numbers for names.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    names: IndexSet<Box<str>>,
+    length: usize,
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        self.find(name).unwrap_or_else(|| {
+            self.length += name.len();
+            number(self.names.insert_full(name.into()).0)
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn find(&self, name: &str) -> Option<u32> {
+        self.names.get_index_of(name).map(number)
+    }
+
+    pub(crate) fn name(&self, number: u32) -> &str {
+        &self.names[number as usize]
+    }
+
+    fn size(&self) -> usize {
+        self.length + self.names.len() * (size_of::<Box<str>>() + 3 * size_of::<usize>())
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("memory ends before the numbers do")
+}

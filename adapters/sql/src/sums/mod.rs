@@ -1,0 +1,184 @@
+//! Sums of the counts, kept in memory: questions about all repositories are answered from them, in milliseconds, where
+//! the database would have to go through millions of rows.
+//!
+//! They are never out of date. The database counts the changes of each day (`day_version`, by triggers), and every
+//! question first asks for these versions: a day that changed is read again, which is usually today alone. Where more
+//! is missing (after the start, or when rows were brought in by hand), the database answers from the rows themselves
+//! while the days are read in the background, the latest first.
+
+mod day;
+mod keys;
+mod kept;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use staticreg_domain::metrics::{AccessKind, DateRange, Filter, MetricsError};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::timeout,
+};
+
+use crate::{
+    Database,
+    query::{Query, Row},
+};
+
+pub(crate) use self::{day::Sum, keys::Key, kept::Kept};
+use self::kept::{Count, DayKey};
+
+/// How often it is looked whether days changed that nobody asks about.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// The most days that a question reads again before it is answered.
+const READ_AT_ONCE: usize = 8;
+
+/// The most days that are read in the background before a question gets its turn.
+const READ_BETWEEN: usize = 4;
+
+/// How long a question waits for its turn, before it is asked from the database.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The versions of days that have or had counts.
+type Versions = BTreeMap<DayKey, i64>;
+
+/// The sums that are kept of a database's counts.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// The bytes they take at most, by and large; the days before are asked from the database.
+    capacity: usize,
+    kept: RwLock<Kept>,
+    /// Held by who reads days: nobody reads the same twice, and no day is replaced by an older state.
+    reading: Mutex<()>,
+    missed: Notify,
+}
+
+impl Sums {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity, kept: RwLock::default(), reading: Mutex::default(), missed: Notify::new() }
+    }
+
+    /// What a question finds in the sums, as they are now or a moment later; none when not all of them are kept.
+    ///
+    /// Without a kind, the sums of all kinds are needed.
+    pub(crate) async fn answer<T: Send + 'static>(
+        self: &Arc<Self>,
+        database: &Database,
+        dates: DateRange,
+        kind: Option<AccessKind>,
+        question: impl FnOnce(&Kept) -> T + Send + 'static,
+    ) -> Result<Option<T>, MetricsError> {
+        if self.capacity == 0 {
+            return Ok(None);
+        }
+        let mut versions = versions(database, dates, kind).await?;
+        if !self.kept().stale(dates, kind, &versions).is_empty() {
+            let Ok(_turn) = timeout(PATIENCE, self.reading.lock()).await else { return Ok(None) };
+            versions = self::versions(database, dates, kind).await?;
+            let stale = self.kept().stale(dates, kind, &versions);
+            if stale.len() > READ_AT_ONCE || self.is_too_old(&stale) {
+                self.missed.notify_one();
+                return Ok(None);
+            }
+            self.read(database, &stale).await?;
+        }
+        let sums = Arc::clone(self);
+        let answer = tokio::task::spawn_blocking(move || {
+            let kept = sums.kept();
+            // Between then and now they may have become too many.
+            kept.has_all(&versions).then(|| question(&kept))
+        });
+        Ok(answer.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+    }
+
+    /// Reads the days that are missing, and goes on to look for such days.
+    pub(crate) async fn keep(self: Arc<Self>, database: Arc<Database>) {
+        loop {
+            while let Ok(true) = self.read_some(&database).await {}
+            // Looked at again after a while, or when a question missed something: both are fine.
+            let _ = timeout(PERIOD, self.missed.notified()).await;
+        }
+    }
+
+    /// Reads some of the days that are missing; answers whether there may be more. A few that changed are left to the
+    /// next question about them.
+    async fn read_some(&self, database: &Database) -> Result<bool, MetricsError> {
+        let _turn = self.reading.lock().await;
+        let versions = versions(database, DateRange::EVER, None).await?;
+        let mut stale = self.kept().stale(DateRange::EVER, None, &versions);
+        stale.retain(|day| !self.is_too_old(std::slice::from_ref(day)));
+        let many = stale.len() > READ_AT_ONCE;
+        if many {
+            stale.truncate(READ_BETWEEN);
+            self.read(database, &stale).await?;
+        }
+        Ok(many)
+    }
+
+    async fn read(&self, database: &Database, days: &[(DayKey, i64)]) -> Result<(), MetricsError> {
+        for (day, version) in days {
+            // Read after its version: if it changed between, its new version shows next time.
+            let counts = counts(database, *day).await?;
+            self.kept_mut().put(*day, *version, &counts);
+        }
+        let mut kept = self.kept_mut();
+        if kept.size() > self.capacity + self.capacity / 4 {
+            // Names of old days would stay; all is read anew, up to the capacity.
+            *kept = Kept::default();
+        }
+        Ok(())
+    }
+
+    /// Whether there is no room for the days: all that is kept is later.
+    fn is_too_old(&self, days: &[(DayKey, i64)]) -> bool {
+        let kept = self.kept();
+        kept.size() >= self.capacity && days.iter().any(|(day, _)| Some(*day) < kept.first())
+    }
+
+    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept_mut(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn versions(
+    database: &Database,
+    dates: DateRange,
+    kind: Option<AccessKind>,
+) -> Result<Versions, MetricsError> {
+    let mut query = Query::new(database.dialect(), "SELECT day, kind, version FROM day_version WHERE day BETWEEN ");
+    query = query.bind(dates.from()).text(" AND ").bind(dates.to());
+    if let Some(kind) = kind {
+        query = query.text(" AND kind = ").bind(kind.as_str());
+    }
+    let mut versions = Versions::new();
+    for row in database.ask(query).await? {
+        let name = row.text(1)?;
+        // A later version of the program may keep kinds that this one does not know.
+        if let Some(kind) = AccessKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
+            versions.insert((row.date(0)?, kind), row.number(2)?);
+        }
+    }
+    Ok(versions)
+}
+
+async fn counts(database: &Database, (date, kind): DayKey) -> Result<Vec<Count>, MetricsError> {
+    let query = Query::new(database.dialect(), "SELECT repo_name, tag, architecture, CAST(n AS bigint), updated_at");
+    let count = |row: &Row| {
+        Ok(Count {
+            repository: row.text(0)?,
+            tag: row.text(1)?,
+            architecture: row.text(2)?,
+            count: row.count(3)?,
+            updated_at: row.time(4)?,
+        })
+    };
+    let day = Filter { kind, ..Filter::of_dates(DateRange::days_until(date, 1)) };
+    database.ask(query.over(&day)).await?.iter().map(count).collect()
+}
