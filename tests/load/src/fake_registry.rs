@@ -18,13 +18,14 @@ const PAGE: usize = 1_000;
 /// The longest head of a request.
 const MOST_HEAD_BYTES: usize = 16 * 1024;
 
-/// What the registry holds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    /// Repositories; every fourth holds multi-platform images.
-    pub(crate) repositories: usize,
-    /// Images of each, tagged `v0`, `v1`, ...; the last is `latest` too.
+/// A repository of the registry.
+#[derive(Clone, Debug)]
+pub(crate) struct Repository {
+    pub(crate) name: String,
+    /// How many images it holds, tagged `v1`, `v2`, ...
     pub(crate) images: usize,
+    /// Whether the last is `latest` too.
+    pub(crate) latest: bool,
 }
 
 /// The registry, on a free port of this machine; it ends when dropped.
@@ -34,9 +35,9 @@ pub(crate) struct FakeRegistry {
 }
 
 impl FakeRegistry {
-    /// Serves a registry that answers each request after `delay`.
-    pub(crate) async fn start(size: Size, delay: Duration) -> io::Result<Self> {
-        let contents = Arc::new(Contents::new(size));
+    /// Serves a registry that answers each request after `delay`. Every fourth repository holds multi-platform images.
+    pub(crate) async fn start(repositories: impl IntoIterator<Item = Repository>, delay: Duration) -> io::Result<Self> {
+        let contents = Arc::new(Contents::new(repositories));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let serving = tokio::spawn(async move {
@@ -71,14 +72,14 @@ struct Contents {
 }
 
 impl Contents {
-    fn new(size: Size) -> Self {
+    fn new(repositories: impl IntoIterator<Item = Repository>) -> Self {
         let mut contents = Self { repositories: Vec::new(), tags: HashMap::new(), blobs: HashMap::new() };
-        for number in 0..size.repositories {
-            let name = format!("team-{:02}/service-{number:05}", number % 50);
-            let mut tags: Vec<(String, String)> = (0..size.images)
+        for (number, Repository { name, images, latest }) in repositories.into_iter().enumerate() {
+            let mut tags: Vec<(String, String)> = (1..=images)
                 .map(|image| (format!("v{image}"), contents.add_image(&name, image, number % 4 == 0)))
                 .collect();
-            tags.extend(tags.last().map(|(_, digest)| ("latest".to_owned(), digest.clone())));
+            let last = tags.last().filter(|_| latest).map(|(_, digest)| ("latest".to_owned(), digest.clone()));
+            tags.extend(last);
             contents.repositories.push(name.clone());
             contents.tags.insert(name, tags);
         }

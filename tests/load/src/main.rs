@@ -27,6 +27,13 @@ async fn main() {
                 .help("How long each load is sent"),
         )
         .arg(
+            Arg::new("days")
+                .long("days")
+                .value_parser(value_parser!(u32).range(1..=questions::MOST_DAYS.into()))
+                .default_value("365")
+                .help("Of how many days there are rows to ask about; ten million in a year"),
+        )
+        .arg(
             Arg::new("parts")
                 .num_args(0..)
                 .value_parser(["recording", "questions", "registry"])
@@ -42,7 +49,7 @@ async fn main() {
         recording::measure(duration, &now().to_rfc3339_opts(SecondsFormat::Nanos, true)).await;
     }
     if wanted("questions") {
-        questions::measure().await;
+        questions::measure(*arguments.get_one("days").expect("there is a default")).await;
     }
     if wanted("registry") {
         registry::measure().await;
