@@ -1,8 +1,8 @@
 //! Inbound HTTP: the webhook, the query API, the operators' resources and the web pages, all under one port.
 //!
-//! The folders are the routes: [`webhook`] is `/api/webhook`, [`api`] is `/api/v1`, [`operations`] is `/healthz`, the
-//! OpenAPI document and Swagger UI, [`pages`] is what people see. A handler takes its parameters, asks one use case and gives the answer's item; a
-//! new question is a new file in `api/`, listed in [`services`].
+//! The folders are the routes: `webhook` is `/api/webhook`, `api` is `/api/v1`, `operations` is `/healthz`, the
+//! OpenAPI document and Swagger UI, `pages` is what people see. A handler takes its parameters, asks one use case and
+//! gives the answer's item; a new question is a new file in `api/`, listed in `apis`.
 
 mod api;
 mod delivery;
