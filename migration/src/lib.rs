@@ -28,8 +28,13 @@ macro_rules! steps {
 }
 
 /// Every version, in order.
-const STEPS: &[Step] =
-    steps!["0001_container_pull_metrics", "0002_container_access_metrics", "0003_recorded_event", "0004_day_version"];
+const STEPS: &[Step] = steps![
+    "0001_container_pull_metrics",
+    "0002_container_access_metrics",
+    "0003_recorded_event",
+    "0004_day_version",
+    "0005_question_indexes",
+];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.
 pub struct Migrator;

@@ -90,7 +90,9 @@ impl SqlMetrics {
             Place::Sqlite(place) => Database::Sqlite(SqliteMetrics::open(place, options).await?),
         });
         let (sums, mut reader) = (Arc::new(Sums::new(options.sums_capacity)), JoinSet::new());
-        reader.spawn(Arc::clone(&sums).keep(Arc::clone(&database)));
+        if options.sums_capacity > 0 {
+            reader.spawn(Arc::clone(&sums).keep(Arc::clone(&database)));
+        }
         Ok(Self { database, sums, _reader: reader })
     }
 
@@ -169,9 +171,8 @@ impl MetricsRepository for SqlMetrics {
         group: Option<PullGroup>,
         page: &Page<DayPulls>,
     ) -> Result<Slice<DayPulls>, MetricsError> {
-        let of_sums = move |kept: &Kept, filter: &Filter, page: &Page<DayPulls>| {
-            Ok(pulls::of_sums(kept, filter, group, page))
-        };
+        let of_sums =
+            move |kept: &Kept, filter: &Filter, page: &Page<DayPulls>| Ok(pulls::of_sums(kept, filter, group, page));
         if let Some(slice) = self.ask_sums(filter, page, of_sums).await? {
             return Ok(slice);
         }

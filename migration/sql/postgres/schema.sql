@@ -3,3 +3,4 @@
 \ir 0002_container_access_metrics.sql
 \ir 0003_recorded_event.sql
 \ir 0004_day_version.sql
+\ir 0005_question_indexes.sql

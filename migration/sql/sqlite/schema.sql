@@ -3,3 +3,4 @@
 .read 0002_container_access_metrics.sql
 .read 0003_recorded_event.sql
 .read 0004_day_version.sql
+.read 0005_question_indexes.sql

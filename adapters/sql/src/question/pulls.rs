@@ -65,7 +65,8 @@ pub(crate) fn of_sums(
         items.len() < needed
     };
     let filter = Filter { dates, ..filter.clone() };
-    if let (None, Filter { kind, repository: None, tag: None, digest: None, architecture: None, .. }) = (group, &filter) {
+    if let (None, Filter { kind, repository: None, tag: None, digest: None, architecture: None, .. }) = (group, &filter)
+    {
         kept.totals(dates, *kind).all(|(date, total)| add(date, &mut [(None, total.count)].into_iter()));
     } else {
         let names = group.map(|group| match group {

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// One count of a day, without the digest.
-pub(super) struct Count {
+pub(super) struct Counted {
     pub(super) repository: String,
     pub(super) tag: String,
     pub(super) architecture: String,
@@ -35,7 +35,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Puts a day's counts in the place of those that were kept.
-    pub(super) fn put(&mut self, day: DayKey, version: i64, counts: &[Count]) {
+    pub(super) fn put(&mut self, day: DayKey, version: i64, counts: &[Counted]) {
         let mut sums: Vec<(KeyId, Sum)> = counts
             .iter()
             .map(|row| {
@@ -80,8 +80,12 @@ impl Kept {
         stale
     }
 
+    pub(super) fn has(&self, day: DayKey) -> bool {
+        self.days.contains_key(&day)
+    }
+
     pub(super) fn has_all(&self, versions: &Versions) -> bool {
-        versions.keys().all(|day| self.days.contains_key(day))
+        versions.keys().all(|day| self.has(*day))
     }
 
     /// The earliest day that is kept.

@@ -23,7 +23,7 @@ pub(crate) struct Keys {
     pub(crate) tags: Names,
     pub(crate) architectures: Names,
     images: IndexSet<(u32, u32)>,
-    keys: IndexSet<Key>,
+    all: IndexSet<Key>,
 }
 
 impl Keys {
@@ -31,7 +31,7 @@ impl Keys {
         let (repository, tag) = (self.repositories.number(repository), self.tags.number(tag));
         let image = number(self.images.insert_full((repository, tag)).0);
         let architecture = self.architectures.number(architecture);
-        number(self.keys.insert_full(Key { image, repository, tag, architecture }).0)
+        number(self.all.insert_full(Key { image, repository, tag, architecture }).0)
     }
 
     /// For each key by its number, the group it belongs to, when it passes the filter; dates and kind aside.
@@ -46,7 +46,7 @@ impl Keys {
                 && tag.is_none_or(|tag| tag == Some(key.tag))
                 && architecture.is_none_or(|architecture| architecture == Some(key.architecture))
         };
-        self.keys.iter().map(|key| passes(key).then(|| group(*key))).collect()
+        self.all.iter().map(|key| passes(key).then(|| group(*key))).collect()
     }
 
     /// An image's repository and tag.
@@ -56,11 +56,11 @@ impl Keys {
 
     /// All, in the order of their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter()
+        self.all.iter()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.all.len()
     }
 
     /// About the bytes it takes: each number has an entry and a place in the table of hashes.
@@ -68,7 +68,7 @@ impl Keys {
         const TABLE: usize = 3 * size_of::<usize>();
         [&self.repositories, &self.tags, &self.architectures].map(Names::size).iter().sum::<usize>()
             + self.images.len() * (size_of::<(u32, u32)>() + TABLE)
-            + self.keys.len() * (size_of::<Key>() + TABLE)
+            + self.all.len() * (size_of::<Key>() + TABLE)
     }
 }
 

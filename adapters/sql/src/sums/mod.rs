@@ -7,8 +7,8 @@
 //! while the days are read in the background, the latest first.
 
 mod day;
-mod keys;
 mod kept;
+mod keys;
 
 use std::{
     collections::BTreeMap,
@@ -27,8 +27,8 @@ use crate::{
     query::{Query, Row},
 };
 
-pub(crate) use self::{day::Sum, keys::Key, kept::Kept};
-use self::kept::{Count, DayKey};
+use self::kept::{Counted, DayKey};
+pub(crate) use self::{day::Sum, kept::Kept, keys::Key};
 
 /// How often it is looked whether days changed that nobody asks about.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -103,19 +103,19 @@ impl Sums {
         }
     }
 
-    /// Reads some of the days that are missing; answers whether there may be more. A few that changed are left to the
-    /// next question about them.
+    /// Reads some of the days that are missing; answers whether there may be more. A few that merely changed are left to
+    /// the next question about them.
     async fn read_some(&self, database: &Database) -> Result<bool, MetricsError> {
         let _turn = self.reading.lock().await;
         let versions = versions(database, DateRange::EVER, None).await?;
         let mut stale = self.kept().stale(DateRange::EVER, None, &versions);
         stale.retain(|day| !self.is_too_old(std::slice::from_ref(day)));
-        let many = stale.len() > READ_AT_ONCE;
-        if many {
-            stale.truncate(READ_BETWEEN);
-            self.read(database, &stale).await?;
+        if stale.len() <= READ_AT_ONCE {
+            stale.retain(|(day, _)| !self.kept().has(*day));
         }
-        Ok(many)
+        stale.truncate(READ_BETWEEN);
+        self.read(database, &stale).await?;
+        Ok(!stale.is_empty())
     }
 
     async fn read(&self, database: &Database, days: &[(DayKey, i64)]) -> Result<(), MetricsError> {
@@ -147,11 +147,7 @@ impl Sums {
     }
 }
 
-async fn versions(
-    database: &Database,
-    dates: DateRange,
-    kind: Option<AccessKind>,
-) -> Result<Versions, MetricsError> {
+async fn versions(database: &Database, dates: DateRange, kind: Option<AccessKind>) -> Result<Versions, MetricsError> {
     let mut query = Query::new(database.dialect(), "SELECT day, kind, version FROM day_version WHERE day BETWEEN ");
     query = query.bind(dates.from()).text(" AND ").bind(dates.to());
     if let Some(kind) = kind {
@@ -168,10 +164,10 @@ async fn versions(
     Ok(versions)
 }
 
-async fn counts(database: &Database, (date, kind): DayKey) -> Result<Vec<Count>, MetricsError> {
+async fn counts(database: &Database, (date, kind): DayKey) -> Result<Vec<Counted>, MetricsError> {
     let query = Query::new(database.dialect(), "SELECT repo_name, tag, architecture, CAST(n AS bigint), updated_at");
     let count = |row: &Row| {
-        Ok(Count {
+        Ok(Counted {
             repository: row.text(0)?,
             tag: row.text(1)?,
             architecture: row.text(2)?,

@@ -1,0 +1,200 @@
+//! Sums answer what the database answers, whoever changed the counts and whenever.
+
+use std::{
+    fmt::{Debug, Write as _},
+    time::{Duration, Instant},
+};
+
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use staticreg_contract::events::{Access, date, pull, record};
+use staticreg_domain::metrics::{
+    AccessKind, DateRange, Filter, Listed, MetricsError, MetricsRepository, Page, PullGroup, Slice,
+};
+use staticreg_sql::{Options, SqlMetrics};
+use staticreg_test_support::postgres::Postgres;
+use tokio::time::sleep;
+
+/// How long it may take until all days were read in the background.
+const READ_LIMIT: Duration = Duration::from_secs(30);
+
+const DAYS: u32 = 60;
+
+async fn open(url: &str, sums_capacity: usize) -> SqlMetrics {
+    let options = Options { sums_capacity, ..Options::new(url.parse().expect("a URL")) };
+    SqlMetrics::open(&options).await.expect("opens")
+}
+
+const ROOM: usize = 1 << 20;
+
+/// Accesses of every kind on the sixty days until 2026-11-20, on each other ones.
+fn accesses() -> Vec<Access> {
+    let mut accesses = Vec::new();
+    for ago in 0..DAYS {
+        let day = date("2026-11-20") - chrono::Days::new(u64::from(ago));
+        for number in 0..7 {
+            let repository = ["app", "library/nginx", "a-b/c", "a/b"][((ago + number) % 4) as usize];
+            let tag = [":v1", ":latest", ":v2", ""][((ago / 3 + number) % 4) as usize];
+            let kind = AccessKind::ALL[(number % 4) as usize];
+            let tag = if kind == AccessKind::PullByTag && tag.is_empty() { ":v1" } else { tag };
+            let access = pull(&format!("{repository}{tag}"), &format!("{day}T{:02}:00:00Z", number + ago % 9))
+                .on(["amd64", "arm64", "not-specified"][((ago + number / 2) % 3) as usize])
+                .of_digest(u64::from((ago + number) % 5));
+            accesses.push(access.of_kind(kind).times(1 + i32::try_from((ago * number) % 11).expect("small")));
+        }
+    }
+    accesses
+}
+
+/// Every answer, page by page, as text.
+async fn answers(store: &SqlMetrics) -> Vec<String> {
+    let mut answers = vec![format!("{:?}", store.summary(date("2026-11-20")).await.expect("answers"))];
+    let range = |from: &str, to: &str| DateRange::new(date(from), date(to)).expect("a range");
+    let ranges = [DateRange::EVER, range("2026-10-22", "2026-11-20"), range("2026-10-03", "2026-10-03")];
+    for (dates, kind) in ranges.into_iter().flat_map(|dates| AccessKind::ALL.map(|kind| (dates, kind))) {
+        let narrow = [("", ""), ("latest", ""), ("", "arm64"), ("v1", "amd64"), ("none", "")];
+        let filters = if kind == AccessKind::PullByTag { &narrow[..] } else { &narrow[..1] };
+        for (tag, architecture) in filters {
+            let filter = Filter {
+                kind,
+                tag: tag.parse().ok(),
+                architecture: if architecture.is_empty() { None } else { architecture.parse().ok() },
+                ..Filter::of_dates(dates)
+            };
+            answers.push(format!("{filter:?}"));
+            for group in [None, Some(PullGroup::Architecture), Some(PullGroup::Repository), Some(PullGroup::Tag)] {
+                answers.push(pages(async |page| store.pulls(&filter, group, &page).await).await);
+            }
+            answers.push(pages(async |page| store.repositories(&filter, &page).await).await);
+            answers.push(pages(async |page| store.images(&filter, &page).await).await);
+            answers.push(pages(async |page| store.architectures(&filter, &page).await).await);
+            answers.push(pages(async |page| store.tags(&filter, &page).await).await);
+        }
+    }
+    answers
+}
+
+async fn pages<T: Listed + Clone + Debug>(ask: impl AsyncFn(Page<T>) -> Result<Slice<T>, MetricsError>) -> String {
+    let mut page = Page::first(40);
+    let mut text = String::new();
+    loop {
+        let slice = ask(page.clone()).await.expect("answers");
+        writeln!(text, "{slice:?}").expect("writes");
+        page.after = slice.items.last().map(Listed::position);
+        if !slice.more {
+            return text;
+        }
+    }
+}
+
+/// Changes as people make them with `psql` or `sqlite3`.
+const BY_HAND: &[&str] = &[
+    "UPDATE container_pull_metrics SET pull_count = pull_count + 5 WHERE pull_date = '2026-10-03'",
+    "UPDATE container_pull_metrics SET pull_count = 0 WHERE pull_date = '2026-11-20'",
+    "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
+     VALUES ('2020-02-29', 'old', 'v0', 'sha256:0000000000000000000000000000000000000000000000000000000000000001', 's390x')",
+    "DELETE FROM container_pull_metrics WHERE pull_date = '2026-10-22'",
+    "UPDATE container_pull_metrics SET pull_date = '2021-01-01' WHERE pull_date = '2026-11-01'",
+    "UPDATE container_access_metrics SET event_count = event_count * 2 WHERE kind = 'version_check'",
+    "UPDATE container_access_metrics SET kind = 'push', event_date = '2021-01-01' WHERE event_date = '2026-11-02'",
+    "DELETE FROM container_access_metrics WHERE event_date > '2026-11-18'",
+    "DELETE FROM container_pull_metrics",
+];
+
+/// Asks two servers that keep sums and one that does not, before and after each change.
+async fn sums_follow_every_change(url: &str, change: impl AsyncFn(&'static str), last: &[&'static str]) {
+    let stores = [open(url, ROOM).await, open(url, 2000).await];
+    let plain = open(url, 0).await;
+    record(&stores[1], &accesses()).await;
+    let agree = async |after: &str| {
+        let expected = answers(&plain).await;
+        for store in &stores {
+            let answered = answers(store).await;
+            for (answered, expected) in answered.iter().zip(&expected) {
+                assert_eq!(answered, expected, "after {after}");
+            }
+        }
+        expected
+    };
+    let mut before = agree("the start").await;
+    record(&stores[0], &[pull("new:v1", "2026-11-20T23:59:59Z"), pull("app:v1", "2026-10-30T10:00:00Z")]).await;
+    for step in BY_HAND.iter().chain(last) {
+        change(step).await;
+        let after = agree(step).await;
+        assert_ne!(before, after, "{step} changes nothing");
+        before = after;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgresql_sums_follow_every_change() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let change = async |sql: &str| drop(cluster.psql(&url, sql));
+    sums_follow_every_change(&url, change, &["TRUNCATE container_access_metrics"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqlite_sums_follow_every_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("counts.db").display());
+    let change = async |sql: &'static str| {
+        let mut connection = SqliteConnection::connect(&url).await.expect("connects");
+        connection.execute(AssertSqlSafe(sql)).await.expect(sql);
+    };
+    sums_follow_every_change(&url, change, &["DELETE FROM container_access_metrics"]).await;
+}
+
+/// Runs a call while nobody can read the counts themselves.
+async fn without_counts<T>(cluster: &Postgres, url: &str, call: impl AsyncFnOnce() -> T) -> T {
+    cluster.psql(url, "ALTER TABLE container_pull_metrics RENAME TO away");
+    let answer = call().await;
+    cluster.psql(url, "ALTER TABLE away RENAME TO container_pull_metrics");
+    answer
+}
+
+/// The sum of the pulls of so many days, when sums alone can tell it.
+async fn kept(cluster: &Postgres, url: &str, store: &SqlMetrics, days: u32) -> Option<u64> {
+    let filter = Filter::of_dates(DateRange::days_until(date("2026-11-20"), days));
+    let ask = async || store.repositories(&filter, &Page::first(100)).await.ok();
+    let slice = without_counts(cluster, url, ask).await?;
+    Some(slice.items.iter().map(|item| item.pulls).sum())
+}
+
+async fn wait_until_kept(cluster: &Postgres, url: &str, store: &SqlMetrics, days: u32) -> u64 {
+    let started = Instant::now();
+    loop {
+        // Long enough to read them all: who takes the counts away keeps them from being read.
+        sleep(Duration::from_secs(1)).await;
+        if let Some(pulls) = kept(cluster, url, store, days).await {
+            return pulls;
+        }
+        assert!(started.elapsed() < READ_LIMIT, "{days} days were not read");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_days_are_read_in_the_background_and_a_day_that_changed_again() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    record(&open(&url, 0).await, &accesses()).await;
+    let store = open(&url, ROOM).await;
+    let pulls = wait_until_kept(cluster, &url, &store, DAYS).await;
+    assert_eq!(pulls.to_string(), cluster.psql(&url, "SELECT sum(pull_count) FROM container_pull_metrics"));
+    without_counts(cluster, &url, async || store.summary(date("2026-11-20")).await.expect("from sums")).await;
+
+    record(&store, &[pull("app:v1", "2026-11-01T10:00:00Z")]).await;
+    assert_eq!(kept(cluster, &url, &store, DAYS).await, None, "what changed has to be read");
+    let filter = Filter::of_dates(DateRange::EVER);
+    assert_eq!(store.repositories(&filter, &Page::first(1)).await.expect("answers").items.len(), 1);
+    assert_eq!(kept(cluster, &url, &store, DAYS).await, Some(pulls + 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_as_many_days_are_kept_as_there_is_room_for_the_latest_first() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    record(&open(&url, 0).await, &accesses()).await;
+    let store = open(&url, 4000).await;
+    wait_until_kept(cluster, &url, &store, 2).await;
+    assert_eq!(kept(cluster, &url, &store, DAYS).await, None);
+}
