@@ -18,6 +18,10 @@ use settings::{Settings, Sources};
 use staticreg_domain::metrics::MetricsRepository;
 use store::Store;
 
+/// How it is set up stands in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs the program with the process's arguments and environment.
 #[must_use]
 pub fn main() -> ExitCode {

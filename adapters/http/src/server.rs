@@ -21,6 +21,9 @@ use tokio::{
 /// The pause after a connection could not be accepted, for one because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The most bytes of a connection that are held before they are read on; so also the largest head of a request.
+const MAX_BUFFER: usize = 64 << 10;
+
 /// The limits of connections.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -45,6 +48,9 @@ pub async fn serve(
     let connections = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    // A client that goes while it waits does not end its request, so nobody need look for that: a look is a system call
+    // and a buffer for each request.
+    http.half_close(true).max_buf_size(MAX_BUFFER);
     tokio::pin!(stop);
     loop {
         let next = async {

@@ -177,7 +177,8 @@ async fn a_user_who_may_only_read_and_write_uses_a_schema_that_is_up_to_date() {
     cluster.psql(
         &url,
         "CREATE ROLE clerk LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerk; \
-         GRANT INSERT, UPDATE, DELETE ON container_pull_metrics, container_access_metrics, recorded_event TO clerk; \
+         GRANT INSERT, UPDATE, DELETE ON container_pull_metrics, container_access_metrics, recorded_event, \
+         day_version TO clerk; \
          GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk",
     );
     let store = open(&url.replace("postgres@", "clerk@")).await;

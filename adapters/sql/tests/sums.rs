@@ -6,7 +6,7 @@ use std::{
 };
 
 use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
-use staticreg_contract::events::{Access, date, pull, record};
+use staticreg_contract::events::{Access, date, now, pull, record};
 use staticreg_domain::metrics::{
     AccessKind, DateRange, Filter, Listed, MetricsError, MetricsRepository, Page, PullGroup, Slice,
 };
@@ -116,7 +116,16 @@ async fn sums_follow_every_change(url: &str, change: impl AsyncFn(&'static str),
         expected
     };
     let mut before = agree("the start").await;
-    record(&stores[0], &[pull("new:v1", "2026-11-20T23:59:59Z"), pull("app:v1", "2026-10-30T10:00:00Z")]).await;
+    let mut batch =
+        vec![pull("new:v1", "2026-11-20T23:59:59Z").event(), pull("app:v1", "2026-10-30T10:00:00Z").event()];
+    for more in ["2026-10-29T10:00:00Z", "2026-10-28T10:00:00Z"] {
+        // At first every event is new, then some are known.
+        stores[0].record(&batch, now()).await.expect("records");
+        let after = agree("a batch").await;
+        assert_ne!(before, after);
+        before = after;
+        batch.push(pull("app:v1", more).event());
+    }
     for step in BY_HAND.iter().chain(last) {
         change(step).await;
         let after = agree(step).await;

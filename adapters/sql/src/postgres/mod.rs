@@ -68,6 +68,8 @@ impl PostgresMetrics {
                 // Planned once. What a generic plan guesses of arrays is too small for nested loops.
                 ("plan_cache_mode", "force_generic_plan".to_owned()),
                 ("enable_nestloop", "off".to_owned()),
+                // So that the triggers need not.
+                ("staticreg.notes_days", "on".to_owned()),
             ]),
             state: Mutex::default(),
         };
@@ -106,7 +108,8 @@ impl PostgresMetrics {
              AND NOT current_setting('transaction_read_only')::boolean \
              AND has_table_privilege('recorded_event', 'INSERT') \
              AND has_table_privilege('container_pull_metrics', 'INSERT') \
-             AND has_table_privilege('container_access_metrics', 'INSERT')";
+             AND has_table_privilege('container_access_metrics', 'INSERT') \
+             AND has_table_privilege('day_version', 'INSERT')";
         let takes_batches: bool =
             self.writing(async |connection, _| sqlx::query_scalar(TAKES_BATCHES).fetch_one(connection).await).await?;
         if takes_batches { Ok(()) } else { Err(MetricsError::Unavailable("the database cannot be written".into())) }

@@ -78,11 +78,16 @@ fn counts<'a>(sums: &'a [Sum<'a>]) -> Option<Vec<Counted<'a>>> {
         .collect()
 }
 
-/// $1 ids, $2 now; $3 to $10 the sums of pulls by tag, $11 to $19 those of the other kinds.
+/// $1 ids, $2 now; $3 to $10 the sums of pulls by tag, $11 to $19 those of the other kinds; $20 and $21 the kinds and
+/// days that change, whose versions the triggers leave to this statement.
 ///
 /// A sum below zero takes back what was counted, it is no access: it does not move `updated_at`.
 const ALL_NEW: &str = "\
-WITH pulls AS (
+WITH days AS (
+    INSERT INTO day_version AS kept (kind, day, version)
+    SELECT kind, day, 1 FROM unnest($20, $21) AS given (kind, day)
+    ON CONFLICT (kind, day) DO UPDATE SET version = kept.version + 1
+), pulls AS (
     INSERT INTO container_pull_metrics AS kept
         (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)
     SELECT day, repo_name, tag, digest, architecture, delta, first, last
@@ -120,9 +125,13 @@ async fn all_new(
             .bind(sums.iter().map(|(sum, _)| sum.first).bind_iter())
             .bind(sums.iter().map(|(sum, _)| sum.last).bind_iter());
     }
+    let mut days: Vec<_> = sums.iter().map(|(sum, _)| (sum.key.kind, sum.key.date)).collect();
+    days.dedup();
     // The answer is read to its end: only there is it known that the commit succeeded.
     statement
         .bind(accesses.iter().map(|(sum, _)| sum.key.kind.as_str()).bind_iter())
+        .bind(days.iter().map(|(kind, _)| kind.as_str()).bind_iter())
+        .bind(days.iter().map(|(_, date)| *date).bind_iter())
         .execute(connection)
         .await
         .map(drop)
@@ -149,6 +158,10 @@ WITH recorded AS (
         WITH ORDINALITY AS given (day, repo_name, tag, digest, architecture, kind, place)
     JOIN sums USING (place)
     ORDER BY place
+), days AS (
+    INSERT INTO day_version AS kept (kind, day, version)
+    SELECT DISTINCT kind, day, 1 FROM counts ORDER BY kind, day
+    ON CONFLICT (kind, day) DO UPDATE SET version = kept.version + 1
 ), pulls AS (
     INSERT INTO container_pull_metrics AS kept
         (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)
