@@ -29,7 +29,7 @@ use staticreg_http::{
 };
 use staticreg_memory::MemoryMetrics;
 use staticreg_registry::{HttpRegistryCatalog, RegistryOptions, Tls};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     Failure,
@@ -48,7 +48,7 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     }
     let stop = stop_signal()?;
     let bind_addr = &settings.http.bind_addr;
-    let listener = TcpListener::bind(bind_addr)
+    let listener = server::listen(bind_addr)
         .await
         .map_err(|error| format!("STATICREG_HTTP_BIND_ADDR: cannot listen on {bind_addr}: {error}."))?;
     let address = listener.local_addr()?;

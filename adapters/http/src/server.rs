@@ -1,6 +1,6 @@
 //! The way from the socket to the routes: HTTP/1.1, with limits that keep slow or many clients from hurting others.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -13,7 +13,7 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs},
     sync::Semaphore,
     time::{sleep, timeout},
 };
@@ -24,6 +24,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The most bytes of a connection that are held before they are read on; so also the largest head of a request.
 const MAX_BUFFER: usize = 64 << 10;
 
+/// How many connections may wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4096;
+
 /// The limits of connections.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -33,6 +36,28 @@ pub struct ServerOptions {
     pub header_timeout: Duration,
     /// How long a stop may take to finish the requests that were accepted.
     pub stop_timeout: Duration,
+}
+
+/// Listens on the first of an address's places that is free.
+///
+/// A registry opens a connection for each event, so many may come at once: more than the usual 128 may wait to be
+/// accepted, as one that finds no room tries again only after a second.
+pub async fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the address has no place");
+    for place in tokio::net::lookup_host(address).await? {
+        match listen_on(place) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn listen_on(place: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if place.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(place)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop`, then finishes the requests that were accepted. Answers whether all were finished in time.

@@ -81,6 +81,11 @@ const QUESTIONS: &[&str] = &[
     "/api/v1/metrics?days=365",
     "/api/v1/metrics?repository=team-7/service-7",
     "/api/v1/metrics?architecture=arm64&limit=1000",
+    "/api/v1/metrics?days=365&tag=v4",
+    "/api/v1/metrics?days=365&tag=none",
+    "/api/v1/metrics?days=365&architecture=s390x",
+    "/api/v1/repositories?days=365&tag=v2&architecture=arm64",
+    "/api/v1/pulls?days=365&digest=sha256:a514839c4971406ff865a3f340e4ea366813b5c7ce3f920487e5ffcd5f799feb",
 ];
 
 const PAGES: &[&str] = &[

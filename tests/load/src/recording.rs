@@ -12,6 +12,11 @@ use crate::{
 
 const CONNECTIONS: [usize; 3] = [1, 64, 512];
 
+/// What is compared takes turns, so that a machine that gets slower or faster does so to all.
+const ROUNDS: u32 = 5;
+
+const PGBENCH_CLIENTS: usize = 64;
+
 /// Measures every load for so long, prints the table, and panics when an event was lost or counted twice.
 pub(crate) async fn measure(duration: Duration, timestamp: &str) {
     let postgres = Postgres::start(Durability::Durable);
@@ -25,14 +30,18 @@ pub(crate) async fn measure(duration: Duration, timestamp: &str) {
     let mut stored = 0;
     let mut seed = 0;
     for connections in CONNECTIONS {
-        let rows = pgbench::run(&postgres, &database, connections.min(64), duration).await;
-        println!("| pgbench, {} clients | {rows:.0} | | | 1.00 | | |", connections.min(64));
         for keep_alive in [true, false] {
-            let load = Load { connections, keep_alive, duration };
-            seed += 2;
-            let empty = send(nothing.address, load, timestamp, seed).await;
-            let full = send(server.address, load, timestamp, seed + 1).await;
+            let load = Load { connections, keep_alive, duration: duration / ROUNDS };
+            let clients = connections.min(PGBENCH_CLIENTS);
+            let (mut rows, mut empty, mut full) = (0.0, Measured::default(), Measured::default());
+            for _ in 0..ROUNDS {
+                seed += 2;
+                rows += pgbench::run(&postgres, &database, clients, load.duration).await / f64::from(ROUNDS);
+                empty.add(send(nothing.address, load, timestamp, seed).await);
+                full.add(send(server.address, load, timestamp, seed + 1).await);
+            }
             stored += full.stored;
+            println!("| pgbench, {clients} clients | {rows:.0} | | | 1.00 | | |");
             print_row("storing nothing", load, &empty, None, None, &nothing);
             let to_pgbench = full.per_second() / rows;
             let to_nothing = full.per_second() / empty.per_second();

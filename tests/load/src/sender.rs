@@ -36,6 +36,15 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
+    /// Adds what came of the same load at another time.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.stored += other.stored;
+        self.failed += other.failed;
+        self.elapsed += other.elapsed;
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a count of events is far below 2^52")]
         let stored = self.stored as f64;

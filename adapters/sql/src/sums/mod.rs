@@ -86,12 +86,12 @@ impl Sums {
             self.read(database, &stale).await?;
         }
         let sums = Arc::clone(self);
-        let answer = tokio::task::spawn_blocking(move || {
+        let answer = aside(move || {
             let kept = sums.kept();
             // Between then and now they may have become too many.
             kept.has_all(&versions).then(|| question(&kept))
         });
-        Ok(answer.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+        Ok(answer.await)
     }
 
     /// Reads the days that are missing, and goes on to look for such days.
@@ -105,7 +105,7 @@ impl Sums {
 
     /// Reads some of the days that are missing; answers whether there may be more. A few that merely changed are left to
     /// the next question about them.
-    async fn read_some(&self, database: &Database) -> Result<bool, MetricsError> {
+    async fn read_some(self: &Arc<Self>, database: &Database) -> Result<bool, MetricsError> {
         let _turn = self.reading.lock().await;
         let versions = versions(database, DateRange::EVER, None).await?;
         let mut stale = self.kept().stale(DateRange::EVER, None, &versions);
@@ -118,11 +118,17 @@ impl Sums {
         Ok(!stale.is_empty())
     }
 
-    async fn read(&self, database: &Database, days: &[(DayKey, i64)]) -> Result<(), MetricsError> {
-        for (day, version) in days {
-            // Read after its version: if it changed between, its new version shows next time.
-            let counts = counts(database, *day).await?;
-            self.kept_mut().put(*day, *version, &counts);
+    async fn read(self: &Arc<Self>, database: &Database, days: &[(DayKey, i64)]) -> Result<(), MetricsError> {
+        for &(day, version) in days {
+            // Asked after the version: if counts changed between, their new version shows next time.
+            let rows = database.ask(counts_query(database, day)).await?;
+            let sums = Arc::clone(self);
+            aside(move || {
+                let counts = rows.iter().map(counted).collect::<Result<Vec<_>, _>>()?;
+                sums.kept_mut().put(day, version, &counts);
+                Ok(())
+            })
+            .await?;
         }
         let mut kept = self.kept_mut();
         if kept.size() > self.capacity + self.capacity / 4 {
@@ -164,17 +170,22 @@ async fn versions(database: &Database, dates: DateRange, kind: Option<AccessKind
     Ok(versions)
 }
 
-async fn counts(database: &Database, (date, kind): DayKey) -> Result<Vec<Counted>, MetricsError> {
-    let query = Query::new(database.dialect(), "SELECT repo_name, tag, architecture, CAST(n AS bigint), updated_at");
-    let count = |row: &Row| {
-        Ok(Counted {
-            repository: row.text(0)?,
-            tag: row.text(1)?,
-            architecture: row.text(2)?,
-            count: row.count(3)?,
-            updated_at: row.time(4)?,
-        })
-    };
+fn counts_query(database: &Database, (date, kind): DayKey) -> Query {
     let day = Filter { kind, ..Filter::of_dates(DateRange::days_until(date, 1)) };
-    database.ask(query.over(&day)).await?.iter().map(count).collect()
+    Query::new(database.dialect(), "SELECT repo_name, tag, architecture, CAST(n AS bigint), updated_at").over(&day)
+}
+
+fn counted(row: &Row) -> Result<Counted, MetricsError> {
+    Ok(Counted {
+        repository: row.text(0)?,
+        tag: row.text(1)?,
+        architecture: row.text(2)?,
+        count: row.count(3)?,
+        updated_at: row.time(4)?,
+    })
+}
+
+/// Runs what takes long enough to keep others waiting beside them.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
