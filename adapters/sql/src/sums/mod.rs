@@ -115,7 +115,8 @@ impl Sums {
         }
         stale.truncate(READ_BETWEEN);
         self.read(database, &stale).await?;
-        Ok(!stale.is_empty())
+        // When there was no room even for these, not at once again.
+        Ok(!stale.is_empty() && self.kept().first().is_some())
     }
 
     async fn read(self: &Arc<Self>, database: &Database, days: &[(DayKey, i64)]) -> Result<(), MetricsError> {
