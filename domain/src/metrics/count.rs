@@ -21,7 +21,7 @@ pub enum AccessKind {
 }
 
 impl AccessKind {
-    /// Every kind.
+    /// Every kind, in order.
     pub const ALL: [Self; 4] = [Self::PullByTag, Self::PullByDigest, Self::VersionCheck, Self::Push];
 
     /// The kind's name, as the API and the store have it.

@@ -99,8 +99,7 @@ impl Kept {
     }
 
     fn within(&self, dates: DateRange) -> impl Iterator<Item = (DayKey, &Day)> {
-        let kinds = (AccessKind::ALL.into_iter().min(), AccessKind::ALL.into_iter().max());
-        let (Some(first), Some(last)) = kinds else { unreachable!("there are kinds") };
+        let [first, .., last] = AccessKind::ALL;
         self.days.range((dates.from(), first)..=(dates.to(), last)).map(|(day, sums)| (*day, sums))
     }
 

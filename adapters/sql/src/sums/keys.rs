@@ -34,16 +34,15 @@ impl Keys {
         number(self.all.insert_full(Key { image, repository, tag, architecture }).0)
     }
 
-    /// For each key by its number, the group it belongs to, when it passes the filter; dates and kind aside.
+    /// For each key by its number, the group it belongs to, when it passes the filter; dates and kind aside. Questions
+    /// about one repository or digest are not asked here.
     pub(super) fn groups(&self, filter: &Filter, mut group: impl FnMut(Key) -> u32) -> Vec<Option<u32>> {
         let Filter { dates: _, kind: _, repository, tag, digest, architecture } = filter;
-        debug_assert!(digest.is_none(), "sums know no digests");
-        let repository = repository.as_ref().map(|name| self.repositories.find(name.as_str()));
+        debug_assert!(repository.is_none() && digest.is_none(), "the database answers these");
         let tag = tag.as_ref().map(|tag| self.tags.find(tag.as_str()));
         let architecture = architecture.as_ref().map(|name| self.architectures.find(name.as_str()));
         let passes = |key: &Key| {
-            repository.is_none_or(|repository| repository == Some(key.repository))
-                && tag.is_none_or(|tag| tag == Some(key.tag))
+            tag.is_none_or(|tag| tag == Some(key.tag))
                 && architecture.is_none_or(|architecture| architecture == Some(key.architecture))
         };
         self.all.iter().map(|key| passes(key).then(|| group(*key))).collect()

@@ -79,7 +79,7 @@ impl Sums {
             let Ok(_turn) = timeout(PATIENCE, self.reading.lock()).await else { return Ok(None) };
             versions = self::versions(database, dates, kind).await?;
             let stale = self.kept().stale(dates, kind, &versions);
-            if stale.len() > READ_AT_ONCE || self.is_too_old(&stale) {
+            if stale.len() > READ_AT_ONCE || stale.iter().any(|(day, _)| self.is_too_old(*day)) {
                 self.missed.notify_one();
                 return Ok(None);
             }
@@ -109,7 +109,7 @@ impl Sums {
         let _turn = self.reading.lock().await;
         let versions = versions(database, DateRange::EVER, None).await?;
         let mut stale = self.kept().stale(DateRange::EVER, None, &versions);
-        stale.retain(|day| !self.is_too_old(std::slice::from_ref(day)));
+        stale.retain(|(day, _)| !self.is_too_old(*day));
         if stale.len() <= READ_AT_ONCE {
             stale.retain(|(day, _)| !self.kept().has(*day));
         }
@@ -139,10 +139,10 @@ impl Sums {
         Ok(())
     }
 
-    /// Whether there is no room for the days: all that is kept is later.
-    fn is_too_old(&self, days: &[(DayKey, i64)]) -> bool {
+    /// Whether there is no room for a day: all that is kept is later.
+    fn is_too_old(&self, day: DayKey) -> bool {
         let kept = self.kept();
-        kept.size() >= self.capacity && days.iter().any(|(day, _)| Some(*day) < kept.first())
+        kept.size() >= self.capacity && Some(day) < kept.first()
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
