@@ -21,6 +21,9 @@ use crate::{
 /// The pause before an event is sent again.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// A load sends at least so many events, however slow the machine.
+const ENOUGH: u64 = 200;
+
 /// How long one event may be repeated before the test fails.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -64,7 +67,11 @@ impl Sender {
     pub fn start(&self) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
-        let pulls = iter::from_fn(move || (!told.load(Ordering::Relaxed)).then(|| pull(next_number())));
+        let mut begun = 0;
+        let pulls = iter::from_fn(move || {
+            begun += 1;
+            (begun <= ENOUGH || !told.load(Ordering::Relaxed)).then(|| pull(next_number()))
+        });
         Load { stop, threads: self.spawn(pulls) }
     }
 
@@ -93,7 +100,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Sends no new events, and waits until all that were begun are accepted.
+    /// Sends no new events once there were enough to show anything, and waits until all are accepted.
     #[must_use]
     pub fn finish(mut self) -> Sent {
         self.stop.store(true, Ordering::Relaxed);

@@ -51,7 +51,6 @@ fn load(server: &Staticreg, connections: usize) -> Load {
 }
 
 fn assert_counted_once(server: &Staticreg, sent: &Sent) {
-    assert!(sent.events > 100, "too little was sent to show anything: {sent:?}");
     assert_eq!(server.pulls(), sent.events, "{sent:?}");
 }
 

@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::TcpListener,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -509,6 +510,23 @@ fn a_connection_is_used_again_and_requests_may_follow_at_once() {
         assert_eq!(connection.answer().expect("an answer").status, 200);
     }
     assert_eq!(connection.answer().expect("an answer").json()["pulls_total"], 22);
+}
+
+#[test]
+fn head_gives_the_headers_of_get_and_no_body() {
+    let server = Staticreg::start(&[]);
+    for path in ["/docs", "/openapi.json"] {
+        let page = server.get(path);
+        let mut stream = TcpStream::connect(server.address()).expect("a connection");
+        write!(stream, "HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+        for name in ["etag", "content-length", "content-type"] {
+            let header = format!("\r\n{name}: {}\r\n", page.header(name).expect(name));
+            assert!(answer.contains(&header), "{header} {answer}");
+        }
+    }
 }
 
 #[test]

@@ -140,13 +140,13 @@ pub(crate) fn page(template: &impl Template, status: StatusCode) -> Response {
     }
 }
 
-/// Calls an endpoint, and gives its answer an entity tag.
+/// Calls an endpoint, and gives its answer an entity tag. HEAD is answered as GET would be; the server sends no body.
 pub(crate) async fn tagged<E: Endpoint<Output = Response>>(
     endpoint: Arc<E>,
-    request: Request,
+    mut request: Request,
 ) -> poem::Result<Response> {
     if request.method() == Method::HEAD {
-        return endpoint.call(request).await;
+        request.set_method(Method::GET);
     }
     let headers = request.headers().clone();
     Ok(with_entity_tag(&headers, endpoint.call(request).await?).await)
