@@ -5,6 +5,7 @@ pub(crate) mod digests;
 pub(crate) mod images;
 pub(crate) mod list;
 pub(crate) mod metrics;
+pub(crate) mod operation;
 pub(crate) mod pulls;
 pub(crate) mod repositories;
 pub(crate) mod selection;

@@ -1,76 +1,31 @@
 //! `GET /api/v1/pulls`.
 
 use chrono::NaiveDate;
-use poem_openapi::{Enum, Object, OpenApi, param::Query, types::Example};
+use poem_openapi::{Enum, Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
 use staticreg_domain::metrics::{DayPulls, Listed, PullGroup};
 
-use super::{
-    ApiTag, example_time,
-    list::{self, Format, Item, ListAnswer},
-    selection::{Kind, Selection},
-};
-use crate::problem::QuestionError;
+use super::{example_time, list::Item, operation::list_operation};
 
 pub(crate) struct PullsApi {
     pub(crate) ask: AskMetrics,
 }
 
-#[OpenApi]
-impl PullsApi {
+list_operation! {
     /// Counts per day.
     ///
     /// By date, then by group. `group_by` splits each day; days without counts are left out.
-    #[oai(path = "/api/v1/pulls", method = "get", operation_id = "list_pulls", tag = "ApiTag::Statistics")]
-    #[expect(clippy::too_many_arguments, reason = "one argument per query parameter")]
-    async fn list_pulls(
-        &self,
-        /// The first date, inclusive. Not together with `days`.
-        from: Query<Option<NaiveDate>>,
-        /// The last date, inclusive; today when not given.
-        to: Query<Option<NaiveDate>>,
-        /// The number of days until `to`; 30 when neither `from` nor `days` is given.
-        #[oai(validator(minimum(value = "1"), maximum(value = "3660")))]
-        days: Query<Option<u32>>,
-        /// Which accesses are counted; `pull_by_tag` when not given.
-        kind: Query<Option<Kind>>,
+    GET "/api/v1/pulls" as "list_pulls" on PullsApi(
         /// Only this repository.
-        #[oai(validator(max_length = 255))]
-        repository: Query<Option<String>>,
+        repository: Option<String>,
         /// Only this tag.
-        #[oai(validator(max_length = 128))]
-        tag: Query<Option<String>>,
-        /// Only this digest.
-        #[oai(validator(max_length = 255))]
-        digest: Query<Option<String>>,
-        /// Only this architecture, such as `amd64` or `not-specified`.
-        #[oai(validator(max_length = 32))]
-        architecture: Query<Option<String>>,
+        tag: Option<String>,
         /// What to split each day by.
-        group_by: Query<Option<GroupBy>>,
-        /// The most items of a page; 100 when not given.
-        #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
-        limit: Query<Option<u32>>,
-        /// Where to read on: the `next_cursor` of the page before.
-        #[oai(validator(max_length = 2048))]
-        cursor: Query<Option<String>>,
-        format: Format,
-    ) -> Result<ListAnswer<DailyPulls>, QuestionError> {
-        let selection = Selection {
-            from: from.0,
-            to: to.0,
-            days: days.0,
-            kind: kind.0,
-            repository: repository.0,
-            tag: tag.0,
-            digest: digest.0,
-            architecture: architecture.0,
-        };
+        group_by: Option<GroupBy>,
+    ) -> DailyPulls, |ask, filter, page| {
         let group = group_by.0.map(PullGroup::from);
-        let page = list::page::<DailyPulls>(limit.0, cursor.as_deref())?;
-        let slice = self.ask.pulls(&selection.filter(&self.ask)?, group, &page).await?;
-        Ok(ListAnswer::new(slice, format, |day| DailyPulls::new(day, group)))
+        (ask.pulls(filter, group, page).await?, move |day| DailyPulls::new(day, group))
     }
 }
 
