@@ -177,6 +177,17 @@ impl SampleRegistry {
         image
     }
 
+    /// Adds an artifact that is no image, such as a chart, and answers its digest.
+    pub fn add_artifact(&mut self, seed: &str, media_type: &str) -> Digest {
+        let artifact = self.add_image(seed, now(), None);
+        let manifest = self.manifests.get_mut(&artifact).expect("just added");
+        if let ManifestContent::Image { configuration, .. } = &mut manifest.content {
+            media_type.clone_into(&mut configuration.media_type);
+            self.configurations.remove(&configuration.digest);
+        }
+        artifact
+    }
+
     /// Changes an image's configuration.
     pub fn configure(&mut self, seed: &str, change: impl FnOnce(&mut ImageConfiguration)) {
         let configuration = self.configurations.get_mut(&digest(&format!("{seed} configuration")));

@@ -35,6 +35,8 @@ pub(crate) struct Chart {
     title: String,
     /// What a screen reader tells instead of the bars.
     description: String,
+    /// Whether nothing was counted: then that sentence tells more than empty axes.
+    empty: bool,
     /// `Day`, `Week from`, ...
     unit: &'static str,
     height: f64,
@@ -222,6 +224,7 @@ impl Chart {
             id,
             title,
             description: description(&buckets, series, daily, kind),
+            empty: most == 0,
             unit,
             height: HEIGHT,
             top,

@@ -114,10 +114,14 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
         }
         "daily" if parameters.get("repository").is_some() => {
             let (name, tag) = (repository(&parameters)?, tag(&parameters)?);
-            Ok(daily(&known(site.browse.repository(&name, tag.as_ref(), chosen.range).await)?.daily, "architecture"))
+            let statistics = known(site.browse.repository(&name, tag.as_ref(), chosen.range).await)?;
+            Ok(daily(&statistics.daily, "architecture", "pulls"))
         }
-        "daily" => Ok(daily(&known(site.browse.insights(chosen.range).await)?.by_architecture, "architecture")),
-        "kinds" => Ok(daily(&by_kind(&*known(site.browse.insights(chosen.range).await)?), "kind")),
+        "daily" => {
+            let insights = known(site.browse.insights(chosen.range).await)?;
+            Ok(daily(&insights.by_architecture, "architecture", "pulls"))
+        }
+        "kinds" => Ok(daily(&by_kind(&*known(site.browse.insights(chosen.range).await)?), "kind", "count")),
         "images" => {
             let insights = known(site.browse.insights(chosen.range).await)?;
             let rows = insights.images.iter().map(|image| {
@@ -182,7 +186,7 @@ async fn image(site: &Site, parameters: &Parameters) -> Result<ImageDetails, NoT
     let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name));
     let read = tag::read_image(site, &name, entry.map(AsRef::as_ref), &tag, parameters.get("platform"));
     read.await.map_err(|reason| match reason {
-        NoImage::Unread(ReadImageError::Unavailable) => NoTable::RegistryAway,
+        NoImage::NotRead | NoImage::Unread(ReadImageError::Unavailable) => NoTable::RegistryAway,
         NoImage::NoRegistry | NoImage::NoTag | NoImage::Unread(_) => NoTable::Unknown,
     })
 }
@@ -233,7 +237,7 @@ async fn tags(site: &Site, parameters: &Parameters, chosen: &ChosenRange) -> Res
     Ok(with_head(&head, rows))
 }
 
-fn daily(daily: &Daily, name: &str) -> Table {
+fn daily(daily: &Daily, name: &str, what: &str) -> Table {
     let days = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).enumerate();
     let rows = days.flat_map(|(index, date)| {
         daily
@@ -243,7 +247,7 @@ fn daily(daily: &Daily, name: &str) -> Table {
             .filter(|(_, pulls)| *pulls > 0)
             .map(move |(series, pulls)| vec![date.to_string(), series.name.clone(), pulls.to_string()])
     });
-    with_head(&["date", name, "pulls"], rows)
+    with_head(&["date", name, what], rows)
 }
 
 fn with_head(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {

@@ -74,7 +74,8 @@ struct Row {
     pulls: String,
     sparkline: Option<Sparkline>,
     last_pull: Option<Moment>,
-    in_registry: bool,
+    /// Whether the registry is known not to hold it.
+    gone: bool,
 }
 
 /// The links between pages.
@@ -203,6 +204,7 @@ pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Requ
     layout.about_registry(overview.snapshot.as_deref(), now);
     let picture = overview.picture.value.as_deref();
     let is_known = picture.is_some();
+    let is_read = overview.snapshot.as_ref().is_some_and(|snapshot| snapshot.status().read_at.is_some());
     let mut folders = folder_links(&listing.folders, &query.question);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
     let home = Home {
@@ -221,11 +223,7 @@ pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Requ
         folders,
         more_folders,
         columns: columns(&query.question),
-        rows: listing
-            .rows
-            .iter()
-            .map(|row| self::row(row, query.folder(), is_known, now, overview.snapshot.is_some()))
-            .collect(),
+        rows: listing.rows.iter().map(|row| self::row(row, query.folder(), is_known, now, is_read)).collect(),
         found: found(&listing),
         pages: Pages::new(listing.page, listing.pages, |page| {
             address("/", &ListingQuestion { page, ..query.question.clone() })
@@ -257,10 +255,15 @@ fn figures(overview: &Overview) -> Vec<Figure> {
     };
     match &overview.snapshot {
         Some(snapshot) => {
-            let totals = snapshot.totals();
-            figures.push(figure("Repositories", Some(totals.repositories as u64), String::new()));
-            let images = text::count(totals.images as u64, "image", "images");
-            figures.push(figure("Tags", Some(totals.tags as u64), format!("{images}, {}", text::size(totals.size))));
+            // A registry that never answered is not empty.
+            let is_known = snapshot.status().read_at.is_some() || snapshot.totals().repositories > 0;
+            let totals = is_known.then(|| snapshot.totals());
+            figures.push(figure("Repositories", totals.map(|totals| totals.repositories as u64), String::new()));
+            let images = totals.map_or_else(String::new, |totals| {
+                let images = text::count(totals.images as u64, "image", "images");
+                format!("{images}, {}", text::size(totals.size))
+            });
+            figures.push(figure("Tags", totals.map(|totals| totals.tags as u64), images));
         }
         None => figures.push(figure(
             "Repositories",
@@ -276,13 +279,7 @@ fn figures(overview: &Overview) -> Vec<Figure> {
     figures
 }
 
-fn row(
-    row: &ListingRow,
-    shown_folder: &str,
-    is_known: bool,
-    now: chrono::DateTime<chrono::Utc>,
-    has_registry: bool,
-) -> Row {
+fn row(row: &ListingRow, shown_folder: &str, is_known: bool, now: chrono::DateTime<chrono::Utc>, is_read: bool) -> Row {
     let ListingRow { name, tags, counts, in_registry } = row;
     let shown = name.as_str().strip_prefix(shown_folder).map_or(name.as_str(), |rest| rest.trim_start_matches('/'));
     let (folder, own_name) = shown.rsplit_once('/').map_or(("", shown), |(folder, own_name)| (folder, own_name));
@@ -295,7 +292,7 @@ fn row(
         pulls: if is_known { text::number(pulls) } else { "–".to_owned() },
         sparkline: counts.as_ref().filter(|_| pulls > 0).map(|counts| Sparkline::new(counts.days.map(u64::from))),
         last_pull: counts.as_ref().and_then(|counts| counts.last_pulled_at).map(|at| Moment::new(at, now)),
-        in_registry: *in_registry || !has_registry,
+        gone: is_read && !in_registry,
     }
 }
 

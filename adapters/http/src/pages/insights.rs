@@ -40,6 +40,8 @@ struct InsightsPage<'a> {
     figures: Vec<Figure>,
     by_architecture: Option<Chart>,
     by_kind: Option<Chart>,
+    /// Whether the counts are known.
+    known: bool,
     images: Vec<ImageRow>,
     images_csv: String,
     architectures: Vec<ArchitectureRow>,
@@ -71,6 +73,8 @@ struct UnusedSection {
     too_short: bool,
     /// Whether anything can be said.
     known: bool,
+    /// Whether there is a registry that was not read to its end.
+    unread: bool,
     found: String,
     rows: Vec<UnusedRow>,
     pages: Pages,
@@ -124,11 +128,15 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
         by_kind: kinds
             .as_ref()
             .map(|kinds| Chart::lines(chart("kinds", "Pulls and version checks", kinds, csv("kinds")))),
-        images: insights.map(|insights| image_rows(insights, now)).unwrap_or_default(),
+        known: insights.is_some(),
+        images: insights.map(|insights| image_rows(insights, &chosen, now)).unwrap_or_default(),
         images_csv: csv("images"),
         architectures: insights.map(architecture_rows).unwrap_or_default(),
         architectures_csv: csv("architectures"),
-        unused: unused_section(&unused, unused_days, &chosen, &parameters, now),
+        unused: UnusedSection {
+            unread: site.registry.is_some() && !site.is_registry_read(),
+            ..unused_section(&unused, unused_days, &chosen, &parameters, now)
+        },
         layout,
     };
     page(&template, StatusCode::OK)
@@ -165,14 +173,14 @@ fn figures(insights: Option<&Insights>, chosen: &ChosenRange) -> Vec<Figure> {
     ]
 }
 
-fn image_rows(insights: &Insights, now: DateTime<Utc>) -> Vec<ImageRow> {
+fn image_rows(insights: &Insights, chosen: &ChosenRange, now: DateTime<Utc>) -> Vec<ImageRow> {
     let most = insights.images.first().map_or(0, |image| image.pulls);
     insights
         .images
         .iter()
         .map(|image| {
             let (name, address) = match &image.tag {
-                Some(tag) => (format!("{}:{tag}", image.repository), tag::address(&image.repository, tag)),
+                Some(tag) => (format!("{}:{tag}", image.repository), tag::address_in(&image.repository, tag, chosen)),
                 None => (image.repository.to_string(), repository_address(image.repository.as_str())),
             };
             ImageRow {
@@ -233,6 +241,7 @@ fn unused_section(
             .collect(),
         watched,
         too_short,
+        unread: false,
         known: unused.is_some_and(|unused| unused.watched_since.is_some()),
         found: if size > 0 { format!("{found}, {}", text::size(size)) } else { found },
         rows: images.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).map(|image| unused_row(image, now)).collect(),

@@ -48,6 +48,11 @@ impl Site {
         self.browse.ask().now()
     }
 
+    /// Whether the registry was read to its end: only then can a page tell what it does not hold.
+    fn is_registry_read(&self) -> bool {
+        self.browse.snapshot().is_some_and(|snapshot| snapshot.status().read_at.is_some())
+    }
+
     /// What stands before a repository's name in a command.
     fn host(&self) -> &str {
         self.registry.as_ref().map_or("REGISTRY", |registry| &registry.host)

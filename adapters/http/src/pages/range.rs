@@ -52,6 +52,11 @@ impl ChosenRange {
         }
     }
 
+    /// The same for a link to another page about the same dates, which needs none for the usual ones.
+    pub(crate) fn kept(&self) -> Vec<(&'static str, String)> {
+        if self.days == Some(DEFAULT) { Vec::new() } else { self.parameters() }
+    }
+
     /// `in 30 days`, `from 1 Nov 2026 to 5 Nov 2026`.
     pub(crate) fn words(&self) -> String {
         match self.days {

@@ -13,7 +13,7 @@ use staticreg_application::{
     browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
-use staticreg_domain::{Digest, RepositoryName, Tag};
+use staticreg_domain::{Digest, ManifestKind, RepositoryName, Tag};
 
 use super::{
     Site,
@@ -44,8 +44,8 @@ struct RepositoryPage<'a> {
     own_name: String,
     name: &'a str,
     address: String,
-    in_registry: bool,
-    has_registry: bool,
+    gone: bool,
+    is_read: bool,
     read_at: Option<Moment>,
     commands: Option<Commands>,
     figures: Vec<Figure>,
@@ -87,8 +87,9 @@ struct Row {
     created: Option<Moment>,
     pulls: String,
     last_pull: Option<Moment>,
-    in_registry: bool,
-    commands: Commands,
+    /// Whether the registry is known not to hold it.
+    gone: bool,
+    commands: Option<Commands>,
 }
 
 /// A tag of the registry, of the counts, or of both.
@@ -196,14 +197,15 @@ async fn page_of(
 
     let in_all = tag_items(entry.as_deref(), statistics).len();
     let items = chosen_tags(entry.as_deref(), statistics, parameters);
-    let best = items.iter().find(|item| item.in_registry).or(items.first()).map(|item| item.tag.clone());
+    let is_read = is_read(site, entry.as_deref());
+    let best = items.iter().find(|item| item.in_registry).or(items.first().filter(|_| !is_read));
     let pages = items.len().div_ceil(PER_PAGE).max(1);
     let page_number = parameters.parse("page").unwrap_or(1_usize).clamp(1, pages);
     let rows: Vec<Row> = items
         .iter()
         .skip((page_number - 1) * PER_PAGE)
         .take(PER_PAGE)
-        .map(|item| row(site, &name, item, statistics.is_some(), now))
+        .map(|item| row(site, &name, item, &chosen, statistics.is_some(), is_read, now))
         .collect();
     let export = |table: &str| csv_address(table, &name, None, &chosen);
     let chart = statistics.map(|statistics| {
@@ -221,10 +223,10 @@ async fn page_of(
         path: folders,
         own_name,
         name: name.as_str(),
-        in_registry: entry.is_some(),
-        has_registry: site.registry.is_some(),
+        gone: is_read && entry.is_none(),
+        is_read: is_read || site.registry.is_none(),
         read_at: entry.as_ref().and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
-        commands: best.map(|tag| Commands::new(site, &name, &tag)),
+        commands: best.and_then(|item| commands(site, &name, item)),
         figures: figures(statistics, &chosen, Some(in_all), now),
         range_words: chosen.words(),
         ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name()), ("order", order_name(reverse))]),
@@ -274,6 +276,11 @@ pub(super) fn layout<'a>(
         layout.notices.push(Notice::warning(notice.text.clone()));
     }
     layout
+}
+
+/// Whether a repository's tags were read, all of them: only then can a page tell which it does not hold.
+pub(super) fn is_read(site: &Site, entry: Option<&RepositoryEntry>) -> bool {
+    entry.map_or_else(|| site.is_registry_read(), |entry| entry.read_at.is_some() && !entry.truncated)
 }
 
 /// Whether nothing was ever counted.
@@ -394,11 +401,26 @@ fn tag_items<'a>(entry: Option<&'a RepositoryEntry>, statistics: Option<&'a Repo
     items
 }
 
-fn row(site: &Site, name: &RepositoryName, item: &TagItem<'_>, is_known: bool, now: DateTime<Utc>) -> Row {
+/// How to pull what a tag points to; none of what is no image, such as a chart.
+fn commands(site: &Site, name: &RepositoryName, item: &TagItem<'_>) -> Option<Commands> {
+    let is_artifact = |image: &ImageSummary| image.kind == ManifestKind::Image && image.platforms.is_empty();
+    (!item.image.is_some_and(|image| is_artifact(image))).then(|| Commands::new(site, name, item.tag))
+}
+
+fn row(
+    site: &Site,
+    name: &RepositoryName,
+    item: &TagItem<'_>,
+    chosen: &ChosenRange,
+    is_known: bool,
+    is_read: bool,
+    now: DateTime<Utc>,
+) -> Row {
+    let gone = is_read && !item.in_registry;
     let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
     Row {
         tag: item.tag.to_string(),
-        address: tag::address(name, item.tag),
+        address: tag::address_in(name, item.tag, chosen),
         digest: item.digest.map(|digest| (text::short_digest(digest), digest.to_string())),
         platforms: platforms.iter().take(PLATFORMS_SHOWN).map(ToString::to_string).collect(),
         more_platforms: platforms.len().saturating_sub(PLATFORMS_SHOWN),
@@ -406,8 +428,8 @@ fn row(site: &Site, name: &RepositoryName, item: &TagItem<'_>, is_known: bool, n
         created: item.image.and_then(|image| image.created).map(|at| Moment::new(at, now)),
         pulls: if is_known { text::number(item.counts.in_range) } else { "–".to_owned() },
         last_pull: item.counts.last_pulled_at.map(|at| Moment::new(at, now)),
-        in_registry: item.in_registry || site.registry.is_none(),
-        commands: Commands::new(site, name, item.tag),
+        gone,
+        commands: if gone { None } else { commands(site, name, item) },
     }
 }
 

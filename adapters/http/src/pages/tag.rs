@@ -36,8 +36,8 @@ struct TagPage<'a> {
     repository_address: String,
     tag: &'a str,
     digest: Option<String>,
-    in_registry: bool,
-    commands: Commands,
+    gone: bool,
+    commands: Option<Commands>,
     figures: Vec<Figure>,
     ranges: Vec<RangeChoice>,
     chart: Option<Chart>,
@@ -63,6 +63,8 @@ struct HistoryRow {
 }
 
 struct ImageSection {
+    /// Whether it is an image, and no artifact such as a chart.
+    runs: bool,
     platforms: Vec<PlatformLink>,
     /// Facts about the image: what, and its value as code or text.
     facts: Vec<(&'static str, String)>,
@@ -89,6 +91,19 @@ pub(super) fn address(name: &RepositoryName, tag: &Tag) -> String {
     text::address(&repository_address(name.as_str()), &[("tag", tag.as_str())])
 }
 
+/// The address of a tag's page about the same dates.
+pub(super) fn address_in(name: &RepositoryName, tag: &Tag, chosen: &ChosenRange) -> String {
+    address_with(name, Some(tag), None, chosen)
+}
+
+/// The address of a repository's page, or of a tag's and one of its platforms, about the same dates.
+fn address_with(name: &RepositoryName, tag: Option<&Tag>, platform: Option<&str>, chosen: &ChosenRange) -> String {
+    let kept = chosen.kept();
+    let mut parameters = vec![("tag", tag.map_or("", Tag::as_str)), ("platform", platform.unwrap_or_default())];
+    parameters.extend(kept.iter().map(|(name, value)| (*name, value.as_str())));
+    text::address(&repository_address(name.as_str()), &parameters)
+}
+
 pub(super) async fn page_of(
     site: &Site,
     name: RepositoryName,
@@ -111,9 +126,14 @@ pub(super) async fn page_of(
     let digest = tag_entry.and_then(|entry| entry.digest());
     let platform = parameters.get("platform");
     let (image, no_image) = match read_image(site, &name, entry.as_deref(), &tag, platform).await {
-        Ok(details) => (Some(section(&address(&name, &tag), &details, platform)), ""),
+        Ok(details) => {
+            let address = |platform: &str| address_with(&name, Some(&tag), Some(platform), &chosen);
+            (Some(section(address, &details, platform)), "")
+        }
         Err(reason) => (None, reason.text()),
     };
+    let gone = tag_entry.is_none() && repository::is_read(site, entry.as_deref());
+    let is_image = image.as_ref().is_none_or(|image| image.runs);
     let now = site.now();
     let title = format!("{name}:{tag}");
     let layout = repository::layout(site, &title, entry.as_deref(), &shown, &chosen, now);
@@ -139,18 +159,21 @@ pub(super) async fn page_of(
         figures.insert(0, Figure { label: "Size", value: text::size(summary.size), note: created });
     }
     let (mut path, own_name) = repository::path(name.as_str());
-    path.push((own_name, repository_address(name.as_str())));
+    path.push((own_name, address_with(&name, None, None, &chosen)));
     let template = TagPage {
         layout,
         path,
         repository: name.to_string(),
-        repository_address: repository_address(name.as_str()),
+        repository_address: address_with(&name, None, None, &chosen),
         tag: tag.as_str(),
         digest: digest.map(ToString::to_string),
-        in_registry: tag_entry.is_some() || site.registry.is_none(),
-        commands: Commands::new(site, &name, &tag),
+        gone,
+        commands: (!gone && is_image).then(|| Commands::new(site, &name, &tag)),
         figures,
-        ranges: chosen.choices(&repository_address(name.as_str()), &[("tag", tag.as_str())]),
+        ranges: chosen.choices(
+            &repository_address(name.as_str()),
+            &[("tag", tag.as_str()), ("platform", platform.unwrap_or_default())],
+        ),
         chart,
         history: history(statistics, digest, now),
         history_csv: csv("digests"),
@@ -170,6 +193,8 @@ pub(super) enum NoImage {
     NoRegistry,
     /// The registry does not hold the tag.
     NoTag,
+    /// The registry was not asked for the tag yet.
+    NotRead,
     Unread(ReadImageError),
 }
 
@@ -178,6 +203,7 @@ impl NoImage {
         match self {
             Self::NoRegistry => "No registry is configured to read the image from.",
             Self::NoTag => "The registry does not hold this tag any more.",
+            Self::NotRead => "This tag was not read from the registry yet; reload in a moment.",
             Self::Unread(ReadImageError::NotFound) => {
                 "The registry does not hold this image, or none for this platform."
             }
@@ -196,7 +222,8 @@ pub(super) async fn read_image(
     platform: Option<&str>,
 ) -> Result<ImageDetails, NoImage> {
     let registry = site.registry.as_ref().ok_or(NoImage::NoRegistry)?;
-    let entry = entry.and_then(|entry| entry.tag(tag)).ok_or(NoImage::NoTag)?;
+    let missing = if repository::is_read(site, entry) { NoImage::NoTag } else { NoImage::NotRead };
+    let entry = entry.and_then(|entry| entry.tag(tag)).ok_or(missing)?;
     // Content under a digest is remembered; a tag would be asked for anew.
     let reference =
         entry.digest().map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
@@ -226,10 +253,11 @@ fn history(statistics: Option<&RepositoryStatistics>, current: Option<&Digest>, 
     unpulled.into_iter().chain(pulled).collect()
 }
 
-fn section(address: &str, details: &ImageDetails, wanted: Option<&str>) -> ImageSection {
+fn section(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Option<&str>) -> ImageSection {
     let platforms = details.index.as_deref().map(|index| platforms(address, index, &details.image.digest, wanted));
     let configuration = details.configuration.as_deref();
     ImageSection {
+        runs: is_image(&details.image),
         platforms: platforms.unwrap_or_default(),
         facts: facts(details),
         environment: configuration.map(environment).unwrap_or_default(),
@@ -252,6 +280,11 @@ pub(super) fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Digest", image.digest.to_string()), ("Media type", image.media_type.clone())];
     if let Some(index) = index {
         facts.insert(0, ("Index", format!("{} ({})", index.digest, index.media_type)));
+    }
+    if let ManifestContent::Image { configuration, .. } = &image.content
+        && !configuration.is_image_configuration()
+    {
+        facts.push(("Artifact", configuration.media_type.clone()));
     }
     let layers = layers(details);
     if !layers.is_empty() {
@@ -310,25 +343,35 @@ pub(super) fn layers(details: &ImageDetails) -> &[Descriptor] {
     }
 }
 
+/// Whether it is an image to run.
+fn is_image(manifest: &Manifest) -> bool {
+    match &manifest.content {
+        ManifestContent::Image { configuration, .. } => configuration.is_image_configuration(),
+        ManifestContent::Index(_) => true,
+    }
+}
+
 /// A command's words, as its JSON form has them: so spaces inside a word show.
 fn words(words: &[String]) -> String {
     serde_json::to_string(words).unwrap_or_else(|_| words.join(" "))
 }
 
-fn platforms(address: &str, index: &Manifest, shown: &Digest, wanted: Option<&str>) -> Vec<PlatformLink> {
+fn platforms(
+    address: impl Fn(&str) -> String,
+    index: &Manifest,
+    shown: &Digest,
+    wanted: Option<&str>,
+) -> Vec<PlatformLink> {
     let ManifestContent::Index(entries) = &index.content else {
         return Vec::new();
     };
     entries
         .iter()
         .filter_map(|entry| Some((entry.platform.as_ref()?.to_string(), &entry.descriptor.digest)))
-        .map(|(name, digest)| {
-            let parameter: String = text::address("", &[("platform", &name)]).replacen('?', "&", 1);
-            PlatformLink {
-                address: format!("{address}{parameter}#image"),
-                chosen: wanted.map_or(digest == shown, |wanted| wanted == name),
-                name,
-            }
+        .map(|(name, digest)| PlatformLink {
+            address: format!("{}#image", address(&name)),
+            chosen: wanted.map_or(digest == shown, |wanted| wanted == name),
+            name,
         })
         .collect()
 }

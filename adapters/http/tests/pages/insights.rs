@@ -32,7 +32,22 @@ async fn with_the_store_away_it_says_so() {
     store.expect_pulls().returning(move |_, _, _| Err(away()));
     let text = site::with(Arc::new(store), None).await.page("/insights").await.text();
     assert!(text.contains("The store of pull metrics is away"), "{text}");
+    assert!(!text.contains("Nothing to clean up") && !text.contains("Nothing was pulled"), "{text}");
+}
+
+#[tokio::test]
+async fn nothing_is_said_of_unused_images_of_a_registry_that_never_answered() {
+    let site = site::sample_with_a_registry_that_never_answered().await;
+    let text = site.page("/insights").await.text();
+    assert!(text.contains("The registry was not read to its end yet, so nothing can be said."), "{text}");
     assert!(!text.contains("Nothing to clean up"), "{text}");
+}
+
+#[tokio::test]
+async fn the_days_are_kept_on_the_way_to_an_image() {
+    let site = site::sample().await;
+    let body = site.page("/insights?days=7").await.body;
+    assert!(body.contains("/repo/ci/runner?tag=v4.2.0&#38;days=7\""), "{body}");
 }
 
 #[tokio::test]
@@ -58,7 +73,7 @@ async fn every_table_is_there_as_csv() {
         ("digests.csv?repository=library/nginx&tag=latest", "digest,pulls,first_pulled_on,last_pulled_at", 3),
         ("daily.csv?repository=library/nginx&days=7", "date,architecture,pulls", 22),
         ("daily.csv?days=7", "date,architecture,pulls", 22),
-        ("kinds.csv?days=7", "date,kind,pulls", 22),
+        ("kinds.csv?days=7", "date,kind,count", 22),
         ("images.csv", "repository,tag,pulls,last_pulled_at", 16),
         ("architectures.csv", "architecture,pulls,repositories", 4),
         ("unused.csv", "repository,tag,size,created_at,last_pulled_at,version_checks", 2),

@@ -148,6 +148,14 @@ async fn with_the_store_away_and_no_registry_it_does_not_claim_that_nothing_is_t
 }
 
 #[tokio::test]
+async fn a_registry_that_never_answered_is_not_told_to_be_empty() {
+    let site = site::sample_with_a_registry_that_never_answered().await;
+    let text = site.page("/").await.text();
+    assert!(text.contains("Repositories – Tags – Pulls today"), "{text}");
+    assert!(text.contains("library/ nginx") && !text.contains("not in the registry"), "{text}");
+}
+
+#[tokio::test]
 async fn the_last_good_picture_stays_with_its_age_and_what_is_wrong() {
     let at = sample::now() - chrono::TimeDelta::hours(3);
     let snapshot = |status| {

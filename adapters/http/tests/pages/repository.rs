@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use poem::http::StatusCode;
-use staticreg_domain::metrics::{MetricsError, MetricsRepository, MockMetricsRepository};
+use staticreg_domain::{
+    Platform,
+    metrics::{MetricsError, MetricsRepository, MockMetricsRepository},
+};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, SampleRegistry};
 
@@ -38,14 +41,69 @@ async fn tags_are_sorted_searched_and_told_when_they_are_gone() {
     let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(100_000));
     sample::fill(&store).await;
     let mut registry = SampleRegistry::default();
-    let image = registry.add_image("one", sample::now(), None);
+    let image = registry.add_image("one", sample::now(), Platform::new("linux", "amd64", None));
     registry.point("library/nginx", "1.27.3", image);
     let site = site::with(store, Some(registry)).await;
     let text = site.page("/repo/library/nginx?sort=name").await.text();
     assert!(text.contains("1.26.0 not in the registry"), "{text}");
     assert!(!text.contains("1.27.3 not in the registry"), "{text}");
+    assert!(text.contains("docker pull registry.example.com/library/nginx:1.27.3"), "{text}");
+    assert!(!text.contains("docker pull registry.example.com/library/nginx:1.26.0"), "{text}");
+    for path in ["/repo/base/node", "/repo/base/node?tag=22.11"] {
+        let text = site.page(path).await.text();
+        assert!(text.contains("not in the registry") && !text.contains("docker pull"), "{path}: {text}");
+    }
     let found = site.page("/repo/library/nginx?q=1.26").await.text();
     assert!(found.contains("1 tag, pulls in 30 days") && !found.contains("1.27.2"), "{found}");
+}
+
+#[tokio::test]
+async fn what_was_never_read_is_not_told_to_be_gone() {
+    let site = site::sample_with_a_registry_that_never_answered().await;
+    for path in ["/repo/base/node", "/repo/base/node?tag=22.11"] {
+        let text = site.page(path).await.text();
+        assert!(!text.contains("not in the registry") && !text.contains("any more"), "{path}: {text}");
+        assert!(text.contains("docker pull r/base/node:22.11"), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_image_has_no_command_to_pull_it_as_one() {
+    let mut registry = SampleRegistry::default();
+    let chart = registry.add_artifact("chart", "application/vnd.cncf.helm.config.v1+json");
+    registry.point("charts/webapp", "1.2.3", chart);
+    let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await;
+    for path in ["/repo/charts/webapp", "/repo/charts/webapp?tag=1.2.3"] {
+        let text = site.page(path).await.text();
+        assert!(text.contains("1.2.3") && !text.contains("docker pull"), "{path}: {text}");
+    }
+    let text = site.page("/repo/charts/webapp?tag=1.2.3").await.text();
+    assert!(text.contains("Artifact application/vnd.cncf.helm.config.v1+json"), "{text}");
+}
+
+#[tokio::test]
+async fn a_chart_without_pulls_says_so() {
+    let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(SampleRegistry::new())).await;
+    let page = site.page("/repo/base/node").await;
+    assert!(page.text().contains("Nothing was counted from 21 Oct 2026 to 19 Nov 2026."), "{}", page.text());
+    assert!(!page.body.contains("class=\"bars\""), "{}", page.body);
+}
+
+#[tokio::test]
+async fn the_days_and_the_platform_are_kept_between_a_repository_and_its_tags() {
+    let site = site::sample().await;
+    let body = site.page("/repo/library/nginx?days=7").await.body;
+    assert!(body.contains("/repo/library/nginx?tag=latest&#38;days=7\""), "{body}");
+    let body = site.page("/repo/library/nginx?tag=latest&platform=linux/arm64/v8&days=7").await.body;
+    for address in [
+        "/repo/library/nginx?days=7",
+        "/repo/library/nginx?tag=latest&#38;platform=linux/amd64&#38;days=7#image",
+        "/repo/library/nginx?tag=latest&#38;platform=linux/arm64/v8&#38;days=90",
+    ] {
+        assert!(body.contains(&format!("href=\"{address}\"")), "{address}: {body}");
+    }
+    let body = site.page("/repo/library/nginx?tag=latest").await.body;
+    assert!(body.contains("href=\"/repo/library/nginx\"") && !body.contains("linux/amd64&#38;days"), "{body}");
 }
 
 #[tokio::test]

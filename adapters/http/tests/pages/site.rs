@@ -12,7 +12,7 @@ use poem::{
 };
 use staticreg_application::{
     ask_metrics::AskMetrics,
-    catalog::{ReadImage, RefreshCatalog, RefreshOptions},
+    catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
     receive_notification::{Followers, ReceiveNotification},
     recorder::{Recorder, RecorderOptions},
 };
@@ -63,6 +63,16 @@ pub(crate) async fn sample() -> Site<impl Endpoint<Output = Response>> {
     let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1_000_000));
     sample::fill(&store).await;
     with(store, Some(SampleRegistry::new())).await
+}
+
+/// The sample's pulls, and a registry that never answered.
+pub(crate) async fn sample_with_a_registry_that_never_answered() -> Site<impl Endpoint<Output = Response>> {
+    let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1_000_000));
+    sample::fill(&store).await;
+    let fault = Some(ReadFault { text: "The registry does not answer.".into(), at: sample::now() });
+    let snapshot = CatalogSnapshot::new(1, Vec::new(), ReadStatus { read_at: None, progress: None, fault });
+    let images = ReadImage::new(Arc::new(SampleRegistry::default()));
+    of(store, Some(Registry { host: "r".to_owned(), view: CatalogView::fixed(snapshot), images }))
 }
 
 /// A store, and a registry that was read to its end.
