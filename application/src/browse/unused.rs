@@ -1,7 +1,7 @@
 //! Images nobody has pulled for so many days: the list for cleaning up.
 //!
 //! What is on it may be deleted by somebody, so in doubt an image is left out: one that was pulled by its digest, by a
-//! tag that points to the same, as part of an index, was pushed or made meanwhile.
+//! tag that points to the same, as part of an index, was pushed or made meanwhile, or is not known.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -115,7 +115,8 @@ impl Unused {
                 })
                 .collect();
             for entry in &repository.tags {
-                let in_use = is_used(entry) || entry.digest().is_some_and(|digest| used.contains(digest));
+                // Who does not know what a tag points to cannot know whether that was pulled by another name.
+                let in_use = is_used(entry) || entry.digest().is_none_or(|digest| used.contains(digest));
                 let image = entry.image();
                 let created = image.and_then(|image| image.created);
                 if in_use || entry.tag.is_referrer() || created.is_some_and(|at| at.date_naive() >= since) {
@@ -312,6 +313,21 @@ mod tests {
         // A look-up is no pull, but told.
         assert_eq!(tags(&unused), ["checked", "unknown-age"]);
         assert_eq!(unused.images[0].version_checks, 4);
+    }
+
+    #[tokio::test]
+    async fn a_tag_that_points_to_something_unknown_is_not_listed() {
+        let counted = Counted::new();
+        counted.pulls("2026-11-20", "app:1.2", 1).await;
+        let tags_of = |target| {
+            let tags = [TagEntry { tag: "lost".parse().unwrap(), target }];
+            let entry = RepositoryEntry { tags: tags.into(), ..RepositoryEntry::unread("app".parse().unwrap()) };
+            Arc::new(CatalogSnapshot::new(1, vec![Arc::new(entry)], ReadStatus::default()))
+        };
+        for (target, expected) in [(TagTarget::Unknown, &[][..]), (TagTarget::Unread(digest('b')), &["lost"])] {
+            let unused = Unused::read(&counted.ask, Some(tags_of(target)), 30).await.unwrap();
+            assert_eq!(tags(&unused), expected);
+        }
     }
 
     #[tokio::test]
