@@ -2,7 +2,6 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -13,6 +12,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+use crate::ports::free_port;
 
 /// The user of the cluster, and, where tests run as root, of the machine: PostgreSQL refuses to run as root.
 const USER: &str = "postgres";
@@ -76,6 +77,8 @@ impl Postgres {
                 "--username",
                 USER,
                 "--encoding=UTF8",
+                // Not the machine's own: it may not be installed, and its messages may be translated.
+                "--locale=C",
                 "--locale-provider=icu",
                 "--icu-locale=en",
                 "--no-sync",
@@ -159,19 +162,18 @@ impl Postgres {
         self.signal("-CONT");
     }
 
+    /// Sends a signal to every process.
     fn signal(&self, signal: &str) {
-        for process in self.processes() {
-            // A backend may end between the listing and the signal.
-            let _ = Command::new("kill").args([signal, &process]).stderr(Stdio::null()).status();
-        }
-    }
-
-    /// The postmaster and its children.
-    fn processes(&self) -> Vec<String> {
+        // A backend may end between the listing and the signal.
+        let send = |process: &str| Command::new("kill").args([signal, process]).stderr(Stdio::null()).status();
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
-        let Some(postmaster) = file.lines().next() else { return Vec::new() };
+        let Some(postmaster) = file.lines().next() else { return };
+        // The postmaster first: once it is frozen, it has no more children than those listed.
+        let _ = send(postmaster);
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap_or_default();
-        std::iter::once(postmaster).chain(children.split_whitespace()).map(str::to_owned).collect()
+        for child in children.split_whitespace() {
+            let _ = send(child);
+        }
     }
 
     fn pg_ctl(&self, arguments: &[&str]) {
@@ -258,13 +260,6 @@ pub fn binary(name: &str) -> PathBuf {
         .chain(on_path)
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("{name} of PostgreSQL is not installed: run `make test-tools`"))
-}
-
-/// A port that was free a moment ago.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("the port").port()
 }
 
 fn is_root() -> bool {

@@ -1,32 +1,32 @@
 //! The real program beside a real registry: what is pushed and pulled shows.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::{Client, Locator};
 use staticreg_e2e::{Staticreg, eventually};
 use staticreg_test_support::{
-    postgres::free_port,
+    ports::free_port,
     registry::{Image, Registry, RegistryOptions},
 };
 
 use crate::{
+    LIMIT,
     chrome::{Chrome, Scripts},
-    text, until, value,
+    follow, text, until, value,
 };
-
-/// How long a push or a pull may take to show.
-const SHOWN: Duration = Duration::from_secs(20);
 
 /// Reloads a page until a script answers true.
 async fn shows(client: &Client, url: &str, script: &str) {
-    for _ in 0..100 {
+    let began = Instant::now();
+    loop {
         client.goto(url).await.expect("the page opens");
         if value(client, script).await == true {
             return;
         }
+        let page = text(client, "main").await;
+        assert!(began.elapsed() < LIMIT, "{url} never shows {script}: {page}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    panic!("{url} never shows {script}: {}", text(client, "main").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,8 +38,7 @@ async fn what_is_pushed_and_pulled_shows_at_once() {
     let chrome = Chrome::start(Scripts::On).await;
     let client = &chrome.client;
 
-    client.goto(&server.url("/")).await.unwrap();
-    assert_eq!(text(client, ".empty h2").await, "No repository yet");
+    shows(client, &server.url("/"), "document.querySelector('.empty h2')?.textContent === 'No repository yet'").await;
 
     let image = Image::multi("of the browser test", &["linux/amd64", "linux/arm64/v8"]);
     tokio::task::block_in_place(|| registry.push(&image, "demo/web/app:v1"));
@@ -47,12 +46,12 @@ async fn what_is_pushed_and_pulled_shows_at_once() {
 
     tokio::task::block_in_place(|| {
         registry.pull("demo/web/app:v1");
-        eventually("the pull", SHOWN, || (server.pulls() == 1).then_some(()));
+        eventually("the pull", LIMIT, || (server.pulls() == 1).then_some(()));
     });
     let pulled = "document.querySelector('.pulls-count')?.textContent === '1'";
     shows(client, &server.url("/"), pulled).await;
 
-    client.find(Locator::LinkText("demo/web/app")).await.unwrap().click().await.unwrap();
+    follow(client, Locator::LinkText("demo/web/app"), "/repo/demo/web/app").await;
     let page = text(client, "main").await;
     assert!(page.contains(&format!("docker pull {address}/demo/web/app:v1")), "{page}");
     assert!(page.contains("linux/amd64") && page.contains("linux/arm64/v8"), "{page}");
@@ -62,7 +61,7 @@ async fn what_is_pushed_and_pulled_shows_at_once() {
     until(client, "document.querySelector('#image .facts') !== null").await;
     assert!(text(client, "#image").await.contains(image.child("linux/amd64")));
     client.find(Locator::LinkText("linux/arm64/v8")).await.unwrap().click().await.unwrap();
-    until(client, "location.search.includes('arm64')").await;
+    until(client, "location.search.includes('arm64') && document.readyState === 'complete'").await;
     assert!(text(client, "#image").await.contains(image.child("linux/arm64/v8")));
     chrome.screenshot("real-tag").await;
 
