@@ -1,12 +1,15 @@
 //! A plain HTTP/1.1 client, near enough to the socket to do what clients should not.
 
 use std::{
+    fs,
     io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
 use serde_json::Value;
+
+use crate::eventually;
 
 /// How long an answer may take before the request counts as hung.
 pub const HUNG: Duration = Duration::from_secs(15);
@@ -104,6 +107,23 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Waits until the server, on this machine, has accepted the connection and read all that was written.
+    pub fn wait_until_read(&self) {
+        let stream = self.0.get_ref();
+        let here = in_table(stream.local_addr().expect("an address"));
+        let there = in_table(stream.peer_addr().expect("an address"));
+        let (sent, received) = (format!(" {here} {there} 01 "), format!(" {there} {here} 01 "));
+        eventually("the server has read all", HUNG, || {
+            // Each line has two addresses, the state, and how many bytes wait to be sent and to be read.
+            let table = fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+            let nothing_waits = |ends: &str| {
+                let (_, rest) = table.split_once(ends)?;
+                rest.starts_with("00000000:00000000").then_some(())
+            };
+            nothing_waits(&sent).and(nothing_waits(&received))
+        });
+    }
+
     /// Waits for the first byte of an answer and reads no further.
     pub fn peek(&mut self) -> io::Result<()> {
         self.0.get_ref().peek(&mut [0]).map(drop)
@@ -146,6 +166,12 @@ impl Connection {
             }
         }
     }
+}
+
+/// An address as the system's table of connections has it.
+fn in_table(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else { panic!("{address} is in another table") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
 }
 
 /// Whether nothing came in time.

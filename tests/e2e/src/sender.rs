@@ -4,7 +4,7 @@ use std::{
     io, iter,
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{
     client::{Answer, Connection, is_timeout},
     events::{next_number, notification, pull},
+    eventually,
 };
 
 /// The pause before an event is sent again.
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A load sends at least so many events, however slow the machine.
 const ENOUGH: u64 = 200;
 
-/// How long one event may be repeated before the test fails.
+/// How long one event may be repeated, and what becomes of events waited for, before the test fails.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// Who sends.
@@ -59,7 +60,7 @@ impl Sender {
     /// Sends these events and waits until all are accepted.
     #[must_use]
     pub fn send(&self, events: impl Iterator<Item = Value> + Send + 'static) -> Sent {
-        join(self.spawn(events))
+        self.spawn(events).join()
     }
 
     /// Sends new pulls until told to stop.
@@ -72,23 +73,35 @@ impl Sender {
             begun += 1;
             (begun <= ENOUGH || !told.load(Ordering::Relaxed)).then(|| pull(next_number()))
         });
-        Load { stop, threads: self.spawn(pulls) }
+        Load { stop, workers: self.spawn(pulls) }
     }
 
-    fn spawn(&self, events: impl Iterator<Item = Value> + Send + 'static) -> Vec<JoinHandle<Sent>> {
+    fn spawn(&self, events: impl Iterator<Item = Value> + Send + 'static) -> Workers {
         let events = Arc::new(Mutex::new(events));
+        let sent = Arc::new(Mutex::new(Sent::default()));
         let worker = |_| {
-            let (events, sender) = (Arc::clone(&events), self.clone());
+            let events = Arc::clone(&events);
+            let mut worker = Worker { sender: self.clone(), connection: None, sent: Arc::clone(&sent) };
             thread::spawn(move || {
-                let mut worker = Worker { sender, connection: None, sent: Sent::default() };
                 loop {
                     let next = events.lock().expect("no sender panics here").next();
-                    let Some(event) = next else { return worker.sent };
+                    let Some(event) = next else { return };
                     worker.deliver(&notification(&[event]));
                 }
             })
         };
-        (0..self.connections).map(worker).collect()
+        Workers { threads: (0..self.connections).map(worker).collect(), sent }
+    }
+}
+
+impl Sent {
+    fn accepted(&mut self, answer: &Answer) {
+        let receipt = answer.json();
+        let number = |member: &str| receipt[member].as_u64().unwrap_or_else(|| panic!("no {member}: {receipt}"));
+        assert_eq!(number("events_processed") + number("events_duplicate"), 1, "{receipt}");
+        self.events += 1;
+        self.duplicates += number("events_duplicate");
+        self.spooled += number("events_spooled");
     }
 }
 
@@ -96,15 +109,20 @@ impl Sender {
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<Sent>>,
+    workers: Workers,
 }
 
 impl Load {
+    /// Waits until what a test is about became of an event.
+    pub fn wait_until(&self, what: &str, happened: impl Fn(&Sent) -> bool) {
+        eventually(what, LIMIT, || happened(&lock(&self.workers.sent)).then_some(()));
+    }
+
     /// Sends no new events once there were enough to show anything, and waits until all are accepted.
     #[must_use]
     pub fn finish(mut self) -> Sent {
         self.stop.store(true, Ordering::Relaxed);
-        join(std::mem::take(&mut self.threads))
+        std::mem::take(&mut self.workers).join()
     }
 }
 
@@ -114,22 +132,31 @@ impl Drop for Load {
     }
 }
 
-fn join(threads: Vec<JoinHandle<Sent>>) -> Sent {
-    let sent = threads.into_iter().map(|thread| thread.join().expect("every event is accepted in the end"));
-    sent.fold(Sent::default(), |all, one| Sent {
-        events: all.events + one.events,
-        duplicates: all.duplicates + one.duplicates,
-        spooled: all.spooled + one.spooled,
-        refused: all.refused + one.refused,
-        cut: all.cut + one.cut,
-        slowest: all.slowest.max(one.slowest),
-    })
+/// The threads that send, and what they sent.
+#[derive(Debug, Default)]
+struct Workers {
+    threads: Vec<JoinHandle<()>>,
+    sent: Arc<Mutex<Sent>>,
+}
+
+impl Workers {
+    fn join(self) -> Sent {
+        for thread in self.threads {
+            thread.join().expect("every event is accepted in the end");
+        }
+        lock(&self.sent).clone()
+    }
+}
+
+/// A sender that panicked left nothing half done here.
+fn lock(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
+    sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Worker {
     sender: Sender,
     connection: Option<Connection>,
-    sent: Sent,
+    sent: Arc<Mutex<Sent>>,
 }
 
 impl Worker {
@@ -139,22 +166,24 @@ impl Worker {
         loop {
             let sent_at = Instant::now();
             let answer = self.send(event);
+            let took = sent_at.elapsed();
+            let mut sent = lock(&self.sent);
             if answer.is_ok() {
-                self.sent.slowest = self.sent.slowest.max(sent_at.elapsed());
+                sent.slowest = sent.slowest.max(took);
             }
             match answer {
-                Ok(answer) if answer.status == 200 => return self.accepted(&answer),
+                Ok(answer) if answer.status == 200 => return sent.accepted(&answer),
                 Ok(answer) if answer.status == 503 => {
                     assert!(answer.header("retry-after").is_some(), "503 without Retry-After: {answer:?}");
-                    self.sent.refused += 1;
+                    sent.refused += 1;
                 }
                 Ok(answer) => panic!("a registry would repeat this for ever: {answer:?}"),
                 Err(error) => {
                     assert!(!is_timeout(&error), "a request hangs: {error}");
-                    self.sent.cut += 1;
-                    self.connection = None;
+                    sent.cut += 1;
                 }
             }
+            drop(sent);
             assert!(began.elapsed() < LIMIT, "not accepted within {LIMIT:?}: {event}");
             thread::sleep(PAUSE);
         }
@@ -170,14 +199,5 @@ impl Worker {
             self.connection = Some(connection);
         }
         Ok(answer)
-    }
-
-    fn accepted(&mut self, answer: &Answer) {
-        let receipt = answer.json();
-        let number = |member: &str| receipt[member].as_u64().unwrap_or_else(|| panic!("no {member}: {receipt}"));
-        assert_eq!(number("events_processed") + number("events_duplicate"), 1, "{receipt}");
-        self.sent.events += 1;
-        self.sent.duplicates += number("events_duplicate");
-        self.sent.spooled += number("events_spooled");
     }
 }

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Barrier, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -25,12 +25,14 @@ use staticreg_e2e::{
 use staticreg_test_support::postgres::{Durability, Postgres, Stop};
 use tempfile::TempDir;
 
-/// How long a notification may wait to be stored, and what a busy machine adds.
+/// How long a notification may wait to be stored.
 const PATIENCE: Duration = Duration::from_secs(3);
-const SLACK: Duration = Duration::from_millis(1_500);
 
 /// How soon staticreg stores again when the database is back.
 const RECOVERY: Duration = Duration::from_secs(2);
+
+/// What a busy machine adds to any of these.
+const SLACK: Duration = Duration::from_millis(1_500);
 
 /// How long what should come soon may take at all.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -121,6 +123,7 @@ fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing() {
             server.restart();
         }
         thread::sleep(Duration::from_millis(500));
+        load.wait_until("an event is spooled", |sent| sent.spooled > 0);
         postgres.start_again();
         for _ in 0..3 {
             thread::sleep(random_time(20, 300));
@@ -129,7 +132,6 @@ fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing() {
         }
     }
     let sent = load.finish();
-    assert!(sent.spooled > 0, "nothing was spooled: {sent:?}");
     wait_until_replayed(&server);
     assert_counted_once(&server, &sent);
 }
@@ -143,15 +145,18 @@ fn a_database_that_stops_ten_times_loses_and_doubles_nothing_and_is_used_again_a
     let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
     let load = load(&server, 16);
     let mut more = 0;
+    let mut recoveries = Vec::new();
     for round in 0..10 {
         thread::sleep(random_time(100, 500));
         postgres.stop(if round % 2 == 0 { Stop::Fast } else { Stop::Immediate });
         thread::sleep(Duration::from_secs(5));
         assert_eq!(server.get("/healthz/db").status, 503);
         postgres.start_again();
-        let took = time_until_stored(&server, &mut more);
-        assert!(took < RECOVERY, "round {round}: stored {took:?} after the database was back");
+        recoveries.push(time_until_stored(&server, &mut more));
     }
+    recoveries.sort_unstable();
+    assert!(recoveries[7] < RECOVERY, "until it stored again: {recoveries:?}");
+    assert!(recoveries[9] < RECOVERY + SLACK, "until it stored again: {recoveries:?}");
     let mut sent = load.finish();
     assert!(sent.refused > 0, "the registry must keep its events meanwhile: {sent:?}");
     assert!(sent.slowest < PATIENCE + SLACK, "{sent:?}");
@@ -164,6 +169,7 @@ fn questions_are_answered_again_once_the_database_is_back() {
     let _alone = alone();
     let postgres = Postgres::start(Durability::Volatile);
     let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
+    server.wait_for_store();
     assert_eq!(server.pulls(), 0);
     for how in [Stop::Fast, Stop::Immediate] {
         postgres.stop(how);
@@ -173,7 +179,7 @@ fn questions_are_answered_again_once_the_database_is_back() {
         postgres.start_again();
         let began = Instant::now();
         eventually("an answer", LIMIT, || (server.get("/api/v1/images").status == 200).then_some(()));
-        assert!(began.elapsed() < RECOVERY, "{:?}", began.elapsed());
+        assert!(began.elapsed() < RECOVERY + SLACK, "{:?}", began.elapsed());
     }
 }
 
@@ -188,12 +194,12 @@ fn a_database_that_stops_is_covered_by_the_spool() {
         ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
     ]);
     let load = load(&server, 16);
-    thread::sleep(Duration::from_millis(300));
+    load.wait_until("an event is stored", |sent| sent.events > 0);
     postgres.stop(Stop::Fast);
     thread::sleep(Duration::from_secs(2));
+    load.wait_until("an event is spooled", |sent| sent.spooled > 0);
     let sent = load.finish();
     assert_eq!((sent.refused, sent.cut), (0, 0), "the registry notices nothing: {sent:?}");
-    assert!(sent.spooled > 0, "{sent:?}");
     let told = server.get("/healthz/db");
     assert_eq!(told.status, 503);
     assert!(told.problem().contains(&format!("{} events are spooled", sent.spooled)), "{told:?} {sent:?}");
@@ -213,7 +219,7 @@ fn a_database_that_stops_is_covered_by_the_spool() {
 /// Freezes the database for 10 s under load; gives what was sent.
 fn freeze(server: &Staticreg, postgres: &Postgres) -> Sent {
     let load = load(server, 32);
-    thread::sleep(Duration::from_millis(500));
+    load.wait_until("an event is stored", |sent| sent.events > 0);
     postgres.freeze();
     let frozen = Instant::now();
     while frozen.elapsed() < Duration::from_secs(10) {
@@ -334,6 +340,7 @@ fn two_servers_that_are_both_sent_everything_count_it_once() {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(starts)).collect();
         threads.into_iter().map(|thread| thread.join().expect("it starts")).collect()
     });
+    servers.iter().for_each(Staticreg::wait_for_store);
     let (first, second) = (&servers[0], &servers[1]);
 
     // Each server hears of a client's look-up before its pull, but of the two in no order.
@@ -454,7 +461,8 @@ fn a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back() {
     thread::sleep(Duration::from_secs(2));
     let mut sent = load.finish();
     sent.events += more;
-    assert_counted_once(&server, &sent);
+    let all_count = || (server.pulls() == sent.events).then_some(());
+    eventually("what the spool cannot be rid of counts too", LIMIT, all_count);
     disk.make_room();
     wait_until_replayed(&server);
     assert_counted_once(&server, &sent);
@@ -481,19 +489,22 @@ fn a_spool_that_holds_all_it_may_turns_events_away() {
 
 // Clients that are slow, and many.
 
-/// How long each of some posts on connections of their own takes, the middle and the longest.
-fn answer_times(server: &Staticreg, posts: usize) -> (Duration, Duration) {
-    let mut times: Vec<_> = (0..posts)
-        .map(|_| {
-            let began = Instant::now();
-            assert_eq!(server.post(&notification(&[pull(next_number())])).status, 200);
-            let took = began.elapsed();
-            thread::sleep(Duration::from_millis(10));
-            took
-        })
-        .collect();
+/// How long each of some posts on connections of their own takes.
+fn answer_times(server: &Staticreg, posts: usize) -> Vec<Duration> {
+    let post = |_| {
+        let began = Instant::now();
+        assert_eq!(server.post(&notification(&[pull(next_number())])).status, 200);
+        let took = began.elapsed();
+        thread::sleep(Duration::from_millis(10));
+        took
+    };
+    (0..posts).map(post).collect()
+}
+
+/// The middle and the longest of some times.
+fn middle_and_longest(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort_unstable();
-    (times[posts / 2], times[posts - 1])
+    (times[times.len() / 2], times[times.len() - 1])
 }
 
 #[test]
@@ -504,44 +515,44 @@ fn idle_and_slow_connections_hold_nobody_up() {
     let limit = rlimit::increase_nofile_limit(16_384).expect("the limit of open files");
     assert!(limit >= 4_096, "this test opens {} connections, but only {limit} files may be open", IDLE + SLOW);
     let server = Staticreg::start(&[]);
-    let before = answer_times(&server, 200);
+    let before = middle_and_longest(answer_times(&server, 200));
 
     let idle: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
+    let given_up = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&given_up);
     let address = server.address();
     let slow = thread::spawn(move || {
         let request = post(&notification(&[pull(next_number())]));
         let open = || Connection::open(address).expect("a connection");
         let mut connections: Vec<_> = (0..SLOW).map(|_| (open(), request.iter())).collect();
-        let mut given_up = 0;
         while !told.load(Ordering::Relaxed) {
             let began = Instant::now();
             for (connection, bytes) in &mut connections {
                 let byte = *bytes.next().expect("a request is longer than this test");
                 if connection.write(&[byte]).is_err() {
-                    given_up += 1;
+                    count.fetch_add(1, Ordering::Relaxed);
                     (*connection, *bytes) = (open(), request.iter());
                 }
             }
             thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
         }
-        given_up
     });
-    // Longer than a slow head is waited for.
-    let mut worst = (Duration::ZERO, Duration::ZERO);
+    // As long as a slow head is waited for, and a little longer: a client sees only later that it was given up.
+    let mut during = Vec::new();
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(14) {
-        let during = answer_times(&server, 100);
-        worst = (worst.0.max(during.0), worst.1.max(during.1));
+    while given_up.load(Ordering::Relaxed) < SLOW {
+        assert!(began.elapsed() < LIMIT, "slow clients keep no place: {given_up:?} were given up");
+        during.extend(answer_times(&server, 100));
     }
     stop.store(true, Ordering::Relaxed);
-    let given_up = slow.join().expect("it ends");
-    assert!(worst.0 < before.0 * 3 + Duration::from_millis(10), "before {before:?}, with them {worst:?}");
-    assert!(worst.1 < Duration::from_secs(1), "before {before:?}, with them {worst:?}");
-    assert!(given_up >= SLOW, "slow clients keep no place: {given_up} were given up");
-    let held = idle.into_iter().map(|mut connection| connection.is_closed_within(Duration::from_secs(1)));
-    assert!(held.take(10).all(|closed| closed), "idle connections keep no place");
+    slow.join().expect("it ends");
+    let during = middle_and_longest(during);
+    assert!(during.0 < before.0 * 3 + Duration::from_millis(10), "before {before:?}, with them {during:?}");
+    assert!(during.1 < before.1 + SLACK, "before {before:?}, with them {during:?}");
+    let mut held = idle.into_iter().take(10);
+    assert!(held.all(|mut connection| connection.is_closed_within(LIMIT)), "idle connections keep no place");
 }
 
 #[test]
