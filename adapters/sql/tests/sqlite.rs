@@ -7,6 +7,9 @@ use staticreg_contract::events::{expected, now, pull, pulls_of, record};
 use staticreg_domain::metrics::{MetricsError, MetricsRepository, Recording};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 
+/// What a busy machine adds to times.
+const SLACK: Duration = Duration::from_millis(1_500);
+
 fn options(file: &Path) -> Options {
     Options::new(format!("sqlite://{}", file.display()).parse().expect("a URL"))
 }
@@ -80,7 +83,7 @@ async fn a_lock_is_waited_for_only_so_long_and_questions_go_on() {
         let started = std::time::Instant::now();
         let refused = store.record(&batch, now()).await;
         assert!(matches!(refused, Err(MetricsError::Unavailable(_))), "{refused:?}");
-        assert!(started.elapsed() < 4 * answer_timeout, "{:?}", started.elapsed());
+        assert!(started.elapsed() < answer_timeout + SLACK, "{:?}", started.elapsed());
         assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 1)]));
     }
     lock.rollback().await.expect("unlocks");
@@ -94,7 +97,8 @@ async fn servers_that_start_at_once_wait_for_each_other() {
     let file = folder.path().join("counts.db");
     let starts: Vec<_> = (0..6)
         .map(|_| {
-            let options = options(&file);
+            // However slow the disk is.
+            let options = Options { answer_timeout: Duration::from_secs(30), ..options(&file) };
             tokio::spawn(async move { SqlMetrics::open(&options).await })
         })
         .collect();
