@@ -82,7 +82,10 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_there_is_told() {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        // Taken, so that nobody else listens there.
+        let silent = tokio::net::TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = silent.local_addr().unwrap().to_string();
         let Failure(sentence) = check(&address).unwrap_err();
         assert!(sentence.starts_with(&format!("no answer from {address}: ")), "{sentence}");
     }

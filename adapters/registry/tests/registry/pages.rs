@@ -158,11 +158,10 @@ async fn failures_are_told_apart() {
 
 #[tokio::test]
 async fn a_registry_that_is_away_is_unavailable() {
-    let address = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().to_string()
-    };
-    let catalog = HttpRegistryCatalog::new(&options(&address)).unwrap();
+    // Taken, so that nobody else listens there.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let catalog = HttpRegistryCatalog::new(&options(&silent.local_addr().unwrap().to_string())).unwrap();
     assert_eq!(kind(catalog.repositories(None).await), "unavailable");
 }
 
