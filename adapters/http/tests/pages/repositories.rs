@@ -93,7 +93,7 @@ async fn many_repositories_come_in_pages_that_lose_none() {
     assert!(!first.body.contains("rel=\"prev\""));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_pull_shows_on_the_next_look() {
     let store = empty_store();
     let site = site::with(Arc::clone(&store), Some(SampleRegistry::new())).await;
