@@ -8,6 +8,8 @@ mod chrome;
 mod real;
 mod site;
 
+use std::time::{Duration, Instant};
+
 use chrome::{Chrome, Scripts};
 use fantoccini::{
     Client, Locator,
@@ -25,15 +27,23 @@ async fn value(client: &Client, script: &str) -> Value {
     client.execute(&format!("return {script};"), Vec::new()).await.expect(script)
 }
 
+/// How long anything may take to show on a machine that is busy with much else.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// Waits until a script answers true.
 async fn until(client: &Client, script: &str) {
-    for _ in 0..100 {
-        if value(client, script).await == json!(true) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let began = Instant::now();
+    while value(client, script).await != json!(true) {
+        assert!(began.elapsed() < LIMIT, "never came true: {script}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("never came true: {script}");
+}
+
+/// Clicks a link and waits until the page at a path is there: before, scripts would see the old one.
+async fn follow(client: &Client, link: Locator<'_>, path: &str) {
+    client.find(link).await.expect(path).click().await.expect(path);
+    let there = format!("location.pathname + location.search === '{path}' && document.readyState === 'complete'");
+    until(client, &there).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,14 +56,18 @@ async fn a_person_finds_a_repository_and_copies_the_command_of_a_tag() {
     search.send_keys("storefr").await.unwrap();
     until(client, "document.querySelectorAll('.repositories tbody tr').length === 1").await;
     assert_eq!(value(client, "document.querySelector('[data-live-status]').textContent").await, "1 repository");
-    client.find(Locator::LinkText("shop/storefront")).await.unwrap().click().await.unwrap();
+    follow(client, Locator::LinkText("shop/storefront"), "/repo/shop/storefront").await;
     assert_eq!(text(client, "h1").await, "storefront");
 
     let row = "//tr[th/a[text()='v310']]";
     client.find(Locator::XPath(&format!("{row}//summary"))).await.unwrap().click().await.unwrap();
+    // The button says only for a moment that it copied.
+    let watch = "new MutationObserver(() => { window.saidCopied ||= document.querySelectorAll('.copied').length === 1 })\
+        .observe(document.body, { subtree: true, attributes: true })";
+    client.execute(watch, Vec::new()).await.unwrap();
     let copy = format!("{row}//button[span[text()='Copy the podman command']]");
     client.find(Locator::XPath(&copy)).await.unwrap().click().await.unwrap();
-    until(client, "document.querySelectorAll('.copied').length === 1").await;
+    until(client, "window.saidCopied").await;
 
     // What was copied is what a person pastes.
     let search = client.find(Locator::Id("q")).await.unwrap();
@@ -109,9 +123,8 @@ async fn the_pages_are_complete_without_javascript() {
     let client = &chrome.client;
     client.goto(&site.url("/")).await.unwrap();
     client.find(Locator::Id("q")).await.unwrap().send_keys("nginx").await.unwrap();
-    client.find(Locator::Css(".search button")).await.unwrap().click().await.unwrap();
-    client.wait().for_url(&site.url("/?q=nginx").parse().unwrap()).await.unwrap();
-    client.find(Locator::LinkText("library/nginx")).await.unwrap().click().await.unwrap();
+    follow(client, Locator::Css(".search button"), "/?q=nginx").await;
+    follow(client, Locator::LinkText("library/nginx"), "/repo/library/nginx").await;
     client.find(Locator::Css(".tags summary")).await.unwrap().click().await.unwrap();
     let command = text(client, ".menu[open] code").await;
     assert!(command.starts_with("docker pull registry.example.com/library/nginx:"), "{command}");
@@ -125,7 +138,7 @@ async fn swagger_ui_works_under_its_policy() {
     let chrome = Chrome::start(Scripts::On).await;
     let client = &chrome.client;
     client.goto(&site.url("/")).await.unwrap();
-    client.find(Locator::LinkText("API")).await.unwrap().click().await.unwrap();
+    follow(client, Locator::LinkText("API"), "/docs").await;
     client
         .wait()
         .for_element(Locator::Css("#operations-Statistics-get_summary button"))
