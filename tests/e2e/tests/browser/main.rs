@@ -39,6 +39,20 @@ async fn until(client: &Client, script: &str) {
     }
 }
 
+/// Reloads a page until a script answers true.
+async fn shows(client: &Client, url: &str, script: &str) {
+    let began = Instant::now();
+    loop {
+        client.goto(url).await.expect("the page opens");
+        if value(client, script).await == json!(true) {
+            return;
+        }
+        let page = text(client, "main").await;
+        assert!(began.elapsed() < LIMIT, "{url} never shows {script}: {page}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// Clicks a link and waits until the page at a path is there: before, scripts would see the old one.
 async fn follow(client: &Client, link: Locator<'_>, path: &str) {
     client.find(link).await.expect(path).click().await.expect(path);
@@ -103,7 +117,8 @@ async fn a_chart_tells_its_values_on_hover_and_as_a_table() {
     let site = Site::start().await;
     let chrome = Chrome::start(Scripts::On).await;
     let client = &chrome.client;
-    client.goto(&site.url("/repo/library/nginx")).await.unwrap();
+    // A page that is slow to count comes without its counts at first.
+    shows(client, &site.url("/repo/library/nginx"), "document.querySelector('#pulls .bar .hit') !== null").await;
     let bars = client.find_all(Locator::Css("#pulls .bar .hit")).await.unwrap();
     assert_eq!(bars.len(), 30);
     let onto = PointerAction::MoveToElement { element: bars[29].clone(), duration: None, x: 0.0, y: 0.0 };

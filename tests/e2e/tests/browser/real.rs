@@ -1,8 +1,6 @@
 //! The real program beside a real registry: what is pushed and pulled shows.
 
-use std::time::{Duration, Instant};
-
-use fantoccini::{Client, Locator};
+use fantoccini::Locator;
 use staticreg_e2e::{Staticreg, eventually};
 use staticreg_test_support::{
     ports::free_port,
@@ -12,22 +10,8 @@ use staticreg_test_support::{
 use crate::{
     LIMIT,
     chrome::{Chrome, Scripts},
-    follow, text, until, value,
+    follow, shows, text, until, value,
 };
-
-/// Reloads a page until a script answers true.
-async fn shows(client: &Client, url: &str, script: &str) {
-    let began = Instant::now();
-    loop {
-        client.goto(url).await.expect("the page opens");
-        if value(client, script).await == true {
-            return;
-        }
-        let page = text(client, "main").await;
-        assert!(began.elapsed() < LIMIT, "{url} never shows {script}: {page}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pushed_and_pulled_shows_at_once() {
