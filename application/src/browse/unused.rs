@@ -1,7 +1,7 @@
 //! Images nobody has pulled for so many days: the list for cleaning up.
 //!
 //! What is on it may be deleted by somebody, so in doubt an image is left out: one that was pulled by its digest, by a
-//! tag that points to the same, as part of an index, was pushed or made meanwhile, or is not known.
+//! tag that points to the same or did then, as part of an index, was pushed or made meanwhile, or is not known.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     Digest, RepositoryName, Tag,
-    metrics::{AccessKind, DateRange, DigestPulls, Filter, ImagePulls, Listed, MetricsError, Page, Slice},
+    metrics::{AccessKind, DateRange, Filter, ImagePulls, Listed, MetricsError, Page, Slice},
 };
 
 use super::statistics::watched_since;
@@ -61,6 +61,7 @@ struct Counted {
     last_pulls: ByTag<DateTime<Utc>>,
     pushes: ByTag<u64>,
     version_checks: ByTag<u64>,
+    /// What the registry holds and was pulled in these days, by digest or by a tag, which may have moved since.
     pulled_digests: HashSet<Digest>,
 }
 
@@ -71,17 +72,17 @@ impl Unused {
         days: u32,
     ) -> Result<Self, MetricsError> {
         let range = DateRange::days_until(ask.today(), days);
-        let watched_since = watched_since(ask).await?;
-        let mut unused = Self { days, watched_since, images: Vec::new(), size: 0 };
-        if watched_since.is_none() {
-            return Ok(unused);
-        }
+        let mut unused = Self { days, watched_since: watched_since(ask).await?, images: Vec::new(), size: 0 };
+        let Some(watched_since) = unused.watched_since else { return Ok(unused) };
         let of_kind = |kind| Filter { kind, ..Filter::of_dates(range) };
         let counted = Counted {
             last_pulls: images(ask, &Filter::of_dates(DateRange::EVER), |item| item.last_pulled_at).await?,
             pushes: images(ask, &of_kind(AccessKind::Push), |item| item.pulls).await?,
             version_checks: images(ask, &of_kind(AccessKind::VersionCheck), |item| item.pulls).await?,
-            pulled_digests: digests(ask, &of_kind(AccessKind::PullByDigest)).await?,
+            pulled_digests: match &snapshot {
+                Some(snapshot) => pulled_digests(ask, snapshot, range.from().max(watched_since)).await?,
+                None => HashSet::new(),
+            },
         };
         // Long enough to keep others waiting.
         let list = tokio::task::spawn_blocking(move || {
@@ -187,17 +188,31 @@ async fn images<T>(ask: &AskMetrics, filter: &Filter, what: fn(&ImagePulls) -> T
     }
 }
 
-async fn digests(ask: &AskMetrics, filter: &Filter) -> Result<HashSet<Digest>, MetricsError> {
-    let mut all = HashSet::new();
-    let mut page = Page::first(PAGE);
-    loop {
-        let Slice { items, more } = ask.digests(filter, &page).await?;
-        page.after = items.last().map(Listed::position);
-        all.extend(items.into_iter().map(|DigestPulls { digest, .. }| digest));
-        if !more {
-            return Ok(all);
+/// The digests that were pulled since, of those the registry holds. Asked for day by day: no question takes long,
+/// however much was counted.
+async fn pulled_digests(
+    ask: &AskMetrics,
+    snapshot: &CatalogSnapshot,
+    since: NaiveDate,
+) -> Result<HashSet<Digest>, MetricsError> {
+    let tags = snapshot.repositories().iter().flat_map(|repository| &repository.tags);
+    let mut unseen: HashSet<&Digest> = tags.filter_map(TagEntry::digest).collect();
+    let mut pulled = HashSet::new();
+    for day in since.iter_days().take_while(|day| *day <= ask.today()) {
+        for kind in [AccessKind::PullByTag, AccessKind::PullByDigest] {
+            let filter = Filter { kind, ..Filter::of_dates(DateRange::days_until(day, 1)) };
+            let mut page = Page::first(PAGE);
+            loop {
+                let Slice { items, more } = ask.digests(&filter, &page).await?;
+                page.after = items.last().map(Listed::position);
+                pulled.extend(items.into_iter().map(|item| item.digest).filter(|digest| unseen.remove(digest)));
+                if !more {
+                    break;
+                }
+            }
         }
     }
+    Ok(pulled)
 }
 
 #[cfg(test)]
@@ -288,6 +303,18 @@ mod tests {
             &[('1', &['a', 'b']), ('2', &['c']), ('3', &['d'])],
         );
         assert_eq!(tags(&Unused::read(&counted.ask, Some(registry), 30).await.unwrap()), ["1.0", "1.0-amd64"]);
+    }
+
+    #[tokio::test]
+    async fn an_image_is_used_when_it_was_pulled_by_a_tag_that_has_moved_since() {
+        let counted = Counted::new();
+        let digest = |seed: char| seed.to_string().repeat(64);
+        counted.count(AccessKind::PullByTag, "2026-10-22", "app:latest", &digest('a'), 1).await;
+        counted.count(AccessKind::PullByTag, "2026-10-23", "app:latest", &digest('b'), 1).await;
+        counted.count(AccessKind::PullByTag, "2026-11-21", "app:latest", &digest('d'), 1).await;
+        let tags_of = [("1.0", 'a', OLD), ("1.1", 'b', OLD), ("1.1-amd64", 'c', OLD), ("latest", 'd', OLD)];
+        let registry = registry_with_indexes(&tags_of, &[('b', &['c'])]);
+        assert_eq!(tags(&Unused::read(&counted.ask, Some(registry), 30).await.unwrap()), ["1.0"]);
     }
 
     #[tokio::test]
