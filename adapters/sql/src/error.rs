@@ -54,33 +54,40 @@ enum Meaning {
 fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning {
     let code = error.code().unwrap_or_default();
     if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
-        of_sqlstate(&code)
+        of_sqlstate(&code, error.constraint())
     } else {
         // The driver gives SQLite's extended result code in decimal.
         code.parse().map_or(Meaning::Unavailable, of_sqlite)
     }
 }
 
-/// By the class of the code (PostgreSQL, appendix A): data that break a rule or a limit are refused. The rest is a
-/// state that may pass: lost connections, resources, shutdown, read-only, deadlocks, a table not there yet.
-fn of_sqlstate(code: &str) -> Meaning {
-    match code.get(..2) {
-        Some("22" | "23" | "54") => Meaning::Refused,
-        _ if matches!(code, "XX001" | "XX002") => Meaning::Corrupt,
+/// By the code (PostgreSQL, appendix A): data that are out of a range, too large or fail a check are refused. The rest
+/// is a state that may pass, and an event must outlive it: lost connections, resources, shutdown, read-only, deadlocks,
+/// a table or partition not there yet, a sequence that is behind or at its end.
+fn of_sqlstate(code: &str, constraint: Option<&str>) -> Meaning {
+    const SEQUENCE_LIMIT: &str = "2200H";
+    const CHECK: &str = "23514";
+    match code {
+        SEQUENCE_LIMIT => Meaning::Unavailable,
+        // A missing partition has this code too, but no constraint's name.
+        CHECK if constraint.is_some() => Meaning::Refused,
+        "XX001" | "XX002" => Meaning::Corrupt,
+        _ if code.starts_with("22") || code.starts_with("54") => Meaning::Refused,
         _ => Meaning::Unavailable,
     }
 }
 
-/// By the primary result code, the low byte of the extended one.
+/// By the primary result code, the low byte of the extended one; of constraints only a check is the data's own.
 fn of_sqlite(extended: i32) -> Meaning {
     const CORRUPT: i32 = 11;
     const TOO_BIG: i32 = 18;
-    const CONSTRAINT: i32 = 19;
     const MISMATCH: i32 = 20;
     const NOT_A_DATABASE: i32 = 26;
+    const CHECK: i32 = 275;
     match extended & 0xff {
         CORRUPT | NOT_A_DATABASE => Meaning::Corrupt,
-        TOO_BIG | CONSTRAINT | MISMATCH => Meaning::Refused,
+        TOO_BIG | MISMATCH => Meaning::Refused,
+        _ if extended == CHECK => Meaning::Refused,
         // Busy, locked, full, read-only, unreadable.
         _ => Meaning::Unavailable,
     }
@@ -92,11 +99,15 @@ mod tests {
 
     #[test]
     fn only_the_data_s_own_faults_are_refused() {
+        assert_eq!(of_sqlstate("23514", Some("short_names")), Meaning::Refused);
+        assert_eq!(of_sqlstate("23505", Some("container_pull_metrics_pkey")), Meaning::Unavailable);
         for (code, expected) in [
             ("22003", Meaning::Refused),
-            ("23514", Meaning::Refused),
             ("54000", Meaning::Refused),
             ("08006", Meaning::Unavailable),
+            ("2200H", Meaning::Unavailable),
+            ("23502", Meaning::Unavailable),
+            ("23514", Meaning::Unavailable), // no partition
             ("25006", Meaning::Unavailable),
             ("40P01", Meaning::Unavailable),
             ("42P01", Meaning::Unavailable),
@@ -107,10 +118,11 @@ mod tests {
             ("XX002", Meaning::Corrupt),
             ("", Meaning::Unavailable),
         ] {
-            assert_eq!(of_sqlstate(code), expected, "{code}");
+            assert_eq!(of_sqlstate(code, None), expected, "{code}");
         }
         for (code, expected) in [
-            (275, Meaning::Refused), // SQLITE_CONSTRAINT_CHECK
+            (275, Meaning::Refused),      // SQLITE_CONSTRAINT_CHECK
+            (1555, Meaning::Unavailable), // SQLITE_CONSTRAINT_PRIMARYKEY
             (5, Meaning::Unavailable),
             (261, Meaning::Unavailable), // SQLITE_BUSY_RECOVERY
             (13, Meaning::Unavailable),

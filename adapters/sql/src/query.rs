@@ -43,7 +43,7 @@ impl From<NaiveDate> for Value {
 
 impl From<DateTime<Utc>> for Value {
     fn from(time: DateTime<Utc>) -> Self {
-        Self::Time(time)
+        Self::Time(storable_time(time))
     }
 }
 
@@ -84,11 +84,17 @@ impl From<u64> for Value {
     }
 }
 
+const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 1).expect("is a date");
+const LAST_DAY: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("is a date");
+
 /// The nearest date that both databases can compare; no count is beyond.
 fn storable(date: NaiveDate) -> NaiveDate {
-    const FIRST: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 1).expect("is a date");
-    const LAST: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("is a date");
-    date.clamp(FIRST, LAST)
+    date.clamp(FIRST_DAY, LAST_DAY)
+}
+
+/// The time on the nearest such date.
+fn storable_time(time: DateTime<Utc>) -> DateTime<Utc> {
+    storable(time.date_naive()).and_time(time.time()).and_utc()
 }
 
 /// A tag as it is stored: empty when the access named none.

@@ -200,6 +200,51 @@ async fn a_user_who_may_only_read_and_write_uses_a_schema_that_is_up_to_date() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_brought_in_with_their_ids_make_events_wait_until_the_sequence_is_set() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    cluster.psql(
+        &url,
+        &format!(
+            "INSERT INTO container_pull_metrics (id, pull_date, repo_name, tag, digest, architecture) \
+             SELECT id, '2026-11-19', 'old', 'v' || id, '{}', 'amd64' FROM generate_series(1, 9) AS given (id)",
+            digest(1)
+        ),
+    );
+    let batch = events(1);
+    for _ in 0..2 {
+        assert!(matches!(store.record(&batch, now()).await, Err(MetricsError::Unavailable(_))));
+    }
+    cluster.psql(&url, "SELECT setval('container_pull_metrics_id_seq', 9)");
+    assert_eq!(store.record(&batch, now()).await.expect("records"), [Recording::Counted]);
+    assert_eq!(sum(&store).await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_change_counts_cannot_put_a_table_in_the_place_of_the_versions() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    open(&url).await;
+    cluster.psql(
+        &url,
+        "CREATE ROLE guest LOGIN; GRANT SELECT, INSERT ON container_pull_metrics TO guest; \
+         GRANT SELECT ON day_version TO guest; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO guest",
+    );
+    let insert = format!(
+        "CREATE TEMPORARY TABLE day_version (LIKE public.day_version INCLUDING ALL); \
+         INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
+         VALUES ('2026-11-20', 'app', 'v1', '{}', 'amd64'); \
+         SELECT count(*) FROM pg_temp.day_version",
+        digest(1)
+    );
+    let guest = url.replace("postgres@", "guest@");
+    let told = cluster.psql(&guest, &insert);
+    assert!(told.ends_with('0'), "{told}");
+    assert_eq!(cluster.psql(&url, "SELECT version FROM day_version"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_may_not_be_written_is_unavailable_and_answers_questions() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
@@ -357,6 +402,33 @@ async fn servers_that_share_some_events_never_wait_for_each_other_in_a_circle() 
     }
     // In each round one server has events of its own and the two others share theirs.
     assert_eq!(counted, (ROUNDS * 2 * accesses.len()) as u64);
+    assert_eq!(cluster.psql(&url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
+}
+
+/// Servers with nothing in common but the days: one is given new events alone, the other known ones too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn servers_that_count_the_same_days_never_wait_for_each_other_in_a_circle() {
+    const ROUNDS: usize = 400;
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let mut servers = Vec::new();
+    for repeats in [false, true] {
+        let store = SqlMetrics::open(&Options { answer_timeout: LONG, ..options(&url) }).await.expect("opens");
+        let image = if repeats { "one:v1" } else { "two:v1" };
+        let accesses = AccessKind::ALL.map(|kind| pull(image, "2026-11-20T10:00:00Z").of_kind(kind));
+        servers.push(tokio::spawn(async move {
+            let known = accesses[0].event();
+            for _ in 0..ROUNDS {
+                let mut batch: Vec<_> = accesses.iter().map(Access::event).collect();
+                batch.extend(repeats.then(|| known.clone()));
+                store.record(&batch, now()).await.expect("neither refuses nor gives up");
+            }
+        }));
+    }
+    for server in servers {
+        server.await.expect("ends");
+    }
+    assert_eq!(sum(&open(&url).await).await, (ROUNDS * 2 + 1) as u64);
     assert_eq!(cluster.psql(&url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
 }
 

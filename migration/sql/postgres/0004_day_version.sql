@@ -7,8 +7,11 @@ CREATE TABLE IF NOT EXISTS day_version (
     PRIMARY KEY (kind, day)
 ) WITH (fillfactor = 50);
 
--- As the owner, so that who changes counts by hand needs no right to this table. Days in order: no deadlocks. A server
--- that says so notes the days itself, in the statement that changes them, which costs less.
+-- As the owner, so that who changes counts by hand needs no right to this table; with temporary tables last on the way,
+-- where nobody can put one in its place. Days in order: no deadlocks. A server that says so notes the days itself, in the
+-- statement that changes them, which costs less.
+SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', false);
+
 CREATE OR REPLACE FUNCTION note_changed_pulls() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -51,6 +54,7 @@ CREATE OR REPLACE TRIGGER note_deleted AFTER DELETE ON container_access_metrics
 CREATE OR REPLACE FUNCTION note_changed_days() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
+    PERFORM 1 FROM day_version ORDER BY kind, day FOR UPDATE;
     UPDATE day_version SET version = version + 1;
     RETURN NULL;
 END $$;

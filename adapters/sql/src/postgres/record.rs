@@ -4,8 +4,8 @@
 //! come, and fails as a whole when an id is known. [`SOME_KNOWN`] finds out which ids are new and sums their changes;
 //! it costs about a third more.
 //!
-//! Ids and keys come in order, are stored in that order and so locked in that order by every server, and both
-//! statements store ids first: no two can wait for each other.
+//! Ids, keys and days come in order, are stored in that order and so locked in that order by every server, and both
+//! statements store ids first and days last: no two can wait for each other.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{
@@ -125,12 +125,13 @@ async fn all_new(
             .bind(sums.iter().map(|(sum, _)| sum.first).bind_iter())
             .bind(sums.iter().map(|(sum, _)| sum.last).bind_iter());
     }
-    let mut days: Vec<_> = sums.iter().map(|(sum, _)| (sum.key.kind, sum.key.date)).collect();
+    let mut days: Vec<_> = sums.iter().map(|(sum, _)| (sum.key.kind.as_str(), sum.key.date)).collect();
+    days.sort_unstable();
     days.dedup();
     // The answer is read to its end: only there is it known that the commit succeeded.
     statement
         .bind(accesses.iter().map(|(sum, _)| sum.key.kind.as_str()).bind_iter())
-        .bind(days.iter().map(|(kind, _)| kind.as_str()).bind_iter())
+        .bind(days.iter().map(|(kind, _)| *kind).bind_iter())
         .bind(days.iter().map(|(_, date)| *date).bind_iter())
         .execute(connection)
         .await
@@ -160,7 +161,7 @@ WITH recorded AS (
     ORDER BY place
 ), days AS (
     INSERT INTO day_version AS kept (kind, day, version)
-    SELECT DISTINCT kind, day, 1 FROM counts ORDER BY kind, day
+    SELECT DISTINCT kind COLLATE \"C\", day, 1 FROM counts ORDER BY 1, day
     ON CONFLICT (kind, day) DO UPDATE SET version = kept.version + 1
 ), pulls AS (
     INSERT INTO container_pull_metrics AS kept
