@@ -181,7 +181,7 @@ impl Query {
         }
     }
 
-    /// One row more than the page, which tells whether more follow.
+    /// One row more than are wanted, which tells whether more follow.
     pub(crate) fn limit(self, limit: u32) -> Self {
         self.text(" LIMIT ").bind(u64::from(limit) + 1)
     }

@@ -209,3 +209,28 @@ async fn only_as_many_days_are_kept_as_there_is_room_for_the_latest_first() {
     wait_until_kept(cluster, &url, &store, 2).await;
     assert_eq!(kept(cluster, &url, &store, DAYS).await, None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_with_very_many_counts_is_left_to_the_database() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    record(&open(&url, 0).await, &accesses()).await;
+    cluster.psql(
+        &url,
+        "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
+         SELECT '2026-11-01', 'large/app' || number, 'v1', 'sha256:' || repeat('0', 64), 'amd64' \
+         FROM generate_series(0, 150000) AS given (number)",
+    );
+    let store = open(&url, 100 * ROOM).await;
+    wait_until_kept(cluster, &url, &store, 10).await;
+    let all = Filter::of_dates(DateRange::days_until(date("2026-11-20"), DAYS));
+    for pulls in [1, 2] {
+        let first = &store.repositories(&all, &Page::first(1)).await.expect("answers").items[0];
+        assert!(first.pulls > 1, "{first:?}");
+        let large = Filter { repository: Some("large/app7".parse().expect("a name")), ..all.clone() };
+        assert_eq!(store.repositories(&large, &Page::first(1)).await.expect("answers").items[0].pulls, pulls);
+        cluster.psql(&url, "UPDATE container_pull_metrics SET pull_count = 2 WHERE repo_name = 'large/app7'");
+    }
+    assert_eq!(kept(cluster, &url, &store, DAYS).await, None);
+    assert!(kept(cluster, &url, &store, 10).await.is_some());
+}

@@ -1,6 +1,6 @@
 //! The sums that are kept, and what can be asked of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{AccessKind, DateRange, Filter};
@@ -28,12 +28,24 @@ pub(super) type DayKey = (NaiveDate, AccessKind);
 pub(crate) struct Kept {
     pub(crate) keys: Keys,
     days: BTreeMap<DayKey, Day>,
+    /// Days with too many counts to be kept.
+    left_out: BTreeSet<DayKey>,
     /// On how many days each key has pulls by tag.
     pull_days: Vec<u32>,
     days_size: usize,
 }
 
 impl Kept {
+    /// Keeps no counts of a day any more; a day does not get smaller.
+    pub(super) fn leave_out(&mut self, day: DayKey) {
+        self.remove(day);
+        self.left_out.insert(day);
+    }
+
+    pub(super) fn is_left_out(&self, day: DayKey) -> bool {
+        self.left_out.contains(&day)
+    }
+
     /// Puts a day's counts in the place of those that were kept.
     pub(super) fn put(&mut self, day: DayKey, version: i64, counts: &[Counted]) {
         let mut sums: Vec<(KeyId, Sum)> = counts
@@ -58,11 +70,15 @@ impl Kept {
         if day.1 == AccessKind::PullByTag {
             new.for_each(|key, _| self.pull_days[key as usize] += 1);
         }
-        if let Some(old) = self.days.insert(day, new) {
-            self.days_size -= old.size();
-            if day.1 == AccessKind::PullByTag {
-                old.for_each(|key, _| self.pull_days[key as usize] -= 1);
-            }
+        self.remove(day);
+        self.days.insert(day, new);
+    }
+
+    fn remove(&mut self, day: DayKey) {
+        let Some(old) = self.days.remove(&day) else { return };
+        self.days_size -= old.size();
+        if day.1 == AccessKind::PullByTag {
+            old.for_each(|key, _| self.pull_days[key as usize] -= 1);
         }
     }
 

@@ -39,6 +39,9 @@ const READ_AT_ONCE: usize = 8;
 /// The most days that are read in the background before a question gets its turn.
 const READ_BETWEEN: usize = 4;
 
+/// The most counts of a day and kind that are kept; to read more again takes longer than the database's own answer.
+const MOST_COUNTS: u32 = 150_000;
+
 /// How long a question waits for its turn, before it is asked from the database.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -79,11 +82,14 @@ impl Sums {
             let Ok(_turn) = timeout(PATIENCE, self.reading.lock()).await else { return Ok(None) };
             versions = self::versions(database, dates, kind).await?;
             let stale = self.kept().stale(dates, kind, &versions);
-            if stale.len() > READ_AT_ONCE || stale.iter().any(|(day, _)| self.is_too_old(*day)) {
+            if stale.len() > READ_AT_ONCE || stale.iter().any(|(day, _)| self.has_no_room_for(*day)) {
                 self.missed.notify_one();
                 return Ok(None);
             }
-            self.read(database, &stale).await?;
+            if self.read(database, &stale).await.is_err() {
+                // The question itself may read less, or tells why it cannot be answered.
+                return Ok(None);
+            }
         }
         let sums = Arc::clone(self);
         let answer = aside(move || {
@@ -109,7 +115,7 @@ impl Sums {
         let _turn = self.reading.lock().await;
         let versions = versions(database, DateRange::EVER, None).await?;
         let mut stale = self.kept().stale(DateRange::EVER, None, &versions);
-        stale.retain(|(day, _)| !self.is_too_old(*day));
+        stale.retain(|(day, _)| !self.has_no_room_for(*day));
         if stale.len() <= READ_AT_ONCE {
             stale.retain(|(day, _)| !self.kept().has(*day));
         }
@@ -123,6 +129,10 @@ impl Sums {
         for &(day, version) in days {
             // Asked after the version: if counts changed between, their new version shows next time.
             let rows = database.ask(counts_query(database, day)).await?;
+            if rows.len() > MOST_COUNTS as usize {
+                self.kept_mut().leave_out(day);
+                continue;
+            }
             let sums = Arc::clone(self);
             aside(move || {
                 let counts = rows.iter().map(counted).collect::<Result<Vec<_>, _>>()?;
@@ -139,10 +149,10 @@ impl Sums {
         Ok(())
     }
 
-    /// Whether there is no room for a day: all that is kept is later.
-    fn is_too_old(&self, day: DayKey) -> bool {
+    /// Whether there is no room for a day: it is too large, or all that is kept is later.
+    fn has_no_room_for(&self, day: DayKey) -> bool {
         let kept = self.kept();
-        kept.size() >= self.capacity && Some(day) < kept.first()
+        kept.is_left_out(day) || kept.size() >= self.capacity && Some(day) < kept.first()
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
@@ -173,7 +183,8 @@ async fn versions(database: &Database, dates: DateRange, kind: Option<AccessKind
 
 fn counts_query(database: &Database, (date, kind): DayKey) -> Query {
     let day = Filter { kind, ..Filter::of_dates(DateRange::days_until(date, 1)) };
-    Query::new(database.dialect(), "SELECT repo_name, tag, architecture, CAST(n AS bigint), updated_at").over(&day)
+    let query = Query::new(database.dialect(), "SELECT repo_name, tag, architecture, CAST(n AS bigint), updated_at");
+    query.over(&day).limit(MOST_COUNTS)
 }
 
 fn counted(row: &Row) -> Result<Counted, MetricsError> {
