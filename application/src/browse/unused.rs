@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
     Digest, RepositoryName, Tag,
     metrics::{AccessKind, DateRange, Filter, ImagePulls, Listed, MetricsError, Page, Slice},
@@ -188,7 +188,7 @@ async fn images<T>(ask: &AskMetrics, filter: &Filter, what: fn(&ImagePulls) -> T
     }
 }
 
-/// The digests that were pulled since, of those the registry holds. Asked for day by day: no question takes long,
+/// The digests that were pulled since, of those the registry holds. Asked for week by week: no question takes long,
 /// however much was counted.
 async fn pulled_digests(
     ask: &AskMetrics,
@@ -197,10 +197,11 @@ async fn pulled_digests(
 ) -> Result<HashSet<Digest>, MetricsError> {
     let tags = snapshot.repositories().iter().flat_map(|repository| &repository.tags);
     let mut unseen: HashSet<&Digest> = tags.filter_map(TagEntry::digest).collect();
-    let mut pulled = HashSet::new();
-    for day in since.iter_days().take_while(|day| *day <= ask.today()) {
+    let (mut pulled, today) = (HashSet::new(), ask.today());
+    for first in since.iter_weeks().take_while(|first| *first <= today) {
+        let week = DateRange::days_until(first + Days::new(6), 7);
         for kind in [AccessKind::PullByTag, AccessKind::PullByDigest] {
-            let filter = Filter { kind, ..Filter::of_dates(DateRange::days_until(day, 1)) };
+            let filter = Filter { kind, ..Filter::of_dates(week) };
             let mut page = Page::first(PAGE);
             loop {
                 let Slice { items, more } = ask.digests(&filter, &page).await?;
