@@ -134,8 +134,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn corrections_are_stored_and_it_ends_when_nobody_wants_to_know() {
-        let Running { children, stored, ended } = running(FakeRegistry::default(), false, pending());
-        assert_eq!(children.get(&name("a"), &digest(1)), None);
+        let registry = FakeRegistry::default();
+        registry.image(1, None);
+        let Running { children, stored, ended } = running(registry, false, pending());
+        children.ask(&name("a"), &digest(1));
         sleep(Duration::from_secs(1)).await;
         assert_eq!(stored.load(Ordering::Relaxed), 1);
         drop(children);
@@ -148,7 +150,7 @@ mod tests {
         let registry = FakeRegistry::slow(Duration::from_hours(1));
         let Running { children, stored, ended } = running(registry, false, async { stopped.await.unwrap_or_default() });
         for seed in 1..10 {
-            assert_eq!(children.get(&name("a"), &digest(seed)), None);
+            children.ask(&name("a"), &digest(seed));
         }
         sleep(Duration::from_secs(1)).await;
         let start = Instant::now();
@@ -162,8 +164,10 @@ mod tests {
     async fn a_stop_waits_for_no_store_that_is_away() {
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { stopped.await.unwrap_or_default() };
-        let Running { children, stored: _, ended } = running(FakeRegistry::default(), true, stopped);
-        assert_eq!(children.get(&name("a"), &digest(1)), None);
+        let registry = FakeRegistry::default();
+        registry.image(1, None);
+        let Running { children, stored: _, ended } = running(registry, true, stopped);
+        children.ask(&name("a"), &digest(1));
         sleep(Duration::from_mins(1)).await;
         assert!(!ended.is_finished(), "it tries again");
         let start = Instant::now();

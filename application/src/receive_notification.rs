@@ -111,8 +111,7 @@ impl ReceiveNotification {
         drop(counting);
         if let Some(index_children) = &self.followers.index_children {
             for (repository, index) in wanted {
-                // An answer that is there already was learned when it came.
-                let _ = index_children.get(&repository, &index);
+                index_children.ask(&repository, &index);
             }
         }
         counted

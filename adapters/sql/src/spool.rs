@@ -3,10 +3,7 @@
 use std::{
     path::Path,
     str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -50,7 +47,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct SqliteSpool {
     pool: SqlitePool,
     max_events: u64,
-    waiting: AtomicU64,
+    /// How many events wait; none when that has to be counted.
+    waiting: Mutex<Option<u64>>,
 }
 
 impl SqliteSpool {
@@ -69,37 +67,63 @@ impl SqliteSpool {
             .await
             .map_err(unavailable)?;
         sqlx::query(CREATE).execute(&pool).await.map_err(unavailable)?;
-        let waiting: i64 = sqlx::query_scalar(COUNT).fetch_one(&pool).await.map_err(unavailable)?;
-        Ok(Self { pool, max_events, waiting: AtomicU64::new(u64::try_from(waiting).unwrap_or_default()) })
+        Ok(Self { pool, max_events, waiting: Mutex::default() })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that so many more or fewer wait. After a failure it is not known what was done.
+    fn note<T>(&self, done: sqlx::Result<T>, change: impl FnOnce(u64, T) -> u64) -> Result<(), SpoolError> {
+        let mut waiting = self.known();
+        match done {
+            Ok(done) => {
+                *waiting = waiting.map(|waiting| change(waiting, done));
+                Ok(())
+            }
+            Err(error) => {
+                *waiting = None;
+                Err(unavailable(error))
+            }
+        }
     }
 }
 
 #[async_trait]
 impl EventSpool for SqliteSpool {
     async fn append(&self, batch: &[CountedEvent]) -> Result<(), SpoolError> {
-        if self.waiting.load(Ordering::Relaxed) + batch.len() as u64 > self.max_events {
+        if self.waiting().await? + batch.len() as u64 > self.max_events {
             return Err(SpoolError::Full);
         }
         let entries: Vec<_> = batch.iter().map(Entry::of).collect::<Result<_, _>>().map_err(unavailable)?;
         let entries = serde_json::to_string(&entries).map_err(unavailable)?;
-        let written = sqlx::query(APPEND).bind(entries).execute(&self.pool).await.map_err(unavailable)?;
-        self.waiting.fetch_add(written.rows_affected(), Ordering::Relaxed);
-        Ok(())
+        let written = sqlx::query(APPEND).bind(entries).execute(&self.pool).await;
+        self.note(written, |waiting, written| waiting + written.rows_affected())
     }
 
     async fn oldest(&self, at_most: u32) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError> {
         let rows = sqlx::query(OLDEST).bind(at_most).fetch_all(&self.pool).await.map_err(unavailable)?;
+        if rows.is_empty() {
+            // Another process may have taken them.
+            *self.known() = None;
+        }
         rows.iter().map(event_of).collect::<Result<_, _>>().map_err(SpoolError::Unavailable)
     }
 
     async fn remove_through(&self, position: SpoolPosition) -> Result<(), SpoolError> {
-        let removed = sqlx::query(REMOVE).bind(position.0).execute(&self.pool).await.map_err(unavailable)?;
-        self.waiting.fetch_sub(removed.rows_affected(), Ordering::Relaxed);
-        Ok(())
+        let removed = sqlx::query(REMOVE).bind(position.0).execute(&self.pool).await;
+        self.note(removed, |waiting, removed| waiting.saturating_sub(removed.rows_affected()))
     }
 
     async fn waiting(&self) -> Result<u64, SpoolError> {
-        Ok(self.waiting.load(Ordering::Relaxed))
+        if let Some(waiting) = *self.known() {
+            return Ok(waiting);
+        }
+        let counted: i64 = sqlx::query_scalar(COUNT).fetch_one(&self.pool).await.map_err(unavailable)?;
+        let counted = u64::try_from(counted).unwrap_or_default();
+        *self.known() = Some(counted);
+        Ok(counted)
     }
 }
 

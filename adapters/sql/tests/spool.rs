@@ -80,3 +80,17 @@ async fn a_full_spool_takes_nothing_of_a_batch_and_has_room_again_later() {
     spool.append(&events(3..=4)).await.unwrap();
     assert_eq!(waiting(&spool).await, events(3..=4));
 }
+
+#[tokio::test]
+async fn what_another_process_took_waits_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spool.db");
+    let spool = SqliteSpool::open(&file, 100).await.unwrap();
+    spool.append(&events(1..=3)).await.unwrap();
+    assert_eq!(spool.waiting().await.unwrap(), 3);
+    let other = SqliteSpool::open(&file, 100).await.unwrap();
+    let (last, _) = other.oldest(3).await.unwrap().pop().unwrap();
+    other.remove_through(last).await.unwrap();
+    assert!(spool.oldest(3).await.unwrap().is_empty());
+    assert_eq!(spool.waiting().await.unwrap(), 0);
+}

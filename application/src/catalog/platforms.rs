@@ -8,80 +8,61 @@ use std::{
 use futures_util::{StreamExt, stream};
 use staticreg_domain::{
     Digest, RepositoryName,
-    catalog::{CatalogError, Manifest, ManifestContent, Reference, RegistryCatalog},
+    catalog::{Manifest, ManifestContent, Reference, RegistryCatalog},
     error::describe,
     manifest_access::IndexChild,
 };
 use tokio::sync::mpsc;
 
-use super::{bounded::Bounded, images::lock};
+use super::images::lock;
 
 /// Questions that may wait; more are dropped.
 const MOST_WAITING: usize = 1_024;
 /// Questions asked at a time.
 const CONCURRENCY: usize = 2;
-/// Bytes of answers that are remembered, about.
-const MOST_REMEMBERED: usize = 8 * 1024 * 1024;
-/// What one child takes, about.
-const CHILD_SIZE: usize = 256;
-
-/// The children of indexes, as far as the registry was asked: cheap to clone, never waits.
+/// Takes questions for the children of indexes: cheap to clone, never waits.
 #[derive(Clone)]
 pub struct IndexChildren {
-    shared: Arc<Shared>,
+    asked: Arc<Mutex<HashSet<Digest>>>,
     questions: mpsc::Sender<(RepositoryName, Digest)>,
 }
 
-/// The use case: asks the registry for what [`IndexChildren`] does not know.
+/// The use case: asks the registry what [`IndexChildren`] was asked.
 pub struct IndexLookups {
     catalog: Arc<dyn RegistryCatalog>,
-    shared: Arc<Shared>,
+    /// What waits to be answered.
+    asked: Arc<Mutex<HashSet<Digest>>>,
     questions: mpsc::Receiver<(RepositoryName, Digest)>,
-}
-
-struct Shared {
-    remembered: Mutex<Bounded<Arc<[IndexChild]>>>,
-    asked: Mutex<HashSet<Digest>>,
 }
 
 impl IndexChildren {
     /// Will ask this registry, once the look-ups run.
     #[must_use]
     pub fn new(catalog: Arc<dyn RegistryCatalog>) -> (Self, IndexLookups) {
-        let shared =
-            Arc::new(Shared { remembered: Mutex::new(Bounded::new(MOST_REMEMBERED)), asked: Mutex::default() });
+        let asked = Arc::default();
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
-        (Self { shared: shared.clone(), questions: sender }, IndexLookups { catalog, shared, questions: receiver })
+        (Self { asked: Arc::clone(&asked), questions: sender }, IndexLookups { catalog, asked, questions: receiver })
     }
 
-    /// The children of an index when they are known; else the registry will be asked, unless too much waits. No
-    /// children are known of what turned out to be no index, or not there.
-    #[must_use]
-    pub fn get(&self, repository: &RepositoryName, index: &Digest) -> Option<Arc<[IndexChild]>> {
-        if let Some(children) = lock(&self.shared.remembered).get(index) {
-            return Some(children);
-        }
-        let mut asked = lock(&self.shared.asked);
+    /// Has the registry asked for the children of an index, unless it is being asked or too much waits.
+    pub fn ask(&self, repository: &RepositoryName, index: &Digest) {
+        let mut asked = lock(&self.asked);
         if !asked.contains(index) && self.questions.try_send((repository.clone(), index.clone())).is_ok() {
             asked.insert(index.clone());
         }
-        None
     }
 }
 
 impl IndexLookups {
-    /// Asks for ever, and tells each answer: the repository, the index and its children. It ends when the last
-    /// [`IndexChildren`] is gone.
-    pub async fn run(self, mut learned: impl FnMut(&RepositoryName, &Digest, &Arc<[IndexChild]>)) {
-        let Self { catalog, shared, mut questions } = self;
+    /// Asks for ever, and tells each answer: the repository, the index and its children, of what turned out to be no
+    /// index none. It ends when the last [`IndexChildren`] is gone.
+    pub async fn run(self, mut learned: impl FnMut(&RepositoryName, &Digest, &[IndexChild])) {
+        let Self { catalog, asked, mut questions } = self;
         let mut answers = stream::poll_fn(|context| questions.poll_recv(context))
             .map(|(repository, index)| ask(&*catalog, repository, index))
             .buffer_unordered(CONCURRENCY);
         while let Some((repository, index, children)) = answers.next().await {
-            if let Some(children) = &children {
-                lock(&shared.remembered).insert(&index, children.clone(), CHILD_SIZE * (1 + children.len()));
-            }
-            lock(&shared.asked).remove(&index);
+            lock(&asked).remove(&index);
             if let Some(children) = &children {
                 learned(&repository, &index, children);
             }
@@ -94,7 +75,7 @@ async fn ask(
     catalog: &dyn RegistryCatalog,
     repository: RepositoryName,
     index: Digest,
-) -> (RepositoryName, Digest, Option<Arc<[IndexChild]>>) {
+) -> (RepositoryName, Digest, Option<Vec<IndexChild>>) {
     let children = match catalog.manifest(&repository, &Reference::Digest(index.clone())).await {
         Ok(Manifest { content: ManifestContent::Index(entries), .. }) => Some(
             entries
@@ -102,8 +83,9 @@ async fn ask(
                 .map(|entry| IndexChild { digest: entry.descriptor.digest, platform: entry.platform })
                 .collect(),
         ),
-        // To ask again would give the same.
-        Ok(_) | Err(CatalogError::NotFound | CatalogError::Malformed(_)) => Some(Arc::default()),
+        // No index: to ask again would give the same.
+        Ok(_) => Some(Vec::new()),
+        // Not there, not readable for us, or nonsense from a proxy: nothing is learned of the index itself.
         Err(error) => {
             tracing::debug!("Unable to ask for the platforms of {repository}@{index}: {}", describe(&error));
             None
@@ -136,16 +118,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_index_is_asked_once_and_then_known() {
+    async fn an_index_is_asked_once_at_a_time() {
         let registry = Arc::new(FakeRegistry::slow(Duration::from_millis(5)));
         let index = registry.index(3, &[(IMAGE, &digest(1), Some("arm64")), (IMAGE, &digest(2), None)]);
         let (children, learned, running) = running(&registry);
         for _ in 0..3 {
-            assert_eq!(children.get(&name("a"), &index), None);
+            children.ask(&name("a"), &index);
         }
         sleep(Duration::from_secs(1)).await;
-        let known = children.get(&name("a"), &index).unwrap();
-        assert_eq!(known.iter().map(|child| child.digest.clone()).collect::<Vec<_>>(), [digest(1), digest(2)]);
         assert_eq!(*lock(&learned), [(index, vec![Some("linux/arm64".to_owned()), None])]);
         assert_eq!(registry.asked(), ["get 3"]);
         drop(children);
@@ -153,32 +133,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_no_index_or_not_there_is_known_to_have_no_children() {
+    async fn what_is_no_index_has_no_children() {
         let registry = Arc::new(FakeRegistry::default());
         let image = registry.image(1, None);
         let (children, learned, _running) = running(&registry);
-        for digest in [&image, &digest(9)] {
-            assert_eq!(children.get(&name("a"), digest), None);
-            sleep(Duration::from_secs(1)).await;
-            assert_eq!(children.get(&name("a"), digest).as_deref(), Some(&[][..]));
-        }
-        assert_eq!(lock(&learned).len(), 2);
-        assert_eq!(registry.asked(), ["get 1", "get 9"]);
+        children.ask(&name("a"), &image);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(*lock(&learned), [(image, vec![])]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_registry_that_was_away_is_asked_again_for_the_next_event() {
+    async fn nothing_is_learned_of_what_is_not_there_or_of_a_registry_that_is_away() {
         let registry = Arc::new(FakeRegistry::default());
         let index = registry.index(3, &[]);
-        registry.fail("get", unavailable);
+        registry.fail("get 3", unavailable);
         let (children, learned, _running) = running(&registry);
-        assert_eq!(children.get(&name("a"), &index), None);
+        for index in [&digest(9), &index] {
+            children.ask(&name("a"), index);
+        }
         sleep(Duration::from_secs(1)).await;
+        assert_eq!(*lock(&learned), []);
         registry.heal();
-        assert_eq!(children.get(&name("a"), &index), None);
+        children.ask(&name("a"), &index);
         sleep(Duration::from_secs(1)).await;
-        assert!(children.get(&name("a"), &index).is_some());
-        assert_eq!(lock(&learned).len(), 1);
+        assert_eq!(*lock(&learned), [(index, vec![])]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,8 +164,8 @@ mod tests {
         let registry = Arc::new(FakeRegistry::slow(Duration::from_hours(1)));
         let (children, _lookups) = IndexChildren::new(registry);
         for seed in 0..10_000 {
-            assert_eq!(children.get(&name("a"), &digest(seed)), None);
+            children.ask(&name("a"), &digest(seed));
         }
-        assert_eq!(lock(&children.shared.asked).len(), MOST_WAITING);
+        assert_eq!(lock(&children.asked).len(), MOST_WAITING);
     }
 }
