@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{Connection, Executor, PgConnection};
 use staticreg_contract::events::{Access, date, digest, expected, now, pull, pulls_of, record, rows_of};
 use staticreg_domain::metrics::{
@@ -448,6 +449,18 @@ async fn known_events_are_told_from_new_ones_whatever_came_before() {
         assert_eq!(recorded[10..], [Recording::Duplicate; 10]);
         total += 60;
         assert_eq!(sum(&store).await, total);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_in_a_list_beyond_all_time_is_asked_for_all_the_same() {
+    let store = open(&Postgres::shared().new_database()).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    let filter = Filter::of_dates(DateRange::EVER);
+    for (time, found) in [(DateTime::<Utc>::MIN_UTC, 0), (DateTime::<Utc>::MAX_UTC, 1)] {
+        let after = Some((time, digest(1).parse().expect("a digest")));
+        let slice = store.digests(&filter, &Page { limit: 10, after }).await.expect("answers");
+        assert_eq!(slice.items.len(), found);
     }
 }
 
