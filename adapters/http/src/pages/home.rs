@@ -22,10 +22,7 @@ const FOLDERS_SHOWN: usize = 12;
 #[template(path = "home.html")]
 struct Home<'a> {
     layout: Layout<'a>,
-    /// Whether there is no repository.
-    empty: bool,
-    /// Whether nobody can tell yet: the pulls are not known, and no registry is.
-    unknown: bool,
+    state: State,
     has_registry: bool,
     /// Where the registry posts its notifications, for the first steps.
     webhook: String,
@@ -41,6 +38,34 @@ struct Home<'a> {
     found: String,
     pages: Pages,
     csv: String,
+}
+
+/// What there is to show.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Repositories.
+    Listed,
+    /// No repository is there.
+    Empty,
+    /// Nobody can tell yet: the pulls are not known, and no registry is.
+    Unknown,
+    /// Nobody can tell: neither the store nor the registry ever answered.
+    Unanswered,
+}
+
+impl State {
+    fn of(overview: &Overview) -> Self {
+        let is_registry_away = || {
+            let snapshot = overview.snapshot.as_ref();
+            snapshot.is_none_or(|snapshot| snapshot.status().fault.is_some())
+        };
+        match &overview.picture {
+            _ if !overview.is_empty() => Self::Listed,
+            picture if picture.value.is_some() => Self::Empty,
+            picture if picture.away && is_registry_away() => Self::Unanswered,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A number that stands for itself.
@@ -208,8 +233,7 @@ pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Requ
     let mut folders = folder_links(&listing.folders, &query.question);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
     let home = Home {
-        empty: is_known && overview.is_empty(),
-        unknown: !is_known && overview.is_empty(),
+        state: State::of(&overview),
         has_registry: overview.snapshot.is_some(),
         webhook: format!("{}{}", origin(request), crate::webhook::PATH),
         figures: figures(&overview),

@@ -47,7 +47,7 @@ struct RepositoryPage<'a> {
     gone: bool,
     is_read: bool,
     read_at: Option<Moment>,
-    commands: Option<Commands>,
+    commands: Vec<Command>,
     figures: Vec<Figure>,
     range_words: String,
     ranges: Vec<RangeChoice>,
@@ -64,17 +64,20 @@ struct RepositoryPage<'a> {
     badge_markdown: String,
 }
 
-/// How to pull an image.
-pub(crate) struct Commands {
-    pub(crate) docker: String,
-    pub(crate) podman: String,
+/// A command to copy.
+pub(super) struct Command {
+    /// What it is called: `the docker command`.
+    pub(super) label: &'static str,
+    pub(super) line: String,
 }
 
-impl Commands {
-    pub(crate) fn new(site: &Site, name: &RepositoryName, tag: &Tag) -> Self {
-        let image = format!("{}/{name}:{tag}", site.host());
-        Self { docker: format!("docker pull {image}"), podman: format!("podman pull {image}") }
-    }
+/// How to pull an image.
+pub(super) fn pull_commands(site: &Site, name: &RepositoryName, tag: &Tag) -> Vec<Command> {
+    let image = format!("{}/{name}:{tag}", site.host());
+    vec![
+        Command { label: "the docker command", line: format!("docker pull {image}") },
+        Command { label: "the podman command", line: format!("podman pull {image}") },
+    ]
 }
 
 struct Row {
@@ -89,7 +92,7 @@ struct Row {
     last_pull: Option<Moment>,
     /// Whether the registry is known not to hold it.
     gone: bool,
-    commands: Option<Commands>,
+    commands: Vec<Command>,
 }
 
 /// A tag of the registry, of the counts, or of both.
@@ -226,7 +229,7 @@ async fn page_of(
         gone: is_read && entry.is_none(),
         is_read: is_read || site.registry.is_none(),
         read_at: entry.as_ref().and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
-        commands: best.and_then(|item| commands(site, &name, item)),
+        commands: best.map(|item| commands(site, &name, item)).unwrap_or_default(),
         figures: figures(statistics, &chosen, Some(in_all), now),
         range_words: chosen.words(),
         ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name()), ("order", order_name(reverse))]),
@@ -402,9 +405,9 @@ fn tag_items<'a>(entry: Option<&'a RepositoryEntry>, statistics: Option<&'a Repo
 }
 
 /// How to pull what a tag points to; none of what is no image, such as a chart.
-fn commands(site: &Site, name: &RepositoryName, item: &TagItem<'_>) -> Option<Commands> {
+fn commands(site: &Site, name: &RepositoryName, item: &TagItem<'_>) -> Vec<Command> {
     let is_artifact = |image: &ImageSummary| image.kind == ManifestKind::Image && image.platforms.is_empty();
-    (!item.image.is_some_and(|image| is_artifact(image))).then(|| Commands::new(site, name, item.tag))
+    if item.image.is_some_and(|image| is_artifact(image)) { Vec::new() } else { pull_commands(site, name, item.tag) }
 }
 
 fn row(
@@ -429,7 +432,7 @@ fn row(
         pulls: if is_known { text::number(item.counts.in_range) } else { "–".to_owned() },
         last_pull: item.counts.last_pulled_at.map(|at| Moment::new(at, now)),
         gone,
-        commands: if gone { None } else { commands(site, name, item) },
+        commands: if gone { Vec::new() } else { commands(site, name, item) },
     }
 }
 

@@ -23,9 +23,12 @@ use super::{
     layout::{Layout, page},
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
-    repository::{self, Commands},
+    repository::{self, Command, pull_commands},
     text::{self, Moment},
 };
+
+/// The media type of the configuration of a Helm chart.
+const HELM_CHART: &str = "application/vnd.cncf.helm.config.v1+json";
 
 #[derive(Template)]
 #[template(path = "tag.html")]
@@ -37,7 +40,7 @@ struct TagPage<'a> {
     tag: &'a str,
     digest: Option<String>,
     gone: bool,
-    commands: Option<Commands>,
+    commands: Vec<Command>,
     figures: Vec<Figure>,
     ranges: Vec<RangeChoice>,
     chart: Option<Chart>,
@@ -63,8 +66,6 @@ struct HistoryRow {
 }
 
 struct ImageSection {
-    /// Whether it is an image, and no artifact such as a chart.
-    runs: bool,
     platforms: Vec<PlatformLink>,
     /// Facts about the image: what, and its value as code or text.
     facts: Vec<(&'static str, String)>,
@@ -125,15 +126,16 @@ pub(super) async fn page_of(
     }
     let digest = tag_entry.and_then(|entry| entry.digest());
     let platform = parameters.get("platform");
-    let (image, no_image) = match read_image(site, &name, entry.as_deref(), &tag, platform).await {
+    let details = read_image(site, &name, entry.as_deref(), &tag, platform).await;
+    let gone = tag_entry.is_none() && repository::is_read(site, entry.as_deref());
+    let commands = if gone { Vec::new() } else { commands(site, &name, &tag, details.as_ref().ok()) };
+    let (image, no_image) = match details {
         Ok(details) => {
             let address = |platform: &str| address_with(&name, Some(&tag), Some(platform), &chosen);
             (Some(section(address, &details, platform)), "")
         }
         Err(reason) => (None, reason.text()),
     };
-    let gone = tag_entry.is_none() && repository::is_read(site, entry.as_deref());
-    let is_image = image.as_ref().is_none_or(|image| image.runs);
     let now = site.now();
     let title = format!("{name}:{tag}");
     let layout = repository::layout(site, &title, entry.as_deref(), &shown, &chosen, now);
@@ -168,7 +170,7 @@ pub(super) async fn page_of(
         tag: tag.as_str(),
         digest: digest.map(ToString::to_string),
         gone,
-        commands: (!gone && is_image).then(|| Commands::new(site, &name, &tag)),
+        commands,
         figures,
         ranges: chosen.choices(
             &repository_address(name.as_str()),
@@ -185,6 +187,23 @@ pub(super) async fn page_of(
         layers_csv: image_csv("layers"),
     };
     page(&template, StatusCode::OK)
+}
+
+/// How to pull what a tag points to; none for an artifact whose tool is not known.
+fn commands(site: &Site, name: &RepositoryName, tag: &Tag, details: Option<&ImageDetails>) -> Vec<Command> {
+    match details.map(|details| &details.image.content) {
+        Some(ManifestContent::Image { configuration, .. }) if !configuration.is_image_configuration() => {
+            let is_chart = configuration.media_type == HELM_CHART;
+            is_chart.then(|| helm_command(site, name, tag)).into_iter().collect()
+        }
+        _ => pull_commands(site, name, tag),
+    }
+}
+
+/// Helm's versions may hold a plus, which tags may not: Helm puts an underscore there.
+fn helm_command(site: &Site, name: &RepositoryName, tag: &Tag) -> Command {
+    let version = tag.as_str().replace('_', "+");
+    Command { label: "the helm command", line: format!("helm pull oci://{}/{name} --version {version}", site.host()) }
 }
 
 /// Why there is no image to show.
@@ -257,7 +276,6 @@ fn section(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Opt
     let platforms = details.index.as_deref().map(|index| platforms(address, index, &details.image.digest, wanted));
     let configuration = details.configuration.as_deref();
     ImageSection {
-        runs: is_image(&details.image),
         platforms: platforms.unwrap_or_default(),
         facts: facts(details),
         environment: configuration.map(environment).unwrap_or_default(),
@@ -340,14 +358,6 @@ pub(super) fn layers(details: &ImageDetails) -> &[Descriptor] {
     match &details.image.content {
         ManifestContent::Image { layers, .. } => layers,
         ManifestContent::Index(_) => &[],
-    }
-}
-
-/// Whether it is an image to run.
-fn is_image(manifest: &Manifest) -> bool {
-    match &manifest.content {
-        ManifestContent::Image { configuration, .. } => configuration.is_image_configuration(),
-        ManifestContent::Index(_) => true,
     }
 }
 

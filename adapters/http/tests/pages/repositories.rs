@@ -139,12 +139,32 @@ async fn with_the_store_away_it_says_so_and_still_lists() {
     assert!(!answer.body.contains("away\""), "no inside is told");
 }
 
-#[tokio::test]
-async fn with_the_store_away_and_no_registry_it_does_not_claim_that_nothing_is_there() {
+fn away() -> Arc<dyn MetricsRepository> {
     let mut store = MockMetricsRepository::new();
     store.expect_pulls().returning(|_, _, _| Err(MetricsError::Unavailable("away".into())));
-    let text = site::with(Arc::new(store), None).await.page("/").await.text();
+    Arc::new(store)
+}
+
+#[tokio::test]
+async fn with_the_store_away_and_no_registry_it_does_not_claim_that_nothing_is_there() {
+    let text = site::with(away(), None).await.page("/").await.text();
     assert!(text.contains("pulls cannot be shown now") && !text.contains("No repository"), "{text}");
+    assert!(text.contains("check that the database at STATICREG_DB_URL can be reached"), "{text}");
+}
+
+#[tokio::test]
+async fn with_store_and_registry_away_from_the_start_it_says_what_to_check() {
+    let registry = |fault| {
+        let snapshot = CatalogSnapshot::new(1, Vec::new(), ReadStatus { read_at: None, progress: None, fault });
+        let images = ReadImage::new(Arc::new(SampleRegistry::default()));
+        Some(Registry { host: "r".to_owned(), view: CatalogView::fixed(snapshot), images })
+    };
+    let fault = ReadFault { text: "The registry does not answer.".into(), at: sample::now() };
+    let text = site::of(away(), registry(Some(fault))).page("/").await.text();
+    let both = "the database at STATICREG_DB_URL and the registry at STATICREG_REGISTRY_HOSTNAME can be reached";
+    assert!(text.contains(both) && !text.contains("No repository"), "{text}");
+    let text = site::of(away(), registry(None)).page("/").await.text();
+    assert!(!text.contains("can be reached"), "it may still answer: {text}");
 }
 
 #[tokio::test]

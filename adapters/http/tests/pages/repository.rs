@@ -67,18 +67,37 @@ async fn what_was_never_read_is_not_told_to_be_gone() {
     }
 }
 
+/// A registry with a chart as helm pushes it, and an artifact that nothing is known of.
+async fn artifacts() -> site::Site<impl poem::Endpoint<Output = poem::Response>> {
+    let mut registry = SampleRegistry::default();
+    for (name, tag, media_type) in [
+        ("charts/webapp", "1.2.3_build.7", "application/vnd.cncf.helm.config.v1+json"),
+        ("policies/base", "1.0.0", "application/vnd.example.policy.v1+json"),
+    ] {
+        let artifact = registry.add_artifact(name, media_type);
+        registry.point(name, tag, artifact);
+    }
+    site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await
+}
+
 #[tokio::test]
 async fn what_is_no_image_has_no_command_to_pull_it_as_one() {
-    let mut registry = SampleRegistry::default();
-    let chart = registry.add_artifact("chart", "application/vnd.cncf.helm.config.v1+json");
-    registry.point("charts/webapp", "1.2.3", chart);
-    let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await;
-    for path in ["/repo/charts/webapp", "/repo/charts/webapp?tag=1.2.3"] {
-        let text = site.page(path).await.text();
-        assert!(text.contains("1.2.3") && !text.contains("docker pull"), "{path}: {text}");
+    let site = artifacts().await;
+    for path in ["/repo/charts/webapp", "/repo/policies/base", "/repo/policies/base?tag=1.0.0"] {
+        let page = site.page(path).await;
+        assert!(page.text().contains("1 tag") || page.text().contains("Digests it pointed to"), "{}", page.text());
+        assert!(!page.body.contains(" pull registry.") && !page.body.contains("helm pull"), "{}", page.text());
     }
-    let text = site.page("/repo/charts/webapp?tag=1.2.3").await.text();
-    assert!(text.contains("Artifact application/vnd.cncf.helm.config.v1+json"), "{text}");
+    let text = site.page("/repo/policies/base?tag=1.0.0").await.text();
+    assert!(text.contains("Artifact application/vnd.example.policy.v1+json"), "{text}");
+}
+
+#[tokio::test]
+async fn a_helm_chart_has_the_command_of_helm_with_the_version_as_helm_writes_it() {
+    let text = artifacts().await.page("/repo/charts/webapp?tag=1.2.3_build.7").await.text();
+    let command = "helm pull oci://registry.example.com/charts/webapp --version 1.2.3+build.7";
+    assert!(text.contains(&format!("{command} Copy the helm command")), "{text}");
+    assert!(!text.contains("docker pull") && !text.contains("podman pull"), "{text}");
 }
 
 #[tokio::test]
