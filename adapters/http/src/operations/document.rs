@@ -19,11 +19,38 @@ pub(crate) fn completed(document: &str) -> String {
 /// The document in both its forms, and the page that shows it.
 pub(crate) fn routes(document: &str, document_yaml: &str, swagger_ui: &str) -> Route {
     let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(completed);
+    let swagger_ui = framed(&swagger_ui);
     let policy = policy(&swagger_ui);
     Route::new()
         .at("/openapi.json", content("application/json", document, None))
         .at("/openapi.yaml", content("application/yaml", document_yaml, None))
         .at("/docs", content("text/html; charset=utf-8", swagger_ui, Some(policy)))
+}
+
+/// In the head of Swagger UI's page. It knows no dark look of its own: where people prefer one, its colours are turned
+/// around, but those of code, which is dark as it is.
+const HEAD: &str = "<title>staticreg API</title>
+    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
+    <style>
+    .back { max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; font-family: sans-serif; font-size: 16px; }
+    .back a { color: #0b6b64; }
+    @media (prefers-color-scheme: dark) {
+        html { background: #1a1a1a; }
+        body { background: #fff; filter: invert(.9) hue-rotate(180deg); }
+        .highlight-code, .curl-command .curl { filter: invert(1) hue-rotate(180deg); }
+    }
+    </style>";
+
+/// The way from there to the pages, above the place that Swagger UI fills.
+const BACK: &str = "<nav class=\"back\" aria-label=\"Site\"><a href=\"/\">Back to staticreg</a></nav>
+<div id=\"ui\"></div>";
+
+/// Swagger UI's page as one of this site. Its scripts stay as they are.
+fn framed(swagger_ui: &str) -> String {
+    swagger_ui
+        .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
+        .replacen("<title>Swagger UI</title>", HEAD, 1)
+        .replacen("<div id=\"ui\"></div>", BACK, 1)
 }
 
 /// What does not change while the server runs.

@@ -31,6 +31,18 @@ async fn every_page_has_a_strict_policy_and_nothing_inline() {
 }
 
 #[tokio::test]
+async fn swagger_ui_is_a_page_of_this_site_that_runs_no_script_but_its_own() {
+    let site = site::sample().await;
+    let answer = site.page("/docs").await;
+    assert!(answer.body.trim_start().starts_with("<!doctype html>\n<html lang=\"en\">"));
+    assert!(answer.body.contains("<title>staticreg API</title>") && !answer.body.contains("<title>Swagger UI"));
+    assert!(answer.body.contains(r#"<a href="/">Back to staticreg</a></nav>"#));
+    let policy = answer.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-") && !policy.contains("script-src 'unsafe"));
+    assert_eq!(policy.matches("'sha256-").count(), 2, "{policy}");
+}
+
+#[tokio::test]
 async fn the_assets_are_there_and_kept_for_ever() {
     let site = site::sample().await;
     let body = site.page("/").await.body;
