@@ -96,8 +96,8 @@ fn apis(services: Services) -> OpenApiService<Apis, ()> {
 const DESCRIPTION: &str = "\
 staticreg counts the image pulls of a container registry. The registry posts its notifications to the webhook; the \
 counts are kept per UTC day, repository, tag, digest and architecture. A pull is an image that was fetched, by its tag \
-or by its digest; a look-up that fetched nothing is a version check. The page docs/counting.md (\"What is a pull here?\") \
-tells the rule and its limits.
+or by its digest; a look-up that fetched nothing is a version check. \"What is a pull here?\", \
+the page docs/counting.md among staticreg's sources, tells the rule and its limits.
 
 Lists come in pages: give `next_cursor` back as `cursor` to read on. Every list is also answered as CSV to \
 `Accept: text/csv`. Errors are `application/problem+json` (RFC 9457). Repository names hold slashes and so are query \
