@@ -17,6 +17,9 @@ use crate::{
     recorder::{RecordError, Recorded, Recorder},
 };
 
+/// The most bytes of a text that are logged; more than the longest well-formed one has.
+const MAX_LOGGED: usize = 256;
+
 /// What became of the events of one notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
@@ -77,6 +80,8 @@ impl ReceiveNotification {
         let mut receipt = Receipt { total: events.len(), ..Receipt::default() };
         self.tell_of_changes(&events);
         let counted = self.count(&events, &mut receipt);
+        // They may be large, and the store slow.
+        drop(events);
         if !counted.is_empty() {
             // The recorder takes the events; their keys are shared, so this copies little.
             let recorded = self.recorder.record(counted.clone()).await?;
@@ -145,16 +150,21 @@ impl Receipt {
     }
 }
 
-/// What the event says is quoted: it may be any text.
+/// What the event says is quoted and cut: it may be any text.
 fn log_skip(event: &RegistryEvent, reason: SkipReason) {
     tracing::debug!(
         reason = %reason.as_str(),
-        action = event.action.as_deref(),
-        repository = event.repository.as_deref(),
-        tag = event.tag.as_deref(),
-        digest = event.digest.as_deref(),
+        action = beginning(event.action.as_deref()),
+        repository = beginning(event.repository.as_deref()),
+        tag = beginning(event.tag.as_deref()),
+        digest = beginning(event.digest.as_deref()),
         "Skipping event:"
     );
+}
+
+/// As much of a text as a well-formed one may have.
+fn beginning(text: Option<&str>) -> Option<&str> {
+    text.map(|text| &text[..text.floor_char_boundary(MAX_LOGGED)])
 }
 
 fn log_pulls(event: &CountedEvent) {

@@ -16,7 +16,7 @@ pub const OWN_PRODUCT: &str = "staticreg/";
 const MAX_AHEAD: TimeDelta = TimeDelta::days(1);
 
 /// An index with more children than this is taken as one whose children are not told.
-pub(crate) const MAX_CHILDREN: usize = 1_000;
+pub const MAX_CHILDREN: usize = 1_000;
 
 /// Why a registry event does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

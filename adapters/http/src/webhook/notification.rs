@@ -8,13 +8,18 @@ use serde::{
     de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
-use staticreg_domain::{RegistryEvent, registry_event::RegistryReference};
+use staticreg_domain::{Digest, RegistryEvent, registry_event::RegistryReference, rules::MAX_CHILDREN};
+
+/// The most events of one notification. The registry sends one; a real one has some 500 bytes, so the largest usual
+/// body holds no more of them, while a body of nothing but commas would become gigabytes of events.
+const MAX_EVENTS: usize = 32_768;
 
 /// Reads an envelope. An event that is odd becomes one without the odd members, for the rules to judge.
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<RegistryEvent>, serde_json::Error> {
     let envelope: Envelope<'_> = serde_json::from_slice(body)?;
     Ok(envelope
         .events
+        .0
         .into_iter()
         .map(|event| serde_json::from_str::<Lenient<Event>>(event.get()).unwrap_or_default().0.into())
         .collect())
@@ -22,13 +27,43 @@ pub(crate) fn parse(body: &[u8]) -> Result<Vec<RegistryEvent>, serde_json::Error
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow, deserialize_with = "null_as_empty")]
-    events: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    events: Events<'a>,
 }
 
-/// Go writes a list without entries as null.
-fn null_as_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+/// The events of an envelope, not yet read, and no more than may be.
+struct Events<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EventsVisitor)
+    }
+}
+
+struct EventsVisitor;
+
+impl<'de> Visitor<'de> for EventsVisitor {
+    type Value = Events<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    /// Go writes a list without entries as null.
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Events(Vec::new()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut events = Vec::new();
+        while let Some(event) = seq.next_element()? {
+            if events.len() == MAX_EVENTS {
+                return Err(Error::custom(format_args!("more than {MAX_EVENTS} events")));
+            }
+            events.push(event);
+        }
+        Ok(Events(events))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -89,7 +124,7 @@ impl From<Event> for RegistryEvent {
             repository: repository.0,
             tag: tag.0,
             digest: digest.0,
-            references: references.0.into_iter().map(|Lenient(reference)| reference.into()).collect(),
+            references: references.0,
             request_id: request_id.0,
             client_address: addr.0,
             method: method.0,
@@ -219,14 +254,40 @@ impl<'de, T: DeserializeOwned + Default> Visitor<'de> for LenientVisitor<T> {
     }
 }
 
-/// A list of references; empty when the value is no list.
+/// The references that tell a child; none when the value is no list, or tells more than an index may have.
 #[derive(Default)]
-struct References(Vec<Lenient<Reference>>);
+struct References(Vec<RegistryReference>);
 
 impl<'de> Deserialize<'de> for References {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self(serde_json::from_str(value.get()).unwrap_or_default()))
+        Ok(serde_json::Deserializer::from_str(value.get()).deserialize_seq(ReferencesVisitor).unwrap_or_default())
+    }
+}
+
+struct ReferencesVisitor;
+
+impl<'de> Visitor<'de> for ReferencesVisitor {
+    type Value = References;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of references")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<References, A::Error> {
+        let mut references = Vec::new();
+        let mut told = 0;
+        while let Some(Lenient(reference)) = seq.next_element::<Lenient<Reference>>()? {
+            told += 1;
+            if told > MAX_CHILDREN {
+                return Err(Error::custom("too many references"));
+            }
+            // The others tell nothing, and a list of nothing but commas would take sixty times its own size.
+            if reference.digest.0.as_deref().is_some_and(|digest| digest.parse::<Digest>().is_ok()) {
+                references.push(reference.into());
+            }
+        }
+        Ok(References(references))
     }
 }
 
@@ -300,15 +361,16 @@ mod tests {
     #[test]
     fn a_recorded_event_is_read_whole() {
         let text = |text: &str| Some(text.to_owned());
-        let event =
-            one(r#"{"id":"i","timestamp":"t","action":"pull","target":{"mediaType":"m","size":491,"digest":"d",
+        let event = one(
+            r#"{"id":"i","timestamp":"t","action":"pull","target":{"mediaType":"m","size":491,"digest":"d",
             "length":491,"repository":"demo/multi","url":"http://x","tag":"v1","references":[{"mediaType":"c",
-            "size":758,"digest":"e","platform":{"architecture":"arm","os":"linux","variant":"v7"}}]},
+            "size":758,"digest":"sha256:8bfa990430b3f57834ed6b54c3786189eb0ff2233cbe8fd0ddd0ca5423d04924","platform":{"architecture":"arm","os":"linux","variant":"v7"}}]},
             "request":{"id":"r","addr":"127.0.0.1:57610","host":"h","method":"HEAD","useragent":"docker/20"},
-            "actor":{},"source":{"addr":"registry-host:5000","instanceID":"f"}}"#);
+            "actor":{},"source":{"addr":"registry-host:5000","instanceID":"f"}}"#,
+        );
         let reference = RegistryReference {
             media_type: text("c"),
-            digest: text("e"),
+            digest: text("sha256:8bfa990430b3f57834ed6b54c3786189eb0ff2233cbe8fd0ddd0ca5423d04924"),
             os: text("linux"),
             architecture: text("arm"),
             variant: text("v7"),
@@ -357,7 +419,30 @@ mod tests {
         for odd in ["null", "{}", "3", r#""x""#] {
             assert_eq!(one(&format!(r#"{{"target":{{"references":{odd}}}}}"#)).references, [], "{odd}");
         }
-        assert_eq!(one(r#"{"target":{"references":[3]}}"#).references, [RegistryReference::default()]);
+    }
+
+    #[test]
+    fn references_that_tell_no_child_are_left_out() {
+        let child = format!(r#"{{"digest":"sha256:{}"}}"#, "0".repeat(64));
+        let of = |list: &str| one(&format!(r#"{{"target":{{"references":[{list}]}}}}"#)).references.len();
+        for (list, expected) in [("3", 0), ("{}", 0), (r#"{"digest":7}"#, 0), (r#"{"digest":"x"}"#, 0), (&child, 1)] {
+            assert_eq!(of(list), expected, "{list}");
+        }
+        assert_eq!(of(&format!("3,{child},null,{child}")), 2);
+        assert_eq!(of(&vec![&*child; MAX_CHILDREN].join(",")), MAX_CHILDREN);
+        assert_eq!(of(&vec![&*child; MAX_CHILDREN + 1].join(",")), 0, "too many to be told");
+        assert_eq!(of(&format!("{child}{}", ",0".repeat(MAX_CHILDREN))), 0, "too many to be told");
+    }
+
+    #[test]
+    fn an_envelope_holds_no_more_events_than_may_be() {
+        let envelope = |length: usize| format!(r#"{{"events":[0{}]}}"#, ",0".repeat(length - 1));
+        assert_eq!(parse(envelope(MAX_EVENTS).as_bytes()).expect("an envelope").len(), MAX_EVENTS);
+        let error = parse(envelope(MAX_EVENTS + 1).as_bytes()).expect_err("too many").to_string();
+        assert!(error.starts_with("more than 32768 events at line 1 column "), "{error}");
+        // What follows is not even looked at.
+        let error = parse(format!("{}no JSON", envelope(MAX_EVENTS + 1).trim_end_matches("]}")).as_bytes());
+        assert!(error.expect_err("too many").to_string().starts_with("more than 32768 events at line 1 column "));
     }
 
     #[test]
