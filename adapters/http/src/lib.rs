@@ -74,7 +74,7 @@ type Apis = (
 fn apis(services: Services) -> OpenApiService<Apis, ()> {
     let Services { receive, ask, spooling, store, body_limits, registry: _ } = services;
     let apis = (
-        webhook::WebhookApi { receive, body_limits },
+        webhook::WebhookApi { receive, bodies: webhook::Bodies::new(body_limits) },
         (
             api::summary::SummaryApi { ask: ask.clone(), spooling: spooling.clone() },
             api::pulls::PullsApi { ask: ask.clone() },

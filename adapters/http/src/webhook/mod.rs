@@ -1,12 +1,12 @@
 //! `POST /api/webhook/registry`: where the registry posts its notifications.
 
+mod body;
 mod notification;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use poem::{
     Request, RequestBody, Result,
-    error::ReadBodyError,
     http::{StatusCode, header},
 };
 use poem_openapi::{
@@ -20,12 +20,14 @@ use staticreg_application::{
     recorder::RecordError,
 };
 use staticreg_domain::RegistryEvent;
-use tokio::time::timeout;
 
 use crate::{
     api::ApiTag,
     problem::{Problem, RETRY_AFTER_SECONDS},
 };
+pub(crate) use body::Bodies;
+pub use body::BodyLimits;
+use body::ReadError;
 use notification::NotificationSchema;
 
 /// The webhook's path.
@@ -37,16 +39,7 @@ pub(crate) const WHAT_IT_IS: &str =
 
 pub(crate) struct WebhookApi {
     pub(crate) receive: Arc<ReceiveNotification>,
-    pub(crate) body_limits: BodyLimits,
-}
-
-/// How large a body may be, and how long it may take.
-#[derive(Clone, Copy, Debug)]
-pub struct BodyLimits {
-    /// The largest body, in bytes.
-    pub size: usize,
-    /// How long a client may take to send it.
-    pub time: Duration,
+    pub(crate) bodies: Bodies,
 }
 
 #[OpenApi]
@@ -63,7 +56,7 @@ impl WebhookApi {
         tag = "ApiTag::Webhook"
     )]
     async fn receive_notification(&self, notification: Notification) -> Result<Stored, WebhookError> {
-        let events = notification.read(self.body_limits).await?;
+        let events = notification.read(&self.bodies).await?;
         Ok(Stored::Ok(Json(self.receive.receive(events).await?.into())))
     }
 }
@@ -159,16 +152,28 @@ impl WebhookError {
         let detail = format!("The body is larger than {limit} bytes.");
         Self::TooLarge(Json(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)))
     }
+
+    fn unavailable(detail: &str) -> Self {
+        Self::Unavailable(Json(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)), RETRY_AFTER_SECONDS)
+    }
+
+    fn of_read(error: ReadError, limits: BodyLimits) -> Self {
+        match error {
+            ReadError::TooLarge => Self::too_large(limits.size),
+            ReadError::TimedOut => Self::timed_out(limits.time),
+            ReadError::NoRoom => Self::unavailable("Other large notifications are being received; send this again."),
+            ReadError::Failed(error) => Self::bad_request(format!("The body could not be read: {error}.")),
+        }
+    }
 }
 
 impl From<RecordError> for WebhookError {
     fn from(error: RecordError) -> Self {
         tracing::debug!(%error, "A notification was turned away");
-        let detail = match error {
+        Self::unavailable(match error {
             RecordError::Busy => "Too many events are waiting to be stored; send this again.",
             RecordError::Unavailable => "The events cannot be stored now; send them again.",
-        };
-        Self::Unavailable(Json(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)), RETRY_AFTER_SECONDS)
+        })
     }
 }
 
@@ -181,23 +186,17 @@ struct Notification {
 }
 
 impl Notification {
-    async fn read(self, limits: BodyLimits) -> Result<Vec<RegistryEvent>, WebhookError> {
+    async fn read(self, bodies: &Bodies) -> Result<Vec<RegistryEvent>, WebhookError> {
         if !is_json(&self.content_type) {
             let detail = format!("Send application/json or application/*+json, not `{}`.", self.content_type);
             let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
             return Err(WebhookError::UnsupportedMediaType(Json(problem)));
         }
-        if self.length.is_some_and(|length| length > limits.size) {
-            return Err(WebhookError::too_large(limits.size));
+        if self.length.is_some_and(|length| length > bodies.limits.size) {
+            return Err(WebhookError::too_large(bodies.limits.size));
         }
-        let body = timeout(limits.time, self.body.into_bytes_limit(limits.size))
-            .await
-            .map_err(|_| WebhookError::timed_out(limits.time))?
-            .map_err(|error| match error {
-                ReadBodyError::PayloadTooLarge => WebhookError::too_large(limits.size),
-                other => WebhookError::bad_request(format!("The body could not be read: {other}.")),
-            })?;
-        notification::parse(&body)
+        let body = bodies.read(self.body).await.map_err(|error| WebhookError::of_read(error, bodies.limits))?;
+        notification::parse(&body.bytes)
             .map_err(|error| WebhookError::bad_request(format!("The body is no notification: {error}.")))
     }
 }

@@ -1,0 +1,130 @@
+//! Bodies as they are read: none too large, none too slow, and not too much of them all at once.
+
+use std::{io, pin::pin, time::Duration};
+
+use futures_util::StreamExt as _;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+/// How many bytes of bodies may be held at once; one body of the largest size finds room in any case.
+const ROOM: usize = 64 << 20;
+
+/// What each body may hold without taking room: a registry's event is smaller, so it is read whatever others send.
+const FREE: usize = 16 << 10;
+
+/// How large a body may be, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// The largest body, in bytes.
+    pub size: usize,
+    /// How long a client may take to send it.
+    pub time: Duration,
+}
+
+/// Why a body was not read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    TooLarge,
+    TimedOut,
+    /// The bodies that are being read leave no room for this one.
+    NoRoom,
+    Failed(io::Error),
+}
+
+/// Reads bodies.
+pub(crate) struct Bodies {
+    pub(super) limits: BodyLimits,
+    room: Semaphore,
+}
+
+/// A body, with the room that it takes.
+#[derive(Debug)]
+pub(super) struct Body<'a> {
+    pub(super) bytes: Vec<u8>,
+    room: Option<SemaphorePermit<'a>>,
+}
+
+impl Bodies {
+    pub(crate) fn new(limits: BodyLimits) -> Self {
+        Self { limits, room: Semaphore::new(ROOM.max(limits.size).min(Semaphore::MAX_PERMITS)) }
+    }
+
+    pub(super) async fn read(&self, body: poem::Body) -> Result<Body<'_>, ReadError> {
+        timeout(self.limits.time, self.read_on(body)).await.map_err(|_| ReadError::TimedOut)?
+    }
+
+    async fn read_on(&self, body: poem::Body) -> Result<Body<'_>, ReadError> {
+        let mut chunks = pin!(body.into_bytes_stream());
+        let mut body = Body { bytes: Vec::new(), room: None };
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(ReadError::Failed)?;
+            let size = body.bytes.len() + chunk.len();
+            if size > self.limits.size {
+                return Err(ReadError::TooLarge);
+            }
+            self.make_room(&mut body, size)?;
+            body.bytes.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn make_room<'a>(&'a self, body: &mut Body<'a>, size: usize) -> Result<(), ReadError> {
+        let taken = body.room.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = size.saturating_sub(FREE + taken);
+        if more > 0 {
+            let more = u32::try_from(more).map_err(|_| ReadError::NoRoom)?;
+            let more = self.room.try_acquire_many(more).map_err(|_| ReadError::NoRoom)?;
+            match &mut body.room {
+                Some(room) => room.merge(more),
+                none => *none = Some(more),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: BodyLimits = BodyLimits { size: 1 << 20, time: Duration::from_secs(5) };
+
+    /// A body that comes in chunks of some length.
+    fn chunks(length: usize, count: usize) -> poem::Body {
+        let chunks = std::iter::repeat_with(move || Ok::<_, io::Error>(vec![b' '; length])).take(count);
+        poem::Body::from_bytes_stream(futures_util::stream::iter(chunks))
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_room_until_it_is_dropped() {
+        let bodies = Bodies { limits: LIMITS, room: Semaphore::new(100_000) };
+        let first = bodies.read(chunks(10_000, 10)).await.expect("room");
+        assert_eq!(first.bytes.len(), 100_000);
+        assert_eq!(bodies.room.available_permits(), FREE);
+        let error = bodies.read(chunks(10_000, 10)).await.expect_err("no room");
+        assert!(matches!(error, ReadError::NoRoom), "{error:?}");
+        assert_eq!(bodies.room.available_permits(), FREE, "what was read in vain takes no room");
+        drop(first);
+        assert_eq!(bodies.room.available_permits(), 100_000);
+        bodies.read(chunks(100_000, 1)).await.expect("room again");
+    }
+
+    #[tokio::test]
+    async fn a_small_body_needs_no_room() {
+        let bodies = Bodies { limits: LIMITS, room: Semaphore::new(0) };
+        assert_eq!(bodies.read(chunks(FREE / 4, 4)).await.expect("no room needed").bytes.len(), FREE);
+        assert!(bodies.read(chunks(FREE + 1, 1)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_largest_body_finds_room() {
+        let size = ROOM + FREE + 1;
+        let bodies = Bodies::new(BodyLimits { size, ..LIMITS });
+        assert_eq!(bodies.read(chunks(size, 1)).await.expect("room").bytes.len(), size);
+        let error = bodies.read(chunks(size + 1, 1)).await.expect_err("too large");
+        assert!(matches!(error, ReadError::TooLarge), "{error:?}");
+        Bodies::new(BodyLimits { size: usize::MAX, ..LIMITS });
+    }
+}
