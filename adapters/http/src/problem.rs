@@ -68,6 +68,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = Response::builder().status(status).content_type(PROBLEM_JSON).body(self.to_json_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        }
         // A browser is shown a page instead.
         response.extensions_mut().insert(self);
         response
@@ -188,6 +191,14 @@ impl PanicHandler for OfPanic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_that_passes_tells_when_to_try_again() {
+        for (status, expected) in [(StatusCode::SERVICE_UNAVAILABLE, Some("1")), (StatusCode::NOT_FOUND, None)] {
+            let response = Problem::new(status, "").into_response();
+            assert_eq!(response.header(header::RETRY_AFTER), expected, "{status}");
+        }
+    }
 
     #[test]
     fn a_wrong_parameter_is_explained_without_the_frameworks_words() {
