@@ -41,6 +41,9 @@ use crate::{
 /// How long one request to the registry may take.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a client may take none of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Serves until SIGTERM or SIGINT, then finishes what was accepted.
 pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<(), Failure> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
@@ -92,17 +95,17 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     let options = ServerOptions {
         max_connections: settings.http.max_connections.get(),
         header_timeout: settings.http.header_timeout,
+        write_timeout: WRITE_TIMEOUT,
         stop_timeout: settings.http.stop_timeout,
     };
     tracing::info!("Listening on http://{address}");
-    let finished = server::serve(listener, staticreg_http::endpoint(services), &options, stop).await?;
+    let time_left = server::serve(listener, staticreg_http::endpoint(services), &options, stop).await?;
     for task in background {
         task.abort();
     }
     drop(serving);
-    // Every request was answered, so nothing of value waits when the writer takes longer than this.
-    let written = timeout(options.stop_timeout, writer).await.is_ok();
-    if finished && written {
+    // The writer ends after the last request, so not now when one was not finished.
+    if timeout(time_left, writer).await.is_ok() {
         tracing::info!("Stopped; everything accepted was finished");
     } else {
         tracing::warn!("Stopped before everything accepted was finished; the registry sends it again");

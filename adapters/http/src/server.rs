@@ -12,10 +12,11 @@ use poem::{
     http::uri::Scheme,
     web::{LocalAddr, RemoteAddr},
 };
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs},
+    net::{TcpListener, TcpSocket, ToSocketAddrs},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// The pause after a connection could not be accepted, for one because too many files are open.
@@ -34,6 +35,8 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// How long a client may take to send the head of a request, or keep a connection without one.
     pub header_timeout: Duration,
+    /// How long a client may take none of an answer; beyond that its connection ends (on Linux).
+    pub write_timeout: Duration,
     /// How long a stop may take to finish the requests that were accepted.
     pub stop_timeout: Duration,
 }
@@ -60,13 +63,21 @@ fn listen_on(place: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `stop`, then finishes the requests that were accepted. Answers whether all were finished in time.
+/// Serves until `stop`, then finishes the requests that were accepted. Answers how much of the time for that is left:
+/// nothing when some were not finished.
 pub async fn serve(
     listener: TcpListener,
     endpoint: impl Endpoint<Output = Response> + 'static,
     options: &ServerOptions,
     stop: impl Future<Output = ()>,
-) -> io::Result<bool> {
+) -> io::Result<Duration> {
+    // Each connection takes these over from the listener, which saves a system call for each.
+    let socket = SockRef::from(&listener);
+    // Answers are small and complete: waiting for more to send would only delay them.
+    socket.set_tcp_nodelay(true)?;
+    // Who reads nothing of an answer would hold a place for ever.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(options.write_timeout))?;
     let local_addr = LocalAddr(listener.local_addr()?.into());
     let endpoint = Arc::new(endpoint);
     let room = Arc::new(Semaphore::new(options.max_connections));
@@ -94,7 +105,7 @@ pub async fn serve(
             },
         };
         let handler = Handler { endpoint: Arc::clone(&endpoint), local_addr: local_addr.clone(), peer: peer.into() };
-        let connection = connections.watch(http.serve_connection(TokioIo::new(without_delay(stream)), handler));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), handler));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "A connection ended early");
@@ -103,15 +114,9 @@ pub async fn serve(
         });
     }
     drop(listener);
-    Ok(timeout(options.stop_timeout, connections.shutdown()).await.is_ok())
-}
-
-/// Answers are small and complete: waiting for more to send would only delay them.
-fn without_delay(stream: TcpStream) -> TcpStream {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
-    }
-    stream
+    let stopped = Instant::now();
+    let finished = timeout(options.stop_timeout, connections.shutdown()).await.is_ok();
+    Ok(if finished { options.stop_timeout.saturating_sub(stopped.elapsed()) } else { Duration::ZERO })
 }
 
 /// The routes as hyper calls them.

@@ -75,6 +75,7 @@ impl Site {
         let options = ServerOptions {
             max_connections: 100,
             header_timeout: Duration::from_mins(1),
+            write_timeout: Duration::from_mins(1),
             stop_timeout: Duration::ZERO,
         };
         let server = tokio::spawn(async move {
