@@ -167,17 +167,22 @@ async fn swagger_ui_works_under_its_policy() {
     let answer = text(client, ".live-responses-table tbody .response-col_status").await;
     assert!(answer.starts_with("200"), "{answer}");
     chrome.screenshot("docs").await;
+    chrome.look(1280, "dark").await;
+    chrome.screenshot("docs-dark").await;
+    assert_eq!(client.title().await.unwrap(), "staticreg API");
+    follow(client, Locator::LinkText("Back to staticreg"), "/").await;
     assert_eq!(chrome.complaints().await, Vec::<String>::new());
     chrome.stop().await;
 }
 
 /// The pages to look at: a name for the file, and the path.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("home", "/"),
     ("folder", "/?folder=platform"),
     ("nothing", "/?q=nothing+like+this"),
     ("repository", "/repo/library/nginx"),
     ("tag", "/repo/shop/storefront?tag=v310"),
+    ("artifact", "/repo/charts/webapp?tag=1.4.2"),
     ("insights", "/insights"),
     ("insights-90", "/insights?days=90&unused=14"),
     ("error", "/no/such/page"),
@@ -189,7 +194,9 @@ async fn no_page_has_serious_barriers_in_any_look() {
     let empty = Site::start_empty().await;
     let chrome = Chrome::start(Scripts::On).await;
     let mut found = Vec::new();
-    for (look, width, scheme) in [("light", 1280, "light"), ("dark", 1280, "dark"), ("narrow", 360, "light")] {
+    for (look, width, scheme) in
+        [("light", 1280, "light"), ("dark", 1280, "dark"), ("narrow", 360, "light"), ("narrowest", 320, "dark")]
+    {
         chrome.look(width, scheme).await;
         for (site, name, path) in
             PAGES.map(|(name, path)| (&site, name, path)).into_iter().chain([(&empty, "empty", "/")])

@@ -27,10 +27,13 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// With a registry and pulls.
+    /// With a registry, which holds a Helm chart too, and pulls.
     pub(crate) async fn start() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(FixedClock(now()));
-        let catalog: Arc<dyn RegistryCatalog> = Arc::new(SampleRegistry::new());
+        let mut sample = SampleRegistry::new();
+        let chart = sample.add_artifact("charts/webapp", "application/vnd.cncf.helm.config.v1+json");
+        sample.point("charts/webapp", "1.4.2", chart);
+        let catalog: Arc<dyn RegistryCatalog> = Arc::new(sample);
         let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(&clock), RefreshOptions::default());
         refresh.refresh_once().await.expect("the registry is read");
         let registry =
