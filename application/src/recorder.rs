@@ -99,7 +99,8 @@ impl Recorder {
             trouble: trouble.clone(),
         };
         let batches = Batches { store, clock, trouble };
-        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, spooling, options })
+        let size = BatchSize::at_most(options.batch_size);
+        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, options })
     }
 
     /// Records events; answers when they are stored, with what became of each.
@@ -148,8 +149,34 @@ pub struct Writer {
     inbox: mpsc::UnboundedReceiver<Submission>,
     waiting: VecDeque<Submission>,
     batches: Batches,
+    size: BatchSize,
     spooling: Option<Arc<Spooling>>,
     options: RecorderOptions,
+}
+
+/// How many events are recorded at once: fewer after a failure, as a store that is slow may take a few in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchSize {
+    now: usize,
+    most: usize,
+}
+
+impl BatchSize {
+    pub(crate) fn at_most(most: usize) -> Self {
+        Self { now: most, most }
+    }
+
+    pub(crate) fn now(self) -> usize {
+        self.now
+    }
+
+    pub(crate) fn grow(&mut self) {
+        self.now = (self.now * 2).min(self.most);
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.now = (self.now / 2).max(1);
+    }
 }
 
 impl Writer {
@@ -163,8 +190,10 @@ impl Writer {
             }
             if let Ok(recorded) = self.store(&batch).await {
                 pause = RETRY_PAUSE.0;
+                self.size.grow();
                 answer(batch, recorded);
             } else {
+                self.size.shrink();
                 self.put_back(batch);
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_PAUSE.1);
@@ -196,7 +225,7 @@ impl Writer {
             if submission.answer.is_closed() {
                 continue;
             }
-            if !batch.events.is_empty() && batch.events.len() + submission.events.len() > self.options.batch_size {
+            if !batch.events.is_empty() && batch.events.len() + submission.events.len() > self.size.now() {
                 self.waiting.push_front(submission);
                 break;
             }
@@ -209,7 +238,7 @@ impl Writer {
 
     async fn store(&self, batch: &Batch) -> Result<Vec<Recorded>, Unstored> {
         let mut recorded = Vec::with_capacity(batch.events.len());
-        for chunk in batch.events.chunks(self.options.batch_size) {
+        for chunk in batch.events.chunks(self.size.now()) {
             recorded.extend(self.store_or_spool(chunk).await?);
         }
         Ok(recorded)
@@ -421,6 +450,19 @@ mod tests {
         tokio::spawn(writer.run());
         assert_eq!(recorder.record(events(0..1)).await, Ok(vec![Recorded::Counted]));
         assert_eq!(sizes(&calls), [1, 1, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_too_slow_for_many_events_is_given_few() {
+        let (recorder, writer, calls) =
+            recorder(options(), |_, batch| if batch.len() > 1 { Err(away()) } else { Ok(()) });
+        let requests = futures_util::future::join_all((0..4).map(|n| recorder.record(events(n..n + 1))));
+        let (answers, ()) = tokio::join!(requests, async {
+            tokio::task::yield_now().await;
+            tokio::spawn(writer.run());
+        });
+        assert_eq!(answers, vec![Ok(vec![Recorded::Counted]); 4]);
+        assert_eq!(sizes(&calls)[..3], [4, 2, 1]);
     }
 
     #[tokio::test(start_paused = true)]

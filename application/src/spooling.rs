@@ -19,13 +19,13 @@ use tokio::{
     time::sleep,
 };
 
-use crate::recorder::{Batches, Trouble};
+use crate::recorder::{BatchSize, Batches, Trouble};
 
 /// The pause before the store is tried again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(500);
 
 /// How many events are replayed in one call of the store.
-const REPLAY_BATCH: u32 = 1_000;
+const REPLAY_BATCH: usize = 1_000;
 
 /// The spool and whether it is in use. While events wait in it new ones go behind them, so that a store that is away
 /// or frozen delays nobody and events are replayed in their order.
@@ -76,20 +76,24 @@ impl Spooling {
     /// Replays what waits, for ever.
     pub async fn replay(&self, store: Arc<dyn MetricsRepository>, clock: Arc<dyn Clock>) {
         let batches = Batches { store, clock, trouble: Trouble::default() };
+        let mut size = BatchSize::at_most(REPLAY_BATCH);
         loop {
             if !self.is_active() {
                 self.spooled.notified().await;
                 continue;
             }
-            if !self.replay_oldest(&batches).await {
+            if self.replay_oldest(&batches, size.now()).await {
+                size.grow();
+            } else {
+                size.shrink();
                 sleep(REPLAY_PAUSE).await;
             }
         }
     }
 
     /// Moves the oldest events to the store; false when that did not succeed.
-    async fn replay_oldest(&self, batches: &Batches) -> bool {
-        let oldest = match self.spool.oldest(REPLAY_BATCH).await {
+    async fn replay_oldest(&self, batches: &Batches, at_most: usize) -> bool {
+        let oldest = match self.spool.oldest(u32::try_from(at_most).unwrap_or(u32::MAX)).await {
             Ok(oldest) => oldest,
             Err(error) => {
                 tracing::error!(error = describe(&error), "The spool cannot be read");
