@@ -37,7 +37,7 @@ const HEAD: &str = "<title>staticreg API</title>
     @media (prefers-color-scheme: dark) {
         html { background: #1a1a1a; }
         body { background: #fff; filter: invert(.9) hue-rotate(180deg); }
-        .highlight-code, .curl-command .curl { filter: invert(1) hue-rotate(180deg); }
+        .microlight { filter: invert(1) hue-rotate(180deg); }
     }
     </style>";
 
