@@ -104,17 +104,11 @@ impl Unused {
         for repository in snapshot.repositories() {
             let is_used = |entry: &TagEntry| {
                 counted.is_used(&repository.name, &entry.tag, since)
-                    || entry.digest().is_some_and(|digest| counted.pulled_digests.contains(digest))
+                    || contents(entry).any(|digest| counted.pulled_digests.contains(digest))
             };
             // Who pulls an index gets its images: they are used with it.
-            let used: HashSet<&Digest> = repository
-                .tags
-                .iter()
-                .filter(|entry| is_used(entry))
-                .flat_map(|entry| {
-                    entry.digest().into_iter().chain(entry.image().into_iter().flat_map(|image| &image.children))
-                })
-                .collect();
+            let used: HashSet<&Digest> =
+                repository.tags.iter().filter(|entry| is_used(entry)).flat_map(contents).collect();
             for entry in &repository.tags {
                 // Who does not know what a tag points to cannot know whether that was pulled by another name.
                 let in_use = is_used(entry) || entry.digest().is_none_or(|digest| used.contains(digest));
@@ -140,6 +134,11 @@ impl Unused {
             self.images.extend(unused.map(|tag| counted.image(repository, tag, None, None)));
         }
     }
+}
+
+/// What a tag points to, and of an index its images.
+fn contents(entry: &TagEntry) -> impl Iterator<Item = &Digest> {
+    entry.digest().into_iter().chain(entry.image().into_iter().flat_map(|image| &image.children))
 }
 
 impl Counted {
@@ -196,7 +195,7 @@ async fn pulled_digests(
     since: NaiveDate,
 ) -> Result<HashSet<Digest>, MetricsError> {
     let tags = snapshot.repositories().iter().flat_map(|repository| &repository.tags);
-    let mut unseen: HashSet<&Digest> = tags.filter_map(TagEntry::digest).collect();
+    let mut unseen: HashSet<&Digest> = tags.flat_map(contents).collect();
     let (mut pulled, today) = (HashSet::new(), ask.today());
     for first in since.iter_weeks().take_while(|first| *first <= today) {
         let week = DateRange::days_until(first + Days::new(6), 7);
@@ -341,6 +340,16 @@ mod tests {
         // A look-up is no pull, but told.
         assert_eq!(tags(&unused), ["checked", "unknown-age"]);
         assert_eq!(unused.images[0].version_checks, 4);
+    }
+
+    #[tokio::test]
+    async fn an_index_is_used_when_one_of_its_images_was_pulled() {
+        let counted = Counted::new();
+        let digest = |seed: char| seed.to_string().repeat(64);
+        counted.pulls("2026-10-01", "app:1.0", 1).await;
+        counted.count(AccessKind::PullByDigest, "2026-11-20", "app", &digest('c'), 1).await;
+        let registry = registry_with_indexes(&[("1.0", 'a', OLD), ("1.1", 'b', OLD)], &[('b', &['c'])]);
+        assert_eq!(tags(&Unused::read(&counted.ask, Some(registry), 30).await.unwrap()), ["1.0"]);
     }
 
     #[tokio::test]
