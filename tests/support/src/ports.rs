@@ -58,8 +58,6 @@ mod tests {
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
-        let given = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         assert!(ports.iter().all(|port| not_given().contains(&u32::from(*port))));
-        assert!(!not_given().contains(&u32::from(given)), "{given}");
     }
 }
