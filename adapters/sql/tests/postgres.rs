@@ -217,7 +217,11 @@ async fn rows_brought_in_with_their_ids_make_events_wait_until_the_sequence_is_s
     for _ in 0..2 {
         assert!(matches!(store.record(&batch, now()).await, Err(MetricsError::Unavailable(_))));
     }
-    cluster.psql(&url, "SELECT setval('container_pull_metrics_id_seq', 9)");
+    // As README tells.
+    cluster.psql(
+        &url,
+        "select setval(pg_get_serial_sequence('container_pull_metrics', 'id'), max(id)) from container_pull_metrics",
+    );
     assert_eq!(store.record(&batch, now()).await.expect("records"), [Recording::Counted]);
     assert_eq!(sum(&store).await, 10);
 }

@@ -20,6 +20,7 @@ use super::images::lock;
 const MOST_WAITING: usize = 1_024;
 /// Questions asked at a time.
 const CONCURRENCY: usize = 2;
+
 /// Takes questions for the children of indexes: cheap to clone, never waits.
 #[derive(Clone)]
 pub struct IndexChildren {
