@@ -68,6 +68,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("spool.file", "Where events wait while the database is away"),
     typed("spool.max_events", "The most events that may wait there"),
     text("registry.hostname", "The registry to browse, with port"),
+    text("registry.public_name", "The name by which its users reach it, in the commands to pull"),
     text("registry.user", "The user to browse it as"),
     Setting { key: "registry.password", help: "The user's password", text: true, secret: true },
     text("registry.tls", "on, off, or auto: plain HTTP for loopback and private names only"),
@@ -174,6 +175,7 @@ pub(crate) struct Spool {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registry {
     pub(crate) hostname: Option<String>,
+    pub(crate) public_name: Option<String>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) tls: TlsMode,
@@ -404,6 +406,11 @@ impl Settings {
         if self.metrics.flush_interval >= self.metrics.patience {
             return wrong("metrics.flush_interval", "expected less than metrics.patience");
         }
+        if let Some(name) = &self.registry.public_name
+            && !is_registry_name(name)
+        {
+            return wrong("registry.public_name", "expected HOST or HOST:PORT, without https://");
+        }
         if self.registry.refresh_interval.is_zero() {
             return wrong("registry.refresh_interval", "expected more than no time");
         }
@@ -412,6 +419,13 @@ impl Settings {
         }
         Ok(self)
     }
+}
+
+/// Whether it may stand before a repository's name in a command, which people copy into a shell.
+fn is_registry_name(name: &str) -> bool {
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-:[]".contains(&c));
+    name.split('/').all(is_part)
 }
 
 #[cfg(test)]
@@ -518,6 +532,11 @@ mod tests {
             ("STATICREG_WEBHOOK_MAX_BODY", "big", "`big` is no size"),
             ("STATICREG_LOG_FORMAT", "xml", ": must be text or json, not `xml`."),
             ("STATICREG_REGISTRY_SKIP_TLS_VERIFY", "perhaps", ": must be true or false, not `perhaps`."),
+            (
+                "STATICREG_REGISTRY_PUBLIC_NAME",
+                "https://registry.example",
+                ": expected HOST or HOST:PORT, without https://.",
+            ),
         ] {
             let told = error(&variables(&[(name, value)]));
             assert!(told.starts_with(name) && told.contains(reason) && told.ends_with('.'), "{told}");

@@ -91,6 +91,7 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
         store: name,
         body_limits: BodyLimits { size: settings.webhook.max_body, time: settings.http.body_timeout },
         registry,
+        public_name: settings.registry.public_name,
     };
     let options = ServerOptions {
         max_connections: settings.http.max_connections.get(),
@@ -134,6 +135,7 @@ pub(crate) fn openapi_document() -> String {
         store: "memory",
         body_limits: BodyLimits { size: 0, time: Duration::ZERO },
         registry: None,
+        public_name: None,
     })
 }
 

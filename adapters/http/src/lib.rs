@@ -43,12 +43,14 @@ pub struct Services {
     pub body_limits: BodyLimits,
     /// The registry that the pages show, when there is one.
     pub registry: Option<Registry>,
+    /// How the registry's users call it, when that is another name than the one it is read by.
+    pub public_name: Option<String>,
 }
 
 /// The registry that the pages show.
 #[derive(Clone)]
 pub struct Registry {
-    /// What clients write before a repository's name: `registry.example.com`.
+    /// The name it is read by, which clients write before a repository's: `registry.example.com`.
     pub host: String,
     /// What is in it.
     pub view: CatalogView,
@@ -72,7 +74,7 @@ type Apis = (
 );
 
 fn apis(services: Services) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, spooling, store, body_limits, registry: _ } = services;
+    let Services { receive, ask, spooling, store, body_limits, registry: _, public_name: _ } = services;
     let apis = (
         webhook::WebhookApi { receive, bodies: webhook::Bodies::new(body_limits) },
         (
@@ -112,9 +114,9 @@ pub fn openapi_json(services: Services) -> String {
 /// All routes.
 #[must_use]
 pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
-    let registry = services.registry.clone();
+    let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
     let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
-    let site = Arc::new(pages::Site::new(browse, registry));
+    let site = Arc::new(pages::Site::new(browse, registry, public_name));
     let service = apis(services);
     let documents = operations::document::routes(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
     let service = Arc::new(service.into_endpoint());

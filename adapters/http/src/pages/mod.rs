@@ -36,12 +36,13 @@ use assets::Assets;
 pub(crate) struct Site {
     browse: Browse,
     registry: Option<crate::Registry>,
+    public_name: Option<String>,
     assets: Assets,
 }
 
 impl Site {
-    pub(crate) fn new(browse: Browse, registry: Option<crate::Registry>) -> Self {
-        Self { browse, registry, assets: Assets::new() }
+    pub(crate) fn new(browse: Browse, registry: Option<crate::Registry>, public_name: Option<String>) -> Self {
+        Self { browse, registry, public_name, assets: Assets::new() }
     }
 
     fn now(&self) -> chrono::DateTime<chrono::Utc> {
@@ -55,7 +56,8 @@ impl Site {
 
     /// What stands before a repository's name in a command.
     fn host(&self) -> &str {
-        self.registry.as_ref().map_or("REGISTRY", |registry| &registry.host)
+        let name = self.public_name.as_ref().or(self.registry.as_ref().map(|registry| &registry.host));
+        name.map_or("REGISTRY", String::as_str)
     }
 }
 

@@ -80,22 +80,35 @@ pub(crate) async fn with(
     store: Arc<dyn MetricsRepository>,
     registry: Option<SampleRegistry>,
 ) -> Site<impl Endpoint<Output = Response>> {
-    let clock: Arc<dyn Clock> = Arc::new(FixedClock(sample::now()));
     let mut shown = None;
-    if let Some(registry) = registry {
-        let catalog: Arc<dyn RegistryCatalog> = Arc::new(registry);
-        let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(&clock), RefreshOptions::default());
-        refresh.refresh_once().await.expect("the registry is read");
-        let host = "registry.example.com".to_owned();
-        shown = Some(Registry { host, view: refresh.view(), images: ReadImage::new(catalog) });
+    if let Some(held) = registry {
+        shown = Some(self::registry(held).await);
     }
     of(store, shown)
+}
+
+/// A registry that was read to its end.
+pub(crate) async fn registry(registry: SampleRegistry) -> Registry {
+    let catalog: Arc<dyn RegistryCatalog> = Arc::new(registry);
+    let clock = Arc::new(FixedClock(sample::now()));
+    let refresh = RefreshCatalog::new(Arc::clone(&catalog), clock, RefreshOptions::default());
+    refresh.refresh_once().await.expect("the registry is read");
+    Registry { host: "registry.example.com".to_owned(), view: refresh.view(), images: ReadImage::new(catalog) }
 }
 
 /// A store, and any picture of a registry.
 pub(crate) fn of(
     store: Arc<dyn MetricsRepository>,
     registry: Option<Registry>,
+) -> Site<impl Endpoint<Output = Response>> {
+    called(store, registry, None)
+}
+
+/// The same, where the registry's users call it so.
+pub(crate) fn called(
+    store: Arc<dyn MetricsRepository>,
+    registry: Option<Registry>,
+    public_name: Option<&str>,
 ) -> Site<impl Endpoint<Output = Response>> {
     let clock: Arc<dyn Clock> = Arc::new(FixedClock(sample::now()));
     let options = RecorderOptions {
@@ -115,6 +128,7 @@ pub(crate) fn of(
         store: "memory",
         body_limits: BodyLimits { size: 64 * 1024, time: Duration::from_secs(5) },
         registry,
+        public_name: public_name.map(str::to_owned),
     })))
 }
 

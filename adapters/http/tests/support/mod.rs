@@ -52,6 +52,7 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
         store: "mock",
         body_limits: BodyLimits { size: MAX_BODY, time: Duration::from_secs(5) },
         registry: None,
+        public_name: None,
     }))
 }
 

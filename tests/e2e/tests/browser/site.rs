@@ -72,6 +72,7 @@ impl Site {
             store: "memory",
             body_limits: BodyLimits { size: 1_000_000, time: Duration::from_secs(1) },
             registry,
+            public_name: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("its address"));
