@@ -24,6 +24,19 @@ pub enum CatalogError {
     Malformed(#[source] BoxError),
 }
 
+/// What one server did: the registry, or the token server it sends its clients to.
+#[derive(Debug, thiserror::Error)]
+#[error("{server}{path}")]
+pub struct ServerFailure {
+    /// The server, such as `https://auth.example`.
+    pub server: String,
+    /// The path that was asked for; no query, which may hold secrets.
+    pub path: String,
+    /// What it answered, or why it did not.
+    #[source]
+    pub source: BoxError,
+}
+
 /// A client of the registry: what it holds, by the OCI distribution specification.
 ///
 /// Names that are not well formed are left out of every answer. Every call ends in bounded time, and what it answers is
@@ -34,8 +47,9 @@ pub trait RegistryCatalog: Send + Sync {
     /// The next page of repositories, in the registry's order; from the start without `after`.
     async fn repositories(&self, after: Option<CatalogCursor>) -> Result<RepositoriesPage, CatalogError>;
 
-    /// The tags of a repository, in the registry's order; none when the repository is not there.
-    async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError>;
+    /// The tags of a repository, in the registry's order, each once; none when the repository is not there. An error
+    /// means that there is not even a first page of them.
+    async fn tags(&self, repository: &RepositoryName) -> Result<TagList, CatalogError>;
 
     /// The digest a tag points to now, without its manifest.
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, CatalogError>;
@@ -64,6 +78,15 @@ pub struct RepositoriesPage {
     pub next: Option<CatalogCursor>,
 }
 
+/// The tags of a repository, as far as they could be read.
+#[derive(Debug, Default)]
+pub struct TagList {
+    /// The tags.
+    pub tags: Vec<Tag>,
+    /// Why there may be more; none when these are all.
+    pub incomplete: Option<CatalogError>,
+}
+
 /// A tag or a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
@@ -80,10 +103,82 @@ pub struct Manifest {
     pub digest: Digest,
     /// Its media type.
     pub media_type: String,
+    /// What it says it is, when it says so (`artifactType`).
+    pub artifact_type: Option<String>,
     /// What it holds.
     pub content: ManifestContent,
     /// When it was made, by its own annotation (`org.opencontainers.image.created`).
     pub created: Option<DateTime<Utc>>,
+}
+
+impl Manifest {
+    /// What the manifest is to people.
+    #[must_use]
+    pub fn artifact(&self) -> Artifact {
+        let told = self.artifact_type.as_deref().map(Artifact::of_type);
+        match &self.content {
+            ManifestContent::Image { configuration, .. } => match configuration.artifact() {
+                Artifact::Image | Artifact::Other(_) if told.is_some() => told.unwrap_or(Artifact::Image),
+                artifact => artifact,
+            },
+            ManifestContent::Index(entries) if is_build_cache(entries) => Artifact::BuildCache,
+            // Clients pull an image of a platform from an index, whatever it says it is.
+            ManifestContent::Index(entries) if entries.iter().any(|entry| entry.platform.is_some()) => Artifact::Image,
+            ManifestContent::Index(_) => told.unwrap_or(Artifact::Image),
+        }
+    }
+}
+
+/// What a manifest is to people, and so which tool fetches it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Artifact {
+    /// An image, or an index of images.
+    #[default]
+    Image,
+    /// A Helm chart.
+    Chart,
+    /// What BuildKit keeps of a build for the next one.
+    BuildCache,
+    /// Anything else, of this type.
+    Other(String),
+}
+
+impl Artifact {
+    /// The media type of the configuration of a Helm chart.
+    const CHART: &'static str = "application/vnd.cncf.helm.config.v1+json";
+    /// The media type of the configuration of a build cache.
+    const BUILD_CACHE: &'static str = "application/vnd.buildkit.cacheconfig.v0";
+    /// The media types of images' configurations. The last three are what old registries and clients made of them;
+    /// Docker takes them too.
+    const IMAGES: [&'static str; 5] = [
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/octet-stream",
+        "application/json",
+        "",
+    ];
+
+    /// The artifact of a type: that which a manifest tells, or else its configuration's.
+    fn of_type(media_type: &str) -> Self {
+        let is = |known: &str| media_type.eq_ignore_ascii_case(known);
+        if Self::IMAGES.into_iter().any(is) {
+            Self::Image
+        } else if is(Self::CHART) {
+            Self::Chart
+        } else if is(Self::BUILD_CACHE) {
+            Self::BuildCache
+        } else {
+            Self::Other(media_type.to_owned())
+        }
+    }
+}
+
+/// Whether an index is BuildKit's cache: it lists layers and their description, where others list manifests.
+fn is_build_cache(entries: &[IndexEntry]) -> bool {
+    let is_layer = |media_type: &str| media_type.contains(".image.layer.") || media_type.contains(".image.rootfs.");
+    let mut media_types = entries.iter().map(|entry| entry.descriptor.media_type.as_str());
+    media_types.clone().any(|media_type| media_type == Artifact::BUILD_CACHE)
+        || (!entries.is_empty() && media_types.all(is_layer))
 }
 
 /// What a manifest holds.
@@ -123,11 +218,10 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// Whether it refers to an image's configuration, and not to that of an artifact that is nothing to run.
+    /// What it is the configuration of.
     #[must_use]
-    pub fn is_image_configuration(&self) -> bool {
-        ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"]
-            .contains(&self.media_type.as_str())
+    pub fn artifact(&self) -> Artifact {
+        Artifact::of_type(&self.media_type)
     }
 }
 
@@ -138,6 +232,15 @@ pub struct IndexEntry {
     pub descriptor: Descriptor,
     /// The platform; none when it is not told, or an attestation's `unknown/unknown`.
     pub platform: Option<Platform>,
+}
+
+impl IndexEntry {
+    /// Whether it may be an index itself: one says so, and one that tells nothing may be.
+    #[must_use]
+    pub fn may_be_index(&self) -> bool {
+        let media_type = &self.descriptor.media_type;
+        media_type.is_empty() || ManifestKind::of_media_type(media_type) == Some(ManifestKind::Index)
+    }
 }
 
 /// What an image's configuration tells people (OCI image specification, image configuration).
@@ -161,4 +264,68 @@ pub struct ImageConfiguration {
     pub environment: Vec<String>,
     /// Ports such as `80/tcp`.
     pub exposed_ports: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+    const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
+    fn descriptor(media_type: &str) -> Descriptor {
+        let digest = format!("sha256:{}", "0a".repeat(32)).parse().expect("a digest");
+        Descriptor { media_type: media_type.to_owned(), digest, size: 1 }
+    }
+
+    fn artifact(artifact_type: Option<&str>, content: ManifestContent) -> Artifact {
+        let digest = descriptor("").digest;
+        let artifact_type = artifact_type.map(str::to_owned);
+        Manifest { digest, media_type: String::new(), artifact_type, content, created: None }.artifact()
+    }
+
+    #[test]
+    fn an_artifact_is_told_by_its_type_or_its_configuration() {
+        let other = |media_type: &str| Artifact::Other(media_type.to_owned());
+        for (artifact_type, configuration, expected) in [
+            (None, "application/vnd.oci.image.config.v1+json", Artifact::Image),
+            (None, "application/vnd.docker.container.image.v1+json", Artifact::Image),
+            (None, "application/octet-stream", Artifact::Image),
+            (None, "", Artifact::Image),
+            (None, Artifact::CHART, Artifact::Chart),
+            (None, Artifact::BUILD_CACHE, Artifact::BuildCache),
+            (None, "application/vnd.example.policy", other("application/vnd.example.policy")),
+            (Some("text/x-sbom"), "application/vnd.oci.empty.v1+json", other("text/x-sbom")),
+            (Some("text/x-sbom"), "application/vnd.oci.image.config.v1+json", other("text/x-sbom")),
+            (Some("text/x-sbom"), Artifact::CHART, Artifact::Chart),
+            (Some(Artifact::CHART), "application/vnd.oci.empty.v1+json", Artifact::Chart),
+        ] {
+            let content = ManifestContent::Image { configuration: descriptor(configuration), layers: Vec::new() };
+            assert_eq!(artifact(artifact_type, content), expected, "{artifact_type:?} {configuration}");
+        }
+    }
+
+    #[test]
+    fn an_index_of_layers_is_a_build_cache_and_one_of_platforms_images() {
+        for (artifact_type, entries, expected) in [
+            (None, &[][..], Artifact::Image),
+            (None, &[(IMAGE, None)], Artifact::Image),
+            (None, &[(LAYER, None), (DOCKER_LAYER, None)], Artifact::BuildCache),
+            (None, &[(Artifact::BUILD_CACHE, None)], Artifact::BuildCache),
+            (None, &[(LAYER, None), (Artifact::BUILD_CACHE, None)], Artifact::BuildCache),
+            (None, &[(LAYER, None), (IMAGE, None)], Artifact::Image),
+            (Some("text/x"), &[(IMAGE, None)], Artifact::Other("text/x".to_owned())),
+            (Some("text/x"), &[(IMAGE, Some("amd64"))], Artifact::Image),
+        ] {
+            let entries = entries
+                .iter()
+                .map(|(media_type, architecture)| IndexEntry {
+                    descriptor: descriptor(media_type),
+                    platform: architecture.and_then(|architecture| Platform::new("linux", architecture, None)),
+                })
+                .collect();
+            assert_eq!(artifact(artifact_type, ManifestContent::Index(entries)), expected);
+        }
+    }
 }

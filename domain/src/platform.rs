@@ -13,6 +13,8 @@ pub struct Platform {
     pub architecture: Architecture,
     /// The processor's variant, such as `v7` of `arm`.
     pub variant: Option<String>,
+    /// The version of the operating system, such as `10.0.20348.2849` of `windows`: builds for two versions are two.
+    pub os_version: Option<String>,
 }
 
 impl Platform {
@@ -24,14 +26,23 @@ impl Platform {
             os: os.to_owned(),
             architecture,
             variant: variant.filter(|variant| !variant.is_empty()).map(str::to_owned),
+            os_version: None,
         })
+    }
+
+    /// The same platform with a version of its operating system.
+    #[must_use]
+    pub fn of_os_version(self, version: &str) -> Self {
+        Self { os_version: Some(version).filter(|version| !version.is_empty()).map(str::to_owned), ..self }
     }
 }
 
-/// `os/architecture` or `os/architecture/variant`.
+/// `os/architecture` or `os/architecture/variant`, with a version of the operating system `os(version)/...`.
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
+        f.write_str(&self.os)?;
+        self.os_version.as_ref().map_or(Ok(()), |version| write!(f, "({version})"))?;
+        write!(f, "/{}", self.architecture)?;
         self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
     }
 }
@@ -49,5 +60,7 @@ mod tests {
     fn a_platform_reads_like_dockers_option() {
         let platform = Platform::new("linux", "arm", Some("v7")).expect("a platform");
         assert_eq!(platform.to_string(), "linux/arm/v7");
+        let platform = Platform::new("windows", "amd64", None).expect("a platform").of_os_version("10.0.20348.2849");
+        assert_eq!(platform.to_string(), "windows(10.0.20348.2849)/amd64");
     }
 }

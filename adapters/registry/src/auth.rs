@@ -9,17 +9,19 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{
-    Client, StatusCode, Url,
+    Client, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
+use serde_json::Value;
 use staticreg_domain::catalog::CatalogError;
 use tokio::time::Instant;
 
 use crate::{
-    content,
+    challenge,
+    lenient::Lenient,
     options::{InvalidOptions, RegistryOptions, is_loopback},
-    transport,
+    transport::{self, of_server},
 };
 
 /// How long a token is good when its server does not tell (token authentication specification).
@@ -65,9 +67,32 @@ struct Challenge {
 
 #[derive(Deserialize)]
 struct TokenJson {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<u64>,
+    #[serde(default)]
+    token: Lenient<String>,
+    #[serde(default)]
+    access_token: Lenient<String>,
+    #[serde(default)]
+    expires_in: Lenient<Value>,
+}
+
+impl TokenJson {
+    /// The token, by whichever name it comes.
+    fn token(&self) -> Option<&str> {
+        let tokens = [&self.token, &self.access_token].into_iter().filter_map(|token| token.0.as_deref());
+        tokens.map(str::trim).find(|token| !token.is_empty())
+    }
+
+    /// How long the token is good.
+    fn lifetime(&self) -> Duration {
+        let seconds = match &self.expires_in.0 {
+            Some(Value::Number(seconds)) => seconds.as_f64(),
+            Some(Value::String(seconds)) => seconds.trim().parse().ok(),
+            _ => None,
+        };
+        // Nothing and less is what servers tell that do not know.
+        let seconds = seconds.filter(|seconds| *seconds > 0.0);
+        seconds.map_or(DEFAULT_LIFETIME, |seconds| Duration::from_secs_f64(seconds.min(LONGEST_LIFETIME.as_secs_f64())))
+    }
 }
 
 impl Auth {
@@ -100,20 +125,19 @@ impl Auth {
     pub(crate) async fn answer(
         &self,
         client: &Client,
-        headers: &HeaderMap,
+        refusal: &Response,
         scope: &str,
         refused: Option<&HeaderValue>,
     ) -> Result<HeaderValue, CatalogError> {
-        let Some(challenge) = challenge(headers) else {
-            return Err(CatalogError::Denied("the registry refuses without saying how to authenticate".into()));
+        let denied = |cause| Err(CatalogError::Denied(of_server(refusal.url(), cause)));
+        let Some(challenge) = choose(refusal.headers(), &self.registry) else {
+            return denied("the answer is 401 and does not say how to authenticate");
         };
         *self.scheme.write().unwrap_or_else(PoisonError::into_inner) = Some(challenge.scheme.clone());
         match challenge.scheme {
             Scheme::Basic => match &self.basic {
-                None => Err(CatalogError::Denied("the registry asks for a user and password".into())),
-                Some(basic) if refused == Some(basic) => {
-                    Err(CatalogError::Denied("the registry refuses the user or password".into()))
-                }
+                None => denied("it asks for a user and password"),
+                Some(basic) if refused == Some(basic) => denied("it refuses the user or password"),
                 Some(basic) => Ok(basic.clone()),
             },
             Scheme::Bearer { realm, service } => {
@@ -138,32 +162,35 @@ impl Auth {
         scope: &str,
     ) -> Result<HeaderValue, CatalogError> {
         let asked_at = Instant::now();
-        realm.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", asked);
+        realm
+            .query_pairs_mut()
+            .extend_pairs(service.map(|service| ("service", service)))
+            .extend_pairs(asked.split_ascii_whitespace().map(|scope| ("scope", scope)));
         let mut request = client.get(realm.clone());
         if let Some(basic) = &self.basic {
             if !self.may_see_password(&realm) {
-                return Err(CatalogError::Denied(
-                    "the registry's token server is another host without TLS: it does not get the password".into(),
-                ));
+                let cause = "the registry's token server is another host without TLS: it does not get the password";
+                return Err(CatalogError::Denied(of_server(&realm, cause)));
             }
             request = request.header(AUTHORIZATION, basic.clone());
         }
-        let response = request.send().await.map_err(transport::unavailable)?;
+        let response = transport::send(&realm, request).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => {
-                return Err(CatalogError::Denied("the token server refuses the user or password".into()));
+                return Err(CatalogError::Denied(of_server(&realm, "it refuses the user or password")));
             }
             // Not to be taken for the registry's word on what was asked for.
-            StatusCode::NOT_FOUND => return Err(CatalogError::Malformed("there is no token server".into())),
+            StatusCode::NOT_FOUND => {
+                return Err(CatalogError::Malformed(of_server(&realm, "there is no token server")));
+            }
             _ => {}
         }
+        let malformed = |cause| CatalogError::Malformed(of_server(&realm, cause));
         let body = transport::body(transport::checked(response)?, MOST_TOKEN_BYTES).await?;
-        let json: TokenJson = content::parse(&body)?;
-        let token = json.token.or(json.access_token).filter(|token| !token.is_empty());
-        let authorization = token
-            .and_then(|token| sensitive(&format!("Bearer {token}")).ok())
-            .ok_or_else(|| CatalogError::Malformed("the token server answers without a token".into()))?;
-        let lifetime = json.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs).min(LONGEST_LIFETIME);
+        let json: TokenJson = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let token = json.token().and_then(|token| sensitive(&format!("Bearer {token}")).ok());
+        let authorization = token.ok_or_else(|| malformed("it answers without a token".to_owned()))?;
+        let lifetime = json.lifetime();
         self.keep(
             scope,
             Token { authorization: authorization.clone(), good_until: asked_at + lifetime - lifetime.min(MARGIN) },
@@ -196,21 +223,21 @@ impl Auth {
 }
 
 /// The challenge to answer: a bearer's before basic.
-fn challenge(headers: &HeaderMap) -> Option<Challenge> {
+fn choose(headers: &HeaderMap, registry: &Url) -> Option<Challenge> {
     let mut basic = None;
     for header in headers.get_all(WWW_AUTHENTICATE) {
-        for challenge in http_auth::parse_challenges(header.to_str().unwrap_or_default()).unwrap_or_default() {
-            let parameter = |name: &str| {
-                let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-                found.map(|(_, value)| value.to_unescaped())
-            };
-            if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                let realm = parameter("realm").and_then(|realm| Url::parse(&realm).ok());
+        for challenge in challenge::parse(&String::from_utf8_lossy(header.as_bytes())) {
+            if challenge.is("bearer") {
+                // Of a realm without host the registry is the host.
+                let realm = challenge.parameter("realm").and_then(|realm| {
+                    if realm.starts_with('/') { registry.join(realm).ok() } else { Url::parse(realm).ok() }
+                });
                 if let Some(realm) = realm.filter(|realm| matches!(realm.scheme(), "http" | "https")) {
+                    let parameter = |name| challenge.parameter(name).map(str::to_owned);
                     let scheme = Scheme::Bearer { realm, service: parameter("service") };
                     return Some(Challenge { scheme, scope: parameter("scope") });
                 }
-            } else if challenge.scheme.eq_ignore_ascii_case("basic") {
+            } else if challenge.is("basic") {
                 basic = Some(Challenge { scheme: Scheme::Basic, scope: None });
             }
         }
@@ -230,36 +257,61 @@ mod tests {
     use super::*;
 
     fn challenge_of(values: &[&str]) -> Option<Challenge> {
-        challenge(&values.iter().map(|value| (WWW_AUTHENTICATE, value.parse().unwrap())).collect())
+        let headers = values.iter().map(|value| (WWW_AUTHENTICATE, HeaderValue::from_bytes(value.as_bytes()).unwrap()));
+        choose(&headers.collect(), &"https://registry.example/".parse().unwrap())
     }
 
     #[test]
-    fn challenges_are_read_in_every_form() {
-        let bearer = |service: Option<&str>, scope: Option<&str>| {
-            Some(Challenge {
-                scheme: Scheme::Bearer {
-                    realm: "https://auth.example/token".parse().unwrap(),
-                    service: service.map(str::to_owned),
-                },
-                scope: scope.map(str::to_owned),
-            })
+    fn a_bearers_challenge_is_chosen_before_basic() {
+        let bearer = |realm: &str, service: Option<&str>, scope: Option<&str>| {
+            let scheme = Scheme::Bearer { realm: realm.parse().unwrap(), service: service.map(str::to_owned) };
+            Some(Challenge { scheme, scope: scope.map(str::to_owned) })
         };
-        let basic = Some(Challenge { scheme: Scheme::Basic, scope: None });
+        let realm = "https://auth.example/token";
+        let basic = || Some(Challenge { scheme: Scheme::Basic, scope: None });
         for (values, expected) in [
             (
                 &[r#"Bearer realm="https://auth.example/token",service="a, b",scope="repository:a/b:pull,push""#][..],
-                bearer(Some("a, b"), Some("repository:a/b:pull,push")),
+                bearer(realm, Some("a, b"), Some("repository:a/b:pull,push")),
             ),
-            (&[r#"bearer REALM="https://auth.example/token""#], bearer(None, None)),
-            (&[r#"Basic realm="x", Bearer realm="https://auth.example/token""#], bearer(None, None)),
-            (&[r#"Basic realm="x""#, r#"Bearer realm="https://auth.example/token""#], bearer(None, None)),
-            (&[r#"Bearer realm="relative/token", Basic realm="x""#], basic),
+            (&[r#"bearer REALM="https://auth.example/token",service="",scope="""#], bearer(realm, None, None)),
+            (&[r#"Basic realm="x", Bearer realm="https://auth.example/token""#], bearer(realm, None, None)),
+            (&[r#"Basic realm="x""#, "Bearer realm=https://auth.example/token"], bearer(realm, None, None)),
+            (&["Basic realm=\"\u{e4}\""], basic()),
+            (&[r#"Bearer realm="/token""#], bearer("https://registry.example/token", None, None)),
+            (&[r#"Bearer realm="relative/token", Basic realm="x""#], basic()),
             (&[r#"Bearer realm="file:///etc/passwd""#], None),
+            (&["Bearer"], None),
             (&["Negotiate"], None),
-            (&["\"garbage"], None),
             (&[], None),
         ] {
             assert_eq!(challenge_of(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_and_its_lifetime_are_read_as_servers_send_them() {
+        for (json, token, lifetime) in [
+            (r#"{"token": "a", "expires_in": 300}"#, Some("a"), 300.0),
+            (r#"{"token": "a", "access_token": "b"}"#, Some("a"), 60.0),
+            (r#"{"token": "", "access_token": "b", "expires_in": "300"}"#, Some("b"), 300.0),
+            (r#"{"token": null, "access_token": " b\n", "expires_in": " 299.5 "}"#, Some("b"), 299.5),
+            (r#"{"token": 7, "access_token": "b", "expires_in": 0.5}"#, Some("b"), 0.5),
+            (r#"{"token": "a", "expires_in": -1}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": "-300"}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": 0}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": null}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": "soon"}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": "NaN"}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": {}}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": 18446744073709551616000}"#, Some("a"), 3_600.0),
+            (r#"{"token": "a", "expires_in": 1e400}"#, Some("a"), 60.0),
+            (r#"{"token": "a", "expires_in": "inf"}"#, Some("a"), 3_600.0),
+            (r#"{"token": " ", "access_token": ""}"#, None, 60.0),
+            ("{}", None, 60.0),
+        ] {
+            let read: TokenJson = serde_json::from_str(json).expect(json);
+            assert_eq!((read.token(), read.lifetime()), (token, Duration::from_secs_f64(lifetime)), "{json}");
         }
     }
 

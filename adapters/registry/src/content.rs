@@ -1,7 +1,10 @@
 //! Manifests and configurations: their JSON and their digests.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use staticreg_domain::{
     Digest, ManifestKind, Platform,
@@ -52,6 +55,8 @@ struct ManifestJson {
     #[serde(default)]
     media_type: Lenient<Short>,
     #[serde(default)]
+    artifact_type: Lenient<Short>,
+    #[serde(default)]
     config: Lenient<DescriptorJson>,
     #[serde(default)]
     layers: Lenient<AtMost<DescriptorJson, MOST_LAYERS>>,
@@ -81,6 +86,8 @@ struct PlatformJson {
     architecture: Lenient<Short>,
     #[serde(default)]
     variant: Lenient<Short>,
+    #[serde(default, rename = "os.version")]
+    os_version: Lenient<Short>,
 }
 
 /// OCI image specification, annotations.
@@ -98,6 +105,8 @@ struct ConfigurationJson {
     architecture: Lenient<Short>,
     #[serde(default)]
     variant: Lenient<Short>,
+    #[serde(default, rename = "os.version")]
+    os_version: Lenient<Short>,
     #[serde(default)]
     created: Lenient<Short>,
     #[serde(default)]
@@ -124,17 +133,28 @@ struct ExecutionJson {
 }
 
 /// The manifest in an answer's body.
+///
+/// Its members tell what it is; only where they leave it open, what it and the registry call it.
 pub(crate) fn manifest(digest: Digest, content_type: &str, body: &[u8]) -> Result<Manifest, CatalogError> {
     let json: ManifestJson = parse(body)?;
-    let media_type = [content_type.to_owned(), text(json.media_type).unwrap_or_default()]
-        .into_iter()
-        .find(|media_type| ManifestKind::of_media_type(media_type).is_some())
-        .ok_or_else(|| CatalogError::Malformed(format!("{digest} is no manifest of an image or index").into()))?;
-    let content = match ManifestKind::of_media_type(&media_type) {
-        Some(ManifestKind::Index) => {
+    let told = [text(json.media_type).unwrap_or_default(), content_type.to_owned()];
+    let kind = match (json.config.0.is_some(), json.manifests.0.is_some()) {
+        (true, false) => Some(ManifestKind::Image),
+        (false, true) => Some(ManifestKind::Index),
+        _ => told.iter().find_map(|media_type| ManifestKind::of_media_type(media_type)),
+    };
+    let kind =
+        kind.ok_or_else(|| CatalogError::Malformed(format!("{digest} is no manifest of an image or index").into()))?;
+    let is_of_kind = |media_type: &str| ManifestKind::of_media_type(media_type) == Some(kind);
+    // OCI's come last, and only they may leave their type out.
+    let untold = || ManifestKind::media_types().filter(|media_type| is_of_kind(media_type)).last();
+    let media_type = told.into_iter().find(|media_type| is_of_kind(media_type));
+    let media_type = media_type.unwrap_or_else(|| untold().unwrap_or_default().to_owned());
+    let content = match kind {
+        ManifestKind::Index => {
             ManifestContent::Index(json.manifests.list().into_iter().map(IndexEntry::from).collect())
         }
-        _ => ManifestContent::Image {
+        ManifestKind::Image => ManifestContent::Image {
             configuration: json
                 .config
                 .0
@@ -144,7 +164,8 @@ pub(crate) fn manifest(digest: Digest, content_type: &str, body: &[u8]) -> Resul
         },
     };
     let created = json.annotations.0.and_then(|annotations| time(annotations.created));
-    Ok(Manifest { digest, media_type, content, created })
+    let artifact_type = text(json.artifact_type).filter(|artifact_type| !artifact_type.is_empty());
+    Ok(Manifest { digest, media_type, artifact_type, content, created })
 }
 
 /// The configuration in a blob.
@@ -154,7 +175,13 @@ pub(crate) fn configuration(body: &[u8]) -> Result<ImageConfiguration, CatalogEr
     let texts = |list: Lenient<AtMost<Short, MOST_TEXTS>>| list.list().into_iter().map(|text| text.0).collect();
     let full = |member: Lenient<Short>| text(member).filter(|text| !text.is_empty());
     Ok(ImageConfiguration {
-        platform: PlatformJson { os: json.os, architecture: json.architecture, variant: json.variant }.platform(),
+        platform: PlatformJson {
+            os: json.os,
+            architecture: json.architecture,
+            variant: json.variant,
+            os_version: json.os_version,
+        }
+        .platform(),
         created: time(json.created),
         labels: execution.labels.members().into_iter().map(|(name, value)| (name, value.0)).collect(),
         entry_point: texts(execution.entrypoint),
@@ -167,7 +194,7 @@ pub(crate) fn configuration(body: &[u8]) -> Result<ImageConfiguration, CatalogEr
 }
 
 /// Reads JSON of the registry.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, CatalogError> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CatalogError> {
     serde_json::from_slice(body).map_err(|error| CatalogError::Malformed(error.into()))
 }
 
@@ -195,7 +222,8 @@ impl PlatformJson {
                     && name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
             })
         };
-        Platform::new(&name(self.os)?, &name(self.architecture)?, name(self.variant).as_deref())
+        let platform = Platform::new(&name(self.os)?, &name(self.architecture)?, name(self.variant).as_deref())?;
+        Some(platform.of_os_version(&name(self.os_version).unwrap_or_default()))
     }
 }
 
@@ -211,6 +239,8 @@ fn time(member: Lenient<Short>) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use staticreg_domain::catalog::Artifact;
+
     use super::*;
 
     const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -257,6 +287,7 @@ mod tests {
         let expected = Manifest {
             digest: digest("00"),
             media_type: IMAGE.to_owned(),
+            artifact_type: None,
             content: ManifestContent::Image {
                 configuration: descriptor("application/vnd.oci.image.config.v1+json", &config, 10),
                 layers: vec![descriptor("x", &layer, 20), descriptor("", &layer, 0)],
@@ -266,6 +297,45 @@ mod tests {
         assert_eq!(read(IMAGE, &body).unwrap(), expected);
         // A registry that says nothing useful of the type: the manifest's own word counts.
         assert_eq!(read("application/json", &body).unwrap(), expected);
+        assert_eq!(read(INDEX, &body).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_say_what_it_is_is_told_by_its_members() {
+        let config = digest("aa");
+        let image = format!(r#"{{"config": {{"digest": "{config}", "size": 10}}, "layers": []}}"#);
+        let index = format!(r#"{{"manifests": [{{"digest": "{config}", "size": 10}}]}}"#);
+        let list = "application/vnd.docker.distribution.manifest.list.v2+json";
+        for (body, content_type, expected) in [
+            (&image, "", IMAGE),
+            (&image, "application/json", IMAGE),
+            (&image, INDEX, IMAGE),
+            (&index, "", INDEX),
+            (&index, "text/plain; charset=utf-8", INDEX),
+            (&index, IMAGE, INDEX),
+            (&index, list, list),
+            (&r#"{"manifests": []}"#.to_owned(), "", INDEX),
+        ] {
+            let read = read(content_type, body).expect(body);
+            assert_eq!(read.media_type, expected, "{content_type} {body}");
+            assert_eq!(Some(read.content.kind()), ManifestKind::of_media_type(expected));
+        }
+        // What could be both is what it is called.
+        let both = format!(r#"{{"config": {{"digest": "{config}"}}, "manifests": [], "layers": []}}"#);
+        assert_eq!(read(IMAGE, &both).unwrap().content.kind(), ManifestKind::Image);
+        assert_eq!(read(INDEX, &both).unwrap().content.kind(), ManifestKind::Index);
+        assert!(matches!(read("", &both), Err(CatalogError::Malformed(_))));
+    }
+
+    #[test]
+    fn an_artifact_says_what_it_is() {
+        let body = format!(
+            r#"{{"artifactType": "text/x-sbom", "layers": [],
+                "config": {{"mediaType": "application/vnd.oci.empty.v1+json", "digest": "{}", "size": 2}}}}"#,
+            digest("aa")
+        );
+        assert_eq!(read(IMAGE, &body).unwrap().artifact(), Artifact::Other("text/x-sbom".to_owned()));
+        assert_eq!(read(IMAGE, &body.replace("text/x-sbom", "")).unwrap().artifact_type, None);
     }
 
     #[test]
@@ -278,7 +348,9 @@ mod tests {
                 {{"mediaType": "{IMAGE}", "digest": "{attestation}", "size": 1,
                   "platform": {{"os": "unknown", "architecture": "unknown"}}}},
                 {{"digest": "sha256:short"}}, null,
-                {{"mediaType": "{INDEX}", "digest": "{nested}", "size": 1, "platform": "all"}}]}}"#
+                {{"mediaType": "{INDEX}", "digest": "{nested}", "size": 1, "platform": "all"}},
+                {{"mediaType": "{IMAGE}", "digest": "{image}", "size": 1,
+                  "platform": {{"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.2849"}}}}]}}"#
         );
         let ManifestContent::Index(entries) = read(INDEX, &body).unwrap().content else {
             panic!("an index");
@@ -287,7 +359,15 @@ mod tests {
             .iter()
             .map(|entry| (&entry.descriptor.digest, entry.platform.as_ref().map(ToString::to_string)))
             .collect();
-        assert_eq!(told, [(&image, Some("linux/arm/v7".to_owned())), (&attestation, None), (&nested, None)]);
+        assert_eq!(
+            told,
+            [
+                (&image, Some("linux/arm/v7".to_owned())),
+                (&attestation, None),
+                (&nested, None),
+                (&image, Some("windows(10.0.20348.2849)/amd64".to_owned())),
+            ]
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! that calls [`Transport::get`] and reads the body with the types of `content`.
 
 mod auth;
+mod challenge;
 mod content;
 mod lenient;
 mod links;
@@ -29,12 +30,14 @@ use staticreg_domain::{
     Digest, ManifestKind, RepositoryName, Tag,
     catalog::{
         CatalogCursor, CatalogError, ImageConfiguration, Manifest, Reference, RegistryCatalog, RepositoriesPage,
+        TagList,
     },
 };
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     lenient::{AtMost, Parsed},
-    transport::{Answer, Ask, Transport},
+    transport::{Ask, Transport},
 };
 
 /// The longest page of repositories or tags, in bytes.
@@ -51,6 +54,8 @@ const MOST_TAGS: usize = 50_000;
 const FIRST_PAGE: &str = "/v2/_catalog?n=1000";
 /// How many times the time of one request all pages of tags may take.
 const TAGS_TIMEOUTS: u32 = 10;
+/// Pages without a new tag after which a list is taken for one without end.
+const MOST_PAGES_WITHOUT_NEWS: usize = 100;
 
 /// The header that tells a manifest's digest (OCI distribution specification, pulling manifests).
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -88,29 +93,13 @@ impl HttpRegistryCatalog {
         links::on_registry(self.transport.registry(), path, None)
     }
 
-    async fn tag_pages(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError> {
-        let scope = pull_scope(repository);
-        let mut tags = Vec::new();
-        let mut asked = HashSet::new();
-        let mut next = Some(self.url(&format!("/v2/{repository}/tags/list")));
-        while let Some(url) = next.take() {
-            let ask = Ask { url: url.clone(), scope: &scope, accept: None };
-            let Answer { headers, body } = match self.transport.get(ask, MOST_PAGE_BYTES).await {
-                Err(CatalogError::NotFound) => return Ok(Vec::new()),
-                answer => answer?,
-            };
-            let page: TagsJson = content::parse(&body)?;
-            tags.extend(page.tags.into_iter().flat_map(|tags| tags.0).map(|tag| tag.0));
-            if tags.len() >= MOST_TAGS {
-                tags.truncate(MOST_TAGS);
-                return Ok(tags);
-            }
-            next = links::next(&headers, &url)?;
-            if !asked.insert(url) {
-                return Err(CatalogError::Malformed("the pages of tags lead in a circle".into()));
-            }
-        }
-        Ok(tags)
+    /// A page of tags, and where the next one is.
+    async fn tag_page(&self, url: &Url, scope: &str) -> Result<(Vec<Tag>, Option<Url>), CatalogError> {
+        let ask = Ask { url: url.clone(), scope, accept: None, is_blob: false };
+        let answer = self.transport.get(ask, MOST_PAGE_BYTES).await?;
+        let page: TagsJson = answer.read(content::parse)?;
+        let tags = page.tags.into_iter().flat_map(|tags| tags.0).map(|tag| tag.0).collect();
+        Ok((tags, links::next(&answer.headers, url)))
     }
 }
 
@@ -122,33 +111,64 @@ impl RegistryCatalog for HttpRegistryCatalog {
         let (path, query) = address.split_once('?').unwrap_or((&address, ""));
         let ask = |query| {
             let url = links::on_registry(self.transport.registry(), path, query);
-            self.transport.get(Ask { url, scope: "registry:catalog:*", accept: None }, MOST_PAGE_BYTES)
+            let ask = Ask { url, scope: "registry:catalog:*", accept: None, is_blob: false };
+            self.transport.get(ask, MOST_PAGE_BYTES)
         };
         let answer = match ask(Some(query)).await {
             // Distribution refuses to give more at once than it is configured to.
-            Err(CatalogError::Malformed(_)) if first => ask(None).await,
-            answer => answer,
+            Err(CatalogError::Malformed(_)) if first => ask(None).await?,
+            answer => answer?,
         };
-        let Answer { headers, body } = answer?;
-        let page: RepositoriesJson = content::parse(&body)?;
+        let page: RepositoriesJson = answer.read(content::parse)?;
         let url = links::on_registry(self.transport.registry(), path, Some(query));
-        let next = links::next(&headers, &url)?;
+        let next = links::next(&answer.headers, &url);
         Ok(RepositoriesPage {
             repositories: page.repositories.into_iter().flat_map(|names| names.0).map(|name| name.0).collect(),
             next: next.map(|url| CatalogCursor([url.path(), "?", url.query().unwrap_or_default()].concat())),
         })
     }
 
-    async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError> {
-        tokio::time::timeout(self.timeout * TAGS_TIMEOUTS, self.tag_pages(repository))
-            .await
-            .map_err(|elapsed| CatalogError::Unavailable(elapsed.into()))?
+    async fn tags(&self, repository: &RepositoryName) -> Result<TagList, CatalogError> {
+        let deadline = Instant::now() + self.timeout * TAGS_TIMEOUTS;
+        let scope = pull_scope(repository);
+        let mut list = TagList::default();
+        let (mut seen, mut asked, mut pages_without_news) = (HashSet::new(), HashSet::new(), 0);
+        let mut next = Some(self.url(&format!("/v2/{repository}/tags/list")));
+        while let Some(url) = next.take() {
+            let page = timeout_at(deadline, self.tag_page(&url, &scope)).await;
+            let (tags, link) = match page.unwrap_or_else(|elapsed| Err(CatalogError::Unavailable(elapsed.into()))) {
+                Ok(page) => page,
+                Err(CatalogError::NotFound) if asked.is_empty() => break,
+                Err(error) if asked.is_empty() => return Err(error),
+                // What was read before stays.
+                Err(error) => {
+                    list.incomplete = Some(error);
+                    break;
+                }
+            };
+            asked.insert(url);
+            let (known, is_empty) = (seen.len(), tags.is_empty());
+            list.tags.extend(tags.into_iter().filter(|tag| seen.insert(tag.clone())));
+            if list.tags.len() >= MOST_TAGS {
+                list.tags.truncate(MOST_TAGS);
+                break;
+            }
+            pages_without_news += usize::from(seen.len() == known);
+            let leads_on = |link: &Url| !asked.contains(link) && pages_without_news <= MOST_PAGES_WITHOUT_NEWS;
+            // An empty page that leads nowhere new is the end.
+            if link.as_ref().is_some_and(|link| !leads_on(link)) && !is_empty {
+                list.incomplete = Some(CatalogError::Malformed("the pages of tags lead in a circle".into()));
+            }
+            next = link.filter(leads_on);
+        }
+        Ok(list)
     }
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, CatalogError> {
         let url = self.url(&format!("/v2/{repository}/manifests/{tag}"));
         let scope = pull_scope(repository);
-        let headers = self.transport.head(Ask { url, scope: &scope, accept: Some(&self.manifest_types) }).await?;
+        let ask = Ask { url, scope: &scope, accept: Some(&self.manifest_types), is_blob: false };
+        let headers = self.transport.head(ask).await?;
         match content_digest(&headers) {
             Some(digest) => Ok(digest),
             None => Ok(self.manifest(repository, &Reference::Tag(tag.clone())).await?.digest),
@@ -162,21 +182,19 @@ impl RegistryCatalog for HttpRegistryCatalog {
         };
         let url = self.url(&format!("/v2/{repository}/manifests/{reference_text}"));
         let scope = pull_scope(repository);
-        let ask = Ask { url, scope: &scope, accept: Some(&self.manifest_types) };
-        let Answer { headers, body } = self.transport.get(ask, MOST_MANIFEST_BYTES).await?;
+        let ask = Ask { url, scope: &scope, accept: Some(&self.manifest_types), is_blob: false };
+        let answer = self.transport.get(ask, MOST_MANIFEST_BYTES).await?;
         let digest = match reference {
             Reference::Digest(digest) => Some(digest.clone()),
-            Reference::Tag(_) => content_digest(&headers),
+            Reference::Tag(_) => content_digest(&answer.headers),
         };
-        let digest = match digest {
-            Some(digest) => {
-                content::verify(&body, &digest)?;
-                digest
+        let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        answer.read(|body| {
+            if let Some(digest) = &digest {
+                content::verify(body, digest)?;
             }
-            None => content::sha256(&body),
-        };
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        content::manifest(digest, content_type, &body)
+            content::manifest(digest.unwrap_or_else(|| content::sha256(body)), content_type, body)
+        })
     }
 
     async fn configuration(
@@ -186,10 +204,12 @@ impl RegistryCatalog for HttpRegistryCatalog {
     ) -> Result<ImageConfiguration, CatalogError> {
         let url = self.url(&format!("/v2/{repository}/blobs/{digest}"));
         let scope = pull_scope(repository);
-        let ask = Ask { url, scope: &scope, accept: None };
-        let Answer { body, .. } = self.transport.get(ask, MOST_CONFIGURATION_BYTES).await?;
-        content::verify(&body, digest)?;
-        content::configuration(&body)
+        let ask = Ask { url, scope: &scope, accept: None, is_blob: true };
+        let answer = self.transport.get(ask, MOST_CONFIGURATION_BYTES).await?;
+        answer.read(|body| {
+            content::verify(body, digest)?;
+            content::configuration(body)
+        })
     }
 }
 

@@ -1,27 +1,30 @@
 //! The way from one page to the next (OCI distribution specification, listing tags; RFC 8288).
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use reqwest::{
     Url,
     header::{HeaderMap, LINK},
 };
-use staticreg_domain::catalog::CatalogError;
+
+/// What the addresses of lists end with.
+const LISTS: [&str; 2] = ["/_catalog", "/tags/list"];
 
 /// The address of the next page, on the registry itself; none after the last.
 ///
-/// Of the link only path and query count: a registry behind a proxy often does not know by which scheme and port it is
-/// reached. Another host is refused.
-pub(crate) fn next(headers: &HeaderMap, page: &Url) -> Result<Option<Url>, CatalogError> {
-    let Some(target) = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(next_target)
-    else {
-        return Ok(None);
-    };
-    let link = page
-        .join(target)
-        .map_err(|error| CatalogError::Malformed(format!("a link to the next page: {error}").into()))?;
-    if link.host_str() != page.host_str() || !matches!(link.scheme(), "http" | "https") {
-        return Err(CatalogError::Malformed("the link to the next page is to another host".into()));
-    }
-    Ok(Some(on_registry(page, link.path(), link.query())))
+/// Of the link only path and query count, and of a path that leads to the same list the query alone: a registry behind
+/// a proxy often does not know under which scheme, host, port and path it is reached.
+pub(crate) fn next(headers: &HeaderMap, page: &Url) -> Option<Url> {
+    let headers: Vec<Cow<'_, str>> =
+        headers.get_all(LINK).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let links: Vec<Link<'_>> = headers.iter().flat_map(|header| links(header)).collect();
+    let next = links.iter().find(|link| link.is_next()).map(|link| resolve(link.target, page));
+    next.or_else(|| {
+        // Some leave out what the link is for.
+        let mut unnamed = links.iter().filter(|link| link.relation.is_none()).map(|link| resolve(link.target, page));
+        unnamed.find(|address| address.path() == page.path() && address.query().is_some())
+    })
 }
 
 /// An address on the registry.
@@ -32,16 +35,37 @@ pub(crate) fn on_registry(registry: &Url, path: &str, query: Option<&str>) -> Ur
     url
 }
 
-/// The target of the link whose relation is `next`, in one header.
-fn next_target(header: &str) -> Option<&str> {
+/// A link as it stands in the header.
+struct Link<'a> {
+    target: &'a str,
+    /// What it is for, when it says so.
+    relation: Option<&'a str>,
+}
+
+impl Link<'_> {
+    fn is_next(&self) -> bool {
+        let mut relations = self.relation.into_iter().flat_map(str::split_ascii_whitespace);
+        relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+    }
+}
+
+/// The links of one header.
+fn links(header: &str) -> Vec<Link<'_>> {
+    let mut links = Vec::new();
     let mut rest = header;
     loop {
-        let (target, after) = rest.split_once('<')?.1.split_once('>')?;
-        let end = end_of_parameters(after);
-        if after[..end].split(';').any(is_next) {
-            return Some(target);
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+        if rest.is_empty() {
+            return links;
         }
-        rest = &after[end..];
+        // Some leave out the brackets, or write them twice.
+        let inside = rest.trim_start_matches('<');
+        let end = if inside.len() < rest.len() { inside.find('>') } else { None };
+        let end = end.or_else(|| inside.find(';')).unwrap_or(inside.len());
+        let (target, after) = inside.split_at(end);
+        let (parameters, after) = after.split_at(end_of_parameters(after));
+        links.push(Link { target: target.trim(), relation: parameters.split(['>', ';']).find_map(relation) });
+        rest = after;
     }
 }
 
@@ -56,22 +80,61 @@ fn end_of_parameters(parameters: &str) -> usize {
         .unwrap_or(parameters.len())
 }
 
-fn is_next(parameter: &str) -> bool {
-    parameter.split_once('=').is_some_and(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("rel")
-            && value.trim().trim_matches('"').split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
-    })
+fn relation(parameter: &str) -> Option<&str> {
+    let (name, value) = parameter.split_once('=')?;
+    name.trim().eq_ignore_ascii_case("rel").then(|| value.trim().trim_matches(['"', '\'']))
+}
+
+/// Where a link leads, seen from a page.
+fn resolve(target: &str, page: &Url) -> Url {
+    let target = unescape(target);
+    let target = without_host(target.split('#').next().unwrap_or_default());
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let (folder, _) = page.path().rsplit_once('/').unwrap_or_default();
+    let path = match path {
+        "" => Cow::Borrowed(page.path()),
+        path if path.starts_with('/') => Cow::Borrowed(path),
+        path => Cow::Owned(format!("{folder}/{path}")),
+    };
+    let mut url = on_registry(page, &path, query);
+    let list = |path: &str| LISTS.into_iter().find(|list| path.trim_end_matches('/').ends_with(list));
+    if list(url.path()).is_some_and(|found| list(page.path()) == Some(found)) {
+        url.set_path(page.path());
+    }
+    url
+}
+
+/// A target without what some servers encode too much.
+fn unescape(target: &str) -> Cow<'_, str> {
+    let target = target.replace("&amp;", "&").replace("\\u0026", "&");
+    let is_encoded_whole = !target.contains(['/', '?']) && target.contains('%');
+    if is_encoded_whole {
+        Cow::Owned(percent_decode_str(&target).decode_utf8_lossy().into_owned())
+    } else {
+        target.into()
+    }
+}
+
+/// What follows scheme, host and port; all of a target that has none.
+fn without_host(target: &str) -> &str {
+    let is_scheme =
+        |scheme: &str| scheme.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'.' | b'-' | b':'));
+    match target.split_once("//") {
+        Some((scheme, rest)) if is_scheme(scheme) => rest.find(['/', '?']).map_or("", |end| &rest[end..]),
+        _ => target,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PAGE: &str = "https://registry.example:5000/v2/_catalog?n=2";
+    const CATALOG: &str = "https://registry.example:5000/v2/_catalog?n=2";
+    const TAGS: &str = "https://registry.example:5000/v2/team/app/tags/list";
 
-    fn next_of(links: &[&str]) -> Result<Option<String>, CatalogError> {
+    fn next_of(links: &[&str], page: &str) -> Option<String> {
         let headers = links.iter().map(|link| (LINK, link.parse().unwrap())).collect();
-        Ok(next(&headers, &PAGE.parse().unwrap())?.map(String::from))
+        next(&headers, &page.parse().unwrap()).map(String::from)
     }
 
     #[test]
@@ -81,31 +144,84 @@ mod tests {
             &["</v2/_catalog?last=b&n=2>; rel=\"next\""][..],
             &["</v2/_catalog?last=b&n=2>;rel=next"],
             &["<?last=b&n=2>; REL=Next"],
+            &["</v2/_catalog?last=b&n=2>; rel='next'"],
+            &["<_catalog?last=b&n=2>; rel=next"],
+            &["<v2/_catalog?last=b&n=2>; rel=next"],
+            // As proxies that take a part of the path away leave it.
+            &["</artifactory/api/docker/images/v2/_catalog?last=b&n=2>; rel=next"],
             &["<https://registry.example:5000/v2/_catalog?last=b&n=2>; rel=\"next\""],
             &["<http://registry.example/v2/_catalog?last=b&n=2>; rel=\"next\""],
+            &["<http://10.0.0.7:8080/v2/_catalog?last=b&n=2>; rel=\"next\""],
+            &["<//registry/v2/_catalog?last=b&n=2>; rel=\"next\""],
+            &["<https://registry:99999/v2/_catalog?last=b&n=2>; rel=\"next\""],
+            &["<https://registry?last=b&n=2>; rel=\"next\", <x>; rel=\"first\""],
+            &["/v2/_catalog?last=b&n=2; rel=\"next\""],
+            &["https://registry/v2/_catalog?last=b&n=2;rel=next"],
+            &["_catalog?last=b&n=2 ; rel=next"],
+            &["</v2/_catalog?last=b&n=2; rel=next"],
+            &["<</v2/_catalog?last=b&n=2>>; rel=\"next\""],
+            &["</v2/_catalog?last=b&n=2>rel=\"next\""],
+            &["</v2/_catalog?last=b&n=2>"],
+            &["</v2/_catalog?last=b&amp;n=2>; rel=next"],
+            &["</v2/_catalog?last=b\\u0026n=2>; rel=next"],
+            &["<%2Fv2%2F_catalog%3Flast%3Db%26n%3D2>; rel=next"],
+            &[", </v2/_catalog?last=b&n=2#here>; rel=next"],
             &["</v2/first>; rel=\"first\"; title=\"a, b\", </v2/_catalog?last=b&n=2>; title=\"c\"; rel=\"last next\""],
+            &["/v2/first; rel=first, /v2/_catalog?last=b&n=2; rel=next"],
             &["</v2/first>; rel=\"first\"", "</v2/_catalog?last=b&n=2>; rel=\"next\""],
         ] {
-            assert_eq!(next_of(links).expect("a link").as_deref(), Some(expected), "{links:?}");
+            assert_eq!(next_of(links, CATALOG).as_deref(), Some(expected), "{links:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_in_the_query_stays_so() {
+        for (link, expected) in [
+            ("<?last=team%2Fapp&n=2>; rel=next", "last=team%2Fapp&n=2"),
+            ("</v2/_catalog?last=team/app,x&n=2>; rel=next", "last=team/app,x&n=2"),
+            ("<?next_page=gAAA-y%3D%3D&n=50>; rel=next", "next_page=gAAA-y%3D%3D&n=50"),
+            ("<?last=a b>; rel=next", "last=a%20b"),
+        ] {
+            let expected = format!("https://registry.example:5000/v2/_catalog?{expected}");
+            assert_eq!(next_of(&[link], CATALOG), Some(expected), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_on_in_the_same_list_or_where_the_registry_says() {
+        for (link, expected) in [
+            ("<list?last=1>; rel=next", "/v2/team/app/tags/list?last=1"),
+            ("<tags/list?last=1>; rel=next", "/v2/team/app/tags/list?last=1"),
+            ("</v2/other/tags/list?last=1>; rel=next", "/v2/team/app/tags/list?last=1"),
+            ("</v2/team/app/tags/page/2>; rel=next", "/v2/team/app/tags/page/2"),
+            ("</v2/_catalog?last=1>; rel=next", "/v2/_catalog?last=1"),
+        ] {
+            assert_eq!(next_of(&[link], TAGS), Some(format!("https://registry.example:5000{expected}")), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_link_never_leads_to_another_host() {
+        for link in [
+            "<https://evil.example/v2/_catalog?n=1>; rel=next",
+            "<//evil.example/v2/_catalog>; rel=next",
+            "<https://evil.example//evil.example/x>; rel=next",
+            "<https:\\\\evil.example\\x>; rel=next",
+            "<@evil.example/x>; rel=next",
+            "<file:///etc/passwd>; rel=next",
+            "<javascript:alert(1)>; rel=next",
+        ] {
+            let next: Url = next_of(&[link], CATALOG).expect("an address").parse().expect("an address");
+            assert_eq!((next.scheme(), next.host_str(), next.port()), ("https", Some("registry.example"), Some(5000)));
         }
     }
 
     #[test]
     fn without_a_next_link_the_page_is_the_last() {
-        for links in [&[][..], &[""], &["</v2/a>; rel=\"prev\""], &["</v2/a>"], &["</v2/a; rel=next"], &["rel=next"]] {
-            assert_eq!(next_of(links).expect("no link"), None, "{links:?}");
-        }
-    }
-
-    #[test]
-    fn a_link_to_another_host_is_refused() {
-        for link in [
-            "<https://evil.example/v2/_catalog>; rel=\"next\"",
-            "<//evil.example/v2/_catalog>; rel=\"next\"",
-            "<file:///etc/passwd>; rel=\"next\"",
-            "<https://registry.example:99999/>; rel=\"next\"",
-        ] {
-            assert!(matches!(next_of(&[link]), Err(CatalogError::Malformed(_))), "{link}");
+        for links in
+            [&[][..], &[""], &["</v2/a>; rel=\"prev\""], &["</v2/a>"], &["rel=next"], &["<?n=1>; rel=next-page"]]
+        {
+            assert_eq!(next_of(links, CATALOG), None, "{links:?}");
         }
     }
 }

@@ -217,7 +217,7 @@ async fn pulled_digests(
 
 #[cfg(test)]
 mod tests {
-    use staticreg_domain::ManifestKind;
+    use staticreg_domain::{ManifestKind, catalog::Artifact};
 
     use super::*;
     use crate::{
@@ -246,6 +246,7 @@ mod tests {
                 target: TagTarget::Image(Arc::new(ImageSummary {
                     digest: digest(*seed),
                     kind: children(*seed).map_or(ManifestKind::Image, |_| ManifestKind::Index),
+                    artifact: Artifact::Image,
                     platforms: [].into(),
                     children: children(*seed).unwrap_or_default().iter().copied().map(digest).collect(),
                     size: 10,

@@ -1,7 +1,9 @@
 //! What people are told when the registry cannot be read.
 
+use std::error::Error;
+
 use chrono::{DateTime, Utc};
-use staticreg_domain::catalog::CatalogError;
+use staticreg_domain::catalog::{CatalogError, ServerFailure};
 
 use super::snapshot::ReadFault;
 
@@ -9,19 +11,37 @@ use super::snapshot::ReadFault;
 pub(super) fn of_registry(error: &CatalogError, at: DateTime<Utc>) -> ReadFault {
     let text = match error {
         CatalogError::NotFound => "The registry does not list its repositories.",
-        error => sentence(error),
+        error => return ReadFault { text: sentences(error).into(), at },
     };
     ReadFault { text: text.into(), at }
 }
 
+/// Only a part of the list of repositories can be read.
+pub(super) fn of_list(error: &CatalogError, at: DateTime<Utc>) -> ReadFault {
+    ReadFault { text: format!("The list of repositories is not whole. {}", sentences(error)).into(), at }
+}
+
+/// Only a part of the list of a repository's tags can be read.
+pub(super) fn of_tags(error: &CatalogError, at: DateTime<Utc>) -> ReadFault {
+    ReadFault { text: format!("The list of tags is not whole. {}", sentences(error)).into(), at }
+}
+
 /// A repository, or some of its tags, cannot be read.
 pub(super) fn of_repository(error: &CatalogError, at: DateTime<Utc>) -> ReadFault {
-    ReadFault { text: sentence(error).into(), at }
+    ReadFault { text: sentences(error).into(), at }
 }
 
 /// Some repositories cannot be read.
 pub(super) fn of_some(failed: usize, all: usize, at: DateTime<Utc>) -> ReadFault {
     ReadFault { text: format!("{failed} of {all} repositories could not be read completely.").into(), at }
+}
+
+/// What happened, and to which server when that is known: the registry often has another one for its tokens.
+fn sentences(error: &CatalogError) -> String {
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let server = causes.find_map(|cause| cause.downcast_ref::<ServerFailure>());
+    let server = server.map_or_else(String::new, |failure| format!(" The server is {}.", failure.server));
+    format!("{}{server}", sentence(error))
 }
 
 /// What happened, without what the registry said: that is for the log.

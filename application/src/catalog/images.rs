@@ -9,10 +9,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use staticreg_domain::{
-    Digest, ManifestKind, Platform, RepositoryName, Tag,
+    Digest, Platform, RepositoryName, Tag,
     catalog::{
-        CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
-        RegistryCatalog, RepositoriesPage,
+        Artifact, CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent,
+        Reference, RegistryCatalog, RepositoriesPage, TagList,
     },
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -22,9 +22,9 @@ use super::snapshot::{ImageSummary, TagTarget};
 /// How many images of an index are tried until one is there.
 const MOST_CHILDREN: usize = 3;
 /// How many indexes within an index are looked into.
-const MOST_NESTED: usize = 4;
+pub(super) const MOST_NESTED: usize = 4;
 /// How deep indexes are looked into.
-const MOST_DEPTH: usize = 3;
+pub(super) const MOST_DEPTH: usize = 3;
 /// Different lists of platforms that are shared.
 const MOST_SHARED: usize = 10_000;
 
@@ -39,7 +39,9 @@ pub(super) struct Images {
 }
 
 /// What an image or index tells of itself.
+#[derive(Default)]
 struct Told {
+    artifact: Artifact,
     platforms: Vec<Platform>,
     children: Vec<Digest>,
     size: u64,
@@ -70,7 +72,7 @@ impl Images {
         self.catalog.repositories(None).await.map(|_| ())
     }
 
-    pub(super) async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError> {
+    pub(super) async fn tags(&self, repository: &RepositoryName) -> Result<TagList, CatalogError> {
         let _turn = self.turn().await;
         self.catalog.tags(repository).await
     }
@@ -178,26 +180,37 @@ impl Images {
         manifest: Manifest,
         depth: usize,
     ) -> Result<ImageSummary, CatalogError> {
-        let Manifest { digest, content, created, media_type: _ } = manifest;
+        let artifact = manifest.artifact();
+        let Manifest { digest, content, created, media_type: _, artifact_type: _ } = manifest;
         let kind = content.kind();
         let told = match content {
             ManifestContent::Image { configuration, layers } => {
                 let size = layers.iter().map(|layer| layer.size).fold(configuration.size, u64::saturating_add);
                 let configuration = self.configuration(repository, &configuration).await?;
                 Told {
+                    artifact,
                     platforms: configuration.platform.into_iter().collect(),
                     children: Vec::new(),
                     size,
                     created: configuration.created,
                 }
             }
-            ManifestContent::Index(entries) => self.index(repository, entries, depth).await?,
+            // It lists no manifests.
+            ManifestContent::Index(entries) if artifact == Artifact::BuildCache => {
+                let size = entries.iter().map(|entry| entry.descriptor.size).fold(0, u64::saturating_add);
+                Told { artifact, size, ..Told::default() }
+            }
+            ManifestContent::Index(entries) => {
+                let told = self.index(repository, entries, depth).await?;
+                if artifact == Artifact::Image { told } else { Told { artifact, ..told } }
+            }
         };
-        let Told { platforms, mut children, size, created: told } = told;
+        let Told { artifact, platforms, mut children, size, created: told } = told;
         children.truncate(ImageSummary::MOST_CHILDREN);
         Ok(ImageSummary {
             digest,
             kind,
+            artifact,
             platforms: self.shared(platforms),
             children: children.into(),
             size,
@@ -210,7 +223,7 @@ impl Images {
         repository: &RepositoryName,
         configuration: &Descriptor,
     ) -> Result<ImageConfiguration, CatalogError> {
-        if !configuration.is_image_configuration() {
+        if configuration.artifact() != Artifact::Image {
             return Ok(ImageConfiguration::default());
         }
         let _turn = self.turn().await;
@@ -228,15 +241,13 @@ impl Images {
         mut entries: Vec<IndexEntry>,
         depth: usize,
     ) -> Result<Told, CatalogError> {
-        let is_index =
-            |entry: &IndexEntry| ManifestKind::of_media_type(&entry.descriptor.media_type) == Some(ManifestKind::Index);
         let mut platforms: Vec<Platform> = entries.iter().filter_map(|entry| entry.platform.clone()).collect();
         let mut children: Vec<Digest> = entries.iter().map(|entry| entry.descriptor.digest.clone()).collect();
         // Images with a platform, then indexes, last what may be an attestation.
-        entries.sort_by_key(|entry| (entry.platform.is_none(), !is_index(entry)));
+        entries.sort_by_key(|entry| (entry.platform.is_none(), !entry.may_be_index()));
         let (mut first, mut nested, mut tried) = (None, 0, 0);
         for entry in &entries {
-            let look_into = is_index(entry) && nested < MOST_NESTED;
+            let look_into = entry.may_be_index() && nested < MOST_NESTED;
             let choose = first.is_none() && tried < MOST_CHILDREN;
             if depth >= MOST_DEPTH || !(look_into || choose) {
                 continue;
@@ -258,8 +269,11 @@ impl Images {
         }
         let mut seen = HashSet::new();
         platforms.retain(|platform| seen.insert(platform.clone()));
-        let (size, created) = first.map_or((0, None), |image| (image.size, image.created));
-        Ok(Told { platforms, children, size, created })
+        let Some(first) = first else { return Ok(Told { platforms, children, ..Told::default() }) };
+        let ImageSummary { size, created, .. } = *first;
+        // An index of charts is a chart.
+        let artifact = if platforms.is_empty() { first.artifact.clone() } else { Artifact::Image };
+        Ok(Told { artifact, platforms, children, size, created })
     }
 
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, CatalogError> {

@@ -6,15 +6,19 @@ use std::{
 };
 
 use staticreg_domain::{
-    Digest, RepositoryName,
+    Digest, ManifestKind, RepositoryName,
     catalog::{
-        CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference, RegistryCatalog,
+        Artifact, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
+        RegistryCatalog,
     },
     error::describe,
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{bounded::Bounded, images::lock};
+use super::{
+    bounded::Bounded,
+    images::{MOST_DEPTH, MOST_NESTED, lock},
+};
 
 /// How long a page waits.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,12 +32,23 @@ const TEXT_SIZE: usize = 64;
 /// An image in full.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageDetails {
-    /// The index, when that is what was asked for.
+    /// The index, when that is what was asked for and it has an image.
     pub index: Option<Arc<Manifest>>,
+    /// The index's images, those of indexes in it too.
+    pub builds: Vec<IndexEntry>,
     /// The image: what was asked for, or the index's image of the platform.
     pub image: Arc<Manifest>,
     /// What the image tells of itself; none when it is nothing to run, or its configuration cannot be read.
     pub configuration: Option<Arc<ImageConfiguration>>,
+}
+
+impl ImageDetails {
+    /// What it is to people.
+    #[must_use]
+    pub fn artifact(&self) -> Artifact {
+        let of_index = self.index.as_ref().map(|index| index.artifact());
+        of_index.filter(|artifact| *artifact != Artifact::Image).unwrap_or_else(|| self.image.artifact())
+    }
 }
 
 /// Why an image cannot be shown.
@@ -74,8 +89,10 @@ impl ReadImage {
         }))
     }
 
-    /// The image of a tag or digest. Of an index it is the image of the platform, written `os/architecture` or
-    /// `os/architecture/variant`, or without one the first image that has a platform.
+    /// The image of a tag or digest. Of an index it is the image of the platform, written as [`Platform`] is shown, or
+    /// the one of a digest, or without either the first image that has a platform.
+    ///
+    /// [`Platform`]: staticreg_domain::Platform
     pub async fn read(
         &self,
         repository: RepositoryName,
@@ -112,18 +129,47 @@ impl Reader {
         platform: Option<&str>,
     ) -> Result<ImageDetails, CatalogError> {
         let asked = self.manifest(repository, reference).await?;
-        let (index, image) = match &asked.content {
-            ManifestContent::Image { .. } => (None, asked),
-            ManifestContent::Index(entries) => {
-                let child = choose(entries, platform).ok_or(CatalogError::NotFound)?.clone();
-                (Some(asked), self.manifest(repository, &Reference::Digest(child)).await?)
+        let builds = self.builds(repository, &asked).await?;
+        let (index, image) = match choose(&builds, platform) {
+            Some(build) => (Some(asked), self.manifest(repository, &Reference::Digest(build.clone())).await?),
+            None if platform.is_some() && asked.content.kind() == ManifestKind::Index => {
+                return Err(CatalogError::NotFound);
             }
+            None => (None, asked),
         };
         let configuration = match &image.content {
             ManifestContent::Image { configuration, .. } => self.configuration(repository, configuration).await?,
             ManifestContent::Index(_) => None,
         };
-        Ok(ImageDetails { index, image, configuration })
+        Ok(ImageDetails { index, builds, image, configuration })
+    }
+
+    /// The images of an index, those of indexes in it too. A build cache has none.
+    async fn builds(&self, repository: &RepositoryName, index: &Manifest) -> Result<Vec<IndexEntry>, CatalogError> {
+        let (mut builds, mut nested) = (Vec::new(), 0);
+        let mut waiting: Vec<(IndexEntry, usize)> =
+            entries(index).iter().rev().map(|entry| (entry.clone(), 1)).collect();
+        while let Some((entry, depth)) = waiting.pop() {
+            if !entry.may_be_index() {
+                builds.push(entry);
+                continue;
+            }
+            if depth > MOST_DEPTH || nested >= MOST_NESTED {
+                continue;
+            }
+            nested += 1;
+            match self.manifest(repository, &Reference::Digest(entry.descriptor.digest.clone())).await {
+                Ok(manifest) if manifest.content.kind() == ManifestKind::Image => builds.push(entry),
+                Ok(manifest) => waiting.extend(entries(&manifest).iter().rev().map(|inner| {
+                    let platform = inner.platform.clone().or_else(|| entry.platform.clone());
+                    (IndexEntry { platform, ..inner.clone() }, depth + 1)
+                })),
+                // An index may list what the registry does not hold.
+                Err(CatalogError::NotFound | CatalogError::Malformed(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(builds)
     }
 
     async fn manifest(
@@ -146,7 +192,7 @@ impl Reader {
         repository: &RepositoryName,
         descriptor: &Descriptor,
     ) -> Result<Option<Arc<ImageConfiguration>>, CatalogError> {
-        if !descriptor.is_image_configuration() {
+        if descriptor.artifact() != Artifact::Image {
             return Ok(None);
         }
         if let Some(known) = lock(&self.configurations).get(&descriptor.digest) {
@@ -165,12 +211,22 @@ impl Reader {
     }
 }
 
-/// The manifest of a platform; without one, the first that has a platform, or else the first.
+/// What an index lists, when that is manifests.
+fn entries(index: &Manifest) -> &[IndexEntry] {
+    match &index.content {
+        ManifestContent::Index(entries) if index.artifact() != Artifact::BuildCache => entries,
+        _ => &[],
+    }
+}
+
+/// The manifest of a platform or digest; without either, the first that has a platform, or else the first.
 fn choose<'a>(entries: &'a [IndexEntry], platform: Option<&str>) -> Option<&'a Digest> {
     let chosen = match platform {
-        Some(wanted) => {
-            entries.iter().find(|entry| entry.platform.as_ref().is_some_and(|platform| platform.to_string() == wanted))
-        }
+        Some(wanted) => entries.iter().find(|entry| {
+            let platform = entry.platform.as_ref();
+            platform.is_some_and(|platform| platform.to_string() == wanted)
+                || entry.descriptor.digest.as_str() == wanted
+        }),
         None => entries.iter().find(|entry| entry.platform.is_some()).or(entries.first()),
     };
     chosen.map(|entry| &entry.descriptor.digest)
@@ -208,10 +264,11 @@ fn configuration_size(configuration: &ImageConfiguration) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use staticreg_domain::Platform;
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::catalog::testing::{FakeRegistry, IMAGE, denied, digest, malformed, name};
+    use crate::catalog::testing::{FakeRegistry, IMAGE, INDEX, denied, descriptor, digest, malformed, name};
 
     fn tagged(tag: &str) -> Reference {
         Reference::Tag(tag.parse().unwrap())
@@ -252,6 +309,70 @@ mod tests {
             assert_eq!(details.image.digest, digest(expected), "{platform:?}");
         }
         assert_eq!(read(&images, tagged("multi"), Some("linux/s390x")).await, Err(ReadImageError::NotFound));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_in_an_index_leads_to_the_image() {
+        let registry = FakeRegistry::default();
+        let (arm, amd) = (registry.image(1, Some("arm64")), registry.image(2, Some("amd64")));
+        let of_arm = registry.index(3, &[(IMAGE, &arm, None)]);
+        let of_amd = registry.index(4, &[(INDEX, &registry.index(5, &[(IMAGE, &amd, Some("amd64"))]), None)]);
+        // One that does not say what it is may be an index too.
+        let entries = [(INDEX, &digest(9), None), (INDEX, &of_arm, Some("arm64")), ("", &of_amd, None)];
+        registry.tag("a", "1", &registry.index(6, &entries));
+        let images = ReadImage::new(Arc::new(registry));
+        for (platform, expected) in [(None, 1), (Some("linux/arm64"), 1), (Some("linux/amd64"), 2)] {
+            let details = read(&images, tagged("1"), platform).await.unwrap();
+            assert_eq!((details.index.unwrap().digest.clone(), &details.image.digest), (digest(6), &digest(expected)));
+            assert!(details.configuration.is_some());
+            let platforms: Vec<_> = details.builds.iter().map(|build| build.platform.clone()).collect();
+            assert_eq!(platforms, ["arm64", "amd64"].map(|name| Platform::new("linux", name, None)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn indexes_in_indexes_without_end_are_left_alone() {
+        let registry = Arc::new(FakeRegistry::default());
+        let mut index = registry.image(1, Some("amd64"));
+        for seed in 2..50 {
+            index = registry.index(seed, &[(INDEX, &index, None)]);
+        }
+        registry.tag("a", "1", &index);
+        let details = read(&ReadImage::new(registry.clone()), tagged("1"), None).await.unwrap();
+        assert_eq!((details.index, &details.image.digest), (None, &digest(49)));
+        assert_eq!(registry.asked(), ["get 46", "get 47", "get 48", "get a:1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_builds_of_one_platform_are_two() {
+        let registry = FakeRegistry::default();
+        let entry = |seed: u32, version: &str| IndexEntry {
+            descriptor: descriptor(IMAGE, registry.image(seed, Some("amd64")), 1),
+            platform: Platform::new("windows", "amd64", None).map(|platform| platform.of_os_version(version)),
+        };
+        let entries = vec![entry(1, "10.0.17763"), entry(2, "10.0.20348"), entry(3, "10.0.20348")];
+        registry.tag("a", "1", &registry.index_of(4, entries));
+        let images = ReadImage::new(Arc::new(registry));
+        let third = digest(3).to_string();
+        for (platform, expected) in [
+            (None, 1),
+            (Some("windows(10.0.17763)/amd64"), 1),
+            (Some("windows(10.0.20348)/amd64"), 2),
+            (Some(third.as_str()), 3),
+        ] {
+            let details = read(&images, tagged("1"), platform).await.unwrap();
+            assert_eq!(details.image.digest, digest(expected), "{platform:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_build_cache_is_read_without_its_layers() {
+        let registry = Arc::new(FakeRegistry::default());
+        let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
+        registry.tag("a", "cache", &registry.index(1, &[(layer, &digest(2), None), (layer, &digest(3), None)]));
+        let details = read(&ReadImage::new(registry.clone()), tagged("cache"), None).await.unwrap();
+        assert_eq!((details.artifact(), details.index), (Artifact::BuildCache, None));
+        assert_eq!(registry.asked(), ["get a:cache"]);
     }
 
     #[tokio::test(start_paused = true)]

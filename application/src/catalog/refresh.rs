@@ -12,7 +12,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use staticreg_domain::{
     Clock, RepositoryName, Tag,
-    catalog::{CatalogError, RegistryCatalog},
+    catalog::{CatalogError, RegistryCatalog, TagList},
     error::describe,
 };
 use tokio::{sync::Notify, time::sleep};
@@ -128,9 +128,9 @@ impl RefreshCatalog {
                 self.picture.ended(Some(now), fault);
                 Ok(())
             }
-            Err(error) => {
+            Err(Unread { error, listed }) => {
                 tracing::warn!("Unable to read the registry: {}", describe(&error));
-                let fault = fault::of_registry(&error, now);
+                let fault = if listed { fault::of_list(&error, now) } else { fault::of_registry(&error, now) };
                 self.picture.ended(None, Some(fault.clone()));
                 Err(fault)
             }
@@ -169,20 +169,22 @@ impl RefreshCatalog {
         }
     }
 
-    async fn read_all(&self) -> Result<Round, CatalogError> {
+    async fn read_all(&self) -> Result<Round, Unread> {
         let began = self.picture.moment();
         let mut listed = BTreeSet::new();
         let list = self.list(&mut listed, began).await;
         match &list {
             Ok(()) => self.picture.keep_only(|name| listed.contains(name), began),
             // The registry is away altogether, or does not tell what it holds.
-            Err(_) if listed.is_empty() => return list.map(|()| Round::default()),
+            Err(_) if listed.is_empty() => {
+                return list.map(|()| Round::default()).map_err(|error| Unread { error, listed: false });
+            }
             // What was listed is read; of the rest it is not known whether it is there.
             Err(_) => {}
         }
         drop(listed);
-        let round = self.read_contents(list.is_ok()).await?;
-        list.map(|()| round)
+        let round = self.read_contents(list.is_ok()).await.map_err(|error| Unread { error, listed: false })?;
+        list.map(|()| round).map_err(|error| Unread { error, listed: true })
     }
 
     /// Lists all repositories and shows their names as they come.
@@ -192,7 +194,7 @@ impl RefreshCatalog {
         let mut after = None;
         loop {
             let page = self.images.repositories(after).await?;
-            let before = listed.len();
+            let (before, is_empty) = (listed.len(), page.repositories.is_empty());
             self.picture.found(&page.repositories, began);
             listed.extend(page.repositories);
             self.picture.progress(|progress| *progress = ReadProgress { found: listed.len(), ..Default::default() });
@@ -202,6 +204,9 @@ impl RefreshCatalog {
                 return Ok(());
             }
             if !asked.insert(next.0.clone()) || pages_without_news > MOST_PAGES_WITHOUT_NEWS {
+                if is_empty {
+                    return Ok(());
+                }
                 return Err(CatalogError::Malformed("the pages of repositories lead in a circle".into()));
             }
             after = Some(next);
@@ -224,6 +229,9 @@ impl RefreshCatalog {
             }
             round.failed += 1;
             failed_in_a_row += 1;
+            if let Some(error) = failure.filter(|_| round.failed == 1) {
+                tracing::warn!("Unable to read a repository completely: {}", describe(&error));
+            }
             if failed_in_a_row >= MOST_FAILED_IN_A_ROW {
                 // Not a few odd repositories, perhaps: do not wait for each of thousands when the registry is away.
                 self.images.check().await?;
@@ -239,23 +247,33 @@ impl RefreshCatalog {
         let before =
             self.picture.entry(&name).map_or_else(|| RepositoryEntry::unread(name.clone()), Arc::unwrap_or_clone);
         let room = self.picture.room(&name);
-        let mut tags = match self.images.tags(&name).await {
-            Ok(tags) => tags,
+        let TagList { mut tags, incomplete } = match self.images.tags(&name).await {
+            Ok(list) => list,
             Err(error) => {
                 let fault = Some(fault::of_repository(&error, self.clock.now()));
                 return Read { entry: RepositoryEntry { fault, ..before }, began, failure: Some(error) };
             }
         };
+        // Signatures and other attachments belong to the image that they are of.
+        tags.retain(|tag| !tag.is_referrer());
+        if incomplete.is_some() {
+            // What was there before may be on the pages that are missing.
+            tags.extend(before.tags.iter().map(|entry| entry.tag.clone()));
+        }
         tags.sort_unstable();
         tags.dedup();
-        let truncated = tags.len() > room;
+        let truncated = incomplete.is_some() || tags.len() > room;
         tags.truncate(room);
         let failures = Failures::default();
         let tags = stream::iter(tags).map(|tag| self.read_tag(&before, tag, &failures));
         let tags = tags.buffered(self.options.concurrency).collect::<Vec<_>>().await;
         let now = self.clock.now();
         let failure = failures.first.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let fault = failure.as_ref().map(|error| fault::of_repository(error, now));
+        let fault = match &incomplete {
+            Some(error) => Some(fault::of_tags(error, now)),
+            None => failure.as_ref().map(|error| fault::of_repository(error, now)),
+        };
+        let failure = incomplete.or(failure);
         let entry = RepositoryEntry { name, tags: tags.into(), truncated, read_at: Some(now), fault };
         Read { entry, began, failure }
     }
@@ -279,6 +297,13 @@ impl RefreshCatalog {
 struct Round {
     all: usize,
     failed: usize,
+}
+
+/// A read of the whole registry that failed.
+struct Unread {
+    error: CatalogError,
+    /// Whether a part of the repositories was listed.
+    listed: bool,
 }
 
 /// A read of one repository.

@@ -1,15 +1,17 @@
 use std::sync::Arc;
 
 use staticreg_domain::{
-    ManifestKind,
-    catalog::{CatalogCursor, MockRegistryCatalog, RepositoriesPage},
+    ManifestKind, Platform,
+    catalog::{Artifact, CatalogCursor, IndexEntry, MockRegistryCatalog, RepositoriesPage, ServerFailure},
 };
 use tokio::time::advance;
 
 use super::*;
 use crate::catalog::{
     CatalogSnapshot, CatalogTotals, ImageSummary,
-    testing::{FakeClock, FakeRegistry, IMAGE, INDEX, denied, digest, malformed, name, number, unavailable},
+    testing::{
+        FakeClock, FakeRegistry, IMAGE, INDEX, denied, descriptor, digest, malformed, name, number, unavailable,
+    },
 };
 
 /// A use case over a registry in memory.
@@ -217,7 +219,7 @@ async fn a_failure_on_the_third_page_keeps_the_older_repositories() {
     assert_eq!(
         (fault.text.as_ref(), Some(fault.at)),
         (
-            "The registry does not answer, or answers with a failure.",
+            "The list of repositories is not whole. The registry does not answer, or answers with a failure.",
             first.map(|first| first + Duration::from_mins(15))
         )
     );
@@ -314,12 +316,126 @@ async fn a_list_of_repositories_without_end_is_given_up() {
             let next = if circle { 1 } else { page + 1 };
             Ok(RepositoriesPage { repositories: vec![name("a")], next: Some(CatalogCursor(next.to_string())) })
         });
-        registry.expect_tags().times(1).returning(|_| Ok(Vec::new()));
+        registry.expect_tags().times(1).returning(|_| Ok(TagList::default()));
         let refresh = RefreshCatalog::new(Arc::new(registry), FakeClock::new(), RefreshOptions::default());
         let fault = refresh.refresh_once().await.unwrap_err();
-        assert_eq!(fault.text, "The registry's answer is not understood.");
+        assert_eq!(fault.text, "The list of repositories is not whole. The registry's answer is not understood.");
         assert_eq!(shown(&refresh.view().snapshot()), ["a"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_page_that_leads_nowhere_new_is_the_end_of_the_list() {
+    let mut registry = MockRegistryCatalog::new();
+    registry.expect_repositories().returning(|after| {
+        let repositories = if after.is_none() { vec![name("a")] } else { Vec::new() };
+        Ok(RepositoriesPage { repositories, next: Some(CatalogCursor("last".to_owned())) })
+    });
+    registry.expect_tags().returning(|_| Ok(TagList::default()));
+    let refresh = RefreshCatalog::new(Arc::new(registry), FakeClock::new(), RefreshOptions::default());
+    refresh.refresh_once().await.unwrap();
+    assert_eq!(shown(&refresh.view().snapshot()), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_tags_that_fails_leaves_the_others_and_is_told() {
+    let registry = registry_of(&[("a", "1", 1), ("a", "2", 2), ("b", "1", 1)]);
+    let (refresh, view) = over(&registry);
+    refresh.refresh_once().await.unwrap();
+    registry.tag("a", "3", &registry.image(3, None));
+    registry.hide_tags(1);
+    refresh.refresh_once().await.unwrap();
+    let snapshot = view.snapshot();
+    // What was there before may be there still.
+    assert_eq!(shown(&snapshot), ["a:1=1", "a:2=2", "a:3=3", "b:1=1"]);
+    assert_eq!(snapshot.status().fault.as_ref().unwrap().text, "2 of 2 repositories could not be read completely.");
+    let a = snapshot.repository(&name("a")).unwrap();
+    assert!(a.truncated);
+    assert_eq!(
+        a.fault.as_ref().unwrap().text,
+        "The list of tags is not whole. The registry does not answer, or answers with a failure."
+    );
+
+    registry.heal();
+    registry.untag("a", "1");
+    refresh.refresh_once().await.unwrap();
+    let snapshot = view.snapshot();
+    assert_eq!(shown(&snapshot), ["a:2=2", "a:3=3", "b:1=1"]);
+    let a = snapshot.repository(&name("a")).unwrap();
+    assert_eq!((a.truncated, &a.fault), (false, &None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_that_failed_is_named() {
+    let mut registry = MockRegistryCatalog::new();
+    registry.expect_repositories().returning(|_| {
+        let (server, path) = ("https://auth.example".to_owned(), "/token".to_owned());
+        let source = "it refuses the user or password".into();
+        Err(CatalogError::Denied(ServerFailure { server, path, source }.into()))
+    });
+    let refresh = RefreshCatalog::new(Arc::new(registry), FakeClock::new(), RefreshOptions::default());
+    assert_eq!(
+        refresh.refresh_once().await.unwrap_err().text,
+        "The registry refuses access. Check the user and password given to staticreg. The server is \
+         https://auth.example."
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn signatures_and_other_attachments_are_no_tags() {
+    let hex = "ab".repeat(32);
+    let registry = registry_of(&[("a", "1", 1)]);
+    for suffix in ["", ".sig", ".att", ".sbom"] {
+        registry.tag("a", &format!("sha256-{hex}{suffix}"), &digest(1));
+    }
+    let (refresh, view) = over(&registry);
+    refresh.refresh_once().await.unwrap();
+    assert_eq!(shown(&view.snapshot()), ["a:1=1"]);
+    assert_eq!(view.snapshot().totals().tags, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_cache_and_an_artifact_are_told_as_what_they_are() {
+    let registry = Arc::new(FakeRegistry::default());
+    let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
+    let cache = registry.index(1, &[(layer, &digest(2), None), (layer, &digest(3), None)]);
+    registry.tag("a", "cache", &cache);
+    let sbom = registry.image(4, None);
+    registry.set_artifact_type(&sbom, "text/x-sbom");
+    registry.tag("a", "sbom", &sbom);
+    let index = registry.index(5, &[(IMAGE, &sbom, None)]);
+    registry.tag("a", "sboms", &index);
+    registry.tag("a", "image", &registry.image(6, Some("amd64")));
+    let (refresh, view) = over(&registry);
+    refresh.refresh_once().await.unwrap();
+    let snapshot = view.snapshot();
+    let other = || Artifact::Other("text/x-sbom".to_owned());
+    for (tag, artifact, size) in [
+        ("cache", Artifact::BuildCache, 2),
+        ("sbom", other(), 100),
+        ("sboms", other(), 100),
+        ("image", Artifact::Image, 100),
+    ] {
+        let image = image(&snapshot, "a", tag);
+        assert_eq!((&image.artifact, image.size), (&artifact, size), "{tag}");
+    }
+    assert!(image(&snapshot, "a", "cache").children.is_empty());
+    assert!(!registry.asked().contains(&"get 2".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_builds_of_one_platform_are_two() {
+    let registry = Arc::new(FakeRegistry::default());
+    let entry = |seed: u32, version: &str| IndexEntry {
+        descriptor: descriptor(IMAGE, registry.image(seed, Some("amd64")), 1),
+        platform: Platform::new("windows", "amd64", None).map(|platform| platform.of_os_version(version)),
+    };
+    let entries = vec![entry(1, "10.0.17763"), entry(2, "10.0.20348")];
+    registry.tag("a", "1", &registry.index_of(3, entries));
+    let (refresh, view) = over(&registry);
+    refresh.refresh_once().await.unwrap();
+    let image = image(&view.snapshot(), "a", "1");
+    assert_eq!(platforms(&image), ["windows(10.0.17763)/amd64", "windows(10.0.20348)/amd64"]);
 }
 
 #[tokio::test(start_paused = true)]

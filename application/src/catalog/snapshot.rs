@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use staticreg_domain::{Digest, ManifestKind, Platform, RepositoryName, Tag};
+use staticreg_domain::{Digest, ManifestKind, Platform, RepositoryName, Tag, catalog::Artifact};
 use tokio::sync::watch;
 
 /// What the registry held when it was last read. It never changes; a newer picture takes its place.
@@ -196,6 +196,8 @@ pub struct ImageSummary {
     pub digest: Digest,
     /// Whether it is an image's or an index.
     pub kind: ManifestKind,
+    /// What it is to people.
+    pub artifact: Artifact,
     /// The platforms, in the registry's order; of an image at most one. None are told of what is no image to run, such
     /// as a chart.
     pub platforms: Arc<[Platform]>,
@@ -252,6 +254,7 @@ mod tests {
         Arc::new(ImageSummary {
             digest: format!("sha256:{}", seed.repeat(32)).parse().unwrap(),
             kind: ManifestKind::Image,
+            artifact: Artifact::Image,
             platforms: [].into(),
             children: [].into(),
             size,

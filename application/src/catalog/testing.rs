@@ -12,7 +12,7 @@ use staticreg_domain::{
     Clock, Digest, Platform, RepositoryName, Tag,
     catalog::{
         CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
-        RegistryCatalog, RepositoriesPage,
+        RegistryCatalog, RepositoriesPage, TagList,
     },
 };
 use tokio::time::sleep;
@@ -38,6 +38,8 @@ struct Held {
     configurations: HashMap<Digest, ImageConfiguration>,
     /// Requests that fail, by how they begin.
     failing: Vec<(String, fn() -> CatalogError)>,
+    /// How many tags of each repository are on a page that fails.
+    hidden_tags: usize,
     asked: Vec<String>,
     under_way: usize,
     most_under_way: usize,
@@ -90,9 +92,18 @@ impl FakeRegistry {
             descriptor: descriptor(media_type, (*digest).clone(), 1),
             platform: platform.and_then(|architecture| Platform::new("linux", architecture, None)),
         };
-        let content = ManifestContent::Index(entries.iter().map(entry).collect());
+        self.index_of(seed, entries.iter().map(entry).collect())
+    }
+
+    pub(crate) fn index_of(&self, seed: u32, entries: Vec<IndexEntry>) -> Digest {
+        let content = ManifestContent::Index(entries);
         lock(&self.held).manifests.insert(digest(seed), manifest(digest(seed), INDEX, content));
         digest(seed)
+    }
+
+    /// Has an image's manifest say what it is.
+    pub(crate) fn set_artifact_type(&self, image: &Digest, artifact_type: &str) {
+        lock(&self.held).manifests.get_mut(image).unwrap().artifact_type = Some(artifact_type.to_owned());
     }
 
     /// Has requests that begin so fail.
@@ -100,8 +111,15 @@ impl FakeRegistry {
         lock(&self.held).failing.push((request.to_owned(), error));
     }
 
+    /// Has the page with the first so many tags of each repository fail.
+    pub(crate) fn hide_tags(&self, hidden: usize) {
+        lock(&self.held).hidden_tags = hidden;
+    }
+
     pub(crate) fn heal(&self) {
-        lock(&self.held).failing.clear();
+        let mut held = lock(&self.held);
+        held.failing.clear();
+        held.hidden_tags = 0;
     }
 
     /// The requests since this was last called, sorted.
@@ -147,9 +165,13 @@ impl RegistryCatalog for FakeRegistry {
         .await
     }
 
-    async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError> {
+    async fn tags(&self, repository: &RepositoryName) -> Result<TagList, CatalogError> {
+        let hidden = lock(&self.held).hidden_tags;
         self.answer(format!("tags {repository}"), |held| {
-            Ok(held.repositories.get(repository).map(|tags| tags.keys().rev().cloned().collect()).unwrap_or_default())
+            let tags = held.repositories.get(repository).into_iter().flat_map(|tags| tags.keys().rev());
+            let shown = tags.clone().count().saturating_sub(hidden);
+            let tags = tags.take(shown).cloned().collect();
+            Ok(TagList { tags, incomplete: (hidden > 0).then(unavailable) })
         })
         .await
     }
@@ -227,10 +249,10 @@ pub(crate) fn malformed() -> CatalogError {
     CatalogError::Malformed("garbage".into())
 }
 
-fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
+pub(crate) fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
     Descriptor { media_type: media_type.to_owned(), digest, size }
 }
 
 fn manifest(digest: Digest, media_type: &str, content: ManifestContent) -> Manifest {
-    Manifest { digest, media_type: media_type.to_owned(), content, created: None }
+    Manifest { digest, media_type: media_type.to_owned(), artifact_type: None, content, created: None }
 }

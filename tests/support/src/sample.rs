@@ -9,7 +9,7 @@ use staticreg_domain::{
     Clock, Digest, EventId, Platform, RegistryEvent, RepositoryName, Tag,
     catalog::{
         CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
-        RegistryCatalog, RepositoriesPage,
+        RegistryCatalog, RepositoriesPage, TagList,
     },
     metrics::{AccessKind, Change, CountKey, CountedEvent, MetricsRepository},
 };
@@ -109,24 +109,25 @@ impl SampleRegistry {
         created: DateTime<Utc>,
         platforms: &[(&str, &str, Option<&str>)],
     ) {
-        let entries = platforms
-            .iter()
-            .map(|(os, architecture, variant)| {
-                let platform = Platform::new(os, architecture, *variant);
-                let image = self.add_image(&format!("{name}:{tag} {architecture}"), created, platform.clone());
-                IndexEntry {
-                    descriptor: Descriptor { media_type: MANIFEST.to_owned(), digest: image, size: 1_240 },
-                    platform,
-                }
-            })
-            .collect();
+        let entries = platforms.iter().map(|(os, architecture, variant)| {
+            let platform = Platform::new(os, architecture, *variant);
+            let image = self.add_image(&format!("{name}:{tag} {architecture}"), created, platform.clone());
+            (MANIFEST, image, platform)
+        });
+        let entries = entries.collect();
+        self.add_index_of(name, tag, entries);
+    }
+
+    /// Adds a tag that points to an index of these entries: digests with media types and platforms.
+    pub fn add_index_of(&mut self, name: &str, tag: &str, entries: Vec<(&str, Digest, Option<Platform>)>) {
+        let entries = entries.into_iter().map(|(media_type, digest, platform)| IndexEntry {
+            descriptor: Descriptor { media_type: media_type.to_owned(), digest, size: 1_240 },
+            platform,
+        });
+        let content = ManifestContent::Index(entries.collect());
         let index = digest(&format!("{name}:{tag} index"));
-        let manifest = Manifest {
-            digest: index.clone(),
-            media_type: INDEX.to_owned(),
-            content: ManifestContent::Index(entries),
-            created: None,
-        };
+        let media_type = INDEX.to_owned();
+        let manifest = Manifest { digest: index.clone(), media_type, artifact_type: None, content, created: None };
         self.manifests.insert(index.clone(), manifest);
         self.point(name, tag, index);
     }
@@ -167,6 +168,7 @@ impl SampleRegistry {
         let manifest = Manifest {
             digest: image.clone(),
             media_type: MANIFEST.to_owned(),
+            artifact_type: None,
             content: ManifestContent::Image {
                 configuration: Descriptor { media_type: CONFIGURATION.to_owned(), digest: configuration, size: 1_512 },
                 layers,
@@ -207,8 +209,9 @@ impl RegistryCatalog for SampleRegistry {
         Ok(RepositoriesPage { repositories: self.repositories.keys().cloned().collect(), next: None })
     }
 
-    async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, CatalogError> {
-        Ok(self.repositories.get(repository).map(|tags| tags.keys().cloned().collect()).unwrap_or_default())
+    async fn tags(&self, repository: &RepositoryName) -> Result<TagList, CatalogError> {
+        let tags = self.repositories.get(repository).map(|tags| tags.keys().cloned().collect()).unwrap_or_default();
+        Ok(TagList { tags, incomplete: None })
     }
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, CatalogError> {

@@ -171,7 +171,7 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
         "layers" => {
             let image = image(site, &parameters).await?;
             let rows = tag::layers(&image)
-                .iter()
+                .into_iter()
                 .map(|layer| vec![layer.digest.to_string(), layer.media_type.clone(), layer.size.to_string()]);
             Ok(with_head(&["digest", "media_type", "size"], rows))
         }

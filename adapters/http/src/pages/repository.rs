@@ -13,7 +13,7 @@ use staticreg_application::{
     browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
-use staticreg_domain::{Digest, ManifestKind, RepositoryName, Tag};
+use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact};
 
 use super::{
     Site,
@@ -71,19 +71,44 @@ pub(super) struct Command {
     pub(super) line: String,
 }
 
-/// How to pull an image.
-pub(super) fn pull_commands(site: &Site, name: &RepositoryName, tag: &Tag) -> Vec<Command> {
-    let image = format!("{}/{name}:{tag}", site.host());
-    vec![
-        Command { label: "the docker command", line: format!("docker pull {image}") },
-        Command { label: "the podman command", line: format!("podman pull {image}") },
-    ]
+/// How to fetch what a tag points to, by the tools it is made for.
+pub(super) fn commands(site: &Site, name: &RepositoryName, tag: &Tag, artifact: &Artifact) -> Vec<Command> {
+    let repository = format!("{}/{name}", site.host());
+    let command = |label, line| Command { label, line };
+    match artifact {
+        Artifact::Image => vec![
+            command("the docker command", format!("docker pull {repository}:{tag}")),
+            command("the podman command", format!("podman pull {repository}:{tag}")),
+        ],
+        Artifact::Chart => {
+            // Versions may hold a plus, which tags may not: Helm puts an underscore there.
+            let version = tag.as_str().replace('_', "+");
+            vec![command("the helm command", format!("helm pull oci://{repository} --version {version}"))]
+        }
+        Artifact::BuildCache => {
+            let cache = format!("type=registry,ref={repository}:{tag}");
+            vec![command("the docker command", format!("docker buildx build --cache-from {cache} ."))]
+        }
+        Artifact::Other(_) => vec![command("the oras command", format!("oras pull {repository}:{tag}"))],
+    }
+}
+
+/// What people call it, when it is no image.
+pub(super) fn artifact_name(artifact: &Artifact) -> Option<&'static str> {
+    match artifact {
+        Artifact::Image => None,
+        Artifact::Chart => Some("Helm chart"),
+        Artifact::BuildCache => Some("Build cache"),
+        Artifact::Other(_) => Some("Artifact"),
+    }
 }
 
 struct Row {
     tag: String,
     address: String,
     digest: Option<(String, String)>,
+    /// What it is, when it is no image.
+    artifact: Option<&'static str>,
     platforms: Vec<String>,
     more_platforms: usize,
     size: String,
@@ -102,6 +127,13 @@ pub(super) struct TagItem<'a> {
     pub(super) image: Option<&'a Arc<ImageSummary>>,
     pub(super) counts: TagCounts,
     in_registry: bool,
+}
+
+impl TagItem<'_> {
+    /// What it is; an image as long as nobody knows better.
+    fn artifact(&self) -> &Artifact {
+        self.image.map_or(&Artifact::Image, |image| &image.artifact)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -229,7 +261,7 @@ async fn page_of(
         gone: is_read && entry.is_none(),
         is_read: is_read || site.registry.is_none(),
         read_at: entry.as_ref().and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
-        commands: best.map(|item| commands(site, &name, item)).unwrap_or_default(),
+        commands: best.map(|item| commands(site, &name, item.tag, item.artifact())).unwrap_or_default(),
         figures: figures(statistics, &chosen, Some(in_all), now),
         range_words: chosen.words(),
         ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name()), ("order", order_name(reverse))]),
@@ -394,20 +426,9 @@ fn tag_items<'a>(entry: Option<&'a RepositoryEntry>, statistics: Option<&'a Repo
             in_registry: true,
         })
         .collect();
-    items.extend(counts.into_iter().map(|(tag, counts)| TagItem {
-        tag,
-        digest: None,
-        image: None,
-        counts,
-        in_registry: false,
-    }));
+    let elsewhere = counts.into_iter().filter(|(tag, _)| !tag.is_referrer());
+    items.extend(elsewhere.map(|(tag, counts)| TagItem { tag, digest: None, image: None, counts, in_registry: false }));
     items
-}
-
-/// How to pull what a tag points to; none of what is no image, such as a chart.
-fn commands(site: &Site, name: &RepositoryName, item: &TagItem<'_>) -> Vec<Command> {
-    let is_artifact = |image: &ImageSummary| image.kind == ManifestKind::Image && image.platforms.is_empty();
-    if item.image.is_some_and(|image| is_artifact(image)) { Vec::new() } else { pull_commands(site, name, item.tag) }
 }
 
 fn row(
@@ -425,6 +446,7 @@ fn row(
         tag: item.tag.to_string(),
         address: tag::address_in(name, item.tag, chosen),
         digest: item.digest.map(|digest| (text::short_digest(digest), digest.to_string())),
+        artifact: artifact_name(item.artifact()),
         platforms: platforms.iter().take(PLATFORMS_SHOWN).map(ToString::to_string).collect(),
         more_platforms: platforms.len().saturating_sub(PLATFORMS_SHOWN),
         size: item.image.map_or_else(|| "–".to_owned(), |image| text::size(image.size)),
@@ -432,7 +454,7 @@ fn row(
         pulls: if is_known { text::number(item.counts.in_range) } else { "–".to_owned() },
         last_pull: item.counts.last_pulled_at.map(|at| Moment::new(at, now)),
         gone,
-        commands: if gone { Vec::new() } else { commands(site, name, item) },
+        commands: if gone { Vec::new() } else { commands(site, name, item.tag, item.artifact()) },
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /repo/NAME?tag=`: what a tag points to, pointed to before, and how much it is pulled.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use staticreg_application::{
 };
 use staticreg_domain::{
     Digest, RepositoryName, Tag,
-    catalog::{Descriptor, ImageConfiguration, Manifest, ManifestContent, Reference},
+    catalog::{Artifact, Descriptor, ImageConfiguration, ManifestContent, Reference},
     metrics::DigestPulls,
 };
 
@@ -23,12 +23,9 @@ use super::{
     layout::{Layout, page},
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
-    repository::{self, Command, pull_commands},
+    repository::{self, Command},
     text::{self, Moment},
 };
-
-/// The media type of the configuration of a Helm chart.
-const HELM_CHART: &str = "application/vnd.cncf.helm.config.v1+json";
 
 #[derive(Template)]
 #[template(path = "tag.html")]
@@ -47,6 +44,8 @@ struct TagPage<'a> {
     history: Vec<HistoryRow>,
     history_csv: String,
     image: Option<ImageSection>,
+    /// What the image is: `Image`, or what people call it.
+    image_heading: &'static str,
     /// Why there is no image to show.
     no_image: &'static str,
     facts_csv: String,
@@ -128,7 +127,11 @@ pub(super) async fn page_of(
     let platform = parameters.get("platform");
     let details = read_image(site, &name, entry.as_deref(), &tag, platform).await;
     let gone = tag_entry.is_none() && repository::is_read(site, entry.as_deref());
-    let commands = if gone { Vec::new() } else { commands(site, &name, &tag, details.as_ref().ok()) };
+    let artifact = match (&details, tag_entry.and_then(|entry| entry.image())) {
+        (Ok(details), _) => details.artifact(),
+        (Err(_), image) => image.map(|image| image.artifact.clone()).unwrap_or_default(),
+    };
+    let commands = if gone { Vec::new() } else { repository::commands(site, &name, &tag, &artifact) };
     let (image, no_image) = match details {
         Ok(details) => {
             let address = |platform: &str| address_with(&name, Some(&tag), Some(platform), &chosen);
@@ -180,6 +183,7 @@ pub(super) async fn page_of(
         history: history(statistics, digest, now),
         history_csv: csv("digests"),
         image,
+        image_heading: repository::artifact_name(&artifact).unwrap_or("Image"),
         no_image,
         facts_csv: image_csv("image"),
         environment_csv: image_csv("environment"),
@@ -187,23 +191,6 @@ pub(super) async fn page_of(
         layers_csv: image_csv("layers"),
     };
     page(&template, StatusCode::OK)
-}
-
-/// How to pull what a tag points to; none for an artifact whose tool is not known.
-fn commands(site: &Site, name: &RepositoryName, tag: &Tag, details: Option<&ImageDetails>) -> Vec<Command> {
-    match details.map(|details| &details.image.content) {
-        Some(ManifestContent::Image { configuration, .. }) if !configuration.is_image_configuration() => {
-            let is_chart = configuration.media_type == HELM_CHART;
-            is_chart.then(|| helm_command(site, name, tag)).into_iter().collect()
-        }
-        _ => pull_commands(site, name, tag),
-    }
-}
-
-/// Helm's versions may hold a plus, which tags may not: Helm puts an underscore there.
-fn helm_command(site: &Site, name: &RepositoryName, tag: &Tag) -> Command {
-    let version = tag.as_str().replace('_', "+");
-    Command { label: "the helm command", line: format!("helm pull oci://{}/{name} --version {version}", site.host()) }
 }
 
 /// Why there is no image to show.
@@ -273,10 +260,9 @@ fn history(statistics: Option<&RepositoryStatistics>, current: Option<&Digest>, 
 }
 
 fn section(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Option<&str>) -> ImageSection {
-    let platforms = details.index.as_deref().map(|index| platforms(address, index, &details.image.digest, wanted));
     let configuration = details.configuration.as_deref();
     ImageSection {
-        platforms: platforms.unwrap_or_default(),
+        platforms: platforms(address, details, wanted),
         facts: facts(details),
         environment: configuration.map(environment).unwrap_or_default(),
         labels: configuration.map(labels).unwrap_or_default(),
@@ -294,15 +280,16 @@ fn section(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Opt
 
 /// What there is to say of an image, beside its lists.
 pub(super) fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
-    let ImageDetails { index, image, configuration } = details;
+    let ImageDetails { index, builds: _, image, configuration } = details;
     let mut facts = vec![("Digest", image.digest.to_string()), ("Media type", image.media_type.clone())];
     if let Some(index) = index {
         facts.insert(0, ("Index", format!("{} ({})", index.digest, index.media_type)));
     }
-    if let ManifestContent::Image { configuration, .. } = &image.content
-        && !configuration.is_image_configuration()
-    {
-        facts.push(("Artifact", configuration.media_type.clone()));
+    match details.artifact() {
+        Artifact::Image => {}
+        Artifact::Chart => facts.push(("Artifact", "Helm chart".to_owned())),
+        Artifact::BuildCache => facts.push(("Artifact", "Build cache of BuildKit".to_owned())),
+        Artifact::Other(artifact_type) => facts.push(("Artifact", artifact_type)),
     }
     let layers = layers(details);
     if !layers.is_empty() {
@@ -353,11 +340,14 @@ pub(super) fn labels(configuration: &ImageConfiguration) -> Vec<(String, String)
     configuration.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The layers, the lowest first.
-pub(super) fn layers(details: &ImageDetails) -> &[Descriptor] {
+/// The layers, the lowest first; of a build cache all that it lists.
+pub(super) fn layers(details: &ImageDetails) -> Vec<&Descriptor> {
     match &details.image.content {
-        ManifestContent::Image { layers, .. } => layers,
-        ManifestContent::Index(_) => &[],
+        ManifestContent::Image { layers, .. } => layers.iter().collect(),
+        ManifestContent::Index(entries) if details.image.artifact() == Artifact::BuildCache => {
+            entries.iter().map(|entry| &entry.descriptor).collect()
+        }
+        ManifestContent::Index(_) => Vec::new(),
     }
 }
 
@@ -366,22 +356,23 @@ fn words(words: &[String]) -> String {
     serde_json::to_string(words).unwrap_or_else(|_| words.join(" "))
 }
 
-fn platforms(
-    address: impl Fn(&str) -> String,
-    index: &Manifest,
-    shown: &Digest,
-    wanted: Option<&str>,
-) -> Vec<PlatformLink> {
-    let ManifestContent::Index(entries) = &index.content else {
-        return Vec::new();
-    };
-    entries
-        .iter()
-        .filter_map(|entry| Some((entry.platform.as_ref()?.to_string(), &entry.descriptor.digest)))
-        .map(|(name, digest)| PlatformLink {
-            address: format!("{}#image", address(&name)),
-            chosen: wanted.map_or(digest == shown, |wanted| wanted == name),
-            name,
+fn platforms(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Option<&str>) -> Vec<PlatformLink> {
+    let mut named = HashSet::new();
+    let builds = details.builds.iter();
+    builds
+        .filter_map(|build| Some((build.platform.as_ref()?.to_string(), &build.descriptor.digest)))
+        .map(|(platform, digest)| {
+            // A second build that tells the same platform is known by its digest alone.
+            let (name, value) = if named.insert(platform.clone()) {
+                (platform.clone(), platform)
+            } else {
+                (format!("{platform} {}", text::short_digest(digest)), digest.to_string())
+            };
+            PlatformLink {
+                address: format!("{}#image", address(&value)),
+                chosen: wanted.map_or(*digest == details.image.digest, |wanted| wanted == value),
+                name,
+            }
         })
         .collect()
 }

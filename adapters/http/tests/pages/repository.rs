@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use poem::http::StatusCode;
+use staticreg_application::catalog::{
+    CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RepositoryEntry, TagEntry, TagTarget,
+};
 use staticreg_domain::{
     Platform,
     metrics::{MetricsError, MetricsRepository, MockMetricsRepository},
 };
+use staticreg_http::Registry;
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, SampleRegistry};
 
@@ -67,7 +71,7 @@ async fn what_was_never_read_is_not_told_to_be_gone() {
     }
 }
 
-/// A registry with a chart as helm pushes it, and an artifact that nothing is known of.
+/// A registry with a chart as helm pushes it, a build cache of BuildKit, and an artifact that nothing is known of.
 async fn artifacts() -> site::Site<impl poem::Endpoint<Output = poem::Response>> {
     let mut registry = SampleRegistry::default();
     for (name, tag, media_type) in [
@@ -77,27 +81,156 @@ async fn artifacts() -> site::Site<impl poem::Endpoint<Output = poem::Response>>
         let artifact = registry.add_artifact(name, media_type);
         registry.point(name, tag, artifact);
     }
+    let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
+    let entries = [(layer, "one"), (layer, "two"), ("application/vnd.buildkit.cacheconfig.v0", "three")];
+    let entries = entries.map(|(media_type, seed)| (media_type, sample::digest(seed), None)).to_vec();
+    registry.add_index_of("build/app", "cache", entries);
     site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await
 }
 
 #[tokio::test]
-async fn what_is_no_image_has_no_command_to_pull_it_as_one() {
+async fn what_is_no_image_is_shown_as_what_it_is_with_the_command_that_fetches_it() {
     let site = artifacts().await;
-    for path in ["/repo/charts/webapp", "/repo/policies/base", "/repo/policies/base?tag=1.0.0"] {
-        let page = site.page(path).await;
-        assert!(page.text().contains("1 tag") || page.text().contains("Digests it pointed to"), "{}", page.text());
-        assert!(!page.body.contains(" pull registry.") && !page.body.contains("helm pull"), "{}", page.text());
+    for (name, tag, what, command) in [
+        (
+            "charts/webapp",
+            "1.2.3_build.7",
+            "Helm chart",
+            // The version as helm writes it.
+            "helm pull oci://registry.example.com/charts/webapp --version 1.2.3+build.7 Copy the helm command",
+        ),
+        (
+            "build/app",
+            "cache",
+            "Build cache",
+            "docker buildx build --cache-from type=registry,ref=registry.example.com/build/app:cache . Copy the docker",
+        ),
+        (
+            "policies/base",
+            "1.0.0",
+            "Artifact application/vnd.example.policy.v1+json",
+            "oras pull registry.example.com/policies/base:1.0.0 Copy the oras command",
+        ),
+    ] {
+        for path in [format!("/repo/{name}"), format!("/repo/{name}?tag={tag}")] {
+            let text = site.page(&path).await.text();
+            let shown = if path.contains("?tag=") { what } else { what.split(" application").next().unwrap_or(what) };
+            assert!(text.contains(shown) && text.contains(command), "{path}: {text}");
+            assert!(!text.contains("docker pull") && !text.contains("podman pull"), "{path}: {text}");
+        }
     }
-    let text = site.page("/repo/policies/base?tag=1.0.0").await.text();
-    assert!(text.contains("Artifact application/vnd.example.policy.v1+json"), "{text}");
 }
 
 #[tokio::test]
-async fn a_helm_chart_has_the_command_of_helm_with_the_version_as_helm_writes_it() {
-    let text = artifacts().await.page("/repo/charts/webapp?tag=1.2.3_build.7").await.text();
-    let command = "helm pull oci://registry.example.com/charts/webapp --version 1.2.3+build.7";
-    assert!(text.contains(&format!("{command} Copy the helm command")), "{text}");
-    assert!(!text.contains("docker pull") && !text.contains("podman pull"), "{text}");
+async fn a_build_cache_shows_its_layers() {
+    let site = artifacts().await;
+    let text = site.page("/repo/build/app?tag=cache").await.text();
+    for expected in
+        ["Artifact Build cache of BuildKit", "Size 3.7 kB", "Layers 3, 3.7 kB", &sample::digest("two").as_str()[..19]]
+    {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let layers = site.get("/export/layers.csv?repository=build/app&tag=cache").await.body;
+    assert!(layers.contains("application/vnd.buildkit.cacheconfig.v0,1240"), "{layers}");
+}
+
+#[tokio::test]
+async fn two_builds_of_one_platform_are_two() {
+    let mut registry = SampleRegistry::default();
+    let builds = [("ltsc2019", "10.0.17763.6532"), ("ltsc2022", "10.0.20348.2849"), ("other", "10.0.20348.2849")];
+    let builds = builds.map(|(seed, version)| {
+        let platform = Platform::new("windows", "amd64", None).map(|platform| platform.of_os_version(version));
+        let image = registry.add_image(seed, sample::now(), platform.clone());
+        ("application/vnd.oci.image.manifest.v1+json", image, platform)
+    });
+    registry.add_index_of("app", "1", builds.to_vec());
+    let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await;
+    let text = site.page("/repo/app").await.text();
+    assert!(text.contains("windows(10.0.17763.6532)/amd64 windows(10.0.20348.2849)/amd64"), "{text}");
+    let body = site.page("/repo/app?tag=1").await.body;
+    let other = sample::digest("other");
+    for (platform, seed) in [
+        ("windows%2810.0.17763.6532%29/amd64", "ltsc2019"),
+        ("windows%2810.0.20348.2849%29/amd64", "ltsc2022"),
+        (&other.as_str().replace(':', "%3A"), "other"),
+    ] {
+        assert!(body.contains(&format!("&#38;platform={platform}#image")), "{body}");
+        let page = site.page(&format!("/repo/app?tag=1&platform={platform}")).await;
+        let image = sample::digest(seed);
+        assert!(page.text().contains(&format!("Digest {image}")), "{platform}: {}", page.text());
+        assert_eq!(page.body.matches("aria-current=\"true\"").count(), 2, "{platform}: {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn an_index_in_an_index_leads_to_its_images() {
+    let mut registry = SampleRegistry::default();
+    registry.add_index("app", "inner", sample::now(), &[("linux", "amd64", None), ("linux", "arm64", None)]);
+    let index = "application/vnd.oci.image.index.v1+json";
+    registry.add_index_of("app", "outer", vec![(index, sample::digest("app:inner index"), None)]);
+    let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await;
+    for (platform, seed) in [("linux/amd64", "app:inner amd64"), ("linux/arm64", "app:inner arm64")] {
+        let text = site.page(&format!("/repo/app?tag=outer&platform={platform}")).await.text();
+        assert!(text.contains(&format!("Digest {}", sample::digest(seed))), "{platform}: {text}");
+        assert!(text.contains("Entry point"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn signatures_are_no_tags_of_their_own() {
+    let mut registry = SampleRegistry::default();
+    let image = registry.add_image("one", sample::now(), Platform::new("linux", "amd64", None));
+    registry.point("app", "1", image.clone());
+    for suffix in ["", ".sig", ".att", ".sbom"] {
+        let attachment = registry.add_artifact(suffix, "application/vnd.oci.empty.v1+json");
+        registry.point("app", &format!("{}{suffix}", image.as_str().replace(':', "-")), attachment);
+    }
+    let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await;
+    let text = site.page("/repo/app").await.text();
+    assert!(text.contains("1 tag,") && !text.contains("sha256-"), "{text}");
+    let text = site.page("/").await.text();
+    assert!(text.contains("Tags 1"), "{text}");
+}
+
+#[tokio::test]
+async fn commands_name_the_registry_as_its_users_reach_it() {
+    let store = || -> Arc<dyn MetricsRepository> { Arc::new(MemoryMetrics::new(100_000)) };
+    let mut registry = SampleRegistry::default();
+    let image = registry.add_image("one", sample::now(), Platform::new("linux", "amd64", None));
+    registry.point("app", "1", image);
+    let registry = site::registry(registry).await;
+    let site = site::called(store(), Some(registry), Some("localhost:5000"));
+    for path in ["/repo/app", "/repo/app?tag=1"] {
+        let text = site.page(path).await.text();
+        assert!(text.contains("docker pull localhost:5000/app:1"), "{path}: {text}");
+        assert!(!text.contains("registry.example.com"), "{path}: {text}");
+    }
+    let store = store();
+    sample::fill(&store).await;
+    let text = site::called(store, None, Some("localhost:5000")).page("/repo/base/node").await.text();
+    assert!(text.contains("docker pull localhost:5000/base/node:22.11"), "{text}");
+}
+
+#[tokio::test]
+async fn a_list_of_tags_that_is_not_whole_is_said_to_be() {
+    let (names, tags) = (["1", "2"], |tag: &str| TagEntry { tag: tag.parse().unwrap(), target: TagTarget::Unknown });
+    let fault =
+        ReadFault { text: "The list of tags is not whole. The registry does not answer.".into(), at: sample::now() };
+    let entry = RepositoryEntry {
+        tags: names.map(tags).into(),
+        truncated: true,
+        read_at: Some(sample::now()),
+        fault: Some(fault),
+        ..RepositoryEntry::unread("app".parse().unwrap())
+    };
+    let status = ReadStatus { read_at: Some(sample::now()), ..ReadStatus::default() };
+    let view = CatalogView::fixed(CatalogSnapshot::new(1, vec![Arc::new(entry)], status));
+    let images = ReadImage::new(Arc::new(SampleRegistry::default()));
+    let registry = Registry { host: "r".to_owned(), view, images };
+    let text = site::of(Arc::new(MemoryMetrics::new(1)), Some(registry)).page("/repo/app").await.text();
+    assert!(text.contains("The list of tags is not whole."), "{text}");
+    assert!(text.contains("The registry may hold more tags of this repository than are shown."), "{text}");
+    assert!(text.contains("2 tags,"), "{text}");
 }
 
 #[tokio::test]

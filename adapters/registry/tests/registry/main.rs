@@ -4,13 +4,18 @@
 
 mod access;
 mod contents;
+mod encoding;
 mod pages;
+mod patience;
 mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 use sha2::Digest as _;
-use staticreg_domain::{Digest, RepositoryName, Tag, catalog::CatalogError};
+use staticreg_domain::{
+    Digest, RepositoryName, Tag,
+    catalog::{CatalogError, RegistryCatalog},
+};
 use staticreg_registry::{HttpRegistryCatalog, RegistryOptions, Tls};
 use wiremock::{MockServer, Request, Respond, ResponseTemplate};
 
@@ -60,12 +65,22 @@ fn digest_of(content: &str) -> Digest {
 
 /// What an error is, in one word.
 fn kind<T: std::fmt::Debug>(result: Result<T, CatalogError>) -> &'static str {
-    match result.expect_err("an error") {
+    word(&result.expect_err("an error"))
+}
+
+fn word(error: &CatalogError) -> &'static str {
+    match error {
         CatalogError::Unavailable(_) => "unavailable",
         CatalogError::Denied(_) => "denied",
         CatalogError::NotFound => "not found",
         CatalogError::Malformed(_) => "malformed",
     }
+}
+
+/// The tags that could be read, and why there may be more.
+async fn tags_of(server: &MockServer, repository: &str) -> (Vec<String>, Option<&'static str>) {
+    let list = anonymous(server).tags(&name(repository)).await.unwrap();
+    (list.tags.iter().map(ToString::to_string).collect(), list.incomplete.as_ref().map(word))
 }
 
 /// An answer made from the request.

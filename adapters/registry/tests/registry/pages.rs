@@ -9,7 +9,7 @@ use wiremock::{
     matchers::{header, method, path, query_param, query_param_is_missing},
 };
 
-use crate::{Answering, anonymous, json, kind, name, options, tag};
+use crate::{Answering, anonymous, json, kind, name, options, tag, tags_of, word};
 
 /// Reads all pages; answers the names and how many pages there were.
 async fn all(catalog: &HttpRegistryCatalog) -> Result<(Vec<String>, usize), CatalogError> {
@@ -90,7 +90,7 @@ async fn names_that_are_not_well_formed_are_left_out() {
         .mount(&server)
         .await;
     assert_eq!(all(&anonymous(&server)).await.unwrap().0, ["a", "c/d"]);
-    let tags = anonymous(&server).tags(&name("a")).await.unwrap();
+    let tags = anonymous(&server).tags(&name("a")).await.unwrap().tags;
     assert_eq!(tags, [tag("v1"), tag("latest")]);
 }
 
@@ -108,7 +108,7 @@ async fn a_failure_on_the_third_page_is_told_and_the_page_can_be_asked_again() {
         .await;
     Mock::given(query_param("page", "3"))
         .respond_with(ResponseTemplate::new(500).set_body_string("<h1>oops</h1>"))
-        .up_to_n_times(1)
+        .up_to_n_times(2)
         .mount(&server)
         .await;
     Mock::given(query_param("page", "3")).respond_with(json(r#"{"repositories": ["c"]}"#)).mount(&server).await;
@@ -188,7 +188,8 @@ async fn pages_that_trickle_for_ever_are_given_up() {
     Mock::given(method("GET")).respond_with(Answering(page)).mount(&server).await;
     let timeout = Duration::from_millis(100);
     let catalog = HttpRegistryCatalog::new(&RegistryOptions { timeout, ..options(&server.uri()) }).unwrap();
-    assert_eq!(kind(catalog.tags(&name("a")).await), "unavailable");
+    let list = catalog.tags(&name("a")).await.unwrap();
+    assert_eq!(list.incomplete.as_ref().map(word), Some("unavailable"));
 }
 
 #[tokio::test]
@@ -219,25 +220,66 @@ async fn tags_come_page_by_page() {
         .mount(&server)
         .await;
     Mock::given(path_is()).and(query_param("last", "2")).respond_with(json(r#"{"tags": null}"#)).mount(&server).await;
-    let tags = anonymous(&server).tags(&name("library/nginx")).await.unwrap();
+    let tags = anonymous(&server).tags(&name("library/nginx")).await.unwrap().tags;
     assert_eq!(tags, [tag("1"), tag("2")]);
 }
 
 #[tokio::test]
 async fn a_repository_that_is_not_there_has_no_tags() {
     let server = MockServer::start().await;
-    assert_eq!(anonymous(&server).tags(&name("a")).await.unwrap(), []);
+    assert_eq!(anonymous(&server).tags(&name("a")).await.unwrap().tags, []);
 }
 
 #[tokio::test]
-async fn pages_of_tags_in_a_circle_are_malformed() {
+async fn pages_of_tags_in_a_circle_end_and_are_told() {
     let server = MockServer::start().await;
     let page = |request: &Request| {
         let next = if query(request, "page").as_deref() == Some("1") { "2" } else { "1" };
-        json(r#"{"tags": ["v1"]}"#).insert_header("link", format!("<?page={next}>; rel=next").as_str())
+        json(format!(r#"{{"tags": ["v{next}"]}}"#)).insert_header("link", format!("<?page={next}>; rel=next").as_str())
     };
     Mock::given(method("GET")).respond_with(Answering(page)).mount(&server).await;
-    assert_eq!(kind(anonymous(&server).tags(&name("a")).await), "malformed");
+    let expected = (vec!["v1".to_owned(), "v2".to_owned()], Some("malformed"));
+    assert_eq!(tags_of(&server, "a").await, expected);
+    assert_eq!(server.received_requests().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn pages_of_tags_that_never_tell_anything_new_end_and_are_told() {
+    let server = MockServer::start().await;
+    let page = |request: &Request| {
+        let page: u64 = query(request, "page").map_or(0, |page| page.parse().unwrap());
+        json(r#"{"tags": ["v1"]}"#).insert_header("link", format!("<?page={}>; rel=next", page + 1).as_str())
+    };
+    Mock::given(method("GET")).respond_with(Answering(page)).mount(&server).await;
+    assert_eq!(tags_of(&server, "a").await, (vec!["v1".to_owned()], Some("malformed")));
+}
+
+#[tokio::test]
+async fn an_empty_page_of_tags_that_leads_to_itself_is_the_last() {
+    let server = MockServer::start().await;
+    let page = |request: &Request| {
+        let tags = if query(request, "last").is_none() { r#"{"tags": ["v1"]}"# } else { r#"{"tags": []}"# };
+        json(tags).insert_header("link", "<?last=v1>; rel=next")
+    };
+    Mock::given(method("GET")).respond_with(Answering(page)).mount(&server).await;
+    assert_eq!(tags_of(&server, "a").await, (vec!["v1".to_owned()], None));
+}
+
+#[tokio::test]
+async fn a_page_of_tags_that_fails_leaves_the_pages_before_it() {
+    for (answer, expected) in [
+        (ResponseTemplate::new(500), "unavailable"),
+        (ResponseTemplate::new(403), "denied"),
+        (ResponseTemplate::new(404), "not found"),
+        (json("garbage"), "malformed"),
+        (ResponseTemplate::new(302).insert_header("location", "/v2/a/tags/list"), "malformed"),
+    ] {
+        let server = MockServer::start().await;
+        let first = json(r#"{"tags": ["v1"]}"#).insert_header("link", "<?last=v1>; rel=next");
+        Mock::given(query_param_is_missing("last")).respond_with(first).mount(&server).await;
+        Mock::given(query_param("last", "v1")).respond_with(answer).mount(&server).await;
+        assert_eq!(tags_of(&server, "a").await, (vec!["v1".to_owned()], Some(expected)));
+    }
 }
 
 #[tokio::test]
@@ -250,17 +292,23 @@ async fn more_tags_than_people_look_at_are_left_out() {
             .insert_header("link", format!("<?page={}>; rel=next", page + 1).as_str())
     };
     Mock::given(method("GET")).respond_with(Answering(page)).mount(&server).await;
-    assert_eq!(anonymous(&server).tags(&name("a")).await.unwrap().len(), 50_000);
+    assert_eq!(anonymous(&server).tags(&name("a")).await.unwrap().tags.len(), 50_000);
 }
 
 #[tokio::test]
-async fn a_link_to_another_host_is_not_followed() {
+async fn a_link_to_another_host_is_followed_on_the_registry() {
+    let elsewhere = MockServer::start().await;
     let server = MockServer::start().await;
-    for link in ["<http://169.254.169.254/latest>; rel=next", "<//localhost/v2/_catalog>; rel=next"] {
-        server.reset().await;
-        let page = json(r#"{"repositories": ["a"], "tags": ["v1"]}"#).insert_header("link", link);
-        Mock::given(method("GET")).respond_with(page).expect(2).mount(&server).await;
-        assert_eq!(kind(anonymous(&server).repositories(None).await), "malformed", "{link}");
-        assert_eq!(kind(anonymous(&server).tags(&name("a")).await), "malformed", "{link}");
+    let link = |path: &str, last: &str| format!("<{}{path}?last={last}>; rel=next", elsewhere.uri());
+    for (list, first, second) in [
+        ("/v2/_catalog", r#"{"repositories": ["a"]}"#, r#"{"repositories": ["b"]}"#),
+        ("/v2/a/tags/list", r#"{"tags": ["1"]}"#, r#"{"tags": ["2"]}"#),
+    ] {
+        let first = json(first).insert_header("link", link(list, "1").as_str());
+        Mock::given(path(list)).and(query_param_is_missing("last")).respond_with(first).mount(&server).await;
+        Mock::given(path(list)).and(query_param("last", "1")).respond_with(json(second)).mount(&server).await;
     }
+    assert_eq!(all(&anonymous(&server)).await.unwrap(), (vec!["a".to_owned(), "b".to_owned()], 2));
+    assert_eq!(tags_of(&server, "a").await, (vec!["1".to_owned(), "2".to_owned()], None));
+    assert!(elsewhere.received_requests().await.unwrap().is_empty());
 }
