@@ -34,6 +34,7 @@ const STEPS: &[Step] = steps![
     "0003_recorded_event",
     "0004_day_version",
     "0005_question_indexes",
+    "0006_random_versions",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

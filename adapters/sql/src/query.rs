@@ -210,6 +210,10 @@ impl Row {
         self.get(column)
     }
 
+    pub(crate) fn number_if_any(&self, column: usize) -> Result<Option<i64>, MetricsError> {
+        self.get(column)
+    }
+
     pub(crate) fn count(&self, column: usize) -> Result<u64, MetricsError> {
         u64::try_from(self.number(column)?).map_err(corrupt)
     }

@@ -11,7 +11,7 @@ use staticreg_domain::metrics::{
     AccessKind, DateRange, Filter, Listed, MetricsError, MetricsRepository, Page, PullGroup, Slice,
 };
 use staticreg_sql::{Options, SqlMetrics};
-use staticreg_test_support::postgres::Postgres;
+use staticreg_test_support::postgres::{Durability, Postgres};
 use tokio::time::sleep;
 
 /// How long it may take until all days were read in the background. The first is mostly enough; but who looks takes the
@@ -159,9 +159,9 @@ async fn on_sqlite_sums_follow_every_change() {
 
 /// Runs a call while nobody can read the counts themselves.
 async fn without_counts<T>(cluster: &Postgres, url: &str, call: impl AsyncFnOnce() -> T) -> T {
-    cluster.psql(url, "ALTER TABLE container_pull_metrics RENAME TO away");
+    cluster.psql(url, "ALTER TABLE container_pull_metrics RENAME pull_count TO away");
     let answer = call().await;
-    cluster.psql(url, "ALTER TABLE away RENAME TO container_pull_metrics");
+    cluster.psql(url, "ALTER TABLE container_pull_metrics RENAME away TO pull_count");
     answer
 }
 
@@ -233,4 +233,136 @@ async fn a_day_with_very_many_counts_is_left_to_the_database() {
     }
     assert_eq!(kept(cluster, &url, &store, DAYS).await, None);
     assert!(kept(cluster, &url, &store, 10).await.is_some());
+}
+
+/// The pulls of each repository and in all, as a store tells them that keeps sums.
+async fn pulls(store: &SqlMetrics) -> String {
+    let filter = Filter::of_dates(DateRange::EVER);
+    let slice = store.repositories(&filter, &Page::first(1000)).await.expect("answers");
+    let listed: Vec<_> = slice.items.iter().map(|item| format!("{} {}", item.repository, item.pulls)).collect();
+    let all = store.summary(date("2026-11-20")).await.expect("answers").pulls_by_tag.all;
+    format!("{}, {all}", listed.join(", "))
+}
+
+/// A fail-over to a replica that lagged, or a restored backup: the counts are changed as often again, in another way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sums_follow_a_database_that_is_put_back_to_an_older_state() {
+    let cluster = Postgres::start(Durability::Volatile);
+    let url = cluster.new_database();
+    let store = open(&url, ROOM).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    wait_until_kept(&cluster, &url, &store, 1).await;
+    cluster.save();
+    for change in ["lost", "late"] {
+        // Questions find a connection that ended, recording too.
+        while store.check().await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        record(&store, &[pull(&format!("{change}:v1"), "2026-11-20T10:00:00Z")]).await;
+        assert_eq!(pulls(&store).await, format!("app 1, {change} 1, 2"));
+        cluster.put_back();
+    }
+    assert_eq!(pulls(&store).await, "app 1, 1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_that_someone_changes_by_hand_hide_no_change() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url, ROOM).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    assert_eq!(pulls(&store).await, "app 1, 1");
+    cluster.psql(&url, "CREATE TABLE saved AS SELECT * FROM day_version");
+    for (number, change) in [
+        "UPDATE day_version AS kept SET version = saved.version FROM saved WHERE kept.day = saved.day",
+        "DELETE FROM day_version",
+        "DELETE FROM day_version; INSERT INTO day_version SELECT * FROM saved ON CONFLICT (kind, day) DO UPDATE SET \
+         version = excluded.version",
+        "TRUNCATE day_version",
+        "TRUNCATE day_version; DELETE FROM day_version",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let count = number + 2;
+        cluster.psql(&url, &format!("UPDATE container_pull_metrics SET pull_count = {count}; {change}"));
+        assert_eq!(pulls(&store).await, format!("app {count}, {count}"), "{change}");
+        assert_eq!(pulls(&open(&url, ROOM).await).await, format!("app {count}, {count}"), "{change}, after a start");
+    }
+}
+
+const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migration/sql/postgres/schema.sql");
+
+/// Counts up by one.
+const COUNT: &str = "UPDATE container_pull_metrics SET pull_count = pull_count + 1";
+
+/// What becomes of a table by hand, what changes counts then, and whether the schema applied again brings the sums back.
+const WITHOUT_TRIGGERS: &[(&str, &str, bool)] = &[
+    ("SELECT 1", "SET session_replication_role = replica; COUNT", true),
+    ("SELECT 1", "ALTER TABLE ONE DISABLE TRIGGER USER; COUNT; ALTER TABLE ONE ENABLE TRIGGER USER", true),
+    ("ALTER TABLE ONE DISABLE TRIGGER USER", "COUNT", true),
+    ("DROP TRIGGER note_updated ON ONE", "COUNT", true),
+    (
+        "SELECT 1",
+        "CREATE TABLE new (LIKE ONE INCLUDING ALL); INSERT INTO new SELECT * FROM ONE; \
+      ALTER SEQUENCE ONE_id_seq OWNED BY new.id; DROP TABLE ONE; ALTER TABLE new RENAME TO ONE; COUNT",
+        true,
+    ),
+    (
+        "ALTER TABLE ONE RENAME TO whole; CREATE TABLE ONE (LIKE whole INCLUDING DEFAULTS, \
+         UNIQUE (pull_date, repo_name, tag, digest, architecture)) PARTITION BY RANGE (pull_date); \
+         CREATE TABLE the_rest PARTITION OF ONE DEFAULT; INSERT INTO ONE SELECT * FROM whole",
+        "COUNT",
+        false,
+    ),
+    ("CREATE TABLE child () INHERITS (ONE)", "INSERT INTO child SELECT * FROM ONLY ONE", false),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_no_trigger_tells_are_seen_all_the_same() {
+    let cluster = Postgres::shared();
+    for (once, change, comes_back) in WITHOUT_TRIGGERS {
+        let url = cluster.new_database();
+        let psql = |sql: &str| {
+            cluster.psql(&url, &sql.replace("COUNT", COUNT).replace("ONE", "container_pull_metrics"));
+        };
+        let store = open(&url, ROOM).await;
+        record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+        assert_eq!(pulls(&store).await, "app 1, 1");
+        psql(once);
+        for count in 2..4 {
+            psql(change);
+            assert_eq!(pulls(&store).await, format!("app {count}, {count}"), "{once}, {change}");
+        }
+        record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+        assert_eq!(pulls(&store).await, "app 4, 4", "{once}, {change}");
+        if *comes_back {
+            cluster.psql_file(&url, SCHEMA_FILE.as_ref());
+            assert_eq!(pulls(&store).await, "app 4, 4", "{once}, {change}");
+            assert_eq!(kept(cluster, &url, &store, 1).await, Some(4), "{once}, {change}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqlite_changes_that_no_trigger_tells_are_seen_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("counts.db").display());
+    let store = open(&url, ROOM).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    assert_eq!(pulls(&store).await, "app 1, 1");
+    let mut connection = SqliteConnection::connect(&url).await.expect("connects");
+    for (number, change) in [
+        COUNT.to_owned(),
+        format!("DROP TRIGGER note_updated_pull; {COUNT}"),
+        COUNT.to_owned(),
+        format!("DELETE FROM day_version; {COUNT}"),
+        format!("DROP TRIGGER keep_deleted_day; DELETE FROM day_version; {COUNT}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        connection.execute(AssertSqlSafe(change.as_str())).await.expect("changes");
+        assert_eq!(pulls(&store).await, format!("app {0}, {0}", number + 2), "{change}");
+    }
 }

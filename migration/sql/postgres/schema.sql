@@ -4,3 +4,4 @@
 \ir 0003_recorded_event.sql
 \ir 0004_day_version.sql
 \ir 0005_question_indexes.sql
+\ir 0006_random_versions.sql

@@ -4,3 +4,4 @@
 .read 0003_recorded_event.sql
 .read 0004_day_version.sql
 .read 0005_question_indexes.sql
+.read 0006_random_versions.sql

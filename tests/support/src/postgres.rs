@@ -152,6 +152,24 @@ impl Postgres {
         self.pg_ctl(&["start", "--log", path(&log)]);
     }
 
+    /// Keeps the state of now, as a backup or a replica that lags does. Stops and starts the cluster.
+    pub fn save(&self) {
+        self.copy_data("data", "saved");
+    }
+
+    /// Puts the saved state in the place of what came since. Stops and starts the cluster.
+    pub fn put_back(&self) {
+        self.copy_data("saved", "data");
+    }
+
+    fn copy_data(&self, from: &str, to: &str) {
+        self.stop(Stop::Fast);
+        let [from, to] = [from, to].map(|name| self.folder.path().join(name));
+        run("rm", &["-rf", path(&to)]);
+        run("cp", &["-a", path(&from), path(&to)]);
+        self.start_again();
+    }
+
     /// Freezes every process of the cluster, as if the machine had stopped to breathe.
     pub fn freeze(&self) {
         self.signal("-STOP");

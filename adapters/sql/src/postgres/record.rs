@@ -84,9 +84,9 @@ fn counts<'a>(sums: &'a [Sum<'a>]) -> Option<Vec<Counted<'a>>> {
 /// A sum below zero takes back what was counted, it is no access: it does not move `updated_at`.
 const ALL_NEW: &str = "\
 WITH days AS (
-    INSERT INTO day_version AS kept (kind, day, version)
-    SELECT kind, day, 1 FROM unnest($20, $21) AS given (kind, day)
-    ON CONFLICT (kind, day) DO UPDATE SET version = kept.version + 1
+    INSERT INTO day_version (kind, day)
+    SELECT kind, day FROM unnest($20, $21) AS given (kind, day)
+    ON CONFLICT (kind, day) DO UPDATE SET version = excluded.version
 ), pulls AS (
     INSERT INTO container_pull_metrics AS kept
         (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)
@@ -160,9 +160,9 @@ WITH recorded AS (
     JOIN sums USING (place)
     ORDER BY place
 ), days AS (
-    INSERT INTO day_version AS kept (kind, day, version)
-    SELECT DISTINCT kind COLLATE \"C\", day, 1 FROM counts ORDER BY 1, day
-    ON CONFLICT (kind, day) DO UPDATE SET version = kept.version + 1
+    INSERT INTO day_version (kind, day)
+    SELECT DISTINCT kind COLLATE \"C\", day FROM counts ORDER BY 1, day
+    ON CONFLICT (kind, day) DO UPDATE SET version = excluded.version
 ), pulls AS (
     INSERT INTO container_pull_metrics AS kept
         (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)

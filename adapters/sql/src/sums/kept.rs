@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{AccessKind, DateRange, Filter};
 
 use super::{
-    Versions,
+    Seen, Versions, Watch,
     day::{Day, KeyId, Sum},
     keys::{Key, Keys},
 };
@@ -26,6 +26,8 @@ pub(super) type DayKey = (NaiveDate, AccessKind);
 /// The sums by day, kind and key.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
+    /// What was watched over when the counts were read.
+    watch: Option<Watch>,
     pub(crate) keys: Keys,
     days: BTreeMap<DayKey, Day>,
     /// Days with too many counts to be kept.
@@ -36,6 +38,18 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// Keeps sums of what is watched over so, and none that were read before it was.
+    pub(super) fn keep_of(&mut self, watch: Watch) {
+        if self.watch != Some(watch) {
+            *self = Self { watch: Some(watch), ..Self::default() };
+        }
+    }
+
+    /// Forgets every sum.
+    pub(super) fn forget(&mut self) {
+        *self = Self { watch: self.watch, ..Self::default() };
+    }
+
     /// Keeps no counts of a day any more; a day does not get smaller.
     pub(super) fn leave_out(&mut self, day: DayKey) {
         self.remove(day);
@@ -96,12 +110,17 @@ impl Kept {
         stale
     }
 
+    /// Whether the counts of these dates are those that are kept.
+    pub(super) fn is_current(&self, dates: DateRange, kind: Option<AccessKind>, seen: &Seen) -> bool {
+        self.watch == Some(seen.watch) && self.stale(dates, kind, &seen.versions).is_empty()
+    }
+
     pub(super) fn has(&self, day: DayKey) -> bool {
         self.days.contains_key(&day)
     }
 
-    pub(super) fn has_all(&self, versions: &Versions) -> bool {
-        versions.keys().all(|day| self.has(*day))
+    pub(super) fn has_all(&self, seen: &Seen) -> bool {
+        self.watch == Some(seen.watch) && seen.versions.keys().all(|day| self.has(*day))
     }
 
     /// The earliest day that is kept.

@@ -1,10 +1,14 @@
 //! Sums of the counts, kept in memory: questions about all repositories are answered from them, in milliseconds, where
 //! the database would have to go through millions of rows.
 //!
-//! They are never out of date. The database counts the changes of each day (`day_version`, by triggers), and every
-//! question first asks for these versions: a day that changed is read again, which is usually today alone. Where more
-//! is missing (after the start, or when rows were brought in by hand), the database answers from the rows themselves
-//! while the days are read in the background, the latest first.
+//! They are never out of date. The database gives a day whose counts change a new version (`day_version`, by triggers),
+//! drawn at random so that none comes back when the database is restored to an older state. Every question first asks
+//! for these versions: a day that changed is read again, which is usually today alone. Where more is missing (after the
+//! start, or when rows were brought in by hand), the database answers from the rows themselves while the days are read
+//! in the background, the latest first.
+//!
+//! With the versions every question asks for the watch: whether the triggers are there. While they are not, the database
+//! answers; when they are others than before, nothing that was kept is trusted.
 
 mod day;
 mod kept;
@@ -12,7 +16,10 @@ mod keys;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,7 +31,7 @@ use tokio::{
 
 use crate::{
     Database,
-    query::{Query, Row},
+    query::{Dialect, Query, Row},
 };
 
 use self::kept::{Counted, DayKey};
@@ -48,6 +55,15 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The versions of days that have or had counts.
 type Versions = BTreeMap<DayKey, i64>;
 
+/// What tells the triggers that are there from those that were there before.
+type Watch = i64;
+
+/// What a database says of its counts.
+struct Seen {
+    watch: Watch,
+    versions: Versions,
+}
+
 /// The sums that are kept of a database's counts.
 #[derive(Debug)]
 pub(crate) struct Sums {
@@ -57,11 +73,19 @@ pub(crate) struct Sums {
     /// Held by who reads days: nobody reads the same twice, and no day is replaced by an older state.
     reading: Mutex<()>,
     missed: Notify,
+    /// Whether the watch was missing when last looked for.
+    unwatched: AtomicBool,
 }
 
 impl Sums {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, kept: RwLock::default(), reading: Mutex::default(), missed: Notify::new() }
+        Self {
+            capacity,
+            kept: RwLock::default(),
+            reading: Mutex::default(),
+            missed: Notify::new(),
+            unwatched: AtomicBool::new(false),
+        }
     }
 
     /// What a question finds in the sums, as they are now or a moment later; none when not all of them are kept.
@@ -77,11 +101,13 @@ impl Sums {
         if self.capacity == 0 {
             return Ok(None);
         }
-        let mut versions = versions(database, dates, kind).await?;
-        if !self.kept().stale(dates, kind, &versions).is_empty() {
+        let Some(mut seen) = self.look(database, dates, kind).await? else { return Ok(None) };
+        if !self.kept().is_current(dates, kind, &seen) {
             let Ok(_turn) = timeout(PATIENCE, self.reading.lock()).await else { return Ok(None) };
-            versions = self::versions(database, dates, kind).await?;
-            let stale = self.kept().stale(dates, kind, &versions);
+            let Some(again) = self.look(database, dates, kind).await? else { return Ok(None) };
+            seen = again;
+            self.kept_mut().keep_of(seen.watch);
+            let stale = self.kept().stale(dates, kind, &seen.versions);
             if stale.len() > READ_AT_ONCE || stale.iter().any(|(day, _)| self.has_no_room_for(*day)) {
                 self.missed.notify_one();
                 return Ok(None);
@@ -95,7 +121,7 @@ impl Sums {
         let answer = aside(move || {
             let kept = sums.kept();
             // Between then and now they may have become too many.
-            kept.has_all(&versions).then(|| question(&kept))
+            kept.has_all(&seen).then(|| question(&kept))
         });
         Ok(answer.await)
     }
@@ -113,7 +139,10 @@ impl Sums {
     /// the next question about them.
     async fn read_some(self: &Arc<Self>, database: &Database) -> Result<bool, MetricsError> {
         let _turn = self.reading.lock().await;
-        let versions = versions(database, DateRange::EVER, None).await?;
+        let Some(Seen { watch, versions }) = self.look(database, DateRange::EVER, None).await? else {
+            return Ok(false);
+        };
+        self.kept_mut().keep_of(watch);
         let mut stale = self.kept().stale(DateRange::EVER, None, &versions);
         stale.retain(|(day, _)| !self.has_no_room_for(*day));
         if stale.len() <= READ_AT_ONCE {
@@ -144,7 +173,7 @@ impl Sums {
         let mut kept = self.kept_mut();
         if kept.size() > self.capacity + self.capacity / 4 {
             // Names of old days would stay; all is read anew, up to the capacity.
-            *kept = Kept::default();
+            kept.forget();
         }
         Ok(())
     }
@@ -153,6 +182,32 @@ impl Sums {
     fn has_no_room_for(&self, day: DayKey) -> bool {
         let kept = self.kept();
         kept.is_left_out(day) || kept.size() >= self.capacity && Some(day) < kept.first()
+    }
+
+    /// Asks for the versions; none while the database does not say what changes, which is told once.
+    async fn look(
+        &self,
+        database: &Database,
+        dates: DateRange,
+        kind: Option<AccessKind>,
+    ) -> Result<Option<Seen>, MetricsError> {
+        let seen = see(database, dates, kind).await?;
+        let was_unwatched = self.unwatched.swap(seen.is_none(), Ordering::Relaxed);
+        match (&seen, was_unwatched) {
+            (None, false) => tracing::warn!(
+                "Changes by others to the counts cannot be noticed: triggers of container_pull_metrics, \
+                 container_access_metrics or day_version are missing or disabled, or one of these tables has \
+                 partitions. Every question is answered by the database, which takes longer. To bring the triggers \
+                 back, apply migration/sql/{}/schema.sql again.",
+                match database.dialect() {
+                    Dialect::Postgres => "postgres",
+                    Dialect::Sqlite => "sqlite",
+                }
+            ),
+            (Some(_), true) => tracing::info!("The triggers are back; sums in memory answer again"),
+            _ => {}
+        }
+        Ok(seen)
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
@@ -164,21 +219,50 @@ impl Sums {
     }
 }
 
-async fn versions(database: &Database, dates: DateRange, kind: Option<AccessKind>) -> Result<Versions, MetricsError> {
-    let mut query = Query::new(database.dialect(), "SELECT day, kind, version FROM day_version WHERE day BETWEEN ");
+/// The triggers, in one number; null unless all are there and enabled, on tables that are no sum of others: what is done
+/// to a partition fires none of its parent's.
+fn watch(dialect: Dialect) -> &'static str {
+    match dialect {
+        // The transaction that changed a trigger last tells whether it was disabled meanwhile.
+        Dialect::Postgres => {
+            "SELECT CASE WHEN count(*) = 13 \
+             THEN hashtextextended(string_agg(concat(t.oid, ' ', t.xmin), ',' ORDER BY t.oid), 0) END \
+             FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid \
+             WHERE t.tgrelid IN (to_regclass('container_pull_metrics'), to_regclass('container_access_metrics'), \
+             to_regclass('day_version')) AND t.tgname IN ('note_inserted', 'note_updated', 'note_deleted', \
+             'note_moved', 'note_truncated', 'draw_version', 'keep_deleted', 'keep_truncated') \
+             AND t.tgenabled IN ('O', 'A') AND c.relkind = 'r' AND NOT c.relhassubclass"
+        }
+        Dialect::Sqlite => {
+            "SELECT CASE WHEN count(*) = 9 THEN (SELECT schema_version FROM pragma_schema_version) END \
+             FROM sqlite_schema WHERE type = 'trigger' \
+             AND tbl_name IN ('container_pull_metrics', 'container_access_metrics', 'day_version') \
+             AND (name LIKE 'note\\_%' ESCAPE '\\' OR name = 'keep_deleted_day')"
+        }
+    }
+}
+
+async fn see(database: &Database, dates: DateRange, kind: Option<AccessKind>) -> Result<Option<Seen>, MetricsError> {
+    let dialect = database.dialect();
+    // The watch is of no kind.
+    let mut query = Query::new(dialect, "SELECT day, kind, version FROM day_version WHERE day BETWEEN ");
     query = query.bind(dates.from()).text(" AND ").bind(dates.to());
     if let Some(kind) = kind {
         query = query.text(" AND kind = ").bind(kind.as_str());
     }
-    let mut versions = Versions::new();
+    query = query.text(" UNION ALL SELECT NULL, '', (").text(watch(dialect)).text(")");
+    let (mut watch, mut versions) = (None, Versions::new());
     for row in database.ask(query).await? {
         let name = row.text(1)?;
+        if name.is_empty() {
+            watch = row.number_if_any(2)?;
+        }
         // A later version of the program may keep kinds that this one does not know.
         if let Some(kind) = AccessKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
             versions.insert((row.date(0)?, kind), row.number(2)?);
         }
     }
-    Ok(versions)
+    Ok(watch.map(|watch| Seen { watch, versions }))
 }
 
 fn counts_query(database: &Database, (date, kind): DayKey) -> Query {
