@@ -5,6 +5,7 @@
 //! once.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -305,21 +306,24 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// Records a batch; when the store refuses it for its data, its halves, until the culprits are found.
+    /// Records a batch; when the store refuses it for its data, its halves, until the culprits are found. Of an event
+    /// that takes back what is not there (counts were removed by hand, or the store is an older state) the rest counts.
     pub(crate) async fn record(&self, events: &[CountedEvent]) -> Result<Vec<Recorded>, Unstored> {
         let mut recorded = Vec::with_capacity(events.len());
-        let mut parts = vec![events];
+        let mut parts = vec![Cow::Borrowed(events)];
         while let Some(part) = parts.pop() {
-            match self.store.record(part, self.clock.now()).await {
+            match self.store.record(&part, self.clock.now()).await {
                 Ok(recordings) => recorded.extend(recordings.into_iter().map(Recorded::from)),
                 Err(MetricsError::Refused(reason)) => {
-                    if let [event] = part {
+                    if let Cow::Borrowed(several @ [_, _, ..]) = part {
+                        let (first, second) = several.split_at(several.len() / 2);
+                        parts.extend([Cow::Borrowed(second), Cow::Borrowed(first)]);
+                    } else if let Some(rest) = part.first().and_then(CountedEvent::without_taking) {
+                        tracing::warn!(event = %rest.id, reason, "What an event takes back may be gone; the rest counts");
+                        parts.push(Cow::Owned(vec![rest]));
+                    } else if let Some(event) = part.first() {
                         tracing::error!(event = %event.id, reason, "The store refuses an event; it is skipped");
                         recorded.push(Recorded::Refused);
-                    } else {
-                        let (first, second) = part.split_at(part.len() / 2);
-                        parts.push(second);
-                        parts.push(first);
                     }
                 }
                 Err(error @ (MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) => {
@@ -348,7 +352,7 @@ mod tests {
     use staticreg_domain::{
         EventId,
         clock::MockClock,
-        metrics::{BoxError, MockMetricsRepository},
+        metrics::{AccessKind, BoxError, Change, CountKey, MockMetricsRepository},
     };
     use uuid::Uuid;
 
@@ -522,5 +526,25 @@ mod tests {
         let mut expected = vec![Recorded::Counted; 7];
         expected[2] = Recorded::Refused;
         assert_eq!(recorder.record(events(0..7)).await, Ok(expected));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_event_that_takes_back_what_is_not_there_the_rest_counts() {
+        let (recorder, writer, calls) = recorder(options(), |_, batch| {
+            let takes = batch.iter().flat_map(|event| &event.changes).any(|change| change.delta < 0);
+            if takes { Err(MetricsError::Refused(BoxError::from("not there"))) } else { Ok(()) }
+        });
+        tokio::spawn(writer.run());
+        let key = CountKey {
+            kind: AccessKind::VersionCheck,
+            date: DateTime::UNIX_EPOCH.date_naive(),
+            repository: "app".parse().unwrap(),
+            tag: "v1".parse().ok(),
+            digest: format!("sha256:{:064x}", 1).parse().unwrap(),
+            architecture: "amd64".parse().unwrap(),
+        };
+        let takes = CountedEvent { changes: vec![Change { key: Arc::new(key), delta: -1 }], ..event(1) };
+        assert_eq!(recorder.record(vec![event(0), takes]).await, Ok(vec![Recorded::Counted; 2]));
+        assert_eq!(sizes(&calls), [2, 1, 1, 1]);
     }
 }

@@ -35,6 +35,7 @@ const STEPS: &[Step] = steps![
     "0004_day_version",
     "0005_question_indexes",
     "0006_random_versions",
+    "0007_no_empty_counts",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

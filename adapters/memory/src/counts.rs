@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
+    num::NonZeroU32,
     sync::Arc,
 };
 
@@ -11,23 +12,18 @@ use staticreg_domain::metrics::{CountKey, CountedEvent, Filter, MetricsError};
 /// Digits of a second's fraction that are kept, as many as every other store keeps.
 const MICROSECONDS: u16 = 6;
 
+/// The most that every other store can count.
+const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
+
 /// The part of the rows that goes when all are of one date.
 const EVICTED_PART: usize = 10;
 
 /// One count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
-    /// May be zero or below while a correction came before what it corrects.
-    value: i32,
+    value: NonZeroU32,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
-}
-
-impl Count {
-    /// The count when it shows.
-    fn shown(&self) -> Option<u64> {
-        u64::try_from(self.value).ok().filter(|&value| value > 0)
-    }
 }
 
 /// What a batch changes in one count.
@@ -37,7 +33,7 @@ struct Sum {
     last_added: Option<DateTime<Utc>>,
 }
 
-/// The count would be beyond what every store can hold.
+/// The count would be below zero, or beyond what every store can hold.
 #[derive(Debug, thiserror::Error)]
 #[error("a count would be out of range")]
 struct OutOfRange;
@@ -72,44 +68,60 @@ impl Counts {
         sums.retain(|_, sum| sum.delta != 0);
         let mut values = Vec::with_capacity(sums.len());
         for (&key, sum) in &sums {
-            let old = self.days.get(&key.date).and_then(|day| day.get(key)).map_or(0, |count| count.value);
-            let value =
-                i32::try_from(i64::from(old) + sum.delta).map_err(|_| MetricsError::Refused(Box::new(OutOfRange)))?;
-            values.push((key, value, sum));
+            let old = self.days.get(&key.date).and_then(|day| day.get(key)).map_or(0, |count| count.value.get());
+            let value = u32::try_from(i64::from(old) + sum.delta).ok().filter(|value| *value <= MAX_COUNT);
+            values.push((key, value.ok_or_else(|| MetricsError::Refused(Box::new(OutOfRange)))?, sum));
         }
         for (key, value, sum) in values {
-            let added = sum.last_added.unwrap_or(sum.first);
-            match self.days.entry(key.date).or_default().entry(Arc::clone(key)) {
-                Entry::Occupied(mut row) => {
-                    let row = row.get_mut();
-                    row.value = value;
-                    // A sum below zero takes back what was counted, it is no access.
-                    if sum.delta > 0 {
-                        row.updated_at = row.updated_at.max(added);
-                    }
-                }
-                Entry::Vacant(row) => {
-                    row.insert(Count { value, created_at: sum.first, updated_at: added });
-                    self.rows += 1;
-                }
+            match NonZeroU32::new(value) {
+                Some(value) => self.set(key, value, sum),
+                None => self.remove(key),
             }
         }
         self.evict();
         Ok(())
     }
 
-    /// The counts that pass a filter and show.
+    fn set(&mut self, key: &Arc<CountKey>, value: NonZeroU32, sum: &Sum) {
+        let added = sum.last_added.unwrap_or(sum.first);
+        match self.days.entry(key.date).or_default().entry(Arc::clone(key)) {
+            Entry::Occupied(mut row) => {
+                let row = row.get_mut();
+                row.value = value;
+                // A sum below zero takes back what was counted, it is no access.
+                if sum.delta > 0 {
+                    row.updated_at = row.updated_at.max(added);
+                }
+            }
+            Entry::Vacant(row) => {
+                row.insert(Count { value, created_at: sum.first, updated_at: added });
+                self.rows += 1;
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &CountKey) {
+        let Some(day) = self.days.get_mut(&key.date) else { return };
+        if day.remove(key).is_some() {
+            self.rows -= 1;
+        }
+        if day.is_empty() {
+            self.days.remove(&key.date);
+        }
+    }
+
+    /// The counts that pass a filter.
     pub(crate) fn matching(&self, filter: &Filter) -> impl Iterator<Item = (&CountKey, u64, &Count)> {
         self.days
             .range(filter.dates.from()..=filter.dates.to())
             .flat_map(|(_, day)| day)
             .filter(move |(key, _)| passes(key, filter))
-            .filter_map(|(key, count)| Some((&**key, count.shown()?, count)))
+            .map(|(key, count)| (&**key, count.value.get().into(), count))
     }
 
-    /// Every count that shows.
+    /// Every count.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&CountKey, u64, &Count)> {
-        self.days.values().flatten().filter_map(|(key, count)| Some((&**key, count.shown()?, count)))
+        self.days.values().flatten().map(|(key, count)| (&**key, count.value.get().into(), count))
     }
 
     fn evict(&mut self) {

@@ -17,6 +17,11 @@ const MICROSECONDS: u16 = 6;
 #[error("the year of an event is not within 0 to 9999")]
 struct OddYear;
 
+/// More would be taken from a count than it holds.
+#[derive(Debug, thiserror::Error)]
+#[error("a count would be below zero")]
+pub(crate) struct BelowZero;
+
 /// The events of a batch, each id once, with the sums they make together.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
@@ -118,6 +123,20 @@ impl<'a> Batch<'a> {
         for change in &mut self.changes {
             change.sum = new_place[change.sum as usize];
         }
+    }
+
+    /// Whether an event takes something from a count.
+    pub(crate) fn takes_back(&self) -> bool {
+        self.changes.iter().any(|change| change.delta < 0)
+    }
+
+    /// The counts that an event takes something from.
+    pub(crate) fn lowered(&self) -> Vec<&Sum<'a>> {
+        let mut sums: Vec<u32> =
+            self.changes.iter().filter(|change| change.delta < 0).map(|change| change.sum).collect();
+        sums.sort_unstable();
+        sums.dedup();
+        sums.into_iter().map(|sum| &self.sums[sum as usize]).collect()
     }
 
     /// What became of each event given, when all ids were new.

@@ -78,3 +78,49 @@ pub struct CountedEvent {
     /// The changes, at most one of each key.
     pub changes: Vec<Change>,
 }
+
+impl CountedEvent {
+    /// What is left of it where a count it takes something from is not there: what it adds in other kinds. Within a kind
+    /// it would only have moved what is not there. None when it takes nothing.
+    #[must_use]
+    pub fn without_taking(&self) -> Option<Self> {
+        let is_taken_from = |kind| self.changes.iter().any(|change| change.delta < 0 && change.key.kind == kind);
+        if !AccessKind::ALL.into_iter().any(is_taken_from) {
+            return None;
+        }
+        let changes = self.changes.iter().filter(|change| !is_taken_from(change.key.kind)).cloned().collect();
+        Some(Self { changes, ..*self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(kind: AccessKind, architecture: &str, delta: i32) -> Change {
+        let key = CountKey {
+            kind,
+            date: NaiveDate::MIN,
+            repository: "app".parse().expect("a name"),
+            tag: None,
+            digest: format!("sha256:{:064x}", 1).parse().expect("a digest"),
+            architecture: architecture.parse().expect("never fails"),
+        };
+        Change { key: Arc::new(key), delta }
+    }
+
+    #[test]
+    fn without_taking_a_pull_is_left_and_a_move_is_not() {
+        let of = |changes: &[Change]| CountedEvent {
+            id: uuid::Uuid::nil().into(),
+            at: DateTime::UNIX_EPOCH,
+            changes: changes.to_vec(),
+        };
+        let pull = change(AccessKind::PullByTag, "arm64", 1);
+        let check = change(AccessKind::VersionCheck, "arm64", -1);
+        assert_eq!(of(&[check, pull.clone()]).without_taking(), Some(of(std::slice::from_ref(&pull))));
+        let moved = change(AccessKind::PullByTag, "amd64", -1);
+        assert_eq!(of(&[moved, pull.clone()]).without_taking(), Some(of(&[])));
+        assert_eq!(of(&[pull]).without_taking(), None);
+    }
+}

@@ -40,13 +40,14 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The store of pull metrics (not a container repository).
 ///
-/// Every implementation passes the suite in `tests/contract`. Counts are kept per [`CountKey`]; a count that is zero
-/// or below does not show in any answer. Text is ordered by its bytes. Questions over a range of dates go by the
+/// Every implementation passes the suite in `tests/contract`. Counts are kept per [`CountKey`], as long as they are above
+/// zero. Text is ordered by its bytes. Questions over a range of dates go by the
 /// counts' dates, never by times.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait MetricsRepository: Send + Sync {
-    /// Stores the changes of a batch of events, all or nothing, and remembers their ids as recorded at `now`.
+    /// Stores the changes of a batch of events, all or nothing, and remembers their ids as recorded at `now`. A count
+    /// that falls to zero is gone; a batch that takes more from a count than it holds is refused.
     ///
     /// An event whose id is remembered, or came earlier in the batch, changes nothing. Answers what became of each
     /// event, in the batch's order. After an error it is not known whether the batch was stored; to give it again is

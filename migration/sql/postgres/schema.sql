@@ -5,3 +5,4 @@
 \ir 0004_day_version.sql
 \ir 0005_question_indexes.sql
 \ir 0006_random_versions.sql
+\ir 0007_no_empty_counts.sql

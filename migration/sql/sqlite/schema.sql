@@ -5,3 +5,4 @@
 .read 0004_day_version.sql
 .read 0005_question_indexes.sql
 .read 0006_random_versions.sql
+.read 0007_no_empty_counts.sql

@@ -199,11 +199,8 @@ pub async fn one_event_may_move_a_count(Subject { store, .. }: Subject) {
 
 pub async fn a_count_of_zero_shows_nowhere(Subject { store, .. }: Subject) {
     let there = pull("app:v1", "2026-11-20T10:00:00Z");
-    let gone = [
-        pull("app:v2", "2026-11-20T11:00:00Z").of_digest(2),
-        pull("web:v1", "2026-11-20T11:00:00Z").on("arm64"),
-        pull("below:v1", "2026-11-20T11:00:00Z").times(-1),
-    ];
+    let gone =
+        [pull("app:v2", "2026-11-20T11:00:00Z").of_digest(2), pull("web:v1", "2026-11-20T11:00:00Z").on("arm64")];
     record(&*store, std::slice::from_ref(&there)).await;
     record(&*store, &gone).await;
     record(&*store, &[gone[0].clone().times(-1), gone[1].clone().times(-1)]).await;
@@ -231,14 +228,80 @@ pub async fn a_count_of_zero_shows_nowhere(Subject { store, .. }: Subject) {
     assert_eq!(summary.last_pulled_at, Some(time("2026-11-20T10:00:00Z")));
 }
 
-pub async fn a_correction_may_come_before_what_it_corrects(Subject { store, .. }: Subject) {
-    let access = pull("app:v1", "2026-11-20T10:00:00Z");
-    record(&*store, &[access.clone().times(-1)]).await;
-    assert_eq!(pulls_of(&*store).await, []);
-    record(&*store, std::slice::from_ref(&access)).await;
-    assert_eq!(pulls_of(&*store).await, []);
-    record(&*store, &[access]).await;
-    assert_eq!(pulls_of(&*store).await, expected(&[("2026-11-20 app:v1", 1)]));
+pub async fn a_count_that_fell_to_zero_begins_anew(Subject { store, .. }: Subject) {
+    for kind in AccessKind::ALL {
+        let at = |hour: u32| pull("app:v1", &format!("2026-11-20T{hour:02}:00:00Z")).of_kind(kind);
+        record(&*store, &[at(8), at(9), pull("other:v1", "2026-11-20T08:00:00Z").of_kind(kind)]).await;
+        // At first every event is new, then one is known.
+        let known = at(10).times(-1).event();
+        store.record(std::slice::from_ref(&known), now()).await.expect("records");
+        store.record(&[known, at(10).times(-1).event()], now()).await.expect("records");
+        assert_eq!(rows_of(&*store, kind).await.len(), 1, "{kind}");
+        record(&*store, &[at(11)]).await;
+        let row = &rows_of(&*store, kind).await[0];
+        assert_eq!((row.count, row.created_at), (1, time("2026-11-20T11:00:00Z")), "{kind}: nothing is left of before");
+    }
+}
+
+pub async fn what_is_not_there_cannot_be_taken_back(Subject { store, .. }: Subject) {
+    for kind in AccessKind::ALL {
+        let one = pull("app:v1", "2026-11-20T10:00:00Z").of_kind(kind);
+        let take = one.clone().times(-1).event();
+        let beside = pull("web:v1", "2026-11-20T10:00:00Z").of_kind(kind).event();
+        // Of a count that is not there, and then more than it holds; with known ids and without.
+        for taken in [1, 2, 2] {
+            let take = CountedEvent { changes: vec![one.clone().times(-taken).change()], ..take.clone() };
+            let refused = store.record(&[beside.clone(), take], now()).await;
+            assert!(matches!(refused, Err(MetricsError::Refused(_))), "{kind}: {refused:?}");
+            assert_eq!(rows_of(&*store, kind).await.len(), usize::from(taken > 1), "{kind}: nothing of it is stored");
+            if taken == 1 {
+                record(&*store, std::slice::from_ref(&one)).await;
+            } else {
+                let known = one.event();
+                store.record(std::slice::from_ref(&known), now()).await.expect("records");
+                store.record(&[known, one.clone().times(-1).event()], now()).await.expect("records");
+            }
+        }
+        assert_eq!(store.record(&[take, beside], now()).await.expect("records"), [Recording::Counted; 2]);
+        let rows: Vec<_> = rows_of(&*store, kind).await.into_iter().map(|row| row.repository.to_string()).collect();
+        assert_eq!(rows, ["web"], "{kind}");
+    }
+}
+
+/// One server takes counts back to zero, where they are gone, while others add to them.
+pub async fn counts_that_are_taken_back_while_others_add_stay_exact(Subject { store, second, .. }: Subject) {
+    let accesses: Vec<_> = (0..6)
+        .map(|number| {
+            let kind = if number % 2 == 0 { AccessKind::VersionCheck } else { AccessKind::PullByTag };
+            pull(&format!("app{number}:v1"), "2026-11-20T10:00:00Z").of_kind(kind)
+        })
+        .collect();
+    let rounds = |store: Arc<dyn MetricsRepository>, accesses: Vec<Access>, stay: bool| async move {
+        for round in 0..3 * ROUNDS {
+            let add: Vec<_> = accesses.iter().map(Access::event).collect();
+            store.record(&add, now()).await.expect("neither refuses nor gives up");
+            if stay && round == 0 {
+                continue;
+            }
+            let mut take: Vec<_> = accesses.iter().map(|access| access.clone().times(-1).event()).collect();
+            // With a known id and without.
+            take.extend((round % 2 == 0).then(|| add[0].clone()));
+            store.record(&take, now()).await.expect("neither refuses nor gives up");
+        }
+    };
+    let backwards: Vec<_> = accesses.iter().rev().cloned().collect();
+    let tasks = [
+        tokio::spawn(rounds(Arc::clone(&store), accesses.clone(), false)),
+        tokio::spawn(rounds(Arc::clone(&second), backwards, false)),
+        tokio::spawn(rounds(Arc::clone(&second), accesses[..3].to_vec(), true)),
+    ];
+    for task in tasks {
+        task.await.expect("a task that ends");
+    }
+    let mut rows = rows_of(&*store, AccessKind::PullByTag).await;
+    rows.extend(rows_of(&*store, AccessKind::VersionCheck).await);
+    let rows: Vec<_> = rows.iter().map(|row| (row.repository.as_str(), row.count)).collect();
+    assert_eq!(rows, [("app1", 1), ("app0", 1), ("app2", 1)]);
 }
 
 pub async fn kinds_are_kept_apart(Subject { store, .. }: Subject) {

@@ -137,9 +137,11 @@ impl PostgresMetrics {
     ) -> Result<T, MetricsError> {
         within(self.answer_timeout, async {
             let mut state = self.writer.state.lock().await;
-            let mut connection = match state.connection.take() {
-                Some(connection) => connection,
-                None => PgConnection::connect_with(&self.writer.options).await.map_err(classify)?,
+            let mut connection = if let Some(connection) = state.connection.take() {
+                connection
+            } else {
+                state.care.connect_anew();
+                PgConnection::connect_with(&self.writer.options).await.map_err(classify)?
             };
             let answer = call(&mut connection, &mut state.care).await.map_err(classify);
             if matches!(answer, Ok(_) | Err(MetricsError::Refused(_))) {

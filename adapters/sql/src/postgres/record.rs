@@ -1,23 +1,29 @@
 //! A batch is one statement and one round trip. The texts never change, so they stay prepared.
 //!
-//! There are two. Nearly always every id of a batch is new: [`ALL_NEW`] takes that for granted, stores the sums as they
+//! A count that falls to 0 is removed by the table's trigger, in the same statement. Where the trigger is missing, a
+//! second statement does it, in one transaction with the first.
+//!
+//! Of the first there are two. Nearly always every id of a batch is new: [`ALL_NEW`] takes that for granted, stores the sums as they
 //! come, and fails as a whole when an id is known. [`SOME_KNOWN`] finds out which ids are new and sums their changes;
 //! it costs about a third more.
 //!
 //! Ids, keys and days come in order, are stored in that order and so locked in that order by every server, and both
 //! statements store ids first and days last: no two can wait for each other.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{
-    self, PgConnection, Postgres, Row as _,
+    self, Connection as _, PgConnection, Postgres, Row as _,
     postgres::{PgArguments, PgBindIterExt},
     query::Query,
 };
 use staticreg_domain::metrics::AccessKind;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    batch::{Batch, Sum},
+    batch::{Batch, BelowZero, Sum},
     query::tag_text,
 };
 
@@ -31,10 +37,37 @@ pub(super) enum New {
 /// servers are told the same events, or a backlog is repeated, known ids come in numbers.
 const CAREFUL_BATCHES: u32 = 1000;
 
-/// Whether known ids are to be expected.
+/// How long what was seen of the triggers is taken to be so still.
+const TRIGGERS_SEEN: Duration = Duration::from_secs(10);
+
+/// What is to be expected of the database.
 #[derive(Debug, Default)]
 pub(super) struct Care {
+    /// For how many batches known ids are.
     batches: u32,
+    /// Whether triggers remove the counts that fall to 0, and when that was seen.
+    removed_by_triggers: Option<(bool, Instant)>,
+}
+
+impl Care {
+    /// Another connection may be one to another database.
+    pub(super) fn connect_anew(&mut self) {
+        self.removed_by_triggers = None;
+    }
+
+    async fn triggers_remove(&mut self, connection: &mut PgConnection) -> sqlx::Result<bool> {
+        const TRIGGERS: &str = "SELECT count(*) = 2 FROM pg_trigger WHERE tgname = 'remove_empty' AND tgrelid IN \
+             (to_regclass('container_pull_metrics'), to_regclass('container_access_metrics')) AND tgenabled IN \
+             ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)";
+        if let Some((remove, seen)) = self.removed_by_triggers
+            && seen.elapsed() < TRIGGERS_SEEN
+        {
+            return Ok(remove);
+        }
+        let remove = sqlx::query_scalar(TRIGGERS).fetch_one(connection).await?;
+        self.removed_by_triggers = Some((remove, Instant::now()));
+        Ok(remove)
+    }
 }
 
 /// Stores a batch and answers which of its ids were new.
@@ -44,6 +77,16 @@ pub(super) async fn record(
     batch: &Batch<'_>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<New> {
+    if batch.takes_back() && !care.triggers_remove(connection).await? {
+        let mut transaction = connection.begin().await?;
+        let new = some_known(&mut transaction, batch, now).await?;
+        if let Err(error) = remove_empty(&mut transaction, batch).await {
+            transaction.rollback().await?;
+            return Err(error);
+        }
+        transaction.commit().await?;
+        return Ok(new);
+    }
     if care.batches == 0
         && let Some(sums) = counts(&batch.sums)
     {
@@ -196,6 +239,45 @@ async fn some_known(connection: &mut PgConnection, batch: &Batch<'_>, now: DateT
     let (ids, count): (Option<Vec<Uuid>>, i64) = (row.try_get(0)?, row.try_get(1)?);
     let all_are_new = usize::try_from(count).is_ok_and(|count| count == batch.ids.len());
     Ok(if all_are_new { New::All } else { New::Only(ids.unwrap_or_default()) })
+}
+
+/// $1 to $6 the keys of the counts that something was taken from. They are found in their place, by no join: the
+/// connection's plans have none that would use an index.
+const REMOVE_EMPTY: &str = "\
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest($1, $2, $3, $4, $5, $6) AS given (day, repo_name, tag, digest, architecture, kind)
+), pulls AS (
+    DELETE FROM container_pull_metrics
+    WHERE pull_count <= 0 AND ctid = ANY (ARRAY(
+        SELECT (
+            SELECT ctid FROM container_pull_metrics AS kept
+            WHERE (pull_date, kept.repo_name, kept.tag, kept.digest, kept.architecture)
+                = (given.day, given.repo_name, given.tag, given.digest, given.architecture)
+        ) FROM given WHERE kind = 'pull_by_tag'
+    ))
+    RETURNING pull_count AS count
+), accesses AS (
+    DELETE FROM container_access_metrics
+    WHERE event_count <= 0 AND ctid = ANY (ARRAY(
+        SELECT (
+            SELECT ctid FROM container_access_metrics AS kept
+            WHERE (event_date, kept.repo_name, kept.tag, kept.digest, kept.architecture, kept.kind)
+                = (given.day, given.repo_name, given.tag, given.digest, given.architecture, given.kind)
+        ) FROM given WHERE kind <> 'pull_by_tag'
+    ))
+    RETURNING event_count AS count
+)
+SELECT count(*) FROM (SELECT count FROM pulls UNION ALL SELECT count FROM accesses) AS gone WHERE count < 0";
+
+/// Removes the counts that fell to 0, as the triggers do; one that fell below is an error.
+async fn remove_empty(connection: &mut PgConnection, batch: &Batch<'_>) -> sqlx::Result<()> {
+    let lowered = batch.lowered();
+    let below_zero: i64 = bind_keys(sqlx::query(REMOVE_EMPTY), lowered.iter().copied())
+        .bind(lowered.iter().map(|sum| sum.key.kind.as_str()).bind_iter())
+        .fetch_one(connection)
+        .await?
+        .try_get(0)?;
+    if below_zero > 0 { Err(sqlx::Error::InvalidArgument(BelowZero.to_string())) } else { Ok(()) }
 }
 
 type Statement = Query<'static, Postgres, PgArguments>;

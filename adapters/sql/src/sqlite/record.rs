@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::BEGIN;
 use crate::{
-    batch::{Batch, Sum},
+    batch::{Batch, BelowZero, Sum},
     error::classify,
     query::{date_text, tag_text, time_text},
 };
@@ -38,6 +38,19 @@ FROM json_each($1) WHERE true
 ON CONFLICT (event_date, repo_name, tag, digest, architecture, kind) DO UPDATE SET
     event_count = event_count + excluded.event_count,
     updated_at = CASE WHEN excluded.event_count < 0 THEN updated_at ELSE max(updated_at, excluded.updated_at) END";
+
+/// Removes those of the given counts that fell to 0, and answers what they had fallen to.
+const REMOVE_EMPTY_PULLS: &str = "\
+DELETE FROM container_pull_metrics
+WHERE pull_count <= 0 AND (pull_date, repo_name, tag, digest, architecture) IN (
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each($1))
+RETURNING pull_count";
+
+const REMOVE_EMPTY_ACCESSES: &str = "\
+DELETE FROM container_access_metrics
+WHERE event_count <= 0 AND (event_date, repo_name, tag, digest, architecture, kind) IN (
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1))
+RETURNING event_count";
 
 pub(super) async fn record(
     connection: &mut SqliteConnection,
@@ -70,12 +83,24 @@ async fn store(
     ids.execute(&mut **transaction).await.map_err(classify)?;
     let is_pull = |sum: &&Sum| sum.key.kind == AccessKind::PullByTag;
     let changed = || batch.sums.iter().filter(|sum| sum.delta != 0);
+    let lowered = || changed().filter(|sum| sum.delta < 0);
     for (statement, sums) in [
         (ADD_PULLS, sum_list(changed().filter(is_pull))),
         (ADD_ACCESSES, sum_list(changed().filter(|sum| !is_pull(sum)))),
     ] {
         if let Some(sums) = sums {
             sqlx::query(statement).bind(sums).execute(&mut **transaction).await.map_err(classify)?;
+        }
+    }
+    for (statement, sums) in [
+        (REMOVE_EMPTY_PULLS, sum_list(lowered().filter(is_pull))),
+        (REMOVE_EMPTY_ACCESSES, sum_list(lowered().filter(|sum| !is_pull(sum)))),
+    ] {
+        let Some(sums) = sums else { continue };
+        let removed: Vec<i64> =
+            sqlx::query_scalar(statement).bind(sums).fetch_all(&mut **transaction).await.map_err(classify)?;
+        if removed.iter().any(|count| *count < 0) {
+            return Err(MetricsError::Refused(Box::new(BelowZero)));
         }
     }
     Ok(())
