@@ -36,6 +36,7 @@ const STEPS: &[Step] = steps![
     "0005_question_indexes",
     "0006_random_versions",
     "0007_no_empty_counts",
+    "0008_one_name_for_no_architecture",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

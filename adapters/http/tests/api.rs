@@ -9,9 +9,12 @@ use poem::{
     test::TestResponse,
 };
 use serde_json::{Value, json};
-use staticreg_domain::metrics::{
-    AccessKind, ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError, MetricsRow,
-    MockMetricsRepository, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls, Totals,
+use staticreg_domain::{
+    Architecture,
+    metrics::{
+        AccessKind, ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError, MetricsRow,
+        MockMetricsRepository, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls, Totals,
+    },
 };
 use support::{DIGEST, event, notification, server, text};
 
@@ -230,6 +233,18 @@ async fn a_wrong_parameter_is_named() {
         let told = body(response).await;
         let detail = told["detail"].as_str().expect("a detail");
         assert!(detail.starts_with(&format!("parameter `{name}`")), "{query}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_architecture_is_one_that_nobody_told() {
+    for name in ["unknown", "Unknown", "not-specified"] {
+        let mut store = MockMetricsRepository::new();
+        store.expect_images().returning(|filter, _| {
+            assert_eq!(filter.architecture, Some(Architecture::not_specified()));
+            Ok(Slice { items: Vec::new(), more: false })
+        });
+        server(store).get(format!("/api/v1/images?architecture={name}")).send().await.assert_status_is_ok();
     }
 }
 

@@ -257,6 +257,85 @@ async fn a_count_that_someone_sets_to_zero_is_gone() {
     assert_eq!(cluster.psql(&url, "SELECT tag FROM container_pull_metrics"), "v2");
 }
 
+/// Applies the first versions of the schema alone.
+fn schema_until(cluster: &Postgres, url: &str, last: &str) {
+    let schema = std::fs::read_to_string(SCHEMA_FILE).expect("the file");
+    for name in schema.lines().filter_map(|line| line.strip_prefix("\\ir ")).take_while(|name| *name <= last) {
+        cluster.psql_file(url, &std::path::Path::new(SCHEMA_FILE).with_file_name(name));
+    }
+}
+
+/// A row of `app:v1` on 2026-11-20.
+fn row(architecture: &str, count: i32, created: &str, updated: &str) -> String {
+    format!(
+        "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, \
+         updated_at) VALUES ('2026-11-20', 'app', 'v1', '{}', '{architecture}', {count}, '2026-11-20T{created}Z', \
+         '2026-11-20T{updated}Z')",
+        digest(1)
+    )
+}
+
+const ROWS: &str = "SELECT architecture, pull_count, created_at AT TIME ZONE 'UTC', updated_at AT TIME ZONE 'UTC' \
+    FROM container_pull_metrics ORDER BY architecture";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_an_earlier_version_are_taken_over_without_zeros_and_unknown_architectures() {
+    let cluster = Postgres::shared();
+    for go in [false, true] {
+        let url = cluster.new_database();
+        if go {
+            cluster.psql(&url, include_str!("go_schema.sql"));
+        } else {
+            schema_until(cluster, &url, "0005~");
+        }
+        for insert in [
+            row("unknown", 3, "05:00", "12:00"),
+            row("not-specified", 4, "08:00", "09:00"),
+            row("Unknown", 5, "04:00", "08:00"),
+            row("", 1, "08:00", "13:00"),
+            row("ARM64", 6, "08:00", "08:00"),
+            row("amd64", 0, "08:00", "08:00"),
+            row("s390x", -1, "08:00", "08:00"),
+        ] {
+            cluster.psql(&url, &insert);
+        }
+        let store = open(&url).await;
+        assert_eq!(
+            cluster.psql(&url, ROWS),
+            "arm64|6|2026-11-20 08:00:00|2026-11-20 08:00:00\nnot-specified|13|2026-11-20 04:00:00|2026-11-20 13:00:00"
+        );
+        assert_eq!(sum(&store).await, 19);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_go_program_writes_on_and_its_unknown_architecture_is_not_specified() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    let upsert = |architecture: &str, hour: u32| {
+        row(architecture, 1, &format!("{hour:02}:00"), &format!("{hour:02}:00"))
+            + " ON CONFLICT (pull_date, repo_name, tag, digest, architecture) DO UPDATE SET \
+               pull_count = container_pull_metrics.pull_count + 1, updated_at = excluded.updated_at"
+    };
+    cluster.psql(&url, &upsert("unknown", 8));
+    record(&store, &[pull("app:v1", "2026-11-20T09:00:00Z").on("not-specified")]).await;
+    cluster.psql(&url, &upsert("unknown", 10));
+    cluster.psql(&url, &upsert("amd64", 10));
+    cluster.psql(&url, &upsert("amd64", 11));
+    let filter = Filter::of_dates(DateRange::EVER);
+    let architectures = async || {
+        let slice = store.architectures(&filter, &Page::first(9)).await.expect("answers");
+        slice.items.iter().map(|item| (item.architecture.to_string(), item.pulls)).collect::<Vec<_>>()
+    };
+    assert_eq!(architectures().await, [("not-specified".to_owned(), 3), ("amd64".to_owned(), 2)]);
+    // Rows brought in, and changed, by hand.
+    cluster.psql(&url, &row("unknown", 10, "07:00", "07:00"));
+    cluster.psql(&url, "UPDATE container_pull_metrics SET architecture = 'unknown' WHERE architecture = 'amd64'");
+    assert_eq!(architectures().await, [("not-specified".to_owned(), 15)]);
+    assert_eq!(cluster.psql(&url, ROWS), "not-specified|15|2026-11-20 07:00:00|2026-11-20 11:00:00");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_brought_in_with_their_ids_make_events_wait_until_the_sequence_is_set() {
     let cluster = Postgres::shared();

@@ -6,3 +6,4 @@
 \ir 0005_question_indexes.sql
 \ir 0006_random_versions.sql
 \ir 0007_no_empty_counts.sql
+\ir 0008_one_name_for_no_architecture.sql

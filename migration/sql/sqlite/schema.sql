@@ -6,3 +6,4 @@
 .read 0005_question_indexes.sql
 .read 0006_random_versions.sql
 .read 0007_no_empty_counts.sql
+.read 0008_one_name_for_no_architecture.sql

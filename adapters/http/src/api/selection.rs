@@ -83,10 +83,13 @@ impl Selection {
     }
 }
 
+/// What the Go staticreg calls an architecture nobody told.
+const UNKNOWN: &str = "unknown";
+
 /// A name nobody can have stored is an error, not `not-specified`.
 fn exact_architecture(name: &str) -> Result<Architecture, QuestionError> {
     let Ok(architecture) = name.parse::<Architecture>();
-    if architecture.is_specified() || name == Architecture::NOT_SPECIFIED {
+    if architecture.is_specified() || name == Architecture::NOT_SPECIFIED || name.eq_ignore_ascii_case(UNKNOWN) {
         Ok(architecture)
     } else {
         Err(QuestionError::parameter("architecture", "not an architecture such as amd64 or not-specified"))
