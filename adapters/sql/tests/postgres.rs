@@ -178,24 +178,40 @@ async fn a_schema_is_made_and_kept_apart() {
     assert_eq!(cluster.psql(&url, tables), "Two|2\none|2");
 }
 
+/// The block of SQL in README.md that makes a role.
+fn readme_sql(role: &str) -> &'static str {
+    let mut blocks =
+        include_str!("../../../README.md").split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.find(|block| block.contains(&format!("create role {role} "))).expect("README.md tells")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_may_only_read_and_write_uses_a_schema_that_is_up_to_date() {
+async fn the_rights_that_the_readme_tells_suffice_to_run() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
     open(&url).await;
-    cluster.psql(
-        &url,
-        "CREATE ROLE clerk LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerk; \
-         GRANT INSERT, UPDATE, DELETE ON container_pull_metrics, container_access_metrics, recorded_event, \
-         day_version TO clerk; \
-         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk",
-    );
-    let store = open(&url.replace("postgres@", "clerk@")).await;
+    cluster.psql(&url, readme_sql("staticreg_server"));
+    cluster.psql(&url, readme_sql("reader"));
+    let store = open(&url.replace("postgres@", "staticreg_server@")).await;
     store.check().await.expect("can be written");
-    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
-    assert_eq!(store.forget_ids(now() + Duration::from_secs(1), 10).await.expect("forgets"), 1);
+    let access = pull("app:v1", "2026-11-20T10:00:00Z");
+    let check = access.clone().of_kind(AccessKind::VersionCheck);
+    record(&store, &[access.clone(), check.clone()]).await;
+    record(&store, &[access.clone().times(-1), check.times(-1)]).await;
+    record(&store, std::slice::from_ref(&access)).await;
+    let event = access.event();
+    for recorded in [Recording::Counted, Recording::Duplicate] {
+        assert_eq!(store.record(std::slice::from_ref(&event), now()).await.expect("records"), [recorded]);
+    }
+    assert_eq!(store.forget_ids(now() + Duration::from_secs(1), 10).await.expect("forgets"), 6);
+    assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").pulls_by_tag.today, 2);
+    assert_eq!((pulls_of(&store).await, sum(&store).await), (expected(&[("2026-11-20 app:v1", 2)]), 2));
 
-    cluster.psql(&url, "REVOKE INSERT ON recorded_event FROM clerk");
+    let reader = url.replace("postgres@", "reader@");
+    let rows = "SELECT count(*) FROM container_pull_metrics CROSS JOIN container_access_metrics";
+    assert_eq!(cluster.psql(&reader, rows), "0");
+
+    cluster.psql(&url, "REVOKE INSERT ON recorded_event FROM staticreg_server");
     assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
     assert!(matches!(store.record(&events(1), now()).await, Err(MetricsError::Unavailable(_))));
 }
