@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Action, Architecture, EventId, ManifestAccess, ManifestKind, Platform, RegistryEvent, manifest_access::IndexChild,
+    Action, Architecture, EventId, ManifestAccess, ManifestKind, Platform, RegistryEvent,
+    manifest_access::IndexChild,
+    media_type::{self, BUILDKIT_CACHE_CONFIG},
     registry_event::RegistryReference,
 };
 
@@ -39,7 +41,9 @@ pub enum SkipReason {
     InvalidDigest,
     /// The timestamp is missing, malformed, a zero time or more than a day ahead.
     InvalidTimestamp,
-    /// The tag is a signature's or attachment's.
+    /// A build's cache, not an image.
+    BuildCache,
+    /// A signature or attachment: by its tag, or listed by a referrers index that the client fetched.
     Referrer,
     /// A look-up by digest.
     DigestCheck,
@@ -61,6 +65,7 @@ impl SkipReason {
             Self::InvalidTag => "invalid_tag",
             Self::InvalidDigest => "invalid_digest",
             Self::InvalidTimestamp => "invalid_timestamp",
+            Self::BuildCache => "build_cache",
             Self::Referrer => "referrer",
             Self::DigestCheck => "digest_check",
             Self::RefusedByStore => "refused_by_store",
@@ -113,6 +118,9 @@ impl Rules {
         };
         let digest = parse(event.digest.as_ref()).ok_or(SkipReason::InvalidDigest)?;
         let at = timestamp(event.timestamp.as_deref(), now).ok_or(SkipReason::InvalidTimestamp)?;
+        if action != Action::Push && is_build_cache(manifest, &event.references) {
+            return Err(SkipReason::BuildCache);
+        }
         Ok(ManifestAccess {
             id: EventId::of(event),
             at,
@@ -167,6 +175,14 @@ fn host(address: &str) -> String {
         return ip.to_string();
     }
     address.rsplit_once(':').map_or(address, |(host, _port)| host).to_owned()
+}
+
+/// Whether a manifest is a cache that BuildKit exported: an image or an index with a configuration of its own, or an
+/// index of layers.
+fn is_build_cache(manifest: ManifestKind, references: &[RegistryReference]) -> bool {
+    let media_types = || references.iter().map(|reference| reference.media_type.as_deref().unwrap_or_default());
+    media_types().any(|media_type| media_type::is(media_type, BUILDKIT_CACHE_CONFIG))
+        || manifest == ManifestKind::Index && !references.is_empty() && media_types().all(media_type::is_layer)
 }
 
 fn children(references: &[RegistryReference]) -> Vec<IndexChild> {
@@ -342,5 +358,54 @@ mod tests {
 
         let image = RegistryEvent { references, ..pull() };
         assert_eq!(tagged(&image).expect("admitted").children, [], "an image's references are no children");
+    }
+
+    #[test]
+    fn what_a_build_caches_is_no_image() {
+        const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+        const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+        const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+        const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+        const CACHE: &str = "application/vnd.buildkit.cacheconfig.v0";
+        const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+        const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+        const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+        const FOREIGN_LAYER: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        for (manifest, references, is_cache) in [
+            (IMAGE, &[CACHE, LAYER, LAYER][..], true),
+            (IMAGE, &["Application/VND.buildkit.cacheconfig.v0; q=1"], true),
+            (IMAGE, &[CONFIG, LAYER], false),
+            (IMAGE, &[LAYER], false),
+            (IMAGE, &[], false),
+            (INDEX, &[LAYER, ZSTD, CACHE], true),
+            (LIST, &[DOCKER_LAYER, FOREIGN_LAYER], true),
+            (INDEX, &[IMAGE, LAYER], false),
+            (INDEX, &[IMAGE, IMAGE], false),
+            (INDEX, &[""], false),
+            (INDEX, &[], false),
+        ] {
+            let references = references.iter().map(|media_type| RegistryReference {
+                media_type: Some((*media_type).to_owned()),
+                digest: Some(DIGEST.into()),
+                ..RegistryReference::default()
+            });
+            let references: Vec<_> = references.collect();
+            let event = RegistryEvent { media_type: Some(manifest.into()), references, ..pull() };
+            for method in ["HEAD", "GET"] {
+                let event = RegistryEvent { method: Some(method.into()), ..event.clone() };
+                for (scope, tag) in [(all as fn(&_) -> _, None), (all, Some("main")), (tagged, Some("main"))] {
+                    let event = RegistryEvent { tag: tag.map(str::to_owned), ..event.clone() };
+                    let skipped = scope(&event).err();
+                    assert_eq!(
+                        skipped,
+                        is_cache.then_some(SkipReason::BuildCache),
+                        "{manifest} {:?}",
+                        event.references
+                    );
+                }
+            }
+            let push = RegistryEvent { action: Some("push".into()), ..event };
+            assert!(all(&push).is_ok(), "the push of a cache is a push");
+        }
     }
 }

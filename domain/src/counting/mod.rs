@@ -15,18 +15,18 @@ use crate::{
     rules::{Scope, SkipReason},
 };
 
-/// A way to count. Accesses come in the order of their arrival.
+/// A way to count. Accesses come in the order of their arrival, which need not be that of their timestamps.
 pub trait Counting: Send {
     /// Which events the rules should let through.
     fn scope(&self) -> Scope;
 
-    /// What the access changes, or why it does not count. `now` is the time of arrival.
+    /// What the access changes, or why it changes nothing and does not count. `now` is the time of arrival.
     ///
     /// The same access given again, while it is remembered, gives the same answer, whatever came between.
     fn count(&mut self, access: &ManifestAccess, now: DateTime<Utc>) -> Result<CountedEvent, SkipReason>;
 
     /// Takes note of an index's children, asked from the registry; answers the corrections that follow for what was
-    /// counted before they were known. They must be recorded like any event; the same call gives them again.
+    /// counted before they were known. They must be recorded like any event; the same call does not give them again.
     fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<CountedEvent>;
 
     /// The indexes seen since the last call whose children's platforms nobody told, each with a repository that holds

@@ -51,7 +51,7 @@ pub struct CountKey {
     pub date: NaiveDate,
     /// The repository.
     pub repository: RepositoryName,
-    /// The tag; none when the access named none and, of a pull by digest, no push was seen to name one.
+    /// The tag; none when the access named none.
     pub tag: Option<Tag>,
     /// The digest: of the index where the tag is an index's.
     pub digest: Digest,

@@ -1,6 +1,10 @@
-//! What counts as a pull: Docker Hub's table, the rule row by row, recordings of real clients, and properties.
+//! What counts as a pull: Docker Hub's table, the rule row by row, recordings of real clients,
+//! small cases, made-up days, and properties.
 
+mod cases;
+// mod days;
 mod docker_hub;
+mod posted;
 mod properties;
 mod recordings;
 mod rule;

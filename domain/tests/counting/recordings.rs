@@ -9,75 +9,26 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use staticreg_domain::{
-    Architecture, Digest, ManifestAccess, Platform, RegistryEvent,
+    Architecture, Digest, ManifestAccess, Platform,
     counting::{Classified, Counting, Tagged},
     manifest_access::IndexChild,
     metrics::{AccessKind, CountKey},
-    registry_event::RegistryReference,
     rules::Rules,
 };
 
-use crate::support::Store;
+use crate::{
+    posted::{Posted, read, recording, root},
+    support::Store,
+};
 
 /// The lines around the table in the documentation.
 const BEGIN: &str = "<!-- recordings: begin -->\n";
 const END: &str = "<!-- recordings: end -->\n";
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: &str) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 fn table(name: &str) -> Vec<Vec<String>> {
     let text = read(&format!("tests/fixtures/events/{name}"));
     text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
-
-/// An event as it was posted, and when it arrived.
-type Posted = (RegistryEvent, DateTime<Utc>);
-
-fn recording(name: &str) -> Vec<Posted> {
-    let text = read(&format!("tests/fixtures/events/{name}"));
-    let posts = text.lines().map(|line| serde_json::from_str::<Value>(line).expect(name));
-    posts
-        .flat_map(|post| {
-            let at = post["received_at"].as_str().and_then(|at| at.parse().ok()).expect("a time of arrival");
-            let events = post["body"]["events"].as_array().expect("events").clone();
-            events.into_iter().map(move |event| (event_of(&event), at))
-        })
-        .collect()
-}
-
-fn event_of(event: &Value) -> RegistryEvent {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let (target, request) = (&event["target"], &event["request"]);
-    let reference = |reference: &Value| RegistryReference {
-        media_type: text(&reference["mediaType"]),
-        digest: text(&reference["digest"]),
-        os: text(&reference["platform"]["os"]),
-        architecture: text(&reference["platform"]["architecture"]),
-        variant: text(&reference["platform"]["variant"]),
-    };
-    RegistryEvent {
-        id: text(&event["id"]),
-        timestamp: text(&event["timestamp"]),
-        action: text(&event["action"]),
-        media_type: text(&target["mediaType"]),
-        repository: text(&target["repository"]),
-        tag: text(&target["tag"]),
-        digest: text(&target["digest"]),
-        references: target["references"].as_array().map(|all| all.iter().map(reference).collect()).unwrap_or_default(),
-        request_id: text(&request["id"]),
-        client_address: text(&request["addr"]),
-        method: text(&request["method"]),
-        user_agent: text(&request["useragent"]),
-    }
 }
 
 /// What the registry says of the indexes in it.
@@ -214,7 +165,7 @@ fn every_recording_has_its_expected_counts() {
 #[test]
 fn counting_by_tag_counts_each_recording_as_written_down() {
     for row in table("tagged.tsv") {
-        let events = recording(&row[0]);
+        let events = recording("events", &row[0]);
         for delivery in deliveries(events.len()) {
             let store = replay(&events, Tagged, None, delivery);
             assert_eq!(store.total(AccessKind::PullByTag).to_string(), row[1], "{} {delivery:?}", row[0]);
@@ -227,7 +178,7 @@ fn classifying_counts_each_recording_as_written_down() {
     let indexes = indexes();
     let mut wrong = Vec::new();
     for row in table("classified.tsv") {
-        let events = recording(&row[0]);
+        let events = recording("events", &row[0]);
         for known in [None, Some(&indexes)] {
             let expected = Counts::expected(&row, known.is_some());
             for delivery in deliveries(events.len()) {
@@ -251,7 +202,7 @@ fn platforms_known_before_count_as_those_learnt_between() {
         for (index, children) in &indexes {
             assert_eq!(counting.learn(index, children), []);
         }
-        let store = replay(&recording(&row[0]), counting, None, Delivery::Plain);
+        let store = replay(&recording("events", &row[0]), counting, None, Delivery::Plain);
         let counts = Counts::of(&store);
         let expected = Counts::expected(&row, true);
         assert_eq!((counts.totals, &counts.pulled), (expected.totals, &expected.pulled), "{}", row[0]);
@@ -304,7 +255,7 @@ fn markdown() -> String {
     let indexes = indexes();
     let mut rows: Vec<(String, Counts, Counts, String, Vec<String>)> = Vec::new();
     for row in table("classified.tsv") {
-        let events = recording(&row[0]);
+        let events = recording("events", &row[0]);
         let count = |known| Counts::of(&replay(&events, Classified::default(), known, Delivery::Plain));
         let (plain, known) = (count(None), count(Some(&indexes)));
         let (client, operation) = client_and_operation(&row[0]);

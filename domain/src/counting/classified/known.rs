@@ -1,15 +1,18 @@
-//! What is known of digests: the children of indexes, their platforms, and the tags of what was pushed.
+//! What is known of digests: the children of indexes and their platforms.
 
-use std::{collections::VecDeque, num::NonZeroU8};
+use std::{
+    collections::VecDeque,
+    num::{NonZeroU8, NonZeroU32},
+};
 
-use super::hashes::{Hashed, Hashes};
-use crate::{Architecture, Tag, manifest_access::IndexChild, rules::MAX_CHILDREN};
+use super::{
+    hashes::{Hashed, Hashes},
+    table::short,
+};
+use crate::{Architecture, manifest_access::IndexChild, rules::MAX_CHILDREN};
 
 /// How many children of indexes are known at most, all indexes together; and of how many digests a platform is.
 const MAX_KNOWN_CHILDREN: usize = 32_768;
-
-/// Of how many pushed digests the tag is known at most.
-const MAX_KNOWN_TAGS: usize = 16_384;
 
 /// How many indexes are remembered as asked for.
 const MAX_ASKED: usize = 16_384;
@@ -24,9 +27,10 @@ const ASK_AGAIN: i64 = 600;
 pub(super) struct Known {
     indexes: Recent<Index>,
     platforms: Recent<ArchitectureId>,
-    tags: Recent<Tag>,
     asked: Recent<i64>,
     architectures: Vec<Architecture>,
+    /// For what has no architecture.
+    unspecified: Architecture,
 }
 
 /// The place of an architecture's name, from one on. More than 255 names there are not.
@@ -44,6 +48,8 @@ struct Index {
 #[derive(Debug)]
 struct Child {
     digest: u64,
+    /// Stands for the whole platform; none of an attestation, and where platforms are not told.
+    platform: Option<NonZeroU32>,
     architecture: Option<ArchitectureId>,
 }
 
@@ -52,9 +58,9 @@ impl Default for Known {
         Self {
             indexes: Recent::new(MAX_KNOWN_CHILDREN),
             platforms: Recent::new(MAX_KNOWN_CHILDREN),
-            tags: Recent::new(MAX_KNOWN_TAGS),
             asked: Recent::new(MAX_ASKED),
             architectures: Vec::new(),
+            unspecified: Architecture::not_specified(),
         }
     }
 }
@@ -65,15 +71,15 @@ impl Known {
         self.indexes.get(index).is_some_and(|index| index.complete)
     }
 
-    /// Takes note of an index's children. `asked`: these were asked from the registry, so what they leave out nobody
-    /// can tell; else they came with an event, where a registry may leave all platforms out.
-    pub(super) fn learn(&mut self, hashes: &Hashes, index: u64, children: &[IndexChild], asked: bool) {
+    /// Takes note of an index's children; answers whether that is news. `asked`: these were asked from the registry, so
+    /// what they leave out nobody can tell; else they came with an event, where a registry may leave all platforms out.
+    pub(super) fn learn(&mut self, hashes: &Hashes, index: u64, children: &[IndexChild], asked: bool) -> bool {
         if children.is_empty() && !asked || children.len() > MAX_CHILDREN || self.is_complete(index) {
-            return;
+            return false;
         }
         let complete = asked || children.iter().any(|child| child.platform.is_some());
         if !complete && self.indexes.get(index).is_some() {
-            return;
+            return false;
         }
         let mut list = Vec::with_capacity(children.len());
         for IndexChild { digest, platform } in children {
@@ -82,16 +88,43 @@ impl Known {
             if let Some(architecture) = architecture {
                 self.platforms.insert(digest, architecture, 1);
             }
-            list.push(Child { digest, architecture });
+            let platform = platform.as_ref().and_then(|platform| NonZeroU32::new(short(hashes.of(platform))));
+            list.push(Child { digest, platform, architecture });
         }
         list.sort_unstable_by_key(|child| child.digest);
         let size = list.len() + 1;
         self.indexes.insert(index, Index { children: list.into(), complete }, size);
+        true
     }
 
     /// Whether the index lists the child; none when its children are not known.
     pub(super) fn lists(&self, index: u64, child: u64) -> Option<bool> {
         Some(self.indexes.get(index)?.find(child).is_some())
+    }
+
+    /// The digests an index lists, as far as they are known.
+    pub(super) fn children(&self, index: u64) -> impl Iterator<Item = u64> {
+        self.indexes.get(index).into_iter().flat_map(|index| &index.children).map(|child| child.digest)
+    }
+
+    /// Whether a child is for a platform that none of the others is for. By digest where platforms are not known; what
+    /// has none where the others have one is an attestation.
+    pub(super) fn is_other_platform(&self, index: u64, child: u64, others: &[u64]) -> bool {
+        let platform = |child| self.indexes.get(index)?.find(child)?.platform;
+        match platform(child) {
+            Some(own) => others.iter().all(|other| platform(*other) != Some(own)),
+            None => !others.contains(&child) && !self.tells_platforms(index),
+        }
+    }
+
+    /// Whether the index's platforms are known, and the architecture is of none.
+    pub(super) fn lacks(&self, index: u64, architecture: &Architecture) -> bool {
+        let has = |child: &Child| child.architecture.is_some_and(|id| self.name(id) == architecture);
+        self.tells_platforms(index) && !self.indexes.get(index).is_some_and(|index| index.children.iter().any(has))
+    }
+
+    fn tells_platforms(&self, index: u64) -> bool {
+        self.indexes.get(index).is_some_and(|index| index.children.iter().any(|child| child.platform.is_some()))
     }
 
     /// The architecture of an index's child.
@@ -110,14 +143,9 @@ impl Known {
         &self.architectures[usize::from(id.0.get()) - 1]
     }
 
-    /// Takes note of the tag something was pushed with. `manifest` is of repository and digest.
-    pub(super) fn learn_tag(&mut self, manifest: u64, tag: &Tag) {
-        self.tags.insert(manifest, tag.clone(), 1);
-    }
-
-    /// The tag something was last pushed with.
-    pub(super) fn tag(&self, manifest: u64) -> Option<&Tag> {
-        self.tags.get(manifest)
+    /// The name for what has no architecture.
+    pub(super) fn unspecified(&self) -> &Architecture {
+        &self.unspecified
     }
 
     /// Whether to ask for the index now; if so, notes that it is done.
@@ -140,8 +168,8 @@ impl Known {
     }
 
     #[cfg(test)]
-    pub(super) fn sizes(&self) -> [usize; 4] {
-        [self.indexes.size, self.platforms.size, self.tags.size, self.asked.size]
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.indexes.size, self.platforms.size, self.asked.size]
     }
 }
 

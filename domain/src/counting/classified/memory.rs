@@ -1,373 +1,226 @@
-//! The accesses of the last minute.
+//! The accesses of the last quarter of an hour: by arrival, by id, by digest, and by client and repository.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    WINDOW_SECONDS,
+    changes::Changes,
+    hashes::Hashed,
     table::{self, Table},
+    trail::{Access, Facts, Outcome, Trail},
 };
-use crate::{Architecture, Digest, EventId, ManifestKind, metrics::CountKey};
+use crate::{
+    EventId,
+    metrics::{Change, CountKey},
+    rules::SkipReason,
+};
 
-/// How far back a chain is followed: what a client did before that many of its own accesses to one repository is not
-/// found, and nobody can make a search long.
-const MAX_STEPS: usize = 64;
+/// How many seconds after its arrival an access is remembered.
+pub(super) const MEMORY_SECONDS: i64 = 15 * 60;
 
-/// How many old entries are forgotten with one new access, so that none takes long after a pause.
+/// How many old accesses are forgotten with one new access, so that none takes long after a pause.
 const MAX_FORGOTTEN: usize = 64;
 
-/// By how many entries the memory grows at least.
+/// By how many accesses the memory grows at least.
 const GROWTH: usize = 1_024;
 
-/// More entries than this cannot be told apart by their numbers.
+/// More accesses than this cannot be told apart by their numbers.
 const MAX_LIMIT: usize = 1 << 30;
 
-/// The number of an entry, in order of arrival. It wraps around; by then the old ones are long gone.
+/// The number of an access, in order of arrival. It wraps around; by then the old ones are long gone.
 pub(super) type Number = u32;
 
-/// What is remembered of an access. There are up to hundreds of thousands.
+/// That an access arrived, and what was answered.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) id: EventId,
-    /// Microseconds of the event's timestamp.
-    pub(super) at: i64,
+struct Arrival {
+    id: EventId,
+    /// The hash of client and repository.
+    trail: u64,
+    answer: Answer,
+    /// The arrival before that was of the same digest.
+    same_digest: Number,
+    /// As far as the tables need them.
+    id_hash: u32,
+    digest_hash: u32,
     /// The second of its last arrival.
     arrived: u32,
-    /// The hash of its id, as far as the table needs it.
-    hash: u32,
-    /// What it changed, to be told again.
-    pub(super) effect: Effect,
-    pub(super) role: Role,
 }
 
-/// What an access changes: a count less, a count more.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Effect {
-    pub(super) less: Option<Arc<CountKey>>,
-    pub(super) more: Option<Arc<CountKey>>,
+/// What an access changed when it came.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Skipped(SkipReason),
+    Nothing,
+    More(Arc<CountKey>),
+    Moved(Arc<CountKey>, Arc<CountKey>),
+    Several(Box<[Change]>),
 }
 
-/// What later accesses may make of an access.
-#[derive(Debug)]
-pub(super) enum Role {
-    /// Nothing.
-    Done,
-    /// A HEAD by tag.
-    LookUp(LookUp),
-    /// The root of a pull, when it is an index.
-    Root(Root),
-    /// A manifest that came with the index of a root.
-    Child { root: Number, digest: u64 },
-}
-
-/// A HEAD by tag, found by its tag, by its digest, and when it is of an index, by client and repository.
-#[derive(Debug)]
-pub(super) struct LookUp {
-    chains: [u64; 3],
-    older: [Number; 3],
-    manifest: ManifestKind,
-    used: bool,
-}
-
-/// The index a pull began with, found by client and repository.
-#[derive(Debug)]
-pub(super) struct Root {
-    /// The count before any platform was told.
-    pub(super) base: Arc<CountKey>,
-    /// Where the count moved to when one was.
-    moved: Option<Arc<CountKey>>,
-    platforms: Platforms,
-    /// The first child's digest.
-    pub(super) child: Option<u64>,
-    chain: u64,
-    older: Number,
-}
-
-/// What the children of a pull told of its platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Platforms {
-    Untold,
-    One,
-    Several,
-}
-
-impl LookUp {
-    /// Of a tag, a digest, and a client with a repository.
-    pub(super) fn new(tag: u64, digest: u64, trail: u64, manifest: ManifestKind) -> Self {
-        Self { chains: [tag, digest, trail], older: [0; 3], manifest, used: false }
-    }
-}
-
-impl Root {
-    pub(super) fn new(base: Arc<CountKey>, trail: u64) -> Self {
-        Self { base, moved: None, platforms: Platforms::Untold, child: None, chain: trail, older: 0 }
-    }
-
-    /// Tells the pull that a child is for an architecture. The count moves there; when another child is for another,
-    /// it moves back. `key` is where the count of an architecture is.
-    pub(super) fn tell(&mut self, architecture: &Architecture, key: impl FnOnce(&CountKey) -> Arc<CountKey>) {
-        match self.platforms {
-            Platforms::Untold => {
-                self.platforms = Platforms::One;
-                if self.base.architecture != *architecture {
-                    self.moved = Some(key(&self.base));
-                }
+impl Answer {
+    /// The changes; without any, the reason why the access does not count.
+    pub(super) fn new(mut changes: Vec<Change>, skipped: Option<SkipReason>) -> Self {
+        match &mut changes[..] {
+            [] => skipped.map_or(Self::Nothing, Self::Skipped),
+            [Change { key, delta: 1 }] => Self::More(Arc::clone(key)),
+            [Change { key: less, delta: -1 }, Change { key: more, delta: 1 }] => {
+                Self::Moved(Arc::clone(less), Arc::clone(more))
             }
-            Platforms::One if self.current().architecture != *architecture => {
-                self.platforms = Platforms::Several;
-                self.moved = None;
-            }
-            Platforms::One | Platforms::Several => {}
+            _ => Self::Several(changes.into()),
         }
     }
 
-    /// The count the pull is in now.
-    pub(super) fn current(&self) -> &Arc<CountKey> {
-        self.moved.as_ref().unwrap_or(&self.base)
-    }
-}
-
-impl Entry {
-    pub(super) fn new(id: EventId, at: i64, effect: Effect, role: Role) -> Self {
-        Self { id, at, arrived: 0, hash: 0, effect, role }
-    }
-
-    /// The HEAD by tag, while it is unused.
-    pub(super) fn look_up(&self) -> Option<&LookUp> {
-        if let Role::LookUp(look_up) = &self.role { (!look_up.used).then_some(look_up) } else { None }
-    }
-
-    pub(super) fn root(&self) -> Option<&Root> {
-        if let Role::Root(root) = &self.role { Some(root) } else { None }
-    }
-
-    /// The child's digest, of a child and of a pull that began with one.
-    pub(super) fn child(&self) -> Option<u64> {
-        match &self.role {
-            Role::Child { digest, .. } => Some(*digest),
-            Role::Root(root) => root.child,
-            Role::LookUp(_) | Role::Done => None,
-        }
-    }
-
-    /// The chains it is part of, each with the number of the older entry there.
-    fn links(&mut self) -> impl Iterator<Item = (u64, &mut Number)> {
-        let (look_up, root) = match &mut self.role {
-            Role::LookUp(look_up) => (Some(look_up), None),
-            Role::Root(root) => (None, Some(root)),
-            Role::Done | Role::Child { .. } => (None, None),
-        };
-        let of_look_up = look_up.into_iter().flat_map(|look_up| {
-            let chains = if look_up.manifest == ManifestKind::Index { 3 } else { 2 };
-            look_up.chains.into_iter().zip(&mut look_up.older).take(chains)
-        });
-        of_look_up.chain(root.into_iter().map(|root| (root.chain, &mut root.older)))
-    }
-
-    fn older(&self, chain: u64) -> Option<Number> {
-        match &self.role {
-            Role::LookUp(look_up) => {
-                look_up.chains.iter().position(|of| *of == chain).map(|place| look_up.older[place])
-            }
-            Role::Root(root) => (root.chain == chain).then_some(root.older),
-            Role::Done | Role::Child { .. } => None,
+    pub(super) fn changes(self) -> Result<Vec<Change>, SkipReason> {
+        match self {
+            Self::Skipped(reason) => Err(reason),
+            Self::Nothing => Ok(Vec::new()),
+            Self::More(key) => Ok(vec![Change { key, delta: 1 }]),
+            Self::Moved(less, more) => Ok(vec![Change { key: less, delta: -1 }, Change { key: more, delta: 1 }]),
+            Self::Several(changes) => Ok(changes.into_vec()),
         }
     }
 }
 
-/// The remembered accesses, in order of arrival.
-///
-/// Those that may be looked for are linked to chains, the newest first; a link to what is forgotten ends a chain.
+/// The remembered accesses.
 #[derive(Debug)]
 pub(super) struct Memory {
-    entries: VecDeque<Entry>,
-    /// The number of the oldest entry.
+    /// In order of arrival.
+    arrivals: VecDeque<Arrival>,
+    /// The number of the oldest.
     first: Number,
-    /// The entries by their ids.
     ids: Table,
-    /// The newest entry of each chain.
-    chains: Table,
+    /// The newest arrival of each digest.
+    digests: Table,
+    /// By client and repository.
+    trails: Hashed<Trail>,
     limit: usize,
+}
+
+/// What is told of an access beside what is read.
+pub(super) struct Arriving {
+    pub(super) id: EventId,
+    pub(super) id_hash: u64,
+    pub(super) trail: u64,
+    /// The second.
+    pub(super) now: i64,
 }
 
 impl Memory {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            entries: VecDeque::new(),
+            arrivals: VecDeque::new(),
             first: 0,
             ids: Table::default(),
-            chains: Table::default(),
+            digests: Table::default(),
+            trails: Hashed::default(),
             limit: limit.clamp(1, MAX_LIMIT),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.arrivals.len()
     }
 
-    pub(super) fn get(&self, number: Number) -> Option<&Entry> {
-        self.entries.get(self.place(number))
+    /// What was answered to an access when it came first. That it came again keeps it for another while.
+    pub(super) fn recall(&mut self, id: EventId, id_hash: u64, now: i64) -> Option<Answer> {
+        let number = self.ids.get(id_hash, |number| self.get(number).is_some_and(|arrival| arrival.id == id))?;
+        let index = self.index(number);
+        let arrival = self.arrivals.get_mut(index)?;
+        arrival.arrived = second(now);
+        Some(arrival.answer.clone())
     }
 
-    pub(super) fn root_mut(&mut self, number: Number) -> Option<&mut Root> {
-        let place = self.place(number);
-        if let Role::Root(root) = &mut self.entries.get_mut(place)?.role { Some(root) } else { None }
-    }
-
-    /// The pulls of an index, the oldest first, each with the accesses that are part of it.
-    pub(super) fn pulls_of(&self, index: &Digest) -> Vec<(Number, Vec<&Entry>)> {
-        let mut pulls: Vec<(Number, Vec<&Entry>)> = Vec::new();
-        let mut places = HashMap::new();
-        for (number, entry) in (0..).map(|after| self.first.wrapping_add(after)).zip(&self.entries) {
-            match &entry.role {
-                Role::Root(root) if root.base.digest == *index => {
-                    places.insert(number, pulls.len());
-                    pulls.push((number, vec![entry]));
-                }
-                Role::Child { root, .. } => {
-                    if let Some(place) = places.get(root) {
-                        pulls[*place].1.push(entry);
-                    }
-                }
-                Role::Root(_) | Role::LookUp(_) | Role::Done => {}
-            }
+    /// Remembers an access and reads it; what is too old or too much is forgotten. `access` makes it of its number,
+    /// `answer` what is answered of what it was read as.
+    pub(super) fn add(
+        &mut self,
+        Arriving { id, id_hash, trail, now }: Arriving,
+        access: impl FnOnce(Number) -> Access,
+        facts: &mut Facts<'_>,
+        changes: &mut Changes,
+        answer: impl FnOnce(Outcome, Vec<Change>) -> Answer,
+    ) -> Answer {
+        self.forget(now);
+        if self.arrivals.len() == self.arrivals.capacity() {
+            // Never more room than may be used.
+            let growth = self.arrivals.len().max(GROWTH).min(self.limit - self.arrivals.len());
+            self.arrivals.reserve_exact(growth);
         }
-        pulls
+        let number = Number::try_from(self.arrivals.len()).expect("the limit is below 2^30");
+        let number = self.first.wrapping_add(number);
+        let access = access(number);
+        let digest = access.digest;
+        // Arrivals of digests whose hashes are half alike share a chain, which does no harm.
+        let same_digest = self.digests.set(digest, number, |_| true).unwrap_or(self.first.wrapping_sub(1));
+        self.ids.set(id_hash, number, |_| false);
+        let (arrivals, first) = (&self.arrivals, self.first);
+        let id_of = |other: Number| if other == number { id } else { arrivals[other.wrapping_sub(first) as usize].id };
+        let id_order = |one, other| id_of(one).cmp(&id_of(other));
+        let outcome = self.trails.entry(trail).or_default().add(access, id_order, facts, changes);
+        let answer = answer(outcome, changes.take());
+        let (id_hash, digest_hash, arrived) = (table::short(id_hash), table::short(digest), second(now));
+        let answered = answer.clone();
+        self.arrivals.push_back(Arrival { id, trail, answer, same_digest, id_hash, digest_hash, arrived });
+        answered
     }
 
-    /// What an event changed when it came first; `hash` is of its id. That it came again keeps it for another while.
-    pub(super) fn recall(&mut self, id: EventId, hash: u64, now: i64) -> Option<Effect> {
-        let number = self.ids.get(hash, |number| self.get(number).is_some_and(|entry| entry.id == id))?;
-        let place = self.place(number);
-        let entry = self.entries.get_mut(place)?;
-        entry.arrived = second(now);
-        Some(entry.effect.clone())
-    }
-
-    /// The entries of a chain, the newest first.
-    pub(super) fn chain(&self, chain: u64) -> impl Iterator<Item = (Number, &Entry)> {
-        let mut next = self.newest(chain);
+    /// The trails that name a digest, maybe some more.
+    pub(super) fn trails_of(&self, digest: u64) -> impl Iterator<Item = u64> {
+        let mut next = self.digests.get(digest, |_| true);
         std::iter::from_fn(move || {
-            let number = next?;
-            let entry = self.get(number)?;
-            next = entry.older(chain);
-            Some((number, entry))
+            let arrival = self.get(next?)?;
+            next = Some(arrival.same_digest);
+            Some(arrival.trail)
         })
-        .take(MAX_STEPS)
     }
 
-    /// Remembers an access; the oldest makes room. `hash` is of its id.
-    pub(super) fn push(&mut self, mut entry: Entry, hash: u64, now: i64) {
-        if self.entries.len() == self.limit {
+    pub(super) fn trail_mut(&mut self, trail: u64) -> Option<&mut Trail> {
+        self.trails.get_mut(&trail)
+    }
+
+    /// The id of the newest access of a trail.
+    pub(super) fn last_of(&self, trail: u64) -> Option<(EventId, i64)> {
+        let last = self.trails.get(&trail)?.last()?;
+        Some((self.get(last.number)?.id, last.at))
+    }
+
+    /// Forgets what arrived too long ago, and what takes the place of a new access.
+    fn forget(&mut self, now: i64) {
+        if self.arrivals.len() == self.limit {
             self.pop();
         }
-        if self.entries.len() == self.entries.capacity() {
-            // Never more room than may be used.
-            let growth = self.entries.len().max(GROWTH).min(self.limit - self.entries.len());
-            self.entries.reserve_exact(growth);
-        }
-        let gone = self.first.wrapping_sub(1);
-        let length = Number::try_from(self.entries.len()).expect("the limit is below 2^30");
-        let number = self.first.wrapping_add(length);
-        let Self { entries, first, chains, .. } = self;
-        for (chain, older) in entry.links() {
-            let is_in = |other: Number| is_in(entries, *first, other, chain);
-            *older = chains.set(chain, number, is_in).unwrap_or(gone);
-        }
-        entry.arrived = second(now);
-        entry.hash = table::short(hash);
-        self.ids.set(hash, number, |_| false);
-        self.entries.push_back(entry);
-    }
-
-    /// Marks a HEAD as used, and takes it out of the chains where it is the newest.
-    pub(super) fn mark_used(&mut self, number: Number) {
-        let place = self.place(number);
-        let (first, length) = (self.first, self.entries.len());
-        let Some(entry) = self.entries.get_mut(place) else { return };
-        for (chain, older) in entry.links() {
-            if (older.wrapping_sub(first) as usize) < length {
-                let older = *older;
-                self.chains.replace(chain, number, older);
-            } else {
-                self.chains.remove(chain, number);
-            }
-        }
-        if let Role::LookUp(look_up) = &mut entry.role {
-            look_up.used = true;
-        }
-    }
-
-    /// Forgets what arrived before the window.
-    pub(super) fn forget(&mut self, now: i64) {
         for _ in 0..MAX_FORGOTTEN {
-            match self.entries.front() {
-                Some(oldest) if i64::from(oldest.arrived) + WINDOW_SECONDS < now => self.pop(),
+            match self.arrivals.front() {
+                Some(oldest) if i64::from(oldest.arrived) + MEMORY_SECONDS < now => self.pop(),
                 _ => break,
             }
         }
     }
 
     fn pop(&mut self) {
-        let Some(mut entry) = self.entries.pop_front() else { return };
-        self.ids.remove(entry.hash.into(), self.first);
-        for (chain, _) in entry.links() {
-            // The oldest of all is the newest of its chain only when it is the last there.
-            self.chains.remove(chain, self.first);
+        let Some(arrival) = self.arrivals.pop_front() else { return };
+        self.ids.remove(arrival.id_hash.into(), self.first);
+        // The oldest of all is the newest of its digest only when it is the last of it.
+        self.digests.remove(arrival.digest_hash.into(), self.first);
+        if self.trails.get_mut(&arrival.trail).is_some_and(|trail| !trail.forget(self.first)) {
+            self.trails.remove(&arrival.trail);
         }
         self.first = self.first.wrapping_add(1);
     }
 
-    fn newest(&self, chain: u64) -> Option<Number> {
-        self.chains.get(chain, |number| is_in(&self.entries, self.first, number, chain))
+    fn get(&self, number: Number) -> Option<&Arrival> {
+        self.arrivals.get(self.index(number))
     }
 
-    fn place(&self, number: Number) -> usize {
+    fn index(&self, number: Number) -> usize {
         number.wrapping_sub(self.first) as usize
     }
 
     #[cfg(test)]
-    pub(super) fn sizes(&self) -> [usize; 3] {
-        [self.entries.len(), self.ids.len(), self.chains.len()]
+    pub(super) fn sizes(&self) -> [usize; 4] {
+        [self.arrivals.len(), self.ids.len(), self.digests.len(), self.trails.len()]
     }
-}
-
-/// Whether an entry is part of a chain.
-fn is_in(entries: &VecDeque<Entry>, first: Number, number: Number, chain: u64) -> bool {
-    entries.get(number.wrapping_sub(first) as usize).is_some_and(|entry| entry.older(chain).is_some())
 }
 
 /// The second as it is stored, up to the year 2106.
 fn second(now: i64) -> u32 {
     u32::try_from(now).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn numbers_may_wrap_around() {
-        const TRAIL: u64 = 7;
-        let mut memory = Memory::new(4);
-        memory.first = Number::MAX - 10;
-        for n in 0..30_u8 {
-            let id = EventId::from(Uuid::from_u128(n.into()));
-            let look_up = LookUp::new(n.into(), 100 + u64::from(n), TRAIL, ManifestKind::Index);
-            memory.push(Entry::new(id, n.into(), Effect::default(), Role::LookUp(look_up)), n.into(), 0);
-            let times: Vec<_> = memory.chain(TRAIL).map(|(_, entry)| entry.at).collect();
-            let expected: Vec<_> = (0..=i64::from(n)).rev().take(4).collect();
-            assert_eq!(times, expected);
-            assert!(memory.recall(id, n.into(), 0).is_some());
-        }
-    }
-
-    #[test]
-    fn an_entry_is_small() {
-        assert!(size_of::<Entry>() <= 96, "{}", size_of::<Entry>());
-    }
 }

@@ -44,13 +44,6 @@ impl Table {
         }
     }
 
-    /// Puts a number in the place of another, when that is there.
-    pub(super) fn replace(&mut self, hash: u64, number: Number, by: Number) {
-        if let Ok(place) = self.find(short(hash), |other| other == number) {
-            self.places[place].number = by;
-        }
-    }
-
     /// Takes a number out, when it is there.
     pub(super) fn remove(&mut self, hash: u64, number: Number) {
         let Ok(mut free) = self.find(short(hash), |other| other == number) else { return };

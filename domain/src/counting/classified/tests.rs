@@ -32,49 +32,69 @@ fn head(n: usize, at: DateTime<Utc>) -> ManifestAccess {
 }
 
 #[test]
-fn after_the_window_little_is_left() {
+fn what_arrived_too_long_ago_is_forgotten() {
     let mut counting = Classified::new(1_000);
     for n in 0..1_000 {
         counting.count(&head(n, start()), start()).expect("it counts");
     }
-    assert_eq!(counting.memory.sizes(), [1_000, 1_000, 3_000]);
-    let later = start() + Classified::WINDOW + TimeDelta::seconds(1);
+    assert_eq!(counting.memory.sizes(), [1_000, 1_000, 1_000, 1_000]);
+    let later = start() + Classified::MEMORY + TimeDelta::seconds(1);
     for n in 1_000..1_020 {
         counting.count(&head(n, later), later).expect("it counts");
     }
-    assert_eq!(counting.memory.sizes(), [20, 20, 60]);
+    assert_eq!(counting.memory.sizes(), [20, 20, 20, 20]);
 }
 
 #[test]
 fn what_came_first_makes_room() {
-    let mut counting = Classified::new(100);
-    for n in 0..1_000 {
-        counting.count(&head(n, start()), start()).expect("it counts");
-        assert!(counting.remembered() <= 100);
-    }
-    assert_eq!(counting.memory.sizes(), [100, 100, 300]);
-    let changes_of_get = |counting: &mut Classified, n: usize| {
-        let get = ManifestAccess { id: EventId::from(Uuid::from_u128(5_000)), action: Action::Get, ..head(n, start()) };
-        counting.count(&get, start()).expect("it counts").changes.len()
+    let full = || {
+        let mut counting = Classified::new(100);
+        for n in 0..1_000 {
+            counting.count(&head(n, start()), start()).expect("it counts");
+            assert!(counting.remembered() <= 100);
+        }
+        assert_eq!(counting.memory.sizes(), [100, 100, 100, 100]);
+        counting
     };
-    assert_eq!(changes_of_get(&mut counting, 901), 2, "the hundredth from the end is remembered");
-    let mut counting = Classified::new(100);
-    for n in 0..1_000 {
-        counting.count(&head(n, start()), start()).expect("it counts");
-    }
-    assert_eq!(changes_of_get(&mut counting, 899), 1, "the one before is not");
+    let changes_of_get = |n: usize| {
+        let get = ManifestAccess { id: EventId::from(Uuid::from_u128(5_000)), action: Action::Get, ..head(n, start()) };
+        full().count(&get, start()).expect("it counts").changes.len()
+    };
+    assert_eq!(changes_of_get(901), 2, "the hundredth from the end is remembered");
+    assert_eq!(changes_of_get(899), 1, "the one before is not");
+}
+
+/// The accesses of one client in one repository.
+fn of_one_trail(access: ManifestAccess) -> ManifestAccess {
+    ManifestAccess { repository: "library/nginx".parse().expect("a name"), ..access }
 }
 
 #[test]
-fn used_look_ups_leave_their_chains() {
-    let mut counting = Classified::new(1_000);
-    for n in 0..100 {
-        let head = head(n, start());
-        let get = ManifestAccess { id: EventId::from(Uuid::from_u128(5_000 + n as u128)), action: Action::Get, ..head };
-        counting.count(&self::head(n, start()), start()).expect("it counts");
-        counting.count(&get, start()).expect("it counts");
+fn a_busy_trail_keeps_no_more_than_what_is_remembered() {
+    let mut counting = Classified::new(100);
+    for n in 0..3_000 {
+        let at = start() + TimeDelta::seconds(i64::try_from(n).expect("few"));
+        counting.count(&of_one_trail(head(n, at)), at).expect("it counts");
+        let trail = counting.hashes.of(("10.0.0.7", "containerd/2.3.4", "library/nginx"));
+        let trail = counting.memory.trail_mut(trail).expect("it is there");
+        assert!(trail.sizes().iter().all(|size| *size <= 300), "{:?}", trail.sizes());
     }
-    assert_eq!(counting.memory.sizes(), [200, 200, 100], "a chain is left for the root");
+}
+
+#[test]
+fn what_belonged_to_what_is_forgotten_stays_what_it_was() {
+    let mut counting = Classified::new(3);
+    let at = |seconds| start() + TimeDelta::seconds(seconds);
+    let get = |n, at| {
+        let id = EventId::from(Uuid::from_u128(5_000 + n as u128));
+        of_one_trail(ManifestAccess { id, tag: None, action: Action::Get, ..head(n, at) })
+    };
+    counting.count(&of_one_trail(head(1, at(0))), at(0)).expect("it counts");
+    assert_eq!(counting.count(&get(1, at(1)), at(1)).expect("it counts").changes.len(), 2);
+    counting.count(&of_one_trail(head(2, at(10))), at(10)).expect("it counts");
+    counting.count(&of_one_trail(head(3, at(11))), at(11)).expect("it counts");
+    let late = counting.count(&of_one_trail(head(4, at(0))), at(12)).expect("it counts");
+    assert_eq!(late.changes.len(), 1, "the pull is not read again without the HEAD it had: {:?}", late.changes);
 }
 
 #[test]
@@ -113,16 +133,4 @@ fn an_index_of_too_many_children_is_one_of_unknown_children() {
     let children: Vec<_> = (0..1_001).map(|n| IndexChild { digest: digest(10 + n), platform: None }).collect();
     counting.learn(&digest(1), &children);
     assert_eq!(counting.known.sizes()[0], 0);
-}
-
-#[test]
-fn the_search_for_a_look_up_ends_soon() {
-    let mut counting = Classified::new(200_000);
-    let day_ahead = start() + TimeDelta::days(1);
-    for n in 0..1_000 {
-        let odd = ManifestAccess { id: EventId::from(Uuid::from_u128(n)), ..head(1, day_ahead) };
-        counting.count(&odd, start()).expect("it counts");
-    }
-    let chain = counting.hashes.of((counting.hashes.of(("10.0.0.7", "containerd/2.3.4", "team/1")), "v1"));
-    assert_eq!(counting.memory.chain(chain).count(), 64);
 }

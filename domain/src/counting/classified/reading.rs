@@ -1,0 +1,361 @@
+//! What an access means after those before it: the rule, row by row.
+//!
+//! Nothing is counted here, and nothing depends on more than the accesses before, in their order, and on what is known
+//! of indexes.
+
+use std::collections::VecDeque;
+
+use super::{
+    hashes::Hashed,
+    known::{ArchitectureId, Known},
+    trail::{Access, Accesses, CHILD_WINDOW, Outcome, Place, SECOND, TAG_LOOK_UP_WINDOW, WINDOW, is_within},
+};
+use crate::{Action, ManifestKind, Tag};
+
+/// Where the accesses of one client in one repository have led to: what a later one may belong to.
+///
+/// It is made from the accesses of the window by [`State::note`] alone, so it can be made anew at any place.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    manifests: Hashed<Manifest>,
+    /// The images that were fetched, by their digests.
+    fetched: Hashed<Fetched>,
+    /// The accesses to signatures, attachments and lists of these.
+    referrers: VecDeque<Place>,
+    /// How many accesses were noted.
+    noted: usize,
+    /// Until when old places need not be dropped.
+    clean_until: i64,
+}
+
+/// What was done with one manifest.
+#[derive(Debug, Default)]
+struct Manifest {
+    is_index: bool,
+    /// The unused HEADs, in order.
+    look_ups: VecDeque<Place>,
+    /// The pulls of this index, by the children they have.
+    pulls: Vec<Pulls>,
+}
+
+/// The pulls of an index that have the same children.
+#[derive(Debug)]
+struct Pulls {
+    children: Vec<u64>,
+    /// The architecture of the image that was there when they began.
+    shared: Option<ArchitectureId>,
+    /// In order.
+    roots: VecDeque<Place>,
+}
+
+/// The latest fetch of an image.
+#[derive(Debug)]
+struct Fetched {
+    at: i64,
+    /// The index whose pull it was part of, else its own digest.
+    index: u64,
+}
+
+/// An access that is read, and what it is read with.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    access: &'a Access,
+    index: usize,
+    accesses: &'a Accesses,
+    known: &'a Known,
+}
+
+impl Reading<'_> {
+    /// Where a place is in the order.
+    fn order(&self, place: Place) -> usize {
+        self.accesses.index(place)
+    }
+
+    /// Whether what happened at a place is no longer ago than a window.
+    fn is_within(&self, place: Place, window: i64) -> bool {
+        self.accesses.get(place).is_some_and(|older| is_within(older.at, self.access.at, window))
+    }
+
+    /// How soon after an access to an index the manifest may be its child: it is listed, or nobody knows the list and
+    /// it is an image. None when it is not listed.
+    fn window_after(&self, index: u64) -> Option<i64> {
+        match self.known.lists(index, self.access.digest) {
+            Some(true) => Some(WINDOW),
+            None if self.access.manifest == ManifestKind::Image => Some(CHILD_WINDOW),
+            Some(false) | None => None,
+        }
+    }
+
+    /// The first of some places, which are in order, that is within a window.
+    fn first_within(&self, places: &VecDeque<Place>, window: i64) -> Option<Place> {
+        places.get(places.partition_point(|place| !self.is_within(*place, window))).copied()
+    }
+
+    /// The last of some places, which are in order, if that is within a window.
+    fn last_within(&self, places: &VecDeque<Place>, window: i64) -> Option<Place> {
+        places.back().copied().filter(|place| self.is_within(*place, window))
+    }
+}
+
+impl State {
+    /// What the access at an index means; the state is of all before it.
+    pub(super) fn read(&mut self, accesses: &Accesses, index: usize, known: &Known) -> Outcome {
+        let reading = Reading { access: accesses.at(index), index, accesses, known };
+        self.drop_old(&reading);
+        match (reading.access.action, &reading.access.base.tag) {
+            (_, Some(tag)) if tag.is_referrer() => Outcome::Referrer,
+            (_, None) if self.is_referred_to(&reading) => Outcome::Referrer,
+            (Action::Push, _) => Outcome::Push,
+            (Action::Head, _) => Outcome::LookUp,
+            (Action::Get, Some(tag)) => self.pull(&reading, self.look_up_of_tag(&reading, tag)),
+            (Action::Get, None) => self.get_by_digest(&reading),
+        }
+    }
+
+    fn get_by_digest(&self, reading: &Reading<'_>) -> Outcome {
+        if let Some(look_up) = self.look_up_of_digest(reading) {
+            return self.pull(reading, Some(look_up));
+        }
+        let pull_of_cached_index = |(index, look_up)| Outcome::Root { index, look_up: Some(look_up), shared: None };
+        (self.second_platform(reading).map(pull_of_cached_index))
+            .or_else(|| self.pull_of_child(reading).map(|root| Outcome::Child { root }))
+            .or_else(|| self.look_up_of_cached_index(reading).map(pull_of_cached_index))
+            .unwrap_or_else(|| self.pull(reading, None))
+    }
+
+    /// Notes what an access was read as.
+    pub(super) fn note(&mut self, accesses: &Accesses, place: Place) {
+        let Some(access) = accesses.get(place) else { return };
+        self.noted += 1;
+        match access.outcome {
+            Outcome::Unread | Outcome::Push => {}
+            Outcome::Referrer => self.referrers.push_back(place),
+            Outcome::LookUp => {
+                let manifest = self.manifests.entry(access.digest).or_default();
+                manifest.is_index = access.manifest == ManifestKind::Index;
+                manifest.look_ups.push_back(place);
+            }
+            Outcome::Root { index, look_up, shared } => {
+                if let Some((head, look_up)) = look_up.and_then(|place| Some((accesses.get(place)?, place)))
+                    && let Some(manifest) = self.manifests.get_mut(&head.digest)
+                {
+                    manifest
+                        .look_ups
+                        .iter()
+                        .rposition(|other| *other == look_up)
+                        .map(|at| manifest.look_ups.remove(at));
+                }
+                if access.manifest == ManifestKind::Image {
+                    self.fetched.insert(access.digest, Fetched { at: access.at, index });
+                }
+                let is_child = index != access.digest;
+                if is_child || access.manifest == ManifestKind::Index {
+                    let children = if is_child { vec![access.digest] } else { Vec::new() };
+                    let manifest = self.manifests.entry(index).or_default();
+                    manifest.is_index = true;
+                    manifest.begin(place, children, shared, accesses);
+                }
+            }
+            Outcome::Child { root } => {
+                let Some(Access { outcome: Outcome::Root { index, .. }, .. }) = accesses.get(root) else { return };
+                if let Some(manifest) = self.manifests.get_mut(index) {
+                    manifest.add_child(root, access.digest, accesses);
+                }
+                if access.manifest == ManifestKind::Image {
+                    self.fetched.insert(access.digest, Fetched { at: access.at, index: *index });
+                }
+            }
+        }
+    }
+
+    /// The children of a pull that began within the window.
+    pub(super) fn children_of(&self, index: u64, root: Place) -> Option<&[u64]> {
+        let pulls = &self.manifests.get(&index)?.pulls;
+        pulls.iter().find(|pulls| pulls.roots.contains(&root)).map(|pulls| &*pulls.children)
+    }
+
+    /// How many accesses were noted.
+    pub(super) fn noted(&self) -> usize {
+        self.noted
+    }
+
+    /// Drops what is older than the window; now and then, for nothing finds it anyway.
+    fn drop_old(&mut self, reading: &Reading<'_>) {
+        if reading.access.at < self.clean_until {
+            return;
+        }
+        self.clean_until = reading.access.at.saturating_add(SECOND);
+        let drop_old = |places: &mut VecDeque<Place>| {
+            while places.front().is_some_and(|place| !reading.is_within(*place, WINDOW)) {
+                places.pop_front();
+            }
+            !places.is_empty()
+        };
+        drop_old(&mut self.referrers);
+        self.fetched.retain(|_, fetched| is_within(fetched.at, reading.access.at, WINDOW));
+        self.manifests.retain(|_, manifest| {
+            manifest.pulls.retain_mut(|pulls| drop_old(&mut pulls.roots));
+            drop_old(&mut manifest.look_ups) || !manifest.pulls.is_empty()
+        });
+    }
+
+    /// A new pull. A tag whose index shares its image with another that was fetched brings that image, and no fetch of
+    /// it will follow.
+    fn pull(&self, reading: &Reading<'_>, look_up: Option<Place>) -> Outcome {
+        let index = reading.access.digest;
+        Outcome::Root { index, look_up, shared: self.shared_platform(reading, index) }
+    }
+
+    /// The architecture of the images that an index shares with others that were fetched; none when these are of
+    /// several.
+    fn shared_platform(&self, Reading { access, known, .. }: &Reading<'_>, index: u64) -> Option<ArchitectureId> {
+        if access.manifest != ManifestKind::Index || self.fetched.is_empty() {
+            return None;
+        }
+        let is_shared = |fetched: &Fetched| fetched.index != index && is_within(fetched.at, access.at, WINDOW);
+        let mut told = known
+            .children(index)
+            .filter(|child| self.fetched.get(child).is_some_and(is_shared))
+            .filter_map(|child| known.architecture_in(index, child));
+        let first = told.next()?;
+        told.all(|other| other == first).then_some(first)
+    }
+
+    /// Whether the digest is what a referrer's tag led to, or listed by a referrers index that was fetched. What was
+    /// looked up in its own right is not.
+    fn is_referred_to(&self, reading: &Reading<'_>) -> bool {
+        let Reading { access, accesses, known, .. } = reading;
+        let leads_to = |referrer: &Access| {
+            referrer.digest == access.digest
+                || referrer.action == Action::Get && known.lists(referrer.digest, access.digest) == Some(true)
+        };
+        let mut referrers = self.referrers.iter().filter(|place| reading.is_within(**place, WINDOW));
+        referrers.any(|place| accesses.get(*place).is_some_and(leads_to)) && self.look_up_of_digest(reading).is_none()
+    }
+
+    /// The newest unused HEAD of a tag, shortly before.
+    fn look_up_of_tag(&self, Reading { access, index, accesses, .. }: &Reading<'_>, tag: &Tag) -> Option<Place> {
+        let is_unused = |head: &Access, place| {
+            self.manifests.get(&head.digest).is_some_and(|manifest| manifest.look_ups.contains(&place))
+        };
+        accesses
+            .before(*index)
+            .take_while(|(_, older)| is_within(older.at, access.at, TAG_LOOK_UP_WINDOW))
+            .filter(|(_, older)| older.action == Action::Head && older.base.tag.as_ref() == Some(tag))
+            .find(|(place, older)| is_unused(older, *place))
+            .map(|(place, _)| place)
+    }
+
+    /// The newest unused HEAD that told the digest.
+    fn look_up_of_digest(&self, reading: &Reading<'_>) -> Option<Place> {
+        reading.last_within(&self.manifests.get(&reading.access.digest)?.look_ups, WINDOW)
+    }
+
+    /// The index and its unused HEAD, when the manifest is a second platform of an image that is there: each pull of
+    /// the index has its image, the index was looked up again, and what is fetched now is another platform's.
+    fn second_platform(&self, reading: &Reading<'_>) -> Option<(u64, Place)> {
+        // A pull that began after the HEAD and has no child yet is what the child is of.
+        let is_waiting_since = |look_up: Place| {
+            self.indexes_that_may_list(reading).any(|(_, manifest, window)| {
+                let mut waiting = manifest.pulls.iter().filter(|pulls| pulls.children.is_empty());
+                waiting.any(|pulls| {
+                    let last = reading.last_within(&pulls.roots, window);
+                    last.is_some_and(|last| reading.order(last) > reading.order(look_up))
+                })
+            })
+        };
+        let is_second_platform = |index: u64, manifest: &Manifest, look_up: Place| {
+            let last = |pulls: &&Pulls| reading.last_within(&pulls.roots, WINDOW).map(|root| reading.order(root));
+            let pulls = || manifest.pulls.iter().filter(|pulls| last(pulls).is_some());
+            pulls().all(Pulls::have_image)
+                && pulls().max_by_key(last).is_some_and(|pulls| {
+                    last(&pulls) < Some(reading.order(look_up)) && pulls.lack_platform_of(index, reading)
+                })
+        };
+        self.indexes_that_may_list(reading)
+            .filter_map(|(index, manifest, window)| {
+                let look_up = reading.last_within(&manifest.look_ups, window)?;
+                is_second_platform(index, manifest, look_up).then_some((index, look_up))
+            })
+            .max_by_key(|(_, look_up)| reading.order(*look_up))
+            .filter(|(_, look_up)| !is_waiting_since(*look_up))
+    }
+
+    /// The pull that the manifest is part of. A client asks for each child once, so those without this child come
+    /// first, then those with the fewest children, then the oldest: the others are of other hosts behind its address.
+    fn pull_of_child(&self, reading: &Reading<'_>) -> Option<Place> {
+        self.indexes_that_may_list(reading)
+            .flat_map(|(_, manifest, window)| manifest.pulls.iter().map(move |pulls| (pulls, window)))
+            .filter_map(|(Pulls { children, roots, .. }, window)| {
+                let root = reading.first_within(roots, window)?;
+                Some((children.contains(&reading.access.digest), children.len(), reading.order(root), root))
+            })
+            .min()
+            .map(|(.., root)| root)
+    }
+
+    /// The index and its newest unused HEAD, when the manifest may be a child of it: the client has the index.
+    fn look_up_of_cached_index(&self, reading: &Reading<'_>) -> Option<(u64, Place)> {
+        self.indexes_that_may_list(reading)
+            .filter_map(|(index, manifest, window)| Some((index, reading.last_within(&manifest.look_ups, window)?)))
+            .max_by_key(|(_, look_up)| reading.order(*look_up))
+    }
+
+    /// The indexes that the manifest may be a child of, and for how long after they were accessed.
+    fn indexes_that_may_list(&self, reading: &Reading<'_>) -> impl Iterator<Item = (u64, &Manifest, i64)> {
+        self.manifests
+            .iter()
+            .filter(|(index, manifest)| manifest.is_index && **index != reading.access.digest)
+            .filter_map(|(index, manifest)| Some((*index, manifest, reading.window_after(*index)?)))
+    }
+}
+
+impl Manifest {
+    /// A pull begins, or goes on with these children.
+    fn begin(&mut self, root: Place, children: Vec<u64>, shared: Option<ArchitectureId>, accesses: &Accesses) {
+        let same = |pulls: &&mut Pulls| {
+            pulls.shared == shared
+                && pulls.children.len() == children.len()
+                && children.iter().all(|child| pulls.children.contains(child))
+        };
+        if let Some(Pulls { roots, .. }) = self.pulls.iter_mut().find(same) {
+            let order = |place: &Place| accesses.index(*place);
+            let at = roots.partition_point(|other| order(other) < order(&root));
+            roots.insert(at, root);
+        } else {
+            self.pulls.push(Pulls { children, shared, roots: VecDeque::from([root]) });
+        }
+    }
+
+    fn add_child(&mut self, root: Place, child: u64, accesses: &Accesses) {
+        let place = |pulls: &Pulls| pulls.roots.iter().position(|other| *other == root);
+        let Some((set, place)) = (self.pulls.iter().enumerate()).find_map(|(set, pulls)| Some((set, place(pulls)?)))
+        else {
+            return;
+        };
+        let Pulls { children, shared, roots } = &mut self.pulls[set];
+        if children.contains(&child) {
+            return;
+        }
+        let (children, shared) = ([&**children, &[child]].concat(), *shared);
+        roots.remove(place);
+        if roots.is_empty() {
+            self.pulls.swap_remove(set);
+        }
+        self.begin(root, children, shared, accesses);
+    }
+}
+
+impl Pulls {
+    /// Whether an image came with them, or was there.
+    fn have_image(&self) -> bool {
+        !self.children.is_empty() || self.shared.is_some()
+    }
+
+    /// Whether the manifest is of another platform than their images.
+    fn lack_platform_of(&self, index: u64, Reading { access, known, .. }: &Reading<'_>) -> bool {
+        let is_of_shared = |shared| known.architecture_in(index, access.digest) == Some(shared);
+        known.is_other_platform(index, access.digest, &self.children)
+            && !(self.children.is_empty() && self.shared.is_some_and(is_of_shared))
+    }
+}
