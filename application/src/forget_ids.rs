@@ -26,7 +26,7 @@ pub struct ForgetIds {
     pub store: Arc<dyn MetricsRepository>,
     /// Tells whether the store is well.
     pub recorder: Recorder,
-    /// Tells whether events wait.
+    /// Tells whether it still holds events.
     pub spooling: Option<Arc<Spooling>>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -46,7 +46,7 @@ impl ForgetIds {
     }
 
     fn is_safe(&self) -> bool {
-        self.recorder.is_untroubled_for(QUIET) && self.spooling.as_ref().is_none_or(|spooling| spooling.waiting() == 0)
+        self.recorder.is_untroubled_for(QUIET) && self.spooling.as_ref().is_none_or(|spooling| spooling.is_empty())
     }
 
     /// Forgets some; true when there may be more.

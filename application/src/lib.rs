@@ -3,11 +3,16 @@
 //! Each is a file named by what it does. They know the domain's ports only; a new question is a method of
 //! [`ask_metrics::AskMetrics`].
 
+pub mod activity_log;
 pub mod ask_metrics;
 pub mod browse;
 pub mod catalog;
+pub mod clock_skew;
 pub mod correct_architectures;
 pub mod forget_ids;
 pub mod receive_notification;
 pub mod recorder;
 pub mod spooling;
+
+#[cfg(test)]
+mod logged;

@@ -5,16 +5,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::TimeDelta;
 use staticreg_domain::{
     Clock, RegistryEvent,
     counting::Counting,
-    metrics::{AccessKind, CountedEvent},
+    metrics::CountedEvent,
     rules::{Rules, SkipReason},
 };
 
 use crate::{
+    activity_log::ActivityLog,
     catalog::{CatalogChanges, IndexChildren},
-    recorder::{RecordError, Recorded, Recorder},
+    clock_skew::ClockSkew,
+    recorder::{RecordError, Recorded, Recorder, Trouble},
 };
 
 /// The most bytes of a text that are logged; more than the longest well-formed one has.
@@ -59,6 +62,8 @@ pub struct ReceiveNotification {
     recorder: Recorder,
     followers: Followers,
     clock: Arc<dyn Clock>,
+    clock_skew: ClockSkew,
+    activity: Arc<ActivityLog>,
 }
 
 impl ReceiveNotification {
@@ -71,7 +76,27 @@ impl ReceiveNotification {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let scope = counting.lock().unwrap_or_else(PoisonError::into_inner).scope();
-        Self { rules: Rules::new(scope, ignored_user_agents), counting, recorder, followers, clock }
+        let rules = Rules::new(scope, ignored_user_agents);
+        let (clock_skew, activity) = (ClockSkew::default(), Arc::default());
+        Self { rules, counting, recorder, followers, clock, clock_skew, activity }
+    }
+
+    /// Tells of what was recorded, while somebody runs it.
+    #[must_use]
+    pub fn activity(&self) -> Arc<ActivityLog> {
+        Arc::clone(&self.activity)
+    }
+
+    /// How far the registry's clock is ahead of this server's, when so far that one of them is wrong.
+    #[must_use]
+    pub fn clock_skew(&self) -> Option<TimeDelta> {
+        self.clock_skew.ahead(self.clock.now())
+    }
+
+    /// What trouble there is with the store.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        self.recorder.trouble()
     }
 
     /// Answers when every event that counts is stored, and only then. After an error the registry must send the
@@ -86,15 +111,13 @@ impl ReceiveNotification {
             // The recorder takes the events; their keys are shared, so this copies little.
             let recorded = self.recorder.record(counted.clone()).await?;
             for (event, recorded) in counted.iter().zip(recorded) {
-                receipt.add(event, recorded);
+                receipt.add(recorded);
+                if recorded == Recorded::Counted {
+                    self.activity.stored(event);
+                }
             }
         }
-        tracing::info!(
-            totalEvents = receipt.total,
-            eventsProcessed = receipt.processed,
-            eventsSkipped = receipt.skipped_total(),
-            "Webhook processing completed"
-        );
+        self.activity.received(&receipt);
         Ok(receipt)
     }
 
@@ -104,6 +127,9 @@ impl ReceiveNotification {
         let mut counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counted = Vec::with_capacity(admitted.len());
         for (event, access) in events.iter().zip(admitted) {
+            if let Ok(access) = &access {
+                self.clock_skew.note(access);
+            }
             match access.and_then(|access| counting.count(&access, now)) {
                 Ok(event) => counted.push(event),
                 Err(reason) => {
@@ -134,12 +160,9 @@ impl ReceiveNotification {
 }
 
 impl Receipt {
-    fn add(&mut self, event: &CountedEvent, recorded: Recorded) {
+    fn add(&mut self, recorded: Recorded) {
         match recorded {
-            Recorded::Counted => {
-                self.processed += 1;
-                log_pulls(event);
-            }
+            Recorded::Counted => self.processed += 1,
             Recorded::Spooled => {
                 self.processed += 1;
                 self.spooled += 1;
@@ -165,16 +188,4 @@ fn log_skip(event: &RegistryEvent, reason: SkipReason) {
 /// As much of a text as a well-formed one may have.
 fn beginning(text: Option<&str>) -> Option<&str> {
     text.map(|text| &text[..text.floor_char_boundary(MAX_LOGGED)])
-}
-
-fn log_pulls(event: &CountedEvent) {
-    for change in event.changes.iter().filter(|change| change.delta > 0) {
-        let key = &change.key;
-        if let (AccessKind::PullByTag, Some(tag)) = (key.kind, &key.tag) {
-            tracing::info!(
-                repository = %key.repository, %tag, digest = %key.digest, architecture = %key.architecture,
-                "Pull metrics updated"
-            );
-        }
-    }
 }

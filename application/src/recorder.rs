@@ -7,7 +7,7 @@
 use std::{
     borrow::Cow,
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,6 +22,10 @@ use tokio::{
 };
 
 use crate::spooling::Spooling;
+
+/// How long after a failure the store is taken to be failing still when nobody gave it anything since: a registry tries
+/// again far sooner.
+const FAILING: Duration = Duration::from_mins(1);
 
 /// The pause before the store is tried again: at first, and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -75,7 +79,10 @@ pub struct Recorder {
 
 #[derive(Debug)]
 struct Submission {
+    /// What is still to be recorded.
     events: Vec<CountedEvent>,
+    /// What became of the events before those.
+    recorded: Vec<Recorded>,
     answer: oneshot::Sender<Vec<Recorded>>,
     /// Frees its room in the buffer when the submission is answered or given up.
     _room: OwnedSemaphorePermit,
@@ -110,7 +117,8 @@ impl Recorder {
         let room = u32::try_from(events.len().min(self.buffer_size)).map_err(|_| RecordError::Busy)?;
         let room = Arc::clone(&self.room).try_acquire_many_owned(room).map_err(|_| RecordError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        self.submissions.send(Submission { events, answer, _room: room }).map_err(|_| RecordError::Unavailable)?;
+        let submission = Submission { events, recorded: Vec::new(), answer, _room: room };
+        self.submissions.send(submission).map_err(|_| RecordError::Unavailable)?;
         match timeout(self.patience, answered).await {
             Ok(Ok(recorded)) => Ok(recorded),
             Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
@@ -122,26 +130,54 @@ impl Recorder {
     pub fn is_untroubled_for(&self, span: Duration) -> bool {
         self.trouble.is_over_for(span)
     }
+
+    /// What trouble there is with the store.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
 }
 
-/// When the store was last unavailable.
+/// Whether the store takes what it is given, and when it last did not.
 #[derive(Clone, Debug)]
-pub(crate) struct Trouble(Arc<Mutex<Instant>>);
+pub struct Trouble(Arc<Mutex<Last>>);
+
+#[derive(Debug)]
+struct Last {
+    failure: Instant,
+    /// Whether nothing was taken since.
+    failing: bool,
+}
 
 impl Default for Trouble {
-    /// A start counts as trouble: what was before is not known.
+    /// A start counts as trouble that is over: what was before is not known.
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(Last { failure: Instant::now(), failing: false })))
     }
 }
 
 impl Trouble {
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Whether the store did not take the last batch, whatever it says of itself.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        let last = self.last();
+        last.failing && last.failure.elapsed() < FAILING
+    }
+
+    fn failed(&self) {
+        *self.last() = Last { failure: Instant::now(), failing: true };
+    }
+
+    fn succeeded(&self) {
+        self.last().failing = false;
     }
 
     fn is_over_for(&self, span: Duration) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= span
+        self.last().failure.elapsed() >= span
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,13 +225,14 @@ impl Writer {
             if batch.is_empty() {
                 continue;
             }
-            if let Ok(recorded) = self.store(&batch).await {
+            let mut recorded = Vec::with_capacity(batch.events.len());
+            if self.store(&batch, &mut recorded).await.is_ok() {
                 pause = RETRY_PAUSE.0;
                 self.size.grow();
                 answer(batch, recorded);
             } else {
                 self.size.shrink();
-                self.put_back(batch);
+                self.put_back(batch, recorded);
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_PAUSE.1);
             }
@@ -237,37 +274,52 @@ impl Writer {
         batch
     }
 
-    async fn store(&self, batch: &Batch) -> Result<Vec<Recorded>, Unstored> {
-        let mut recorded = Vec::with_capacity(batch.events.len());
+    /// Stores a batch and adds what became of each event, also when it does not come to the end.
+    async fn store(&self, batch: &Batch, recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
         for chunk in batch.events.chunks(self.size.now()) {
-            recorded.extend(self.store_or_spool(chunk).await?);
+            self.store_or_spool(chunk, recorded).await?;
         }
-        Ok(recorded)
+        Ok(())
     }
 
-    async fn store_or_spool(&self, events: &[CountedEvent]) -> Result<Vec<Recorded>, Unstored> {
+    async fn store_or_spool(&self, events: &[CountedEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
         let Some(spooling) = &self.spooling else {
-            return self.batches.record(events).await;
+            return self.batches.record(events, recorded).await;
         };
         let store_first = !spooling.is_active();
-        if store_first && let Ok(recorded) = self.batches.record(events).await {
-            return Ok(recorded);
+        let before = recorded.len();
+        if store_first && self.batches.record(events, recorded).await.is_ok() {
+            return Ok(());
         }
-        match spooling.spool(events).await {
-            Ok(()) => Ok(vec![Recorded::Spooled; events.len()]),
+        let rest = &events[recorded.len() - before..];
+        match spooling.spool(rest).await {
+            Ok(()) => {
+                recorded.resize(before + events.len(), Recorded::Spooled);
+                Ok(())
+            }
             Err(_) if store_first => Err(Unstored),
             // A spool that takes nothing must not keep events from a store that may be back.
-            Err(_) => self.batches.record(events).await,
+            Err(_) => self.batches.record(rest, recorded).await,
         }
     }
 
-    fn put_back(&mut self, batch: Batch) {
+    /// What was recorded is not given to the store again: it would call it a duplicate.
+    fn put_back(&mut self, batch: Batch, recorded: Vec<Recorded>) {
         let Batch { submissions, events } = batch;
-        let mut events = events.into_iter();
-        let mut restored: VecDeque<_> = submissions
-            .into_iter()
-            .map(|(submission, count)| Submission { events: events.by_ref().take(count).collect(), ..submission })
-            .collect();
+        let mut rest = events.into_iter().skip(recorded.len());
+        let mut recorded = recorded.into_iter();
+        let mut restored = VecDeque::with_capacity(submissions.len() + self.waiting.len());
+        for (mut submission, count) in submissions {
+            let before = submission.recorded.len();
+            submission.recorded.extend(recorded.by_ref().take(count));
+            let done = submission.recorded.len() - before;
+            submission.events = rest.by_ref().take(count - done).collect();
+            if done == count {
+                submission.answer();
+            } else {
+                restored.push_back(submission);
+            }
+        }
         restored.append(&mut self.waiting);
         self.waiting = restored;
     }
@@ -288,9 +340,16 @@ impl Batch {
 
 fn answer(batch: Batch, recorded: Vec<Recorded>) {
     let mut recorded = recorded.into_iter();
-    for (submission, count) in batch.submissions {
+    for (mut submission, count) in batch.submissions {
+        submission.recorded.extend(recorded.by_ref().take(count));
+        submission.answer();
+    }
+}
+
+impl Submission {
+    fn answer(self) {
         // The request may have gone in the meantime; its events are stored all the same.
-        let _ = submission.answer.send(recorded.by_ref().take(count).collect());
+        let _ = self.answer.send(self.recorded);
     }
 }
 
@@ -308,12 +367,15 @@ pub(crate) struct Batches {
 impl Batches {
     /// Records a batch; when the store refuses it for its data, its halves, until the culprits are found. Of an event
     /// that takes back what is not there (counts were removed by hand, or the store is an older state) the rest counts.
-    pub(crate) async fn record(&self, events: &[CountedEvent]) -> Result<Vec<Recorded>, Unstored> {
-        let mut recorded = Vec::with_capacity(events.len());
+    /// Adds what became of each event, also when it does not come to the end.
+    pub(crate) async fn record(&self, events: &[CountedEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
         let mut parts = vec![Cow::Borrowed(events)];
         while let Some(part) = parts.pop() {
             match self.store.record(&part, self.clock.now()).await {
-                Ok(recordings) => recorded.extend(recordings.into_iter().map(Recorded::from)),
+                Ok(recordings) => {
+                    self.trouble.succeeded();
+                    recorded.extend(recordings.into_iter().map(Recorded::from));
+                }
                 Err(MetricsError::Refused(reason)) => {
                     if let Cow::Borrowed(several @ [_, _, ..]) = part {
                         let (first, second) = several.split_at(several.len() / 2);
@@ -327,13 +389,13 @@ impl Batches {
                     }
                 }
                 Err(error @ (MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) => {
-                    self.trouble.note();
+                    self.trouble.failed();
                     tracing::warn!(events = part.len(), error = describe(&error), "The store does not take events");
                     return Err(Unstored);
                 }
             }
         }
-        Ok(recorded)
+        Ok(())
     }
 }
 
@@ -513,6 +575,85 @@ mod tests {
         tokio::spawn(writer.run());
         assert_eq!(recorder.record(events(0..10)).await, Ok(vec![Recorded::Counted; 10]));
         assert_eq!(sizes(&calls), [4, 4, 2]);
+    }
+
+    /// A store that fails at the calls for which `fails` says so, and tells duplicates as a real one does.
+    fn remembering(
+        options: RecorderOptions,
+        fails: impl Fn(usize, &[CountedEvent]) -> Option<MetricsError> + Send + Sync + 'static,
+    ) -> (Recorder, Writer) {
+        let (mut calls, mut ids) = (0, std::collections::HashSet::new());
+        let mut store = MockMetricsRepository::new();
+        store.expect_record().returning(move |batch, _now| {
+            calls += 1;
+            if let Some(error) = fails(calls, batch) {
+                return Err(error);
+            }
+            let recording = |new| if new { Recording::Counted } else { Recording::Duplicate };
+            Ok(batch.iter().map(|event| recording(ids.insert(event.id))).collect())
+        });
+        Recorder::new(Arc::new(store), None, clock(), options)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_stored_before_a_failure_is_no_duplicate_after_it() {
+        for failing in 1..=3 {
+            let (recorder, writer) = remembering(options(), move |call, _| (call == failing).then(away));
+            tokio::spawn(writer.run());
+            assert_eq!(recorder.record(events(0..10)).await, Ok(vec![Recorded::Counted; 10]), "call {failing}");
+            let mut expected = vec![Recorded::Duplicate; 10];
+            expected.push(Recorded::Counted);
+            assert_eq!(recorder.record(events(0..11)).await, Ok(expected), "it does tell duplicates");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_stored_before_a_failure_among_refused_events_is_no_duplicate_after_it() {
+        let options = RecorderOptions { batch_size: 8, ..options() };
+        let (recorder, writer) = remembering(options, |call, batch| {
+            let refused = batch.iter().any(|event| event.id == self::event(7).id);
+            match call {
+                _ if refused => Some(MetricsError::Refused(BoxError::from("bad"))),
+                4 => Some(away()),
+                _ => None,
+            }
+        });
+        let first = recorder.record(events(0..2));
+        let second = recorder.record(events(2..8));
+        let ((first, second), ()) = tokio::join!(async { tokio::join!(first, second) }, async {
+            tokio::task::yield_now().await;
+            tokio::spawn(writer.run());
+        });
+        assert_eq!(first, Ok(vec![Recorded::Counted; 2]));
+        let mut expected = vec![Recorded::Counted; 6];
+        expected[5] = Recorded::Refused;
+        assert_eq!(second, Ok(expected));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_store_is_failing_from_a_failed_batch_to_the_next_that_it_takes() {
+        let is_there = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let there = Arc::clone(&is_there);
+        let (recorder, writer, _) =
+            recorder(
+                options(),
+                move |_, _| {
+                    if there.load(std::sync::atomic::Ordering::Relaxed) { Ok(()) } else { Err(away()) }
+                },
+            );
+        tokio::spawn(writer.run());
+        let trouble = recorder.trouble();
+        assert!(!trouble.is_failing(), "at the start");
+        recorder.record(events(0..1)).await.unwrap();
+        assert!(!trouble.is_failing());
+        is_there.store(false, std::sync::atomic::Ordering::Relaxed);
+        recorder.record(events(1..2)).await.unwrap_err();
+        assert!(trouble.is_failing());
+        sleep(Duration::from_secs(30)).await;
+        assert!(trouble.is_failing(), "nothing was taken since");
+        is_there.store(true, std::sync::atomic::Ordering::Relaxed);
+        recorder.record(events(1..2)).await.unwrap();
+        assert!(!trouble.is_failing());
     }
 
     #[tokio::test(start_paused = true)]

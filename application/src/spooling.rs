@@ -12,11 +12,11 @@ use staticreg_domain::{
     Clock,
     error::describe,
     metrics::{CountedEvent, MetricsRepository},
-    spool::{EventSpool, SpoolError},
+    spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::recorder::{BatchSize, Batches, Trouble};
@@ -24,18 +24,33 @@ use crate::recorder::{BatchSize, Batches, Trouble};
 /// The pause before the store is tried again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(500);
 
+/// The pause before it is tried again to remove replayed events.
+const REMOVAL_PAUSE: Duration = Duration::from_secs(10);
+
 /// How many events are replayed in one call of the store.
 const REPLAY_BATCH: usize = 1_000;
 
 /// The spool and whether it is in use. While events wait in it new ones go behind them, so that a store that is away
 /// or frozen delays nobody and events are replayed in their order.
+///
+/// A spool that cannot be written (its disk is full) can still be read: what is stored stays in it until it can be
+/// removed, and waits no longer.
 pub struct Spooling {
     spool: Arc<dyn EventSpool>,
     active: AtomicBool,
     waiting: AtomicU64,
+    /// Whether replayed events are still in the spool.
+    leftover: AtomicBool,
     spooled: Notify,
     /// Held while what waits is changed and counted, so that nobody takes an old count for the newest.
-    changing: AsyncMutex<()>,
+    changing: AsyncMutex<Replayed>,
+}
+
+/// The events that are stored and could not be removed yet.
+#[derive(Clone, Copy, Default)]
+struct Replayed {
+    through: SpoolPosition,
+    events: u64,
 }
 
 impl Spooling {
@@ -46,8 +61,9 @@ impl Spooling {
             spool,
             active: AtomicBool::new(waiting > 0),
             waiting: AtomicU64::new(waiting),
+            leftover: AtomicBool::new(false),
             spooled: Notify::new(),
-            changing: AsyncMutex::new(()),
+            changing: AsyncMutex::new(Replayed::default()),
         })
     }
 
@@ -55,6 +71,12 @@ impl Spooling {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds nothing, not even events that were stored and could not be removed. Only then can no restart
+    /// replay an event again.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting() == 0 && !self.is_active() && !self.leftover.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_active(&self) -> bool {
@@ -67,19 +89,25 @@ impl Spooling {
         if let Err(error) = &appended {
             tracing::error!(events = events.len(), error = describe(error), "The spool does not take events");
         }
-        self.count_waiting().await;
+        self.count_waiting(&changing).await;
         drop(changing);
         self.spooled.notify_one();
         appended
     }
 
-    /// Replays what waits, for ever.
-    pub async fn replay(&self, store: Arc<dyn MetricsRepository>, clock: Arc<dyn Clock>) {
-        let batches = Batches { store, clock, trouble: Trouble::default() };
+    /// Replays what waits, for ever. `trouble` is told whether the store takes it.
+    pub async fn replay(&self, store: Arc<dyn MetricsRepository>, clock: Arc<dyn Clock>, trouble: Trouble) {
+        let batches = Batches { store, clock, trouble };
         let mut size = BatchSize::at_most(REPLAY_BATCH);
         loop {
             if !self.is_active() {
-                self.spooled.notified().await;
+                if self.leftover.load(Ordering::Relaxed) {
+                    // An error is the end of the pause.
+                    let _ = timeout(REMOVAL_PAUSE, self.spooled.notified()).await;
+                    self.remove_replayed(&mut *self.changing.lock().await).await;
+                } else {
+                    self.spooled.notified().await;
+                }
                 continue;
             }
             if self.replay_oldest(&batches, size.now()).await {
@@ -93,38 +121,77 @@ impl Spooling {
 
     /// Moves the oldest events to the store; false when that did not succeed.
     async fn replay_oldest(&self, batches: &Batches, at_most: usize) -> bool {
-        let oldest = match self.spool.oldest(u32::try_from(at_most).unwrap_or(u32::MAX)).await {
-            Ok(oldest) => oldest,
+        let through = self.changing.lock().await.through;
+        let Some(oldest) = self.oldest(through, at_most).await else { return false };
+        if oldest.is_empty() {
+            return self.end_replay().await;
+        }
+        let (positions, events): (Vec<_>, Vec<_>) = oldest.into_iter().unzip();
+        let mut recorded = Vec::with_capacity(events.len());
+        let all = batches.record(&events, &mut recorded).await.is_ok();
+        let Some(last) = recorded.len().checked_sub(1).map(|last| positions[last]) else { return false };
+        // Killed before this line, the events are replayed again, and their ids keep them from counting twice.
+        let mut replayed = self.changing.lock().await;
+        *replayed = Replayed { through: last, events: replayed.events + recorded.len() as u64 };
+        self.remove_replayed(&mut replayed).await;
+        self.count_waiting(&replayed).await;
+        drop(replayed);
+        tracing::info!(events = recorded.len(), waiting = self.waiting(), "Spooled events stored");
+        all
+    }
+
+    /// Nothing waits any more, unless something came just now; false when that cannot be told.
+    async fn end_replay(&self) -> bool {
+        let mut replayed = self.changing.lock().await;
+        match self.oldest(replayed.through, 1).await {
+            Some(oldest) if oldest.is_empty() => {
+                if let Ok(left) = self.spool.waiting().await {
+                    replayed.events = left;
+                }
+                self.waiting.store(0, Ordering::Relaxed);
+                self.active.store(false, Ordering::Release);
+                true
+            }
+            oldest => oldest.is_some(),
+        }
+    }
+
+    async fn oldest(&self, after: SpoolPosition, at_most: usize) -> Option<Vec<(SpoolPosition, CountedEvent)>> {
+        match self.spool.oldest(after, u32::try_from(at_most).unwrap_or(u32::MAX)).await {
+            Ok(oldest) => Some(oldest),
             Err(error) => {
                 tracing::error!(error = describe(&error), "The spool cannot be read");
-                return false;
+                None
+            }
+        }
+    }
+
+    /// Removes what is stored. When that fails it stays, and the replay goes on behind it.
+    async fn remove_replayed(&self, replayed: &mut Replayed) {
+        let left = match self.spool.remove_through(replayed.through).await {
+            Ok(()) => {
+                replayed.events = 0;
+                false
+            }
+            Err(error) => {
+                // Once: it may be long until somebody makes room.
+                if !self.leftover.load(Ordering::Relaxed) {
+                    tracing::error!(
+                        error = describe(&error),
+                        "Stored events cannot be removed from the spool; it is tried again"
+                    );
+                }
+                true
             }
         };
-        let Some(last) = oldest.last().map(|(position, _)| *position) else {
-            let _changing = self.changing.lock().await;
-            self.count_waiting().await;
-            return true;
-        };
-        let events: Vec<_> = oldest.into_iter().map(|(_, event)| event).collect();
-        if batches.record(&events).await.is_err() {
-            return false;
-        }
-        // Killed before this line, the events are replayed again, and their ids keep them from counting twice.
-        let changing = self.changing.lock().await;
-        if let Err(error) = self.spool.remove_through(last).await {
-            tracing::error!(error = describe(&error), "Replayed events cannot be removed from the spool");
-            return false;
-        }
-        self.count_waiting().await;
-        drop(changing);
-        tracing::info!(events = events.len(), waiting = self.waiting(), "Spooled events stored");
-        true
+        self.leftover.store(left, Ordering::Relaxed);
     }
 
     /// Counts what waits. When it cannot be counted, something may.
-    async fn count_waiting(&self) {
+    async fn count_waiting(&self, replayed: &Replayed) {
         match self.spool.waiting().await {
-            Ok(waiting) => {
+            Ok(held) => {
+                let waiting = held.saturating_sub(replayed.events);
                 self.waiting.store(waiting, Ordering::Relaxed);
                 self.active.store(waiting > 0, Ordering::Release);
             }
@@ -151,8 +218,19 @@ mod tests {
     use super::*;
     use crate::recorder::{RecordError, Recorded, Recorder, RecorderOptions};
 
+    /// Where an event stands: it has its number.
+    fn position(event: &CountedEvent) -> SpoolPosition {
+        SpoolPosition(i64::try_from(event.id.as_uuid().as_u128()).unwrap())
+    }
+
     /// A spool that holds events in memory.
     fn spool(waiting: &Arc<Mutex<Vec<CountedEvent>>>) -> Arc<dyn EventSpool> {
+        spool_on_disk(waiting, &Arc::default())
+    }
+
+    /// A spool that holds events in memory and cannot remove them while its disk is full.
+    fn spool_on_disk(waiting: &Arc<Mutex<Vec<CountedEvent>>>, is_full: &Arc<AtomicBool>) -> Arc<dyn EventSpool> {
+        let is_full = Arc::clone(is_full);
         let mut spool = MockEventSpool::new();
         let events = Arc::clone(waiting);
         spool.expect_append().returning(move |batch| {
@@ -160,14 +238,17 @@ mod tests {
             Ok(())
         });
         let events = Arc::clone(waiting);
-        spool.expect_oldest().returning(move |at_most| {
+        spool.expect_oldest().returning(move |after, at_most| {
             let events = events.lock().unwrap();
-            Ok((0..).map(SpoolPosition).zip(events.iter().take(at_most as usize).cloned()).collect())
+            let behind = events.iter().map(|event| (position(event), event.clone())).filter(|(at, _)| *at > after);
+            Ok(behind.take(at_most as usize).collect())
         });
         let events = Arc::clone(waiting);
-        spool.expect_remove_through().returning(move |position| {
-            let count = usize::try_from(position.0).unwrap() + 1;
-            events.lock().unwrap().drain(..count);
+        spool.expect_remove_through().returning(move |last| {
+            if is_full.load(Ordering::Relaxed) {
+                return Err(SpoolError::Unavailable("the disk is full".into()));
+            }
+            events.lock().unwrap().retain(|event| position(event) > last);
             Ok(())
         });
         let events = Arc::clone(waiting);
@@ -213,18 +294,18 @@ mod tests {
         let (recorder, writer) = Recorder::new(Arc::clone(&store), Some(Arc::clone(&spooling)), clock(), options);
         tokio::spawn(writer.run());
         let replaying = Arc::clone(&spooling);
-        tokio::spawn(async move { replaying.replay(store, clock()).await });
+        tokio::spawn(async move { replaying.replay(store, clock(), Trouble::default()).await });
 
-        for number in 0..3 {
+        for number in 1..4 {
             assert_eq!(recorder.record(vec![event(number)]).await, Ok(vec![Recorded::Spooled]));
         }
         assert_eq!(spooling.waiting(), 3);
         is_there.store(true, Ordering::Relaxed);
         sleep(REPLAY_PAUSE * 3).await;
         assert_eq!(spooling.waiting(), 0);
-        assert_eq!(*stored.lock().unwrap(), [event(0), event(1), event(2)]);
+        assert_eq!(*stored.lock().unwrap(), [event(1), event(2), event(3)]);
 
-        assert_eq!(recorder.record(vec![event(3)]).await, Ok(vec![Recorded::Counted]), "nothing waits any more");
+        assert_eq!(recorder.record(vec![event(4)]).await, Ok(vec![Recorded::Counted]), "nothing waits any more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -233,10 +314,70 @@ mod tests {
         let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::default());
         let spooling = Spooling::new(spool(&waiting)).await.unwrap();
         assert_eq!(spooling.waiting(), 2);
-        let replayed = spooling.replay(store(&is_there, &stored), clock());
+        let replayed = spooling.replay(store(&is_there, &stored), clock(), Trouble::default());
         tokio::time::timeout(Duration::from_secs(1), replayed).await.expect_err("replays for ever");
         assert_eq!(*stored.lock().unwrap(), [event(1), event(2)]);
         assert_eq!(spooling.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spool_that_cannot_remove_what_is_stored_goes_on_behind_it_and_removes_it_later() {
+        const EVENTS: u128 = 2 * REPLAY_BATCH as u128 + 500;
+        let held = Arc::new(Mutex::new((1..=EVENTS).map(event).collect::<Vec<_>>()));
+        let is_full = Arc::new(AtomicBool::new(true));
+        let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<CountedEvent>>>::default());
+        let store = store(&is_there, &stored);
+        let spooling = Arc::new(Spooling::new(spool_on_disk(&held, &is_full)).await.unwrap());
+        let options = RecorderOptions {
+            batch_size: 10,
+            buffer_size: 10,
+            flush_interval: Duration::ZERO,
+            patience: Duration::from_secs(3),
+        };
+        let (recorder, writer) = Recorder::new(Arc::clone(&store), Some(Arc::clone(&spooling)), clock(), options);
+        tokio::spawn(writer.run());
+        let replaying = Arc::clone(&spooling);
+        let trouble = recorder.trouble();
+        tokio::spawn(async move { replaying.replay(store, clock(), trouble).await });
+
+        let mut expected: Vec<_> = (1..=EVENTS).map(event).collect();
+        sleep(REPLAY_PAUSE).await;
+        assert_eq!(*stored.lock().unwrap(), expected, "each once, in their order");
+        assert_eq!(spooling.waiting(), 0);
+        assert!(!spooling.is_empty(), "a restart would replay them, so their ids must not be forgotten");
+
+        assert_eq!(recorder.record(vec![event(EVENTS + 1)]).await, Ok(vec![Recorded::Counted]), "nothing waits");
+        is_there.store(false, Ordering::Relaxed);
+        assert_eq!(recorder.record(vec![event(EVENTS + 2)]).await, Ok(vec![Recorded::Spooled]));
+        assert_eq!(spooling.waiting(), 1);
+        is_there.store(true, Ordering::Relaxed);
+        sleep(REPLAY_PAUSE * 3).await;
+        expected.extend([event(EVENTS + 1), event(EVENTS + 2)]);
+        assert_eq!(*stored.lock().unwrap(), expected, "none again");
+        assert_eq!(spooling.waiting(), 0);
+
+        is_full.store(false, Ordering::Relaxed);
+        sleep(REMOVAL_PAUSE * 2).await;
+        assert!(held.lock().unwrap().is_empty());
+        assert!(spooling.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replay_ends_the_trouble_with_the_store() {
+        let (is_there, stored, held) = (Arc::default(), Arc::default(), Arc::default());
+        let store = store(&is_there, &stored);
+        let spooling = Arc::new(Spooling::new(spool(&held)).await.unwrap());
+        let options =
+            RecorderOptions { batch_size: 1, buffer_size: 1, flush_interval: Duration::ZERO, patience: REPLAY_PAUSE };
+        let (recorder, writer) = Recorder::new(Arc::clone(&store), Some(Arc::clone(&spooling)), clock(), options);
+        tokio::spawn(writer.run());
+        assert_eq!(recorder.record(vec![event(1)]).await, Ok(vec![Recorded::Spooled]));
+        assert!(recorder.trouble().is_failing());
+        let trouble = recorder.trouble();
+        tokio::spawn(async move { spooling.replay(store, clock(), trouble).await });
+        is_there.store(true, Ordering::Relaxed);
+        sleep(REPLAY_PAUSE * 3).await;
+        assert!(!recorder.trouble().is_failing());
     }
 
     #[tokio::test(start_paused = true)]

@@ -129,6 +129,7 @@ fn access(host: usize, image: &Image, (action, by_tag, manifest): Step) -> Manif
     ManifestAccess {
         id: EventId::from(Uuid::nil()),
         at: DateTime::UNIX_EPOCH,
+        arrived_at: None,
         action,
         manifest,
         repository: image.repository.clone(),

@@ -9,8 +9,10 @@ use crate::{Architecture, Digest, EventId, ManifestKind, Platform, RepositoryNam
 pub struct ManifestAccess {
     /// The event's id.
     pub id: EventId,
-    /// When it happened, by the registry's clock.
+    /// When it happened, by the registry's clock; this tells which accesses belong together.
     pub at: DateTime<Utc>,
+    /// When it arrived, if `at` was then so far ahead of the clock that one of the two is wrong.
+    pub arrived_at: Option<DateTime<Utc>>,
     /// What was done.
     pub action: Action,
     /// Whether the manifest is an image's or an index.
@@ -29,6 +31,14 @@ pub struct ManifestAccess {
     pub user_agent: String,
     /// The children of an index when the registry tells them, else nothing.
     pub children: Vec<IndexChild>,
+}
+
+impl ManifestAccess {
+    /// When it counts: when it happened, or when it arrived if the registry's clock cannot be believed.
+    #[must_use]
+    pub fn counted_at(&self) -> DateTime<Utc> {
+        self.arrived_at.unwrap_or(self.at)
+    }
 }
 
 /// A manifest that an index lists.

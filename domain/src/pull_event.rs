@@ -14,7 +14,7 @@ use crate::{
 pub struct PullEvent {
     /// The event's id.
     pub id: EventId,
-    /// When the image was pulled, by the registry's clock. The count is of its UTC date.
+    /// When the pull counts; see [`ManifestAccess::counted_at`]. The count is of its UTC date.
     pub pulled_at: DateTime<Utc>,
     /// The repository.
     pub repository: RepositoryName,
@@ -32,7 +32,7 @@ impl PullEvent {
     pub fn by_tag(access: &ManifestAccess) -> Option<Self> {
         Some(Self {
             id: access.id,
-            pulled_at: access.at,
+            pulled_at: access.counted_at(),
             repository: access.repository.clone(),
             tag: access.tag.clone()?,
             digest: access.digest.clone(),

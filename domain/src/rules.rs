@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
 use crate::{
     Action, Architecture, EventId, ManifestAccess, ManifestKind, Platform, RegistryEvent,
@@ -14,8 +14,11 @@ use crate::{
 /// The product of staticreg's own user agent; its own requests are not counted.
 pub const OWN_PRODUCT: &str = "staticreg/";
 
-/// How far a timestamp may be ahead of the clock.
+/// How far a timestamp may be ahead of the clock; beyond that one of the two clocks is wrong.
 const MAX_AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// The last nanosecond of a second; those of a leap second have higher numbers.
+const LAST_NANOSECOND: u32 = 999_999_999;
 
 /// An index with more children than this is taken as one whose children are not told.
 pub const MAX_CHILDREN: usize = 1_000;
@@ -39,7 +42,7 @@ pub enum SkipReason {
     InvalidTag,
     /// The digest is missing or malformed.
     InvalidDigest,
-    /// The timestamp is missing, malformed, a zero time or more than a day ahead.
+    /// The timestamp is missing, malformed or a zero time.
     InvalidTimestamp,
     /// A build's cache, not an image.
     BuildCache,
@@ -117,13 +120,14 @@ impl Rules {
             Some(tag) => Some(tag.parse().map_err(|_| SkipReason::InvalidTag)?),
         };
         let digest = parse(event.digest.as_ref()).ok_or(SkipReason::InvalidDigest)?;
-        let at = timestamp(event.timestamp.as_deref(), now).ok_or(SkipReason::InvalidTimestamp)?;
+        let at = timestamp(event.timestamp.as_deref()).ok_or(SkipReason::InvalidTimestamp)?;
         if action != Action::Push && is_build_cache(manifest, &event.references) {
             return Err(SkipReason::BuildCache);
         }
         Ok(ManifestAccess {
             id: EventId::of(event),
             at,
+            arrived_at: (at - now > MAX_AHEAD).then_some(now),
             action,
             manifest,
             repository,
@@ -160,10 +164,12 @@ fn parse<T: std::str::FromStr>(text: Option<&String>) -> Option<T> {
     text.and_then(|text| text.parse().ok())
 }
 
-fn timestamp(text: Option<&str>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn timestamp(text: Option<&str>) -> Option<DateTime<Utc>> {
     let at = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
+    // Most clients cannot read a leap second, so its moments are the last of the second before.
+    let at = if at.nanosecond() > LAST_NANOSECOND { at.with_nanosecond(LAST_NANOSECOND)? } else { at };
     // At or before the epoch lie the zero times of Go (year 1) and Unix.
-    (at > DateTime::UNIX_EPOCH && at - now <= MAX_AHEAD).then_some(at)
+    (at > DateTime::UNIX_EPOCH).then_some(at)
 }
 
 /// The host of `host:port`, `[v6]:port`, or an address without port.
@@ -251,6 +257,10 @@ mod tests {
         assert_eq!(access.client_host, "127.0.0.1");
     }
 
+    fn at(event: &mut RegistryEvent, timestamp: &str) {
+        event.timestamp = Some(timestamp.to_owned());
+    }
+
     /// Changes one member of a good event.
     type Spoil = fn(&mut RegistryEvent);
 
@@ -274,8 +284,11 @@ mod tests {
             ("not RFC 3339", |e| e.timestamp = Some("yesterday".into()), SkipReason::InvalidTimestamp),
             ("Go's zero", |e| e.timestamp = Some("0001-01-01T00:00:00Z".into()), SkipReason::InvalidTimestamp),
             ("Unix's zero", |e| e.timestamp = Some("1970-01-01T00:00:00Z".into()), SkipReason::InvalidTimestamp),
-            ("year 9999", |e| e.timestamp = Some("9999-12-31T23:59:59Z".into()), SkipReason::InvalidTimestamp),
-            ("over a day ahead", |e| e.timestamp = Some("2026-11-22T20:00:01Z".into()), SkipReason::InvalidTimestamp),
+            ("Unix's zero, by offset", |e| at(e, "1970-01-01T00:59:59+01:00"), SkipReason::InvalidTimestamp),
+            ("five digits", |e| at(e, "10000-01-01T00:00:00Z"), SkipReason::InvalidTimestamp),
+            ("no such day", |e| at(e, "2026-11-31T19:59:59Z"), SkipReason::InvalidTimestamp),
+            ("no such second", |e| at(e, "2026-11-21T19:59:61Z"), SkipReason::InvalidTimestamp),
+            ("no offset", |e| at(e, "2026-11-21T19:59:59"), SkipReason::InvalidTimestamp),
         ];
         for (name, spoil, reason) in cases {
             let mut event = pull();
@@ -297,10 +310,51 @@ mod tests {
             ("2026-11-22T01:00:00+02:00", "2026-11-21T23:00:00+00:00"),
             ("2026-11-21T23:30:00-05:00", "2026-11-22T04:30:00+00:00"),
             ("2026-11-22T20:00:00Z", "2026-11-22T20:00:00+00:00"),
+            ("2026-11-21t19:59:59z", "2026-11-21T19:59:59+00:00"),
+            ("2026-11-21T19:59:59.123456789999Z", "2026-11-21T19:59:59.123456789+00:00"),
         ] {
             let event = RegistryEvent { timestamp: Some(text.into()), ..pull() };
-            assert_eq!(tagged(&event).expect(text).at.to_rfc3339(), expected);
+            let access = tagged(&event).expect(text);
+            assert_eq!(access.at.to_rfc3339(), expected);
+            assert_eq!(access.counted_at(), access.at, "{text}");
         }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_end_of_the_second_before_and_stays_on_its_date() {
+        for (text, expected) in [
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999999999+00:00"),
+            ("2016-12-31T23:59:60.25Z", "2016-12-31T23:59:59.999999999+00:00"),
+            ("2017-01-01T01:59:60+02:00", "2016-12-31T23:59:59.999999999+00:00"),
+            ("2026-11-21t12:34:60z", "2026-11-21T12:34:59.999999999+00:00"),
+        ] {
+            let event = RegistryEvent { timestamp: Some(text.into()), ..pull() };
+            let access = tagged(&event).expect(text);
+            assert_eq!(access.at.to_rfc3339(), expected, "{text}");
+            assert_eq!(access.counted_at(), access.at, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_over_a_day_ahead_counts_when_it_arrives_and_keeps_its_own_time() {
+        for (text, at) in [
+            ("2026-11-22T20:00:00.000000001Z", "2026-11-22T20:00:00.000000001+00:00"),
+            ("2026-11-23T20:00:00Z", "2026-11-23T20:00:00+00:00"),
+            ("2026-12-31T23:59:60Z", "2026-12-31T23:59:59.999999999+00:00"),
+            ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59+00:00"),
+            ("9999-12-31T23:59:59-01:00", "+10000-01-01T00:59:59+00:00"),
+        ] {
+            let event = RegistryEvent { timestamp: Some(text.into()), ..pull() };
+            let access = tagged(&event).expect(text);
+            assert_eq!(access.at.to_rfc3339(), at);
+            assert_eq!(access.counted_at(), now(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_of_long_ago_counts_on_its_own_date() {
+        let event = RegistryEvent { timestamp: Some("2025-01-02T03:04:05Z".into()), ..pull() };
+        assert_eq!(tagged(&event).expect("late, not wrong").counted_at().to_rfc3339(), "2025-01-02T03:04:05+00:00");
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub enum SpoolError {
     Unavailable(#[source] BoxError),
 }
 
-/// Where an event stands in the spool; a later event stands higher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where an event stands in the spool; a later event stands higher, and every event above the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SpoolPosition(pub i64);
 
 /// Keeps events durably, in order, until the store takes them.
@@ -26,12 +26,16 @@ pub trait EventSpool: Send + Sync {
     /// Writes a batch durably, all or nothing. An event whose id waits already is not written again.
     async fn append(&self, batch: &[CountedEvent]) -> Result<(), SpoolError>;
 
-    /// The events that wait longest, in the order they were written.
-    async fn oldest(&self, at_most: u32) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError>;
+    /// The events behind a place that wait longest, in the order they were written.
+    async fn oldest(
+        &self,
+        after: SpoolPosition,
+        at_most: u32,
+    ) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError>;
 
-    /// Removes every event up to a place, that one included.
+    /// Removes every event up to a place, that one included. This may fail while the events can still be read.
     async fn remove_through(&self, position: SpoolPosition) -> Result<(), SpoolError>;
 
-    /// How many events wait.
+    /// How many events it holds.
     async fn waiting(&self) -> Result<u64, SpoolError>;
 }

@@ -5,18 +5,29 @@
 mod arguments;
 mod health;
 mod late_store;
+mod lifecycle;
+mod line_writer;
 mod log;
 mod settings;
 mod store;
 mod system_clock;
 mod wiring;
 
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{
+    io::{Write, stderr},
+    process::ExitCode,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use arguments::Task;
 use settings::{Settings, Sources};
 use staticreg_domain::metrics::MetricsRepository;
 use store::Store;
+
+/// How long the end of the program waits for its last words to be taken, and for work that cannot be given up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How it is set up stands in `.cargo/config.toml`.
 #[global_allocator]
@@ -39,10 +50,23 @@ fn exit_code(store: Option<Store>) -> ExitCode {
     match run(&task, &sources, store) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(sentence)) => {
-            eprintln!("staticreg: {sentence}");
+            say(&sentence);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells on standard error why the program ends; an output that nobody reads does not hold the end up.
+fn say(sentence: &str) {
+    let line = format!("staticreg: {sentence}\n");
+    let (saying, said) = mpsc::channel();
+    thread::spawn(move || {
+        // There is nobody else to tell.
+        let _ = stderr().write_all(line.as_bytes());
+        drop(saying);
+    });
+    // An error is the end of the saying.
+    let _: Result<(), _> = said.recv_timeout(LAST_WORDS);
 }
 
 /// The OpenAPI document, as JSON.
@@ -75,7 +99,10 @@ fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Failu
         tracing::warn!("{name} is no setting of staticreg and changes nothing.");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(act(task, settings, store))
+    let done = runtime.block_on(act(task, settings, store));
+    // Without a limit a blocking look-up of a name could hold the end up.
+    runtime.shutdown_timeout(LAST_WORDS);
+    done
 }
 
 async fn act(task: &Task, settings: Settings, store: Option<Store>) -> Result<(), Failure> {

@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     Failure,
     late_store::LateStore,
+    lifecycle::Lifecycle,
     settings::{Db, Secret, Spool},
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct Store {
 
 /// Opens the configured store; memory, of so many rows, when none is. A PostgreSQL that is away is tried again in the
 /// background until it is there.
-pub(crate) async fn open(db: &Db, memory_rows: usize) -> Result<Store, Failure> {
+pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle) -> Result<Store, Failure> {
     let Some(url) = &db.url else {
         tracing::warn!("STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
         tracing::info!("Counting in memory: the counts are gone when the program ends");
@@ -45,7 +46,7 @@ pub(crate) async fn open(db: &Db, memory_rows: usize) -> Result<Store, Failure> 
     }
     let store = Arc::new(LateStore::default());
     let (trying, tried) = oneshot::channel();
-    tokio::spawn(connect(Arc::clone(&store), options, trying));
+    lifecycle.spawn_passing("connects to the database", connect(Arc::clone(&store), options, trying));
     // Mostly it is there at once. One that does not answer, or takes long to change its schema, must not keep the
     // webhook from answering.
     let _ = timeout(HEAD_START, tried).await;

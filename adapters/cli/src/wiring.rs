@@ -1,8 +1,6 @@
 //! Wires the adapters to the use cases and serves.
 
 use std::{
-    convert::Infallible,
-    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,7 +12,6 @@ use staticreg_application::{
     forget_ids::ForgetIds,
     receive_notification::{Followers, ReceiveNotification},
     recorder::{Recorder, RecorderOptions},
-    spooling::Spooling,
 };
 use staticreg_domain::{
     Clock,
@@ -29,10 +26,10 @@ use staticreg_http::{
 };
 use staticreg_memory::MemoryMetrics;
 use staticreg_registry::{HttpRegistryCatalog, RegistryOptions, Tls};
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     Failure,
+    lifecycle::Lifecycle,
     settings::{CountingMode, Metrics, Registry, Settings, TlsMode},
     store::{self, Store},
     system_clock::SystemClock,
@@ -49,7 +46,7 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "The limit of open files could not be raised");
     }
-    let stop = stop_signal()?;
+    let mut lifecycle = Lifecycle::until_signal()?;
     let bind_addr = &settings.http.bind_addr;
     let listener = server::listen(bind_addr)
         .await
@@ -59,12 +56,12 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let Store { metrics, name } = match store {
         Some(store) => store,
-        None => store::open(&settings.db, settings.metrics.memory_rows.get()).await?,
+        None => store::open(&settings.db, settings.metrics.memory_rows.get(), &mut lifecycle).await?,
     };
     let spooling = store::open_spool(&settings.spool).await?;
     let (recorder, writer) =
         Recorder::new(Arc::clone(&metrics), spooling.clone(), Arc::clone(&clock), recorder_options(&settings.metrics));
-    let writer = tokio::spawn(writer.run());
+    lifecycle.spawn_essential("stores events", writer.run());
     let forget = ForgetIds {
         store: Arc::clone(&metrics),
         recorder: recorder.clone(),
@@ -72,20 +69,27 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
         clock: Arc::clone(&clock),
         window: settings.metrics.dedupe_window,
     };
-    let background = [replay(spooling.clone(), &metrics, &clock), tokio::spawn(forget.run())];
+    lifecycle.spawn_background("forgets old event ids", forget.run());
+    if let Some(spooling) = spooling.clone() {
+        let (store, clock, trouble) = (Arc::clone(&metrics), Arc::clone(&clock), recorder.trouble());
+        lifecycle.spawn_background("stores spooled events", async move {
+            spooling.replay(store, clock, trouble).await;
+        });
+    }
 
     let counting = counting(&settings.metrics);
-    let (serving, served) = oneshot::channel::<Infallible>();
-    let served = async { drop(served.await) };
-    let (followers, registry) = follow_registry(&settings.registry, &counting, &recorder, &clock, served)?;
+    let (followers, registry) = follow_registry(&settings.registry, &counting, &recorder, &clock, &mut lifecycle)?;
+    let receive = Arc::new(ReceiveNotification::new(
+        counting,
+        settings.metrics.ignored_user_agents.clone(),
+        recorder,
+        followers,
+        Arc::clone(&clock),
+    ));
+    let (activity, served) = (receive.activity(), lifecycle.served());
+    lifecycle.spawn_essential("logs what was received", async move { activity.run(served).await });
     let services = Services {
-        receive: Arc::new(ReceiveNotification::new(
-            counting,
-            settings.metrics.ignored_user_agents.clone(),
-            recorder,
-            followers,
-            Arc::clone(&clock),
-        )),
+        receive,
         ask: AskMetrics::new(metrics, clock),
         spooling,
         store: name,
@@ -100,13 +104,10 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
         stop_timeout: settings.http.stop_timeout,
     };
     tracing::info!("Listening on http://{address}");
-    let time_left = server::serve(listener, staticreg_http::endpoint(services), &options, stop).await?;
-    for task in background {
-        task.abort();
-    }
-    drop(serving);
+    let serving = server::serve(listener, staticreg_http::endpoint(services), &options, lifecycle.stopping());
+    let time_left = lifecycle.serve(serving).await?;
     // The writer ends after the last request, so not now when one was not finished.
-    if timeout(time_left, writer).await.is_ok() {
+    if lifecycle.finish(time_left).await? {
         tracing::info!("Stopped; everything accepted was finished");
     } else {
         tracing::warn!("Stopped before everything accepted was finished; the registry sends it again");
@@ -155,13 +156,13 @@ fn counting(metrics: &Metrics) -> Arc<Mutex<dyn Counting>> {
     }
 }
 
-/// Reads the registry in the background, when there is one, and asks it for indexes until all is `served`.
+/// Reads the registry in the background, when there is one, and asks it for indexes until all is served.
 fn follow_registry(
     settings: &Registry,
     counting: &Arc<Mutex<dyn Counting>>,
     recorder: &Recorder,
     clock: &Arc<dyn Clock>,
-    served: impl Future<Output = ()> + Send + 'static,
+    lifecycle: &mut Lifecycle,
 ) -> Result<(Followers, Option<staticreg_http::Registry>), Failure> {
     let Some(hostname) = &settings.hostname else { return Ok((Followers::default(), None)) };
     let catalog = HttpRegistryCatalog::new(&RegistryOptions {
@@ -188,43 +189,29 @@ fn follow_registry(
     };
     let (index_children, lookups) = IndexChildren::new(catalog);
     let followers = Followers { index_children: Some(index_children), catalog_changes: Some(refresh.changes()) };
-    tokio::spawn(refresh.run());
-    let (counting, recorder) = (Arc::clone(counting), recorder.clone());
-    tokio::spawn(CorrectArchitectures { lookups, counting, recorder }.run(served));
+    lifecycle.spawn_background("reads the registry", refresh.run());
+    let (counting, recorder, served) = (Arc::clone(counting), recorder.clone(), lifecycle.served());
+    let correct = CorrectArchitectures { lookups, counting, recorder };
+    lifecycle.spawn_essential("asks the registry for platforms", correct.run(served));
     Ok((followers, Some(shown)))
 }
 
-fn replay(
-    spooling: Option<Arc<Spooling>>,
-    store: &Arc<dyn MetricsRepository>,
-    clock: &Arc<dyn Clock>,
-) -> JoinHandle<()> {
-    let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-    tokio::spawn(async move {
-        match spooling {
-            Some(spooling) => spooling.replay(store, clock).await,
-            None => pending().await,
-        }
-    })
-}
+#[cfg(test)]
+mod tests {
+    use staticreg_domain::metrics::MockMetricsRepository;
 
-/// Ends with the first SIGTERM or SIGINT; a second one ends the process.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("Stopping");
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            std::process::exit(1);
-        });
-    })
+    use super::*;
+    use crate::settings::Sources;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_ends_the_server() {
+        let mut store = MockMetricsRepository::new();
+        store.expect_forget_ids().returning(|_, _| panic!("no ids"));
+        let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".to_owned())];
+        let settings = Sources { variables, ..Sources::default() }.read().unwrap();
+        let ended = serve(settings, Some(Store { metrics: Arc::new(store), name: "mock" })).await;
+        let Failure(told) = ended.expect_err("it failed");
+        let words = "the part of the program that forgets old event ids has failed (it panicked: no ids).";
+        assert!(told.starts_with(words), "{told}");
+    }
 }

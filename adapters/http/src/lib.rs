@@ -76,9 +76,9 @@ type Apis = (
 fn apis(services: Services) -> OpenApiService<Apis, ()> {
     let Services { receive, ask, spooling, store, body_limits, registry: _, public_name: _ } = services;
     let apis = (
-        webhook::WebhookApi { receive, bodies: webhook::Bodies::new(body_limits) },
+        webhook::WebhookApi { receive: Arc::clone(&receive), bodies: webhook::Bodies::new(body_limits) },
         (
-            api::summary::SummaryApi { ask: ask.clone(), spooling: spooling.clone() },
+            api::summary::SummaryApi { ask: ask.clone(), receive: Arc::clone(&receive), spooling: spooling.clone() },
             api::pulls::PullsApi { ask: ask.clone() },
             api::repositories::RepositoriesApi { ask: ask.clone() },
             api::images::ImagesApi { ask: ask.clone() },
@@ -87,7 +87,7 @@ fn apis(services: Services) -> OpenApiService<Apis, ()> {
             api::digests::DigestsApi { ask: ask.clone() },
             api::metrics::MetricsApi { ask: ask.clone() },
         ),
-        operations::health::HealthApi { ask, store, spooling },
+        operations::health::HealthApi { ask, store, receive, spooling },
     );
     OpenApiService::new(apis, "staticreg", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)

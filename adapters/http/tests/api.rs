@@ -95,7 +95,7 @@ async fn odd_events_are_skipped_with_their_reason_and_the_good_ones_recorded() {
         json!(null),
         json!({}),
         spoiled("/action", json!("fly")),
-        spoiled("/timestamp", json!("9999-12-31T23:59:59Z")),
+        spoiled("/timestamp", json!("0001-01-01T00:00:00Z")),
         spoiled("/timestamp", json!(17)),
         spoiled("/target/repository", json!("a\u{0}b")),
         spoiled("/target/tag", json!("t".repeat(10_240))),
@@ -285,13 +285,55 @@ async fn health_tells_whether_the_store_takes_events() {
     store.expect_check().returning(|| Ok(()));
     let response = server(store).get("/healthz/db").send().await;
     response.assert_status_is_ok();
-    assert_eq!(body(response).await, json!({"status": "ok", "store": "mock", "events_spooled": 0}));
+    assert_eq!(
+        body(response).await,
+        json!({"status": "ok", "store": "mock", "events_spooled": 0, "clock_skew_seconds": null})
+    );
 
     let mut store = MockMetricsRepository::new();
     store.expect_check().returning(|| Err(away()));
     let response = server(store).get("/healthz/db").send().await;
     response.assert_status(StatusCode::SERVICE_UNAVAILABLE);
     assert!(!text(response).await.contains("secret"));
+}
+
+#[tokio::test]
+async fn the_store_is_not_well_while_it_takes_no_batch_whatever_it_says() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_check().returning(|| Ok(()));
+    let mut is_away = true;
+    store.expect_record().returning(move |batch, _| {
+        // The last event finds the store well.
+        is_away &= batch[0].id.to_string() != event(2)["id"];
+        if is_away { Err(away()) } else { Ok(vec![Recording::Counted; batch.len()]) }
+    });
+    let server = server(store);
+    let post = |number| server.post(WEBHOOK).body_json(&notification(&[event(number)])).send();
+    post(1).await.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    let response = server.get("/healthz/db").send().await;
+    response.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    response.assert_header("retry-after", "1");
+    let detail = "The store (mock) did not take the last events; the log says why. 0 events are spooled.";
+    assert_eq!(body(response).await["detail"], detail);
+    post(2).await.assert_status_is_ok();
+    server.get("/healthz/db").send().await.assert_status_is_ok();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_shows_in_the_summary_and_in_the_store_s_health() {
+    let mut store = taking_store();
+    store.expect_check().returning(|| Ok(()));
+    store.expect_summary().returning(|_| Ok(Summary::default()));
+    let server = server(store);
+    let mut ahead = event(1);
+    ahead["timestamp"] = "2026-11-23T20:00:00Z".into();
+    let response = server.post(WEBHOOK).body_json(&notification(&[event(2), ahead])).send().await;
+    assert_eq!(body(response).await["events_processed"], 2);
+    for path in ["/api/v1/summary", "/healthz/db"] {
+        let response = server.get(path).send().await;
+        response.assert_status_is_ok();
+        assert_eq!(body(response).await["clock_skew_seconds"], 2 * 24 * 3600, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ INSERT INTO spooled_event (id, at, changes)
 SELECT value ->> '$.id', value ->> '$.at', value ->> '$.changes' FROM json_each(?1) WHERE true ORDER BY key
 ON CONFLICT (id) DO NOTHING";
 
-const OLDEST: &str = "SELECT position, id, at, changes FROM spooled_event ORDER BY position LIMIT ?1";
+const OLDEST: &str =
+    "SELECT position, id, at, changes FROM spooled_event WHERE position > ?1 ORDER BY position LIMIT ?2";
 
 const REMOVE: &str = "DELETE FROM spooled_event WHERE position <= ?1";
 
@@ -102,8 +103,12 @@ impl EventSpool for SqliteSpool {
         self.note(written, |waiting, written| waiting + written.rows_affected())
     }
 
-    async fn oldest(&self, at_most: u32) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError> {
-        let rows = sqlx::query(OLDEST).bind(at_most).fetch_all(&self.pool).await.map_err(unavailable)?;
+    async fn oldest(
+        &self,
+        after: SpoolPosition,
+        at_most: u32,
+    ) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError> {
+        let rows = sqlx::query(OLDEST).bind(after.0).bind(at_most).fetch_all(&self.pool).await.map_err(unavailable)?;
         if rows.is_empty() {
             // Another process may have taken them.
             *self.known() = None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use staticreg_domain::{
     metrics::{AccessKind, Change, CountKey, CountedEvent},
-    spool::{EventSpool, SpoolError},
+    spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use staticreg_sql::spool::SqliteSpool;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ fn events(numbers: impl IntoIterator<Item = u128>) -> Vec<CountedEvent> {
 }
 
 async fn waiting(spool: &SqliteSpool) -> Vec<CountedEvent> {
-    spool.oldest(100).await.expect("reads").into_iter().map(|(_, event)| event).collect()
+    spool.oldest(SpoolPosition::default(), 100).await.expect("reads").into_iter().map(|(_, event)| event).collect()
 }
 
 #[tokio::test]
@@ -61,8 +61,10 @@ async fn what_was_replayed_is_removed_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let spool = SqliteSpool::open(&folder.path().join("spool.db"), 100).await.unwrap();
     spool.append(&events(1..=5)).await.unwrap();
-    let oldest = spool.oldest(2).await.unwrap();
+    let oldest = spool.oldest(SpoolPosition::default(), 2).await.unwrap();
     assert_eq!(oldest.iter().map(|(_, event)| event.clone()).collect::<Vec<_>>(), events([1, 2]));
+    let behind = spool.oldest(oldest[1].0, 2).await.unwrap();
+    assert_eq!(behind.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), events([3, 4]), "still there, not read");
     spool.remove_through(oldest[1].0).await.unwrap();
     assert_eq!(waiting(&spool).await, events(3..=5));
     assert_eq!(spool.waiting().await.unwrap(), 3);
@@ -75,7 +77,7 @@ async fn a_full_spool_takes_nothing_of_a_batch_and_has_room_again_later() {
     spool.append(&events(1..=2)).await.unwrap();
     assert!(matches!(spool.append(&events(3..=4)).await, Err(SpoolError::Full)));
     assert_eq!(spool.waiting().await.unwrap(), 2);
-    let (last, _) = spool.oldest(2).await.unwrap().pop().unwrap();
+    let (last, _) = spool.oldest(SpoolPosition::default(), 2).await.unwrap().pop().unwrap();
     spool.remove_through(last).await.unwrap();
     spool.append(&events(3..=4)).await.unwrap();
     assert_eq!(waiting(&spool).await, events(3..=4));
@@ -89,8 +91,8 @@ async fn what_another_process_took_waits_no_more() {
     spool.append(&events(1..=3)).await.unwrap();
     assert_eq!(spool.waiting().await.unwrap(), 3);
     let other = SqliteSpool::open(&file, 100).await.unwrap();
-    let (last, _) = other.oldest(3).await.unwrap().pop().unwrap();
+    let (last, _) = other.oldest(SpoolPosition::default(), 3).await.unwrap().pop().unwrap();
     other.remove_through(last).await.unwrap();
-    assert!(spool.oldest(3).await.unwrap().is_empty());
+    assert!(spool.oldest(SpoolPosition::default(), 3).await.unwrap().is_empty());
     assert_eq!(spool.waiting().await.unwrap(), 0);
 }

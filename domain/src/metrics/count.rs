@@ -73,7 +73,7 @@ pub struct Change {
 pub struct CountedEvent {
     /// The event's id.
     pub id: EventId,
-    /// When the event happened, by the registry's clock.
+    /// When the event counts; see [`crate::ManifestAccess::counted_at`].
     pub at: DateTime<Utc>,
     /// The changes, at most one of each key.
     pub changes: Vec<Change>,
@@ -90,6 +90,15 @@ impl CountedEvent {
         }
         let changes = self.changes.iter().filter(|change| !is_taken_from(change.key.kind)).cloned().collect();
         Some(Self { changes, ..*self })
+    }
+
+    /// The counts of a kind that the event adds to, one for each access that came with it: a pull that only moves, to
+    /// another architecture, adds none.
+    pub fn added(&self, kind: AccessKind) -> impl Iterator<Item = &CountKey> {
+        let of_kind = self.changes.iter().filter(move |change| change.key.kind == kind);
+        let sum: i32 = of_kind.clone().map(|change| change.delta).sum();
+        let more = of_kind.filter(|change| change.delta > 0).map(|change| &*change.key);
+        more.take(usize::try_from(sum).unwrap_or_default())
     }
 }
 

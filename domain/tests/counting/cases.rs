@@ -174,6 +174,7 @@ fn accesses(user_agent: &str, events: &[Case], told: bool) -> Vec<ManifestAccess
         // Ids in no order.
         id: EventId::from(Uuid::from_u128((n + 1) * 0x9e37_79b9_7f4a_7c15 % 1_000_003)),
         at: start() + TimeDelta::milliseconds(*at),
+        arrived_at: None,
         action: match *method {
             "HEAD" => Action::Head,
             "GET" => Action::Get,

@@ -98,6 +98,7 @@ fn events_of(clients: &[Client], references: bool) -> Vec<Vec<ManifestAccess>> {
                 own.push(ManifestAccess {
                     id: EventId::from(Uuid::from_u128(ids)),
                     at,
+                    arrived_at: None,
                     action: *action,
                     manifest: if is_index { ManifestKind::Index } else { ManifestKind::Image },
                     repository: repository.parse().expect("a name"),
@@ -212,6 +213,7 @@ fn wild() -> impl Strategy<Value = ManifestAccess> {
         ManifestAccess {
             id: EventId::from(Uuid::from_u128(id)),
             at: start() + TimeDelta::seconds(shift),
+            arrived_at: None,
             action,
             manifest: if what == "index" { ManifestKind::Index } else { ManifestKind::Image },
             repository: "library/nginx".parse().expect("a name"),

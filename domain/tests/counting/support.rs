@@ -97,6 +97,7 @@ impl Play {
         let access = ManifestAccess {
             id: EventId::from(Uuid::nil()),
             at: start(),
+            arrived_at: None,
             action: Action::Get,
             manifest: ManifestKind::Image,
             repository: "library/nginx".parse().expect("a name"),

@@ -1,6 +1,11 @@
 //! A disk that is soon full.
 
-use std::{ffi::CString, fs, path::Path};
+use std::{
+    ffi::CString,
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::Path,
+};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
@@ -31,6 +36,12 @@ impl SmallDisk {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.mount.path()
+    }
+
+    /// Takes all the room there is.
+    pub fn fill(&self) {
+        let mut filler = OpenOptions::new().append(true).open(self.path().join(Self::FILLER)).expect("the filler");
+        while filler.write_all(&[0; 1024]).is_ok() {}
     }
 
     /// Makes room.

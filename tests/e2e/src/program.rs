@@ -3,6 +3,7 @@
 use std::{
     env,
     fs::{self, File, OpenOptions},
+    io::{BufRead as _, BufReader, PipeReader, PipeWriter, pipe},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -70,6 +71,33 @@ impl Staticreg {
         Self { process, address, environment, output }
     }
 
+    /// Starts a server whose standard output and error are the one pipe that is given along, read no further than to
+    /// where it tells its address.
+    #[must_use]
+    pub fn start_into_pipe(environment: &[(&str, &str)]) -> (Self, BufReader<PipeReader>) {
+        let (reader, writer) = pipe().expect("a pipe");
+        let mut command = command();
+        let process = command
+            .env("STATICREG_HTTP_BIND_ADDR", "127.0.0.1:0")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().expect("another end"))
+            .stderr(writer)
+            .spawn()
+            .expect("the program can be started");
+        // It holds the writing end too.
+        drop(command);
+        let mut reader = BufReader::new(reader);
+        let mut said = String::new();
+        let address = loop {
+            assert!(reader.read_line(&mut said).expect("a line") > 0, "it does not listen:\n{said}");
+            if let Some(address) = listening_address(&said) {
+                break address;
+            }
+        };
+        (Self { process, address, environment: Vec::new(), output: Output::new() }, reader)
+    }
+
     /// Runs the program with arguments until it ends by itself.
     #[must_use]
     pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
@@ -85,6 +113,24 @@ impl Staticreg {
             panic!("staticreg {} did not end:\n{}", arguments.join(" "), output.both())
         });
         Ended { status, stdout: output.stdout(), stderr: output.stderr() }
+    }
+
+    /// Runs the program until it ends by itself, with everything it says into the end of a pipe.
+    #[must_use]
+    pub fn run_into(output: PipeWriter, environment: &[(&str, &str)]) -> ExitStatus {
+        let mut process = command()
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("another end"))
+            .stderr(output)
+            .spawn()
+            .expect("the program can be started");
+        end_of(&mut process, LIMIT).unwrap_or_else(|| {
+            // It is still running, so this ends it.
+            let _ = process.kill();
+            let _ = process.wait();
+            panic!("it did not end")
+        })
     }
 
     /// Where it listens.

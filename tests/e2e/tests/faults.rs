@@ -225,6 +225,37 @@ fn a_database_that_stops_is_covered_by_the_spool() {
     assert_counted_once(&server, &sent);
 }
 
+#[test]
+fn a_database_that_takes_no_batch_is_told_as_unable_until_it_takes_one() {
+    const OBSTACLES: [(&str, &str); 2] = [
+        (
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'; \
+             CREATE TRIGGER refuse BEFORE INSERT ON container_pull_metrics EXECUTE FUNCTION refuse()",
+            "DROP TRIGGER refuse ON container_pull_metrics",
+        ),
+        (
+            "ALTER TABLE container_pull_metrics RENAME TO elsewhere",
+            "ALTER TABLE elsewhere RENAME TO container_pull_metrics",
+        ),
+    ];
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let url = postgres.new_database();
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+    server.wait_for_store();
+    for (obstacle, remedy) in OBSTACLES {
+        postgres.psql(&url, obstacle);
+        let event = notification(&[pull(next_number())]);
+        assert_eq!(server.post(&event).status, 503, "{obstacle}");
+        let told = server.get("/healthz/db");
+        assert_eq!(told.status, 503, "{obstacle}");
+        assert!(!told.problem().is_empty());
+        postgres.psql(&url, remedy);
+        eventually("the event is stored", LIMIT, || (server.post(&event).status == 200).then_some(()));
+        assert_eq!(server.get("/healthz/db").status, 200);
+    }
+}
+
 // The database freezes.
 
 /// Freezes the database for 10 s under load; gives what was sent.
@@ -410,6 +441,7 @@ fn sqlite_on_a_full_disk_turns_events_away_and_recovers() {
     let mut more = 0;
     until_turned_away(&server, &mut more);
     assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(server.get("/healthz/db").status, 503, "nothing can be stored, though the file can be opened");
     assert_eq!(server.get("/api/v1/summary").status, 200, "what was stored can be asked");
     assert!(server.is_running());
 
@@ -477,6 +509,48 @@ fn a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back() {
     disk.make_room();
     wait_until_replayed(&server);
     assert_counted_once(&server, &sent);
+}
+
+#[test]
+fn a_spool_whose_disk_is_full_is_emptied_all_the_same() {
+    const EVENTS: u64 = 3_000;
+    let _alone = alone();
+    let postgres = Postgres::start(Durability::Volatile);
+    let disk = SmallDisk::new(DISK, DISK / 2);
+    let spool = disk.path().join("spool.db");
+    let mut server = Staticreg::start_restartable(&[
+        ("STATICREG_DB_URL", &postgres.new_database()),
+        ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+    ]);
+    server.wait_for_store();
+    postgres.stop(Stop::Fast);
+    for _ in 0..EVENTS / 100 {
+        let events: Vec<_> = (0..100).map(|_| pull(next_number())).collect();
+        let answer = server.post(&notification(&events));
+        assert_eq!(answer.json()["events_spooled"], 100, "{answer:?}");
+    }
+    disk.fill();
+    postgres.start_again();
+    wait_until_replayed(&server);
+    assert_eq!(server.pulls(), EVENTS);
+    server.wait_for_line("ERROR Stored events cannot be removed from the spool", LIMIT);
+    let answer = server.post(&notification(&[pull(next_number())])).json();
+    assert_eq!((&answer["events_processed"], &answer["events_spooled"]), (&1.into(), &0.into()), "{answer}");
+
+    // It does not forget what it knows of the events that are still in the file.
+    assert!(server.terminate().success());
+    server.restart();
+    wait_until_replayed(&server);
+    assert_eq!(server.pulls(), EVENTS + 1, "none twice");
+
+    disk.make_room();
+    eventually("the file holds nothing any more", LIMIT, || {
+        assert!(server.terminate().success());
+        let before = server.log().len();
+        server.restart();
+        (!server.log()[before..].contains("Events wait in the spool")).then_some(())
+    });
+    assert_eq!(server.pulls(), EVENTS + 1);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -166,8 +167,13 @@ fn the_log_lines_people_look_for_are_written_to_the_letter() {
         &format!("INFO Pull metrics updated repository={repository} tag=v1 digest={DIGEST} architecture=arm64"),
     );
     assert_eq!(memory.post(&json!({"events": [{"action": "push"}]})).status, 200);
-    has_line(&memory, "INFO Webhook processing completed totalEvents=1 eventsProcessed=0 eventsSkipped=1");
+    let mut push = pull(next_number());
+    push["action"] = json!("push");
+    push["target"]["repository"] = json!("team/app");
+    assert_eq!(memory.post(&notification(&[push])).status, 200);
+    has_line(&memory, &format!("INFO Push recorded repository=team/app tag=v1 digest={DIGEST}"));
     assert!(!memory.log().contains("Skipping event"), "{}", memory.log());
+    assert!(!memory.log().contains("eventsProcessed=0"), "what does not count has no line: {}", memory.log());
 
     let debugging = Staticreg::start(&[("STATICREG_LOG_LEVEL", "debug")]);
     let mut skipped = pull(number);
@@ -181,12 +187,126 @@ fn the_log_lines_people_look_for_are_written_to_the_letter() {
         ),
     );
     has_line(&debugging, r#"DEBUG Skipping event: reason=not_a_pull action="delete""#);
+    has_line(&debugging, "DEBUG Webhook processing completed totalEvents=3 eventsProcessed=0 eventsSkipped=3");
+    assert!(!debugging.log().contains("Skipping pull event save"), "{}", debugging.log());
+    assert_eq!(debugging.post(&notification(&[pull(number)])).status, 200);
+    has_line(&debugging, "DEBUG Skipping pull event save: Database pool is not active.");
+    assert_eq!(debugging.pulls(), 1, "counted all the same");
     has_line(&debugging, &format!("DEBUG Skipping event: reason=not_a_pull action=\"{}\"", "ä".repeat(128)));
 
     let postgres = Postgres::start(Durability::Volatile);
     let stored = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
     has_line(&stored, "INFO PostgreSQL connection pool successfully initialized.");
     has_line(&stored, "INFO Database schema initialized successfully.");
+}
+
+#[test]
+fn many_pulls_are_summed_up_in_one_line_a_second_and_none_is_left_out() {
+    const PULLS: usize = 500;
+    let mut server = Staticreg::start(&[]);
+    for events in (0..PULLS).map(|_| pull(next_number())).collect::<Vec<_>>().chunks(50) {
+        assert_eq!(server.post(&notification(events)).status, 200);
+    }
+    assert!(server.terminate().success());
+    let log = server.log();
+    let of_their_own = log.lines().filter(|line| line.contains("INFO Pull metrics updated")).count();
+    let summed_up = |line: &str| {
+        let (_, rest) = line.split_once("summed up notifications=")?;
+        rest.split_once(" pulls=")?.1.split(' ').next()?.parse::<usize>().ok()
+    };
+    let summed_up: usize = log.lines().filter_map(summed_up).sum();
+    assert_eq!(of_their_own + summed_up, PULLS, "{log}");
+    assert!(summed_up > 0, "{log}");
+}
+
+/// Lines of the log that are far more than fit where they wait: each event that is no pull has one, at debug.
+fn flood(server: &Staticreg) {
+    let events = vec![json!({"action": "x".repeat(100)}); 10_000];
+    let body = notification(&events).to_string();
+    for _ in 0..3 {
+        let answer = server.connect().request("POST", WEBHOOK, &[("content-type", NOTIFICATION)], body.as_bytes());
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+}
+
+#[test]
+fn an_output_that_nobody_reads_holds_nothing_up_and_the_dropped_lines_are_told() {
+    let (mut server, output) = Staticreg::start_into_pipe(&[("STATICREG_LOG_LEVEL", "debug")]);
+    flood(&server);
+    assert_eq!(server.post(&one_pull()).status, 200);
+    assert_eq!(server.pulls(), 1);
+
+    let lines = thread::spawn(move || output.lines().map(|line| line.expect("text")).collect::<Vec<_>>());
+    assert!(server.terminate().success());
+    let lines = lines.join().expect("it reads to the end");
+    let told = lines.iter().find(|line| line.contains("WARN Log lines were dropped")).expect("the drop is told");
+    let dropped: usize = told.rsplit_once("lines=").expect("a number").1.parse().expect("a number");
+    let written = lines.iter().filter(|line| line.contains("DEBUG Skipping event:")).count();
+    assert!(dropped > 0 && written > 0, "{told}");
+    assert!((30_000..30_100).contains(&(written + dropped)), "{written} written, {dropped} dropped");
+}
+
+#[test]
+fn a_stop_ends_though_nobody_reads_the_output() {
+    let (mut server, _output) = Staticreg::start_into_pipe(&[("STATICREG_LOG_LEVEL", "debug")]);
+    flood(&server);
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn an_error_at_start_ends_the_program_though_nobody_reads_what_it_says() {
+    let (_reader, mut writer) = std::io::pipe().expect("a pipe");
+    // What fits into a pipe.
+    writer.write_all(&[b'x'; 64 * 1024]).expect("room");
+    let ended = Staticreg::run_into(writer, &[("STATICREG_LOG_FORMAT", "red")]);
+    assert_eq!(ended.code(), Some(1));
+}
+
+// The clocks.
+
+#[test]
+fn a_registry_whose_clock_is_ahead_is_counted_on_the_servers_date_and_told() {
+    for counting in ["classified", "tagged"] {
+        let server = Staticreg::start(&[("STATICREG_METRICS_COUNTING", counting)]);
+        assert_eq!(server.get_json("/api/v1/summary")["clock_skew_seconds"], Value::Null);
+        assert_eq!(server.get_json("/healthz/db")["clock_skew_seconds"], Value::Null);
+        let mut ahead = pull(next_number());
+        ahead["timestamp"] = json!("2999-01-15T12:00:00Z");
+        let notification = notification(&[ahead]);
+        for member in ["events_processed", "events_duplicate"] {
+            let receipt = server.post(&notification).json();
+            assert_eq!(receipt[member], 1, "{receipt}");
+        }
+        let summary = server.get_json("/api/v1/summary");
+        assert_eq!((&summary["pulls_today"], &summary["pulls_total"]), (&json!(1), &json!(1)), "{summary}");
+        assert!(summary["last_pulled_at"].as_str().expect("a time") < "2999", "{summary}");
+        let century = 100 * 365 * 24 * 3600;
+        assert!(summary["clock_skew_seconds"].as_i64().expect("a number") > century, "{summary}");
+        let health = server.get_json("/healthz/db");
+        assert!(health["clock_skew_seconds"].as_i64().expect("a number") > century, "{health}");
+
+        let warning = server.line("WARN The registry's clock is more than a day ahead", SOON);
+        let date = server.get_json("/api/v1/pulls")["items"][0]["date"].as_str().expect("a date").to_owned();
+        assert!(warning.contains("registry=2999-01-15 12:00:00 UTC") && warning.contains(&format!("server={date} ")));
+        assert_eq!(server.log().matches("clock is more than").count(), 1, "once a minute");
+    }
+}
+
+#[test]
+fn a_leap_second_is_told_as_a_time_that_every_client_reads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sqlite = format!("sqlite://{}", folder.path().join("counts.db").display());
+    for environment in [&[][..], &[("STATICREG_DB_URL", &*sqlite)]] {
+        let server = Staticreg::start(environment);
+        let mut event = pull(next_number());
+        event["timestamp"] = json!("2016-12-31T23:59:60.5Z");
+        assert_eq!(server.post(&notification(&[event])).json()["events_processed"], 1);
+        let last = server.get_json("/api/v1/summary")["last_pulled_at"].as_str().expect("a time").to_owned();
+        assert!(last.starts_with("2016-12-31T23:59:59.999999"), "{last}");
+        let csv = server.connect().request("GET", "/api/v1/metrics?from=2016-12-31", &[("accept", "text/csv")], b"");
+        let csv = csv.expect("an answer").body;
+        assert!(csv.contains("2016-12-31T23:59:59.999999") && !csv.contains(":60"), "{csv}");
+    }
 }
 
 #[test]
@@ -411,7 +531,7 @@ fn one_odd_event_does_not_spoil_its_envelope() {
     odd(&|event| event["target"]["repository"] = json!("a/".repeat(200) + "b"));
     odd(&|event| event["target"]["tag"] = json!("x".repeat(10_000)));
     odd(&|event| event["target"]["digest"] = json!("sha256:short"));
-    odd(&|event| event["timestamp"] = json!("9999-12-31T23:59:59Z"));
+    odd(&|event| event["timestamp"] = json!("10000-01-01T00:00:00Z"));
     odd(&|event| event["timestamp"] = json!("0001-01-01T00:00:00Z"));
     odd(&|event| event["timestamp"] = json!(1_768_478_400));
     odd(&|event| event["request"]["useragent"] = json!("staticreg/0.1"));

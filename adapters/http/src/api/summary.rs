@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
-use staticreg_application::{ask_metrics::AskMetrics, spooling::Spooling};
+use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, spooling::Spooling};
 use staticreg_domain::metrics::{Summary, Totals};
 
 use super::{ApiTag, example_time};
@@ -12,6 +12,7 @@ use crate::problem::QuestionError;
 
 pub(crate) struct SummaryApi {
     pub(crate) ask: AskMetrics,
+    pub(crate) receive: Arc<ReceiveNotification>,
     pub(crate) spooling: Option<Arc<Spooling>>,
 }
 
@@ -23,7 +24,8 @@ impl SummaryApi {
     #[oai(path = "/api/v1/summary", method = "get", operation_id = "get_summary", tag = "ApiTag::Statistics")]
     async fn get_summary(&self) -> Result<Totalled, QuestionError> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
-        Ok(Totalled::Ok(Json(SummaryBody::new(&self.ask.summary().await?, events_spooled))))
+        let clock_skew = self.receive.clock_skew();
+        Ok(Totalled::Ok(Json(SummaryBody::new(&self.ask.summary().await?, events_spooled, clock_skew))))
     }
 }
 
@@ -59,6 +61,10 @@ struct SummaryBody {
     last_pulled_at: Option<DateTime<Utc>>,
     /// Events that wait in the spool until the database is back; the counts do not hold them yet.
     events_spooled: u64,
+    /// How far the registry's clock is ahead of the server's, when it is more than a day: one of the two is wrong, and
+    /// pulls count on the server's date. Null when not.
+    #[oai(nullable)]
+    clock_skew_seconds: Option<i64>,
 }
 
 /// Counts over the spans people look at.
@@ -83,7 +89,7 @@ impl From<Totals> for TotalsBody {
 }
 
 impl SummaryBody {
-    fn new(summary: &Summary, events_spooled: u64) -> Self {
+    fn new(summary: &Summary, events_spooled: u64, clock_skew: Option<TimeDelta>) -> Self {
         let Summary { pulls_by_tag, pulls_by_digest, version_checks, pushes, repositories, last_pulled_at } = *summary;
         Self {
             pulls_today: pulls_by_tag.today,
@@ -96,6 +102,7 @@ impl SummaryBody {
             repositories,
             last_pulled_at,
             events_spooled,
+            clock_skew_seconds: clock_skew.map(|skew| skew.num_seconds()),
         }
     }
 }
@@ -111,6 +118,6 @@ impl Example for SummaryBody {
             repositories: 14,
             last_pulled_at: Some(example_time()),
         };
-        Self::new(&summary, 0)
+        Self::new(&summary, 0, None)
     }
 }

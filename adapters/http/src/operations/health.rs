@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
-use staticreg_application::{ask_metrics::AskMetrics, spooling::Spooling};
+use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, spooling::Spooling};
 
 use crate::{
     api::ApiTag,
@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct HealthApi {
     pub(crate) ask: AskMetrics,
     pub(crate) store: &'static str,
+    pub(crate) receive: Arc<ReceiveNotification>,
     pub(crate) spooling: Option<Arc<Spooling>>,
 }
 
@@ -27,25 +28,29 @@ impl HealthApi {
     }
 
     /// Whether the server is able to store.
+    ///
+    /// It is not while the last events it was given could not be stored, whatever the store says of itself.
     #[oai(path = "/healthz/db", method = "get", operation_id = "get_store_health", tag = "ApiTag::Operations")]
     async fn get_store_health(&self) -> Result<Able, Unable> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
-        match self.ask.check().await {
-            Ok(()) => Ok(Able::Ok(Json(StoreHealth {
-                status: "ok".to_owned(),
-                store: self.store.to_owned(),
-                events_spooled,
-            }))),
+        let what = match self.ask.check().await {
+            Ok(()) if self.receive.trouble().is_failing() => "did not take the last events; the log says why",
+            Ok(()) => {
+                return Ok(Able::Ok(Json(StoreHealth {
+                    status: "ok".to_owned(),
+                    store: self.store.to_owned(),
+                    events_spooled,
+                    clock_skew_seconds: self.receive.clock_skew().map(|skew| skew.num_seconds()),
+                })));
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "The store is not able to take events");
-                let detail = format!(
-                    "The store ({}) does not take events now. {events_spooled} events are spooled.",
-                    self.store
-                );
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-                Err(Unable::Unavailable(Json(problem), RETRY_AFTER_SECONDS))
+                "does not take events now"
             }
-        }
+        };
+        let detail = format!("The store ({}) {what}. {events_spooled} events are spooled.", self.store);
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        Err(Unable::Unavailable(Json(problem), RETRY_AFTER_SECONDS))
     }
 }
 
@@ -87,11 +92,15 @@ struct StoreHealth {
     store: String,
     /// Events that wait in the spool.
     events_spooled: u64,
+    /// How far the registry's clock is ahead of the server's, when it is more than a day: one of the two is wrong, and
+    /// pulls count on the server's date. Null when not.
+    #[oai(nullable)]
+    clock_skew_seconds: Option<i64>,
 }
 
 impl Example for StoreHealth {
     fn example() -> Self {
-        Self { status: "ok".to_owned(), store: "postgresql".to_owned(), events_spooled: 0 }
+        Self { status: "ok".to_owned(), store: "postgresql".to_owned(), events_spooled: 0, clock_skew_seconds: None }
     }
 }
 

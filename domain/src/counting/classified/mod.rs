@@ -25,7 +25,7 @@ mod trail;
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use self::{
     changes::Changes,
@@ -151,7 +151,7 @@ impl Counting for Classified {
             let answer = |outcome, changes| Answer::new(changes, skip_reason(access, outcome));
             memory.add(arriving, access_of, &mut Facts { hashes, keys, known }, &mut changes, answer)
         });
-        Ok(CountedEvent { id: access.id, at: access.at, changes: answer.changes()? })
+        Ok(CountedEvent { id: access.id, at: access.counted_at(), changes: answer.changes()? })
     }
 
     fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<CountedEvent> {
@@ -164,12 +164,14 @@ impl Counting for Classified {
             let mut changes = Changes::default();
             self.read_again(trail, hash, &mut changes);
             let changes = changes.take();
-            if !changes.is_empty()
-                && let Some((id, at)) = self.memory.last_of(trail)
-            {
+            let date = changes.iter().map(|change| change.key.date).max();
+            if let (Some(date), Some((id, at))) = (date, self.memory.last_of(trail)) {
                 self.corrections += 1;
                 let id = id.derive(&format!("{index} {}", self.corrections));
-                corrections.push(CountedEvent { id, at: DateTime::from_timestamp_nanos(at), changes });
+                // What counts on another date than that of its timestamp may come from a clock that is wrong.
+                let at = Some(DateTime::from_timestamp_nanos(at)).filter(|at| at.date_naive() == date);
+                let at = at.unwrap_or_else(|| date.and_time(NaiveTime::MIN).and_utc());
+                corrections.push(CountedEvent { id, at, changes });
             }
         }
         corrections
@@ -182,14 +184,15 @@ impl Counting for Classified {
 
 /// What an access counts when nothing else belongs to it.
 fn counted_alone(access: &ManifestAccess) -> Wanted<'_> {
-    let ManifestAccess { action, repository, tag, digest, at, architecture, .. } = access;
+    let ManifestAccess { action, repository, tag, digest, architecture, .. } = access;
     let kind = match (action, tag) {
         (Action::Push, _) => AccessKind::Push,
         (Action::Head, Some(_)) => AccessKind::VersionCheck,
         (Action::Get, Some(_)) => AccessKind::PullByTag,
         (Action::Head | Action::Get, None) => AccessKind::PullByDigest,
     };
-    Wanted { kind, date: at.date_naive(), repository, tag: tag.as_ref(), digest, architecture }
+    let date = access.counted_at().date_naive();
+    Wanted { kind, date, repository, tag: tag.as_ref(), digest, architecture }
 }
 
 /// Why an access does not count; none when it does, or is part of what counts.

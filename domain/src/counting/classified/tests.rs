@@ -19,6 +19,7 @@ fn head(n: usize, at: DateTime<Utc>) -> ManifestAccess {
     ManifestAccess {
         id: EventId::from(Uuid::from_u128(n as u128)),
         at,
+        arrived_at: None,
         action: Action::Head,
         manifest: ManifestKind::Index,
         repository: format!("team/{n}").parse().expect("a name"),
