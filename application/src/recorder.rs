@@ -30,6 +30,12 @@ const FAILING: Duration = Duration::from_mins(1);
 /// The pause before the store is tried again: at first, and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
+/// The most events of a small submission. A registry's has one.
+const SMALL: usize = 16;
+
+/// The part of the buffer that is kept for small submissions, whatever comes in large ones.
+const KEPT_PART: usize = 4;
+
 /// How the recorder gathers and waits.
 #[derive(Clone, Debug)]
 pub struct RecorderOptions {
@@ -71,8 +77,7 @@ pub enum RecordError {
 #[derive(Clone, Debug)]
 pub struct Recorder {
     submissions: mpsc::UnboundedSender<Submission>,
-    room: Arc<Semaphore>,
-    buffer_size: usize,
+    room: Room,
     patience: Duration,
     trouble: Trouble,
 }
@@ -85,7 +90,7 @@ struct Submission {
     recorded: Vec<Recorded>,
     answer: oneshot::Sender<Vec<Recorded>>,
     /// Frees its room in the buffer when the submission is answered or given up.
-    _room: OwnedSemaphorePermit,
+    _room: Taken,
 }
 
 impl Recorder {
@@ -101,8 +106,7 @@ impl Recorder {
         let trouble = Trouble::default();
         let recorder = Self {
             submissions,
-            room: Arc::new(Semaphore::new(options.buffer_size)),
-            buffer_size: options.buffer_size,
+            room: Room::new(options.buffer_size),
             patience: options.patience,
             trouble: trouble.clone(),
         };
@@ -113,9 +117,7 @@ impl Recorder {
 
     /// Records events; answers when they are stored, with what became of each.
     pub async fn record(&self, events: Vec<CountedEvent>) -> Result<Vec<Recorded>, RecordError> {
-        // More events than the buffer holds are let in when nothing else waits, else they could never be recorded.
-        let room = u32::try_from(events.len().min(self.buffer_size)).map_err(|_| RecordError::Busy)?;
-        let room = Arc::clone(&self.room).try_acquire_many_owned(room).map_err(|_| RecordError::Busy)?;
+        let room = self.room.take(events.len())?;
         let (answer, answered) = oneshot::channel();
         let submission = Submission { events, recorded: Vec::new(), answer, _room: room };
         self.submissions.send(submission).map_err(|_| RecordError::Unavailable)?;
@@ -135,6 +137,54 @@ impl Recorder {
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         self.trouble.clone()
+    }
+}
+
+/// The room in the buffer, in events.
+#[derive(Clone, Debug)]
+struct Room {
+    all: Part,
+    /// What large submissions may take of it.
+    large: Part,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    free: Arc<Semaphore>,
+    size: usize,
+}
+
+/// Room that a submission has taken; a large one counts in both parts.
+#[derive(Debug)]
+struct Taken {
+    _all: OwnedSemaphorePermit,
+    _large: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    fn new(size: usize) -> Self {
+        Self { all: Part::new(size), large: Part::new(size - size / KEPT_PART) }
+    }
+
+    fn take(&self, events: usize) -> Result<Taken, RecordError> {
+        if events <= SMALL {
+            return Ok(Taken { _all: self.all.take(events)?, _large: None });
+        }
+        // More events than find room are let in when no other large submission waits, else they could never be recorded.
+        let events = events.min(self.large.size);
+        let large = self.large.take(events)?;
+        Ok(Taken { _all: self.all.take(events)?, _large: Some(large) })
+    }
+}
+
+impl Part {
+    fn new(size: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(size)), size }
+    }
+
+    fn take(&self, events: usize) -> Result<OwnedSemaphorePermit, RecordError> {
+        let events = u32::try_from(events.min(self.size)).map_err(|_| RecordError::Busy)?;
+        Arc::clone(&self.free).try_acquire_many_owned(events).map_err(|_| RecordError::Busy)
     }
 }
 
@@ -567,6 +617,31 @@ mod tests {
         tokio::spawn(writer.run());
         assert!(waiting.await.unwrap().is_ok());
         assert!(recorder.record(events(8..9)).await.is_ok(), "there is room again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_notifications_leave_room_for_small_ones() {
+        const LARGE: u128 = 30;
+        let options = RecorderOptions { buffer_size: 100, batch_size: 100, ..options() };
+        let (recorder, writer, _) = recorder(options, |_, _| Ok(()));
+        let waiting = |numbers: std::ops::Range<u128>| {
+            let recorder = recorder.clone();
+            tokio::spawn(async move { recorder.record(events(numbers)).await })
+        };
+        let large: Vec<_> = (0..6).map(|n| waiting(n * LARGE..(n + 1) * LARGE)).collect();
+        tokio::task::yield_now().await;
+        let small: Vec<_> = (0..40).map(|n| waiting(1_000 + n..1_001 + n)).collect();
+        tokio::task::yield_now().await;
+        tokio::spawn(writer.run());
+        let mut let_in = 0;
+        for large in large {
+            let_in += usize::from(large.await.unwrap() != Err(RecordError::Busy));
+        }
+        assert_eq!(let_in, 2, "three quarters are for them");
+        for small in small {
+            assert_eq!(small.await.unwrap(), Ok(vec![Recorded::Counted]));
+        }
+        assert_eq!(recorder.record(events(0..500)).await, Ok(vec![Recorded::Counted; 500]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 //! gives the answer's item; a new question is a new file in `api/`, listed in `apis`.
 
 mod api;
+mod connection;
 mod delivery;
 mod operations;
 mod pages;

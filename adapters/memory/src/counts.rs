@@ -1,13 +1,22 @@
 //! The counts, by date.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap},
     num::NonZeroU32,
     sync::Arc,
 };
 
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
-use staticreg_domain::metrics::{CountKey, CountedEvent, Filter, MetricsError};
+use staticreg_domain::{
+    Architecture, Digest, RepositoryName, Tag,
+    metrics::{AccessKind, CountKey, CountedEvent, Filter, MetricsError},
+};
+
+use crate::{
+    chunked::Chunked,
+    names::{Id, Names},
+    snapshot::{Snapshot, Wanted},
+};
 
 /// Digits of a second's fraction that are kept, as many as every other store keeps.
 const MICROSECONDS: u16 = 6;
@@ -16,12 +25,26 @@ const MICROSECONDS: u16 = 6;
 const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 /// The part of the rows that goes when all are of one date.
-const EVICTED_PART: usize = 10;
+const EVICTED_PART: usize = 100;
+
+/// How many rows of dates that went are freed with each batch: no batch waits long for them.
+const FREED_AT_ONCE: usize = 10_000;
+
+/// What is counted in a row, beside its date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RowKey {
+    pub(crate) kind: AccessKind,
+    pub(crate) repository: Id,
+    pub(crate) tag: Option<Id>,
+    pub(crate) digest: Id,
+    pub(crate) architecture: Id,
+}
 
 /// One count.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Count {
-    value: NonZeroU32,
+pub(crate) struct Row {
+    pub(crate) key: RowKey,
+    pub(crate) value: NonZeroU32,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }
@@ -43,12 +66,107 @@ struct OutOfRange;
 pub(crate) struct Counts {
     max_rows: usize,
     rows: usize,
-    days: BTreeMap<NaiveDate, HashMap<Arc<CountKey>, Count>>,
+    days: BTreeMap<NaiveDate, Day>,
+    names: RowNames,
+    /// The rows of dates that went, not yet freed.
+    leaving: Vec<Chunked<Row>>,
+}
+
+/// The counts of a date.
+#[derive(Debug, Default)]
+struct Day {
+    rows: Chunked<Row>,
+    places: HashMap<RowKey, usize>,
+}
+
+impl Day {
+    fn row(&self, key: &RowKey) -> Option<&Row> {
+        self.rows.get(*self.places.get(key)?)
+    }
+
+    fn row_mut(&mut self, key: &RowKey) -> Option<&mut Row> {
+        self.rows.get_mut(*self.places.get(key)?)
+    }
+
+    fn insert(&mut self, row: Row) {
+        self.places.insert(row.key, self.rows.len());
+        self.rows.push(row);
+    }
+
+    fn remove(&mut self, key: &RowKey) {
+        if let Some(place) = self.places.remove(key) {
+            self.rows.swap_remove(place);
+            if let Some(moved) = self.rows.get(place) {
+                self.places.insert(moved.key, place);
+            }
+        }
+    }
+}
+
+/// The names that the rows hold.
+#[derive(Debug, Default)]
+struct RowNames {
+    repositories: Names<RepositoryName>,
+    tags: Names<Tag>,
+    digests: Names<Digest>,
+    architectures: Names<Architecture>,
+}
+
+impl RowNames {
+    /// The key of a row that may be there.
+    fn find(&self, key: &CountKey) -> Option<RowKey> {
+        Some(RowKey {
+            kind: key.kind,
+            repository: self.repositories.find(&key.repository)?,
+            tag: match &key.tag {
+                Some(tag) => Some(self.tags.find(tag)?),
+                None => None,
+            },
+            digest: self.digests.find(&key.digest)?,
+            architecture: self.architectures.find(&key.architecture)?,
+        })
+    }
+
+    /// The key of a new row.
+    fn hold(&mut self, key: &CountKey) -> RowKey {
+        RowKey {
+            kind: key.kind,
+            repository: self.repositories.hold(&key.repository),
+            tag: key.tag.as_ref().map(|tag| self.tags.hold(tag)),
+            digest: self.digests.hold(&key.digest),
+            architecture: self.architectures.hold(&key.architecture),
+        }
+    }
+
+    /// A row is gone.
+    fn release(&mut self, key: &RowKey) {
+        self.repositories.release(key.repository);
+        if let Some(tag) = key.tag {
+            self.tags.release(tag);
+        }
+        self.digests.release(key.digest);
+        self.architectures.release(key.architecture);
+    }
+
+    /// What a filter lets pass; nothing when it asks for a name that no row holds.
+    fn wanted(&self, filter: &Filter) -> Option<Wanted> {
+        fn named<T>(name: Option<&T>, id: impl Fn(&T) -> Option<Id>) -> Option<Option<Id>> {
+            name.map_or(Some(None), |name| id(name).map(Some))
+        }
+        let Filter { dates: _, kind, repository, tag, digest, architecture } = filter;
+        Some(Wanted {
+            kind: *kind,
+            repository: named(repository.as_ref(), |name| self.repositories.find(name))?,
+            tag: named(tag.as_ref(), |tag| self.tags.find(tag))?,
+            digest: named(digest.as_ref(), |digest| self.digests.find(digest))?,
+            architecture: named(architecture.as_ref(), |name| self.architectures.find(name))?,
+        })
+    }
 }
 
 impl Counts {
     pub(crate) fn new(max_rows: usize) -> Self {
-        Self { max_rows, rows: 0, days: BTreeMap::new() }
+        Self { max_rows, rows: 0, days: BTreeMap::new(), names: RowNames::default(), leaving: Vec::new() }
     }
 
     /// Adds the changes of events, all or nothing.
@@ -68,60 +186,79 @@ impl Counts {
         sums.retain(|_, sum| sum.delta != 0);
         let mut values = Vec::with_capacity(sums.len());
         for (&key, sum) in &sums {
-            let old = self.days.get(&key.date).and_then(|day| day.get(key)).map_or(0, |count| count.value.get());
-            let value = u32::try_from(i64::from(old) + sum.delta).ok().filter(|value| *value <= MAX_COUNT);
+            let value = u32::try_from(i64::from(self.value(key)) + sum.delta).ok().filter(|value| *value <= MAX_COUNT);
             values.push((key, value.ok_or_else(|| MetricsError::Refused(Box::new(OutOfRange)))?, sum));
         }
         for (key, value, sum) in values {
             match NonZeroU32::new(value) {
                 Some(value) => self.set(key, value, sum),
-                None => self.remove(key),
+                None => self.remove_key(key),
             }
         }
         self.evict();
+        self.free();
         Ok(())
     }
 
-    fn set(&mut self, key: &Arc<CountKey>, value: NonZeroU32, sum: &Sum) {
+    fn value(&self, key: &CountKey) -> u32 {
+        let row = self.days.get(&key.date).and_then(|day| day.row(&self.names.find(key)?));
+        row.map_or(0, |row| row.value.get())
+    }
+
+    fn set(&mut self, key: &CountKey, value: NonZeroU32, sum: &Sum) {
         let added = sum.last_added.unwrap_or(sum.first);
-        match self.days.entry(key.date).or_default().entry(Arc::clone(key)) {
-            Entry::Occupied(mut row) => {
-                let row = row.get_mut();
-                row.value = value;
-                // A sum below zero takes back what was counted, it is no access.
-                if sum.delta > 0 {
-                    row.updated_at = row.updated_at.max(added);
-                }
-            }
-            Entry::Vacant(row) => {
-                row.insert(Count { value, created_at: sum.first, updated_at: added });
-                self.rows += 1;
-            }
+        let day = self.days.entry(key.date).or_default();
+        let Some(row) = self.names.find(key).and_then(|key| day.row_mut(&key)) else {
+            let key = self.names.hold(key);
+            day.insert(Row { key, value, created_at: sum.first, updated_at: added });
+            self.rows += 1;
+            return;
+        };
+        row.value = value;
+        // A sum below zero takes back what was counted, it is no access.
+        if sum.delta > 0 {
+            row.updated_at = row.updated_at.max(added);
         }
     }
 
-    fn remove(&mut self, key: &CountKey) {
-        let Some(day) = self.days.get_mut(&key.date) else { return };
-        if day.remove(key).is_some() {
+    fn remove_key(&mut self, key: &CountKey) {
+        if let Some(row) = self.names.find(key) {
+            self.remove(key.date, &row);
+        }
+    }
+
+    fn remove(&mut self, date: NaiveDate, key: &RowKey) {
+        if let Some(day) = self.days.get_mut(&date) {
+            day.remove(key);
+            self.names.release(key);
             self.rows -= 1;
-        }
-        if day.is_empty() {
-            self.days.remove(&key.date);
+            if day.places.is_empty() {
+                self.days.remove(&date);
+            }
         }
     }
 
-    /// The counts that pass a filter.
-    pub(crate) fn matching(&self, filter: &Filter) -> impl Iterator<Item = (&CountKey, u64, &Count)> {
-        self.days
-            .range(filter.dates.from()..=filter.dates.to())
-            .flat_map(|(_, day)| day)
-            .filter(move |(key, _)| passes(key, filter))
-            .map(|(key, count)| (&**key, count.value.get().into(), count))
+    /// The counts that pass a filter, as they are now. Costs next to nothing, however many there are.
+    pub(crate) fn matching(&self, filter: &Filter) -> Snapshot {
+        let wanted = self.names.wanted(filter);
+        let days = self.days.range(filter.dates.from()..=filter.dates.to()).filter(|_| wanted.is_some());
+        self.snapshot(days, wanted)
     }
 
-    /// Every count.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&CountKey, u64, &Count)> {
-        self.days.values().flatten().map(|(key, count)| (&**key, count.value.get().into(), count))
+    /// Every count, as it is now.
+    pub(crate) fn all(&self) -> Snapshot {
+        self.snapshot(self.days.iter(), None)
+    }
+
+    fn snapshot<'a>(&self, days: impl Iterator<Item = (&'a NaiveDate, &'a Day)>, wanted: Option<Wanted>) -> Snapshot {
+        Snapshot {
+            days: days.map(|(date, day)| (*date, day.rows.clone())).collect(),
+            wanted,
+            repositories: self.names.repositories.listed(),
+            tags: self.names.tags.listed(),
+            digests: self.names.digests.listed(),
+            architectures: self.names.architectures.listed(),
+        }
     }
 
     fn evict(&mut self) {
@@ -133,18 +270,20 @@ impl Counts {
             && self.days.len() > 1
             && let Some((_, day)) = self.days.pop_first()
         {
-            self.rows -= day.len();
+            self.rows -= day.rows.len();
+            self.leaving.push(day.rows);
         }
         if self.rows > self.max_rows
-            && let Some(mut only) = self.days.first_entry()
+            && let Some((&date, only)) = self.days.first_key_value()
         {
-            let mut rows: Vec<_> = only.get().iter().map(|(key, row)| (row.updated_at, Arc::clone(key))).collect();
-            rows.sort_unstable();
-            let going = (self.rows - self.max_rows).max(self.max_rows / EVICTED_PART).min(rows.len());
-            for (_, key) in rows.drain(..going) {
-                only.get_mut().remove(&key);
+            let going = (self.rows - self.max_rows).max(self.max_rows / EVICTED_PART).min(self.rows);
+            let mut rows: Vec<_> = only.rows.iter().map(|row| (row.updated_at, row.key)).collect();
+            if going < rows.len() {
+                rows.select_nth_unstable_by_key(going, |(updated_at, _)| *updated_at);
             }
-            self.rows -= going;
+            for (_, key) in rows.drain(..going) {
+                self.remove(date, &key);
+            }
         }
         tracing::warn!(
             rows = before - self.rows,
@@ -152,15 +291,19 @@ impl Counts {
             "The memory is full: the oldest counts were dropped. Set STATICREG_DB_URL to keep all."
         );
     }
-}
 
-fn passes(key: &CountKey, filter: &Filter) -> bool {
-    let Filter { dates: _, kind, repository, tag, digest, architecture } = filter;
-    key.kind == *kind
-        && repository.as_ref().is_none_or(|repository| key.repository == *repository)
-        && tag.as_ref().is_none_or(|tag| key.tag.as_ref() == Some(tag))
-        && digest.as_ref().is_none_or(|digest| key.digest == *digest)
-        && architecture.as_ref().is_none_or(|architecture| key.architecture == *architecture)
+    /// Frees some of what went.
+    fn free(&mut self) {
+        for _ in 0..FREED_AT_ONCE {
+            let Some(rows) = self.leaving.last_mut() else { return };
+            match rows.pop() {
+                Some(row) => self.names.release(&row.key),
+                None => {
+                    self.leaving.pop();
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -188,9 +331,10 @@ mod tests {
     }
 
     fn dates_and_tags(counts: &Counts) -> Vec<(String, String)> {
-        let mut all: Vec<_> = counts
-            .all()
-            .map(|(key, _, _)| (key.date.to_string(), key.tag.as_ref().expect("a tag").to_string()))
+        let snapshot = counts.all();
+        let mut all: Vec<_> = snapshot
+            .rows()
+            .map(|(date, row, _)| (date.to_string(), snapshot.tags.name(row.key.tag.expect("a tag")).to_string()))
             .collect();
         all.sort();
         all
@@ -213,7 +357,49 @@ mod tests {
             counts.add([&pull("2026-01-02", &format!("v{number}"))].into_iter()).expect("adds");
             assert!(counts.rows <= 20);
         }
-        assert_eq!(counts.rows, counts.all().count());
+        assert_eq!(counts.rows, counts.all().rows().count());
         assert!(counts.rows >= 18, "only a small part goes at once");
+    }
+
+    #[test]
+    fn what_goes_takes_its_names_along() {
+        let mut counts = Counts::new(50);
+        for number in 0..1_000 {
+            let date = format!("2026-01-{:02}", 1 + number % 28);
+            counts.add([&pull(&date, &format!("v{number}"))].into_iter()).expect("adds");
+        }
+        let held = counts.names.tags.len();
+        assert!(held <= 50 + counts.leaving.iter().map(Chunked::len).sum::<usize>(), "{held}");
+    }
+
+    #[test]
+    fn a_count_that_is_taken_back_leaves_nothing() {
+        let mut counts = Counts::new(50);
+        let event = pull("2026-01-02", "a");
+        counts.add([&event].into_iter()).expect("adds");
+        let mut back = event;
+        back.changes[0].delta = -1;
+        counts.add([&back].into_iter()).expect("adds");
+        assert_eq!((counts.rows, counts.days.len(), counts.names.tags.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_was() {
+        let mut counts = Counts::new(50);
+        counts.add([&pull("2026-01-02", "a"), &pull("2026-01-02", "b")].into_iter()).expect("adds");
+        let before = counts.all();
+        let mut back = pull("2026-01-02", "a");
+        back.changes[0].delta = -1;
+        counts.add([&back, &pull("2026-01-02", "c"), &pull("2026-01-02", "b")].into_iter()).expect("adds");
+        let shown = |snapshot: &Snapshot| {
+            let mut shown: Vec<_> = snapshot
+                .rows()
+                .map(|(_, row, count)| (snapshot.tags.name(row.key.tag.expect("a tag")).to_string(), count))
+                .collect();
+            shown.sort();
+            shown
+        };
+        assert_eq!(shown(&before), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+        assert_eq!(shown(&counts.all()), [("b".to_owned(), 2), ("c".to_owned(), 1)]);
     }
 }

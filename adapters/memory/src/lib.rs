@@ -1,13 +1,22 @@
 //! `MetricsRepository` in memory: the store when no database is configured.
 //!
 //! Counts live until the program ends. The memory is bounded: past a number of rows the oldest dates go first, past a
-//! number of event ids the oldest ids. A question walks over the rows of its dates; a new one is in `question.rs`.
+//! number of event ids the oldest ids; a name is kept once however many rows hold it. A question walks over the rows of
+//! its dates, on a thread that nobody else waits for, in a snapshot that keeps nobody from recording; a new one is in
+//! `question.rs`.
 
+mod chunked;
 mod counts;
 mod ids;
+mod names;
 mod question;
+mod snapshot;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::available_parallelism,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -16,7 +25,9 @@ use staticreg_domain::metrics::{
     MetricsRepository, MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
 };
 
-use crate::{counts::Counts, ids::Ids};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::{counts::Counts, ids::Ids, snapshot::Snapshot};
 
 /// How many event ids are remembered at most: at the fastest load, far longer than a registry takes to repeat an event.
 const MAX_IDS: usize = 500_000;
@@ -25,6 +36,8 @@ const MAX_IDS: usize = 500_000;
 #[derive(Debug)]
 pub struct MemoryMetrics {
     store: Mutex<Store>,
+    /// As many questions are answered at once as there are processors; more would only keep others from these.
+    askers: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -37,11 +50,33 @@ impl MemoryMetrics {
     /// An empty store of at most so many rows; past that the oldest dates go first.
     #[must_use]
     pub fn new(max_rows: usize) -> Self {
-        Self { store: Mutex::new(Store { counts: Counts::new(max_rows), ids: Ids::new(MAX_IDS) }) }
+        Self {
+            store: Mutex::new(Store { counts: Counts::new(max_rows), ids: Ids::new(MAX_IDS) }),
+            askers: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get))),
+        }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask<A: Send + 'static>(
+        &self,
+        snapshot: impl FnOnce(&Counts) -> Snapshot,
+        answer: impl FnOnce(&Snapshot) -> A + Send + 'static,
+    ) -> Result<A, MetricsError> {
+        let turn = Arc::clone(&self.askers).acquire_owned().await;
+        let turn = turn.map_err(|closed| MetricsError::Unavailable(closed.into()))?;
+        let snapshot = snapshot(&self.store().counts);
+        let answering = spawn_blocking(move || {
+            // Kept to the end, also when nobody waits for the answer any more.
+            let _turn = turn;
+            answer(&snapshot)
+        });
+        answering.await.map_err(|failed| match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => MetricsError::Unavailable(cancelled.into()),
+        })
     }
 }
 
@@ -72,7 +107,7 @@ impl MetricsRepository for MemoryMetrics {
     }
 
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
-        Ok(question::summary(&self.store().counts, today))
+        self.ask(Counts::all, move |counts| question::summary(counts, today)).await
     }
 
     async fn pulls(
@@ -81,7 +116,8 @@ impl MetricsRepository for MemoryMetrics {
         group: Option<PullGroup>,
         page: &Page<DayPulls>,
     ) -> Result<Slice<DayPulls>, MetricsError> {
-        Ok(question::pulls(&self.store().counts, filter, group, page))
+        let page = page.clone();
+        self.ask(|counts| counts.matching(filter), move |counts| question::pulls(counts, group, &page)).await
     }
 
     async fn repositories(
@@ -89,11 +125,13 @@ impl MetricsRepository for MemoryMetrics {
         filter: &Filter,
         page: &Page<RepositoryPulls>,
     ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        Ok(question::repositories(&self.store().counts, filter, page))
+        let page = page.clone();
+        self.ask(|counts| counts.matching(filter), move |counts| question::repositories(counts, &page)).await
     }
 
     async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        Ok(question::images(&self.store().counts, filter, page))
+        let page = page.clone();
+        self.ask(|counts| counts.matching(filter), move |counts| question::images(counts, &page)).await
     }
 
     async fn architectures(
@@ -101,18 +139,22 @@ impl MetricsRepository for MemoryMetrics {
         filter: &Filter,
         page: &Page<ArchitecturePulls>,
     ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        Ok(question::architectures(&self.store().counts, filter, page))
+        let page = page.clone();
+        self.ask(|counts| counts.matching(filter), move |counts| question::architectures(counts, &page)).await
     }
 
     async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        Ok(question::tags(&self.store().counts, filter, page))
+        let page = page.clone();
+        self.ask(|counts| counts.matching(filter), move |counts| question::tags(counts, &page)).await
     }
 
     async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
-        Ok(question::digests(&self.store().counts, filter, page))
+        let page = page.clone();
+        self.ask(|counts| counts.matching(filter), move |counts| question::digests(counts, &page)).await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
-        Ok(question::rows(&self.store().counts, filter, page))
+        let page = page.clone();
+        self.ask(|counts| counts.matching(filter), move |counts| question::rows(counts, &page)).await
     }
 }

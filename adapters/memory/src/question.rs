@@ -1,42 +1,42 @@
-//! The questions, answered by walking over the counts.
+//! The questions, answered by walking over a snapshot of the counts.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
-    Architecture, Digest, RepositoryName, Tag,
+    Tag,
     metrics::{
-        AccessKind, ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, Listed, MetricsRow, Page,
-        PullGroup, RepositoryPulls, Slice, Summary, TagPulls,
+        AccessKind, ArchitecturePulls, DateRange, DayPulls, DigestPulls, ImagePulls, MetricsRow, Page, PullGroup,
+        RepositoryPulls, Slice, Summary, TagPulls,
     },
 };
 
-use crate::counts::Counts;
+use crate::{names::Id, snapshot::Snapshot};
 
 /// The days of the summary's spans.
 const WEEK: u32 = 7;
 const MONTH: u32 = 30;
 
-pub(crate) fn summary(counts: &Counts, today: NaiveDate) -> Summary {
+pub(crate) fn summary(counts: &Snapshot, today: NaiveDate) -> Summary {
     let (week, month) = (DateRange::days_until(today, WEEK), DateRange::days_until(today, MONTH));
     let mut summary = Summary::default();
     let mut repositories = HashSet::new();
-    for (key, count, row) in counts.all() {
-        let totals = match key.kind {
+    for (date, row, count) in counts.rows() {
+        let totals = match row.key.kind {
             AccessKind::PullByTag => &mut summary.pulls_by_tag,
             AccessKind::PullByDigest => &mut summary.pulls_by_digest,
             AccessKind::VersionCheck => &mut summary.version_checks,
             AccessKind::Push => &mut summary.pushes,
         };
-        add(&mut totals.today, count, key.date == today);
-        add(&mut totals.last_7_days, count, week.contains(key.date));
-        add(&mut totals.last_30_days, count, month.contains(key.date));
+        add(&mut totals.today, count, date == today);
+        add(&mut totals.last_7_days, count, week.contains(date));
+        add(&mut totals.last_30_days, count, month.contains(date));
         add(&mut totals.all, count, true);
-        if key.kind == AccessKind::PullByTag {
-            repositories.insert(&key.repository);
+        if row.key.kind == AccessKind::PullByTag {
+            repositories.insert(row.key.repository);
             summary.last_pulled_at = summary.last_pulled_at.max(Some(row.updated_at));
         }
     }
@@ -50,119 +50,146 @@ fn add(total: &mut u64, count: u64, belongs: bool) {
     }
 }
 
-pub(crate) fn pulls(
-    counts: &Counts,
-    filter: &Filter,
-    group: Option<PullGroup>,
-    page: &Page<DayPulls>,
-) -> Slice<DayPulls> {
-    let mut days: BTreeMap<(NaiveDate, Option<&str>), u64> = BTreeMap::new();
-    for (key, count, _) in counts.matching(filter) {
-        let group = group.map(|group| match group {
-            PullGroup::Architecture => key.architecture.as_str(),
-            PullGroup::Repository => key.repository.as_str(),
-            PullGroup::Tag => key.tag.as_ref().map_or("", Tag::as_str),
-        });
-        *days.entry((key.date, group)).or_default() += count;
+pub(crate) fn pulls(counts: &Snapshot, group: Option<PullGroup>, page: &Page<DayPulls>) -> Slice<DayPulls> {
+    let mut days: HashMap<(NaiveDate, Option<Id>), u64> = HashMap::new();
+    for (date, row, count) in counts.rows() {
+        let group = match group {
+            Some(PullGroup::Architecture) => Some(row.key.architecture),
+            Some(PullGroup::Repository) => Some(row.key.repository),
+            Some(PullGroup::Tag) => row.key.tag,
+            None => None,
+        };
+        *days.entry((date, group)).or_default() += count;
     }
-    let items =
-        days.into_iter().map(|((date, group), pulls)| DayPulls { date, group: group.map(str::to_owned), pulls });
-    slice(items.collect(), page, |position| position)
+    let name = |id: Option<Id>| match (group?, id) {
+        (PullGroup::Architecture, Some(id)) => Some(counts.architectures.name(id).as_str()),
+        (PullGroup::Repository, Some(id)) => Some(counts.repositories.name(id).as_str()),
+        (PullGroup::Tag, id) => Some(counts.tag(id).map_or("", Tag::as_str)),
+        (PullGroup::Architecture | PullGroup::Repository, None) => None,
+    };
+    let places = days.into_iter().map(|((date, id), pulls)| ((date, name(id)), pulls));
+    let after = page.after.as_ref().map(|(date, group)| (*date, group.as_deref()));
+    slice(places, after, page.limit, |((date, group), pulls)| DayPulls { date, group: group.map(str::to_owned), pulls })
 }
 
-pub(crate) fn repositories(counts: &Counts, filter: &Filter, page: &Page<RepositoryPulls>) -> Slice<RepositoryPulls> {
-    let mut groups: HashMap<&RepositoryName, (Group, HashSet<&Tag>)> = HashMap::new();
-    for (key, count, row) in counts.matching(filter) {
-        let (group, tags) = groups.entry(&key.repository).or_default();
+pub(crate) fn repositories(counts: &Snapshot, page: &Page<RepositoryPulls>) -> Slice<RepositoryPulls> {
+    let mut groups: HashMap<Id, (Group, u64)> = HashMap::new();
+    let mut known = HashSet::new();
+    for (_, row, count) in counts.rows() {
+        let (group, tags) = groups.entry(row.key.repository).or_default();
         group.add(count, row.updated_at);
-        tags.extend(&key.tag);
+        if let Some(tag) = row.key.tag
+            && known.insert((row.key.repository, tag))
+        {
+            *tags += 1;
+        }
     }
-    let items = groups.into_iter().map(|(repository, (group, tags))| RepositoryPulls {
+    let places = groups
+        .into_iter()
+        .map(|(id, (group, tags))| ((Reverse(group.pulls), counts.repositories.name(id)), (tags, group.last)));
+    let after = page.after.as_ref().map(|(pulls, repository)| (Reverse(*pulls), repository));
+    slice(places, after, page.limit, |((Reverse(pulls), repository), (tags, last_pulled_at))| RepositoryPulls {
         repository: repository.clone(),
-        pulls: group.pulls,
-        tags: tags.len() as u64,
-        last_pulled_at: group.last,
-    });
-    slice(items.collect(), page, |(first, name)| (Reverse(first), name))
+        pulls,
+        tags,
+        last_pulled_at,
+    })
 }
 
-pub(crate) fn images(counts: &Counts, filter: &Filter, page: &Page<ImagePulls>) -> Slice<ImagePulls> {
-    let mut groups: HashMap<(&RepositoryName, &Option<Tag>), Group> = HashMap::new();
-    for (key, count, row) in counts.matching(filter) {
-        groups.entry((&key.repository, &key.tag)).or_default().add(count, row.updated_at);
+pub(crate) fn images(counts: &Snapshot, page: &Page<ImagePulls>) -> Slice<ImagePulls> {
+    let mut groups: HashMap<(Id, Option<Id>), Group> = HashMap::new();
+    for (_, row, count) in counts.rows() {
+        groups.entry((row.key.repository, row.key.tag)).or_default().add(count, row.updated_at);
     }
-    let items = groups.into_iter().map(|((repository, tag), group)| ImagePulls {
-        repository: repository.clone(),
-        tag: tag.clone(),
-        pulls: group.pulls,
-        last_pulled_at: group.last,
+    let places = groups.into_iter().map(|((repository, tag), group)| {
+        ((Reverse(group.pulls), counts.repositories.name(repository), counts.tag(tag)), group.last)
     });
-    slice(items.collect(), page, |(pulls, first, second)| (Reverse(pulls), first, second))
+    let after = page.after.as_ref().map(|(pulls, repository, tag)| (Reverse(*pulls), repository, tag.as_ref()));
+    slice(places, after, page.limit, |((Reverse(pulls), repository, tag), last_pulled_at)| ImagePulls {
+        repository: repository.clone(),
+        tag: tag.cloned(),
+        pulls,
+        last_pulled_at,
+    })
 }
 
-pub(crate) fn architectures(
-    counts: &Counts,
-    filter: &Filter,
-    page: &Page<ArchitecturePulls>,
-) -> Slice<ArchitecturePulls> {
-    let mut groups: HashMap<&Architecture, (u64, HashSet<&RepositoryName>)> = HashMap::new();
-    for (key, count, _) in counts.matching(filter) {
-        let (pulls, repositories) = groups.entry(&key.architecture).or_default();
+pub(crate) fn architectures(counts: &Snapshot, page: &Page<ArchitecturePulls>) -> Slice<ArchitecturePulls> {
+    let mut groups: HashMap<Id, (u64, HashSet<Id>)> = HashMap::new();
+    for (_, row, count) in counts.rows() {
+        let (pulls, repositories) = groups.entry(row.key.architecture).or_default();
         *pulls += count;
-        repositories.insert(&key.repository);
+        repositories.insert(row.key.repository);
     }
-    let items = groups.into_iter().map(|(architecture, (pulls, repositories))| ArchitecturePulls {
+    let places = groups.into_iter().map(|(id, (pulls, repositories))| {
+        ((Reverse(pulls), counts.architectures.name(id)), repositories.len() as u64)
+    });
+    let after = page.after.as_ref().map(|(pulls, architecture)| (Reverse(*pulls), architecture));
+    slice(places, after, page.limit, |((Reverse(pulls), architecture), repositories)| ArchitecturePulls {
         architecture: architecture.clone(),
         pulls,
-        repositories: repositories.len() as u64,
-    });
-    slice(items.collect(), page, |(first, name)| (Reverse(first), name))
+        repositories,
+    })
 }
 
-pub(crate) fn tags(counts: &Counts, filter: &Filter, page: &Page<TagPulls>) -> Slice<TagPulls> {
-    let mut groups: HashMap<(&Option<Tag>, &Architecture), Group> = HashMap::new();
-    for (key, count, row) in counts.matching(filter) {
-        groups.entry((&key.tag, &key.architecture)).or_default().add(count, row.updated_at);
+pub(crate) fn tags(counts: &Snapshot, page: &Page<TagPulls>) -> Slice<TagPulls> {
+    let mut groups: HashMap<(Option<Id>, Id), Group> = HashMap::new();
+    for (_, row, count) in counts.rows() {
+        groups.entry((row.key.tag, row.key.architecture)).or_default().add(count, row.updated_at);
     }
-    let items = groups.into_iter().map(|((tag, architecture), group)| TagPulls {
-        tag: tag.clone(),
+    let places = groups.into_iter().map(|((tag, architecture), group)| {
+        ((Reverse(group.pulls), counts.tag(tag), counts.architectures.name(architecture)), group.last)
+    });
+    let after = page.after.as_ref().map(|(pulls, tag, architecture)| (Reverse(*pulls), tag.as_ref(), architecture));
+    slice(places, after, page.limit, |((Reverse(pulls), tag, architecture), last_pulled_at)| TagPulls {
+        tag: tag.cloned(),
         architecture: architecture.clone(),
-        pulls: group.pulls,
-        last_pulled_at: group.last,
-    });
-    slice(items.collect(), page, |(pulls, first, second)| (Reverse(pulls), first, second))
+        pulls,
+        last_pulled_at,
+    })
 }
 
-pub(crate) fn digests(counts: &Counts, filter: &Filter, page: &Page<DigestPulls>) -> Slice<DigestPulls> {
-    let mut groups: HashMap<&Digest, (Group, NaiveDate)> = HashMap::new();
-    for (key, count, row) in counts.matching(filter) {
-        let (group, first) = groups.entry(&key.digest).or_insert_with(|| (Group::default(), key.date));
+pub(crate) fn digests(counts: &Snapshot, page: &Page<DigestPulls>) -> Slice<DigestPulls> {
+    let mut groups: HashMap<Id, (Group, NaiveDate)> = HashMap::new();
+    for (date, row, count) in counts.rows() {
+        let (group, first) = groups.entry(row.key.digest).or_insert_with(|| (Group::default(), date));
         group.add(count, row.updated_at);
-        *first = key.date.min(*first);
+        *first = date.min(*first);
     }
-    let items = groups.into_iter().map(|(digest, (group, first_pulled_on))| DigestPulls {
+    let places = groups
+        .into_iter()
+        .map(|(id, (group, first))| ((Reverse(group.last), counts.digests.name(id)), (group.pulls, first)));
+    let after = page.after.as_ref().map(|(last, digest)| (Reverse(*last), digest));
+    slice(places, after, page.limit, |((Reverse(last_pulled_at), digest), (pulls, first_pulled_on))| DigestPulls {
         digest: digest.clone(),
-        pulls: group.pulls,
+        pulls,
         first_pulled_on,
-        last_pulled_at: group.last,
-    });
-    slice(items.collect(), page, |(first, name)| (Reverse(first), name))
+        last_pulled_at,
+    })
 }
 
-pub(crate) fn rows(counts: &Counts, filter: &Filter, page: &Page<MetricsRow>) -> Slice<MetricsRow> {
-    let items = counts.matching(filter).map(|(key, count, row)| MetricsRow {
-        date: key.date,
-        repository: key.repository.clone(),
-        tag: key.tag.clone(),
-        digest: key.digest.clone(),
-        architecture: key.architecture.clone(),
-        kind: key.kind,
-        count,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
+pub(crate) fn rows(counts: &Snapshot, page: &Page<MetricsRow>) -> Slice<MetricsRow> {
+    let places = counts.rows().map(|(date, row, count)| {
+        let key = &row.key;
+        let repository = counts.repositories.name(key.repository);
+        let digest = counts.digests.name(key.digest);
+        let architecture = counts.architectures.name(key.architecture);
+        ((Reverse(date), repository, counts.tag(key.tag), digest, architecture), (row, count))
     });
-    slice(items.collect(), page, |(date, repository, tag, digest, architecture)| {
-        (Reverse(date), repository, tag, digest, architecture)
+    let after = page.after.as_ref().map(|(date, repository, tag, digest, architecture)| {
+        (Reverse(*date), repository, tag.as_ref(), digest, architecture)
+    });
+    slice(places, after, page.limit, |((Reverse(date), repository, tag, digest, architecture), (row, count))| {
+        MetricsRow {
+            date,
+            repository: repository.clone(),
+            tag: tag.cloned(),
+            digest: digest.clone(),
+            architecture: architecture.clone(),
+            kind: row.key.kind,
+            count,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
     })
 }
 
@@ -180,10 +207,13 @@ impl Group {
     }
 }
 
-/// The page of a list whose items' positions stand for these places in its order.
-fn slice<T: Listed, P: Ord>(items: Vec<T>, page: &Page<T>, place: impl Fn(T::Position) -> P) -> Slice<T> {
-    let after = page.after.clone().map(&place);
-    let placed = items.into_iter().map(|item| (place(item.position()), item)).collect();
-    let Slice { items, more } = Slice::of_all(placed, after.as_ref(), page.limit);
-    Slice { items: items.into_iter().map(|(_, item)| item).collect(), more }
+/// The page of a list behind a place in its order; only what is on it becomes an item.
+fn slice<P: Ord, V, T>(
+    places: impl Iterator<Item = (P, V)>,
+    after: Option<P>,
+    limit: u32,
+    item: impl Fn((P, V)) -> T,
+) -> Slice<T> {
+    let Slice { items, more } = Slice::of_all(places.collect(), after.as_ref(), limit);
+    Slice { items: items.into_iter().map(item).collect(), more }
 }

@@ -13,7 +13,7 @@ use crate::site;
 
 const SCRIPT: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn labels_commands_and_variables_are_shown_and_never_run() {
     let mut registry = SampleRegistry::default();
     let image = registry.add_image("evil", sample::now(), Platform::new("<b>linux", "amd64", Some("<i>")));
@@ -35,7 +35,7 @@ async fn labels_commands_and_variables_are_shown_and_never_run() {
     assert!(body.contains("&#60;script&#62;alert(1)"), "{body}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_spreadsheet_takes_a_label_or_a_variable_for_a_formula() {
     let mut registry = SampleRegistry::default();
     let image = registry.add_image("evil", sample::now(), None);
@@ -62,7 +62,7 @@ async fn no_spreadsheet_takes_a_label_or_a_variable_for_a_formula() {
     assert!(labels.contains("'=1+1,'=1+1\r\n"), "{labels}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn names_at_the_limits_of_the_grammar_have_their_pages() {
     let long = format!("{}/{}", "a".repeat(127), "b".repeat(127));
     let deep = vec!["d"; 128].join("/");
@@ -93,7 +93,7 @@ async fn names_at_the_limits_of_the_grammar_have_their_pages() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_index_inside_an_index_and_a_manifest_that_is_lost_are_told() {
     let mut registry = SampleRegistry::default();
     registry.add_index("nested", "inner", sample::now(), &[("linux", "amd64", None)]);

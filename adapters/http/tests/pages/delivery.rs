@@ -10,7 +10,7 @@ use crate::site;
 
 const PAGES: [&str; 5] = ["/", "/repo/library/nginx", "/repo/library/nginx?tag=latest", "/insights", "/no/such/page"];
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_page_has_a_strict_policy_and_nothing_inline() {
     let site = site::sample().await;
     for path in PAGES {
@@ -30,7 +30,7 @@ async fn every_page_has_a_strict_policy_and_nothing_inline() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn swagger_ui_is_a_page_of_this_site_that_runs_no_script_but_its_own() {
     let site = site::sample().await;
     let answer = site.page("/docs").await;
@@ -42,7 +42,7 @@ async fn swagger_ui_is_a_page_of_this_site_that_runs_no_script_but_its_own() {
     assert_eq!(policy.matches("'sha256-").count(), 2, "{policy}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_assets_are_there_and_kept_for_ever() {
     let site = site::sample().await;
     let body = site.page("/").await.body;
@@ -64,7 +64,7 @@ async fn the_assets_are_there_and_kept_for_ever() {
     assert!(icon.header("location").starts_with("/assets/icon."));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_browser_has_is_not_sent_again() {
     let site = site::sample().await;
     for path in ["/", "/insights", "/badge/library/nginx.svg", "/docs", "/openapi.json", "/openapi.yaml"] {
@@ -83,7 +83,7 @@ async fn what_a_browser_has_is_not_sent_again() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn pages_and_lists_are_compressed_for_those_who_accept_it() {
     let site = site::sample().await;
     for path in ["/", "/insights", "/openapi.json", "/docs", "/api/v1/metrics?limit=100"] {
@@ -98,7 +98,7 @@ async fn pages_and_lists_are_compressed_for_those_who_accept_it() {
     assert_eq!(small.header("content-encoding"), "");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn people_get_pages_and_programs_get_problems() {
     let site = site::sample().await;
     let page = site.get("/no/such/page").await;
@@ -113,7 +113,7 @@ async fn people_get_pages_and_programs_get_problems() {
     assert_eq!((post.status, post.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failure_inside_is_a_page_that_tells_no_inside() {
     let mut store = MockMetricsRepository::new();
     store.expect_check().returning(|| panic!("the inside"));
@@ -126,7 +126,7 @@ async fn a_failure_inside_is_a_page_that_tells_no_inside() {
     assert!(answer.text().contains("Something failed on our side") && !answer.body.contains("the inside"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_webhook_is_answered_as_it_always_was() {
     let site = site::with(Arc::new(MemoryMetrics::new(1)), None).await;
     let answer =

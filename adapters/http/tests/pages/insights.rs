@@ -9,13 +9,13 @@ use staticreg_test_support::sample::SampleRegistry;
 
 use crate::site;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_shows_days_images_architectures_checks_and_what_is_unused() {
     let site = site::sample().await;
     insta::assert_snapshot!(site.page("/insights?days=7").await.text());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_list_for_cleaning_up_tells_when_it_was_watched_too_shortly() {
     let site = site::sample().await;
     let text = site.page("/insights?unused=365").await.text();
@@ -25,7 +25,7 @@ async fn a_list_for_cleaning_up_tells_when_it_was_watched_too_shortly() {
     assert!(text.contains("Nothing was counted yet, so no image can be said to be unused."), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_the_store_away_it_says_so() {
     let mut store = MockMetricsRepository::new();
     let away = || staticreg_domain::metrics::MetricsError::Unavailable("away".into());
@@ -35,7 +35,7 @@ async fn with_the_store_away_it_says_so() {
     assert!(!text.contains("Nothing to clean up") && !text.contains("Nothing was pulled"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_said_of_unused_images_of_a_registry_that_never_answered() {
     let site = site::sample_with_a_registry_that_never_answered().await;
     let text = site.page("/insights").await.text();
@@ -43,14 +43,14 @@ async fn nothing_is_said_of_unused_images_of_a_registry_that_never_answered() {
     assert!(!text.contains("Nothing to clean up"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_days_are_kept_on_the_way_to_an_image() {
     let site = site::sample().await;
     let body = site.page("/insights?days=7").await.body;
     assert!(body.contains("/repo/ci/runner?tag=v4.2.0&#38;days=7\""), "{body}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_table_is_there_as_csv() {
     let site = site::sample().await;
     for (path, head, lines) in [
@@ -98,7 +98,7 @@ async fn every_table_is_there_as_csv() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_links_to_each_of_its_tables() {
     let site = site::sample().await;
     for (page, tables) in [
@@ -122,7 +122,7 @@ async fn a_page_links_to_each_of_its_tables() {
 }
 
 /// Charts hold their values as a table, with a link of its own.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_has_as_many_links_to_csv_as_tables() {
     let site = site::sample().await;
     for page in ["/", "/repo/library/nginx", "/repo/library/nginx?tag=latest", "/insights"] {
@@ -133,7 +133,7 @@ async fn a_page_has_as_many_links_to_csv_as_tables() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_search_and_a_sorting_of_tags_hold_for_their_csv() {
     let site = site::sample().await;
     let page = site.page("/repo/library/nginx?q=1.2&sort=name&order=reverse").await.body;
@@ -149,7 +149,7 @@ async fn a_search_and_a_sorting_of_tags_hold_for_their_csv() {
     assert_eq!(tags, shown);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_image_of_a_platform_is_told_as_csv() {
     let site = site::sample().await;
     for (platform, architecture) in [("", "amd64"), ("&platform=linux/arm64/v8", "arm64/v8")] {
@@ -158,7 +158,7 @@ async fn the_image_of_a_platform_is_told_as_csv() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn badges_tell_pulls_in_all_of_a_month_and_the_last() {
     let site = site::sample().await;
     let json = |answer: &site::Answer| serde_json::from_str::<serde_json::Value>(&answer.body).expect("JSON");

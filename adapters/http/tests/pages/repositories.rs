@@ -19,14 +19,14 @@ fn empty_store() -> Arc<dyn MetricsRepository> {
     Arc::new(MemoryMetrics::new(1_000))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_answers_what_is_here_and_whether_it_is_used() {
     let site = site::sample().await;
     let text = site.page("/").await.text();
     insta::assert_snapshot!(text);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_list_is_sorted_by_every_column_both_ways() {
     let site = site::sample().await;
     let by_pulls = site.page("/").await.body;
@@ -41,7 +41,7 @@ async fn the_list_is_sorted_by_every_column_both_ways() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_search_and_a_folder_narrow_the_list_and_keep_each_other() {
     let site = site::sample().await;
     let answer = site.page("/?folder=platform&q=gate").await;
@@ -55,7 +55,7 @@ async fn a_search_and_a_folder_narrow_the_list_and_keep_each_other() {
     assert!(!nothing.body.contains("<script>"), "{}", nothing.body);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_search_keeps_the_sorting() {
     let site = site::sample().await;
     let body = site.page("/?q=a&sort=name&order=reverse").await.body;
@@ -63,7 +63,7 @@ async fn a_search_keeps_the_sorting() {
     assert!(body.contains(r#"<input type="hidden" name="order" value="reverse">"#), "{body}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn odd_parameters_are_read_as_well_as_they_can_be() {
     let site = site::sample().await;
     let usual = names(&site.page("/").await.body).len();
@@ -72,7 +72,7 @@ async fn odd_parameters_are_read_as_well_as_they_can_be() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_repositories_come_in_pages_that_lose_none() {
     let mut registry = SampleRegistry::default();
     let image = registry.add_image("one", sample::now(), None);
@@ -103,7 +103,7 @@ async fn a_pull_shows_on_the_next_look() {
     assert!(!site.page("/").await.text().contains("Pulls today 0"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_nothing_at_all_it_tells_the_first_steps() {
     let site = site::with(empty_store(), None).await;
     let answer = site.ask(poem::http::Method::GET, "/", &[("host", "counts.example.com:8093")]).await;
@@ -114,7 +114,7 @@ async fn with_nothing_at_all_it_tells_the_first_steps() {
     assert!(forged.text().contains("url: http://localhost:8093/api/webhook/registry"), "{}", forged.text());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_registry_it_lists_what_was_pulled() {
     let store = empty_store();
     sample::fill(&store).await;
@@ -124,7 +124,7 @@ async fn without_a_registry_it_lists_what_was_pulled() {
     assert!(!answer.text().contains("not in the registry"), "{}", answer.text());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_the_store_away_it_says_so_and_still_lists() {
     let mut store = MockMetricsRepository::new();
     store.expect_pulls().returning(|_, _, _| Err(MetricsError::Unavailable("away".into())));
@@ -145,14 +145,14 @@ fn away() -> Arc<dyn MetricsRepository> {
     Arc::new(store)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_the_store_away_and_no_registry_it_does_not_claim_that_nothing_is_there() {
     let text = site::with(away(), None).await.page("/").await.text();
     assert!(text.contains("pulls cannot be shown now") && !text.contains("No repository"), "{text}");
     assert!(text.contains("check that the database at STATICREG_DB_URL can be reached"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_store_and_registry_away_from_the_start_it_says_what_to_check() {
     let registry = |fault| {
         let snapshot = CatalogSnapshot::new(1, Vec::new(), ReadStatus { read_at: None, progress: None, fault });
@@ -167,7 +167,7 @@ async fn with_store_and_registry_away_from_the_start_it_says_what_to_check() {
     assert!(!text.contains("can be reached"), "it may still answer: {text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_registry_that_never_answered_is_not_told_to_be_empty() {
     let site = site::sample_with_a_registry_that_never_answered().await;
     let text = site.page("/").await.text();
@@ -175,7 +175,7 @@ async fn a_registry_that_never_answered_is_not_told_to_be_empty() {
     assert!(text.contains("library/ nginx") && !text.contains("not in the registry"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_last_good_picture_stays_with_its_age_and_what_is_wrong() {
     let at = sample::now() - chrono::TimeDelta::hours(3);
     let snapshot = |status| {

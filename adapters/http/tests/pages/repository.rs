@@ -16,19 +16,19 @@ use staticreg_test_support::sample::{self, SampleRegistry};
 
 use crate::site;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_repository_shows_its_tags_pulls_and_commands() {
     let site = site::sample().await;
     insta::assert_snapshot!(site.page("/repo/platform/gateway").await.text());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_tag_shows_its_digests_manifest_and_configuration() {
     let site = site::sample().await;
     insta::assert_snapshot!(site.page("/repo/shop/storefront?tag=v310").await.text());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_platform_of_an_index_is_chosen_by_its_name() {
     let site = site::sample().await;
     let amd64 = site.page("/repo/library/nginx?tag=latest").await;
@@ -40,7 +40,7 @@ async fn a_platform_of_an_index_is_chosen_by_its_name() {
     assert!(none.text().contains("The registry does not hold this image, or none for this platform."));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn tags_are_sorted_searched_and_told_when_they_are_gone() {
     let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(100_000));
     sample::fill(&store).await;
@@ -61,7 +61,7 @@ async fn tags_are_sorted_searched_and_told_when_they_are_gone() {
     assert!(found.contains("1 tag, pulls in 30 days") && !found.contains("1.27.2"), "{found}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_never_read_is_not_told_to_be_gone() {
     let site = site::sample_with_a_registry_that_never_answered().await;
     for path in ["/repo/base/node", "/repo/base/node?tag=22.11"] {
@@ -88,7 +88,7 @@ async fn artifacts() -> site::Site<impl poem::Endpoint<Output = poem::Response>>
     site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_no_image_is_shown_as_what_it_is_with_the_command_that_fetches_it() {
     let site = artifacts().await;
     for (name, tag, what, command) in [
@@ -121,7 +121,7 @@ async fn what_is_no_image_is_shown_as_what_it_is_with_the_command_that_fetches_i
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_build_cache_shows_its_layers() {
     let site = artifacts().await;
     let text = site.page("/repo/build/app?tag=cache").await.text();
@@ -134,7 +134,7 @@ async fn a_build_cache_shows_its_layers() {
     assert!(layers.contains("application/vnd.buildkit.cacheconfig.v0,1240"), "{layers}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_builds_of_one_platform_are_two() {
     let mut registry = SampleRegistry::default();
     let builds = [("ltsc2019", "10.0.17763.6532"), ("ltsc2022", "10.0.20348.2849"), ("other", "10.0.20348.2849")];
@@ -162,7 +162,7 @@ async fn two_builds_of_one_platform_are_two() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_index_in_an_index_leads_to_its_images() {
     let mut registry = SampleRegistry::default();
     registry.add_index("app", "inner", sample::now(), &[("linux", "amd64", None), ("linux", "arm64", None)]);
@@ -176,7 +176,7 @@ async fn an_index_in_an_index_leads_to_its_images() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn signatures_are_no_tags_of_their_own() {
     let mut registry = SampleRegistry::default();
     let image = registry.add_image("one", sample::now(), Platform::new("linux", "amd64", None));
@@ -192,7 +192,7 @@ async fn signatures_are_no_tags_of_their_own() {
     assert!(text.contains("Tags 1"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn commands_name_the_registry_as_its_users_reach_it() {
     let store = || -> Arc<dyn MetricsRepository> { Arc::new(MemoryMetrics::new(100_000)) };
     let mut registry = SampleRegistry::default();
@@ -211,7 +211,7 @@ async fn commands_name_the_registry_as_its_users_reach_it() {
     assert!(text.contains("docker pull localhost:5000/base/node:22.11"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_list_of_tags_that_is_not_whole_is_said_to_be() {
     let (names, tags) = (["1", "2"], |tag: &str| TagEntry { tag: tag.parse().unwrap(), target: TagTarget::Unknown });
     let fault =
@@ -233,7 +233,7 @@ async fn a_list_of_tags_that_is_not_whole_is_said_to_be() {
     assert!(text.contains("2 tags,"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_chart_without_pulls_says_so() {
     let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(SampleRegistry::new())).await;
     let page = site.page("/repo/base/node").await;
@@ -241,7 +241,7 @@ async fn a_chart_without_pulls_says_so() {
     assert!(!page.body.contains("class=\"bars\""), "{}", page.body);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_days_and_the_platform_are_kept_between_a_repository_and_its_tags() {
     let site = site::sample().await;
     let body = site.page("/repo/library/nginx?days=7").await.body;
@@ -258,7 +258,7 @@ async fn the_days_and_the_platform_are_kept_between_a_repository_and_its_tags() 
     assert!(body.contains("href=\"/repo/library/nginx\"") && !body.contains("linux/amd64&#38;days"), "{body}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_days_are_chosen_and_kept_in_links() {
     let site = site::sample().await;
     let text = site.page("/repo/base/node?from=2026-11-01&to=2026-11-02").await;
@@ -275,7 +275,7 @@ async fn the_days_are_chosen_and_kept_in_links() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_search_keeps_the_order_and_the_days() {
     let site = site::sample().await;
     let body = site.page("/repo/base/node?sort=name&order=reverse&days=7").await.body;
@@ -285,7 +285,7 @@ async fn a_search_keeps_the_order_and_the_days() {
     assert!(body.contains("sort=name&#38;order=reverse&#38;days=90"), "{body}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_badge_to_copy_is_where_the_browser_found_the_page() {
     let site = site::sample().await;
     for (headers, expected) in [
@@ -301,7 +301,7 @@ async fn the_badge_to_copy_is_where_the_browser_found_the_page() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_unknown_name_is_not_found_but_similar_ones_are_offered() {
     let site = site::sample().await;
     let answer = site.get("/repo/nginx").await;
@@ -314,14 +314,14 @@ async fn an_unknown_name_is_not_found_but_similar_ones_are_offered() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_folders_name_leads_to_the_folder() {
     let site = site::sample().await;
     let answer = site.get("/repo/data/warehouse").await;
     assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/?folder=data/warehouse"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_registry_the_statistics_are_there() {
     let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(100_000));
     sample::fill(&store).await;
@@ -332,7 +332,7 @@ async fn without_a_registry_the_statistics_are_there() {
     assert!(text.contains("No registry is configured to read the image from."), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_the_store_away_the_tags_are_there() {
     let mut store = MockMetricsRepository::new();
     store.expect_images().returning(|_, _| Err(MetricsError::Unavailable("away".into())));

@@ -1,0 +1,163 @@
+//! What a connection waits for, so that those whose clients keep it waiting longest can make room.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::Instant,
+};
+
+/// A connection that waits for nothing its client does.
+const NOT_WAITING: u64 = u64::MAX;
+
+/// What is known of a connection.
+#[derive(Debug)]
+struct State {
+    /// Since when it waits for its client, to send or to take something, in microseconds.
+    waiting_since: AtomicU64,
+    /// Tells it to go.
+    go: Notify,
+}
+
+/// All connections.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    open: Mutex<Vec<Arc<State>>>,
+    /// When time began.
+    start: Instant,
+}
+
+/// One connection, as long as it is open.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    connections: Arc<Connections>,
+    state: Arc<State>,
+}
+
+/// The socket of a connection: sees what is waited for.
+#[derive(Debug)]
+pub(crate) struct Socket<S> {
+    inner: S,
+    connections: Arc<Connections>,
+    state: Arc<State>,
+}
+
+impl Connections {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { open: Mutex::default(), start: Instant::now() })
+    }
+
+    /// Another connection. It does not count as waiting before its client was found to have sent nothing.
+    pub(crate) fn open<S>(self: &Arc<Self>, inner: S) -> (Connection, Socket<S>) {
+        let state = Arc::new(State { waiting_since: AtomicU64::new(NOT_WAITING), go: Notify::new() });
+        self.list().push(Arc::clone(&state));
+        let connection = Connection { connections: Arc::clone(self), state: Arc::clone(&state) };
+        (connection, Socket { inner, connections: Arc::clone(self), state })
+    }
+
+    /// Tells connections to go that wait for their clients, at most so many, those that wait longest first; none that
+    /// waits no longer than `patience`.
+    pub(crate) fn make_room(&self, at_most: usize, patience: Duration) {
+        let Some(before) = self.start.elapsed().checked_sub(patience).map(micros) else { return };
+        let mut waiting: Vec<_> = self
+            .list()
+            .iter()
+            .map(|state| (state.waiting_since.load(Ordering::Relaxed), Arc::clone(state)))
+            .filter(|(since, _)| *since <= before)
+            .collect();
+        if waiting.len() > at_most {
+            waiting.select_nth_unstable_by_key(at_most, |(since, _)| *since);
+            waiting.truncate(at_most);
+        }
+        for (_, state) in waiting {
+            state.go.notify_one();
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<State>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    /// Ends when it is to make room, and still waits for its client.
+    pub(crate) async fn told_to_go(&self) {
+        loop {
+            self.state.go.notified().await;
+            if self.state.waiting_since.load(Ordering::Relaxed) != NOT_WAITING {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut open = self.connections.list();
+        if let Some(place) = open.iter().position(|state| Arc::ptr_eq(state, &self.state)) {
+            open.swap_remove(place);
+        }
+    }
+}
+
+impl<S> Socket<S> {
+    /// Notes what came of an attempt to read or to write.
+    fn note<T>(&self, attempt: Poll<T>) -> Poll<T> {
+        if attempt.is_ready() {
+            self.state.waiting_since.store(NOT_WAITING, Ordering::Relaxed);
+        } else if self.state.waiting_since.load(Ordering::Relaxed) == NOT_WAITING {
+            self.state.waiting_since.store(micros(self.connections.start.elapsed()), Ordering::Relaxed);
+        }
+        attempt
+    }
+}
+
+/// Whole microseconds; the end of time comes later than any server's.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(NOT_WAITING - 1)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let attempt = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        self.note(attempt)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let attempt = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.note(attempt)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let attempt = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
+        self.note(attempt)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
