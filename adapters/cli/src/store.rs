@@ -35,7 +35,9 @@ pub(crate) struct Store {
 pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle) -> Result<Store, Failure> {
     let Some(url) = &db.url else {
         tracing::warn!("STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
-        tracing::info!("Counting in memory: the counts are gone when the program ends");
+        tracing::warn!(
+            "Counting in memory: the counts are gone when the program ends. Set STATICREG_DB_URL to keep them."
+        );
         return Ok(Store { metrics: Arc::new(MemoryMetrics::new(memory_rows)), name: "memory" });
     };
     let options = options(db, url)?;
@@ -75,33 +77,42 @@ pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
 
 fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
     let url: DatabaseUrl = url.expose().parse().map_err(|error| format!("STATICREG_DB_URL: {error}."))?;
+    for name in url.unknown_parameters() {
+        tracing::warn!("STATICREG_DB_URL: the parameter `{name}` is not known and changes nothing.");
+    }
     let schema = db.schema.as_ref().map(|name| name.parse()).transpose();
     let schema = schema.map_err(|error| format!("STATICREG_DB_SCHEMA: {error}."))?;
     Ok(Options { schema, max_connections: db.max_conns, ..Options::new(url) })
 }
 
-/// Tries until it succeeds; drops `trying` after the first try.
+/// Tries until it succeeds; drops `trying` after the first try. Each reason is told once: most stay until somebody does
+/// something.
 async fn connect(store: Arc<LateStore>, options: Options, trying: oneshot::Sender<()>) {
-    match SqlMetrics::open(&options).await {
-        Ok(metrics) => return arrived(&store, metrics),
-        Err(error) => {
-            tracing::warn!("Unable to create connection pool: {error}. Database functions will be disabled.");
-        }
-    }
-    drop(trying);
-    let mut pause = CONNECT_PAUSE.0;
+    let (mut trying, mut told, mut pause) = (Some(trying), String::new(), CONNECT_PAUSE.0);
     loop {
-        sleep(pause).await;
-        match SqlMetrics::open(&options).await {
+        let error = match SqlMetrics::open(&options).await {
             Ok(metrics) => return arrived(&store, metrics),
-            Err(error @ (OpenError::Connect(_) | OpenError::TimedOut)) => {
-                tracing::debug!("The database is still away: {error}");
-            }
-            Err(error @ OpenError::Migrate(_)) => tracing::warn!("The database cannot be used: {error}"),
+            Err(error) => error,
+        };
+        let reason = error.to_string();
+        if reason == told {
+            tracing::debug!("The database still cannot be used: {reason}");
+        } else if let OpenError::Migrate(_) = error {
+            tracing::warn!("The database cannot be used: {reason}. {WHAT_HAPPENS}");
+        } else {
+            tracing::warn!("Unable to create connection pool: {reason}. Database functions will be disabled.");
+            tracing::warn!("{WHAT_HAPPENS}");
         }
+        told = reason;
+        drop(trying.take());
+        sleep(pause).await;
         pause = (pause * 2).min(CONNECT_PAUSE.1);
     }
 }
+
+/// Between a failure to connect and the next try that succeeds.
+const WHAT_HAPPENS: &str = "Trying again until the database can be used. Until then pulls wait in the spool, if there \
+                            is one; else the registry is told to send them again. Questions are answered 503.";
 
 fn arrived(store: &LateStore, metrics: SqlMetrics) {
     store.arrive(Arc::new(metrics));

@@ -1,8 +1,8 @@
 //! What an error of the driver means for who asked. Classified here, once; nothing above looks at a driver's error.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use sea_orm::sqlx;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 use staticreg_domain::metrics::MetricsError;
 use tokio::time::timeout;
 
@@ -11,9 +11,9 @@ pub(crate) fn classify(error: sqlx::Error) -> MetricsError {
     use sqlx::Error as E;
     match &error {
         E::Database(cause) => match meaning(cause.as_ref()) {
-            Meaning::Unavailable => MetricsError::Unavailable(error.into()),
-            Meaning::Refused => MetricsError::Refused(error.into()),
-            Meaning::Corrupt => MetricsError::Corrupt(error.into()),
+            Meaning::Unavailable => MetricsError::Unavailable(Reason::from(error).into()),
+            Meaning::Refused => MetricsError::Refused(Reason::from(error).into()),
+            Meaning::Corrupt => MetricsError::Corrupt(Reason::from(error).into()),
         },
         E::Encode(_) | E::InvalidArgument(_) => MetricsError::Refused(error.into()),
         E::ColumnDecode { .. }
@@ -23,8 +23,84 @@ pub(crate) fn classify(error: sqlx::Error) -> MetricsError {
         | E::TypeNotFound { .. }
         | E::RowNotFound => MetricsError::Corrupt(error.into()),
         // Everything else is the way to the database: sockets, TLS, the pool, a driver's worker.
-        _ => MetricsError::Unavailable(error.into()),
+        _ => MetricsError::Unavailable(Reason::from(error).into()),
     }
+}
+
+/// Why the database cannot be used, in its own words, and what to do where it stays so until somebody does it. Without
+/// what helps only those who work on the database or the driver: lines of their source, names of error types.
+#[derive(Debug)]
+pub struct Reason {
+    words: String,
+    remedy: Option<&'static str>,
+}
+
+impl Reason {
+    pub(crate) fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), remedy: None }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)?;
+        self.remedy.map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
+    }
+}
+
+impl std::error::Error for Reason {}
+
+impl From<sqlx::Error> for Reason {
+    fn from(error: sqlx::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&sqlx::Error> for Reason {
+    fn from(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(cause) => {
+                let is_postgres = cause.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some();
+                let code = cause.code().unwrap_or_default();
+                let remedy = if is_postgres { remedy(&code, cause.message()) } else { None };
+                Self { words: cause.message().to_owned(), remedy }
+            }
+            sqlx::Error::Configuration(cause) => Self::new(cause.to_string()),
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
+impl From<DbErr> for Reason {
+    fn from(error: DbErr) -> Self {
+        match &error {
+            DbErr::Conn(RuntimeErr::SqlxError(cause))
+            | DbErr::Exec(RuntimeErr::SqlxError(cause))
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => Self::from(&**cause),
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
+/// What helps, by PostgreSQL's code; PgBouncer has but one, so there the words tell.
+fn remedy(code: &str, message: &str) -> Option<&'static str> {
+    Some(match code {
+        "3D000" => "create it with CREATE DATABASE, or correct the name in the URL",
+        "28P01" => "correct the user or the password in the URL",
+        "28000" if message.starts_with("role ") => {
+            "create it with CREATE ROLE ... LOGIN, or correct the user in the URL"
+        }
+        "28000" => "let the user in by pg_hba.conf, or correct user, database and sslmode in the URL",
+        "42501" => "grant the right to the user of the URL",
+        "3F000" => "name a schema that is there, or grant the user the right to make one",
+        "25006" => "connect to the primary, and look for default_transaction_read_only",
+        "08P01" if message.contains("unsupported startup parameter") => {
+            "add it to ignore_startup_parameters in pgbouncer.ini"
+        }
+        "08P01" if message.contains("no such database") => "name it in pgbouncer.ini, or correct the URL",
+        "08P01" if message.contains("no such user") => "name it in PgBouncer's auth_file, or correct the URL",
+        _ => return None,
+    })
 }
 
 /// Nothing was heard from the database in time.

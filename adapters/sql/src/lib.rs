@@ -6,6 +6,7 @@
 //! about all repositories are answered from sums in memory (`sums/`), which are as the database's counts are.
 
 mod batch;
+mod connections;
 mod error;
 mod options;
 mod postgres;
@@ -15,11 +16,10 @@ pub mod spool;
 mod sqlite;
 mod sums;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::{DbErr, sqlx};
 use staticreg_domain::metrics::{
     ArchitecturePulls, CountedEvent, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, Listed, MetricsError,
     MetricsRepository, MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
@@ -27,6 +27,7 @@ use staticreg_domain::metrics::{
 use tokio::task::JoinSet;
 
 use crate::{
+    error::within,
     options::Place,
     postgres::PostgresMetrics,
     query::{Dialect, Query, Row},
@@ -35,13 +36,15 @@ use crate::{
     sums::{Kept, Sums},
 };
 
-pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName};
+pub use error::Reason;
+pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName, UrlFault};
 
 /// The pull metrics in a database.
 #[derive(Debug)]
 pub struct SqlMetrics {
     database: Arc<Database>,
     sums: Arc<Sums>,
+    question_timeout: Duration,
     /// Reads sums for as long as this is there.
     _reader: JoinSet<()>,
 }
@@ -73,13 +76,19 @@ impl Database {
 pub enum OpenError {
     /// It could not be reached, or refused the user.
     #[error("cannot connect: {0}")]
-    Connect(#[source] sqlx::Error),
+    Connect(Reason),
     /// It did not answer in time.
     #[error("cannot connect: no answer in time")]
     TimedOut,
+    /// What stands between gives each transaction another connection.
+    #[error(
+        "cannot connect: the pooler before the database pools transactions or statements, which would mix up what its \
+         clients ask; set pool_mode = session for this database in pgbouncer.ini, or connect to PostgreSQL itself"
+    )]
+    TransactionPooling,
     /// The schema could not be brought up to date.
     #[error("cannot bring the schema up to date: {0}")]
-    Migrate(#[source] DbErr),
+    Migrate(Reason),
 }
 
 impl SqlMetrics {
@@ -93,7 +102,12 @@ impl SqlMetrics {
         if options.sums_capacity > 0 {
             reader.spawn(Arc::clone(&sums).keep(Arc::clone(&database)));
         }
-        Ok(Self { database, sums, _reader: reader })
+        Ok(Self { database, sums, question_timeout: options.question_timeout, _reader: reader })
+    }
+
+    /// One limit for all that is asked of the sums and the database to answer a question.
+    async fn in_time<T>(&self, question: impl Future<Output = Result<T, MetricsError>>) -> Result<T, MetricsError> {
+        within(self.question_timeout, question).await
     }
 
     fn dialect(&self) -> Dialect {
@@ -156,13 +170,16 @@ impl MetricsRepository for SqlMetrics {
     }
 
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
-        let question = move |kept: &Kept| summary::of_sums(kept, today);
-        if let Some(summary) = self.sums.answer(&self.database, DateRange::EVER, None, question).await? {
-            return Ok(summary);
-        }
-        let pulls = self.database.ask(summary::pulls_query(self.dialect(), today)).await?;
-        let accesses = self.database.ask(summary::accesses_query(self.dialect(), today)).await?;
-        summary::answer(&pulls, &accesses)
+        self.in_time(async {
+            let question = move |kept: &Kept| summary::of_sums(kept, today);
+            if let Some(summary) = self.sums.answer(&self.database, DateRange::EVER, None, question).await? {
+                return Ok(summary);
+            }
+            let pulls = self.database.ask(summary::pulls_query(self.dialect(), today)).await?;
+            let accesses = self.database.ask(summary::accesses_query(self.dialect(), today)).await?;
+            summary::answer(&pulls, &accesses)
+        })
+        .await
     }
 
     async fn pulls(
@@ -171,13 +188,17 @@ impl MetricsRepository for SqlMetrics {
         group: Option<PullGroup>,
         page: &Page<DayPulls>,
     ) -> Result<Slice<DayPulls>, MetricsError> {
-        let of_sums =
-            move |kept: &Kept, filter: &Filter, page: &Page<DayPulls>| Ok(pulls::of_sums(kept, filter, group, page));
-        if let Some(slice) = self.ask_sums(filter, page, of_sums).await? {
-            return Ok(slice);
-        }
-        let query = pulls::query(self.dialect(), filter, group, page);
-        self.list(query, page, |row| pulls::item(row, group)).await
+        self.in_time(async {
+            let of_sums = move |kept: &Kept, filter: &Filter, page: &Page<DayPulls>| {
+                Ok(pulls::of_sums(kept, filter, group, page))
+            };
+            if let Some(slice) = self.ask_sums(filter, page, of_sums).await? {
+                return Ok(slice);
+            }
+            let query = pulls::query(self.dialect(), filter, group, page);
+            self.list(query, page, |row| pulls::item(row, group)).await
+        })
+        .await
     }
 
     async fn repositories(
@@ -185,17 +206,23 @@ impl MetricsRepository for SqlMetrics {
         filter: &Filter,
         page: &Page<RepositoryPulls>,
     ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        if let Some(slice) = self.ask_sums(filter, page, repositories::of_sums).await? {
-            return Ok(slice);
-        }
-        self.list(repositories::query(self.dialect(), filter, page), page, repositories::item).await
+        self.in_time(async {
+            if let Some(slice) = self.ask_sums(filter, page, repositories::of_sums).await? {
+                return Ok(slice);
+            }
+            self.list(repositories::query(self.dialect(), filter, page), page, repositories::item).await
+        })
+        .await
     }
 
     async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        if let Some(slice) = self.ask_sums(filter, page, images::of_sums).await? {
-            return Ok(slice);
-        }
-        self.list(images::query(self.dialect(), filter, page), page, images::item).await
+        self.in_time(async {
+            if let Some(slice) = self.ask_sums(filter, page, images::of_sums).await? {
+                return Ok(slice);
+            }
+            self.list(images::query(self.dialect(), filter, page), page, images::item).await
+        })
+        .await
     }
 
     async fn architectures(
@@ -203,17 +230,23 @@ impl MetricsRepository for SqlMetrics {
         filter: &Filter,
         page: &Page<ArchitecturePulls>,
     ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        if let Some(slice) = self.ask_sums(filter, page, architectures::of_sums).await? {
-            return Ok(slice);
-        }
-        self.list(architectures::query(self.dialect(), filter, page), page, architectures::item).await
+        self.in_time(async {
+            if let Some(slice) = self.ask_sums(filter, page, architectures::of_sums).await? {
+                return Ok(slice);
+            }
+            self.list(architectures::query(self.dialect(), filter, page), page, architectures::item).await
+        })
+        .await
     }
 
     async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        if let Some(slice) = self.ask_sums(filter, page, tags::of_sums).await? {
-            return Ok(slice);
-        }
-        self.list(tags::query(self.dialect(), filter, page), page, tags::item).await
+        self.in_time(async {
+            if let Some(slice) = self.ask_sums(filter, page, tags::of_sums).await? {
+                return Ok(slice);
+            }
+            self.list(tags::query(self.dialect(), filter, page), page, tags::item).await
+        })
+        .await
     }
 
     async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {

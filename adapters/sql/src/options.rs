@@ -2,7 +2,10 @@
 
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
-use sea_orm::sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
+
+use crate::postgres::url;
+pub use crate::postgres::url::UrlFault;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -14,8 +17,11 @@ pub struct Options {
     pub schema: Option<SchemaName>,
     /// The most connections; one is kept for recording, so there are never fewer than two.
     pub max_connections: NonZeroU32,
-    /// How long to wait for the database to store a batch or to say that it could. Questions may take longer.
+    /// How long to wait for a connection, and for the database to store a batch or to say that it could. Questions may
+    /// take longer.
     pub answer_timeout: Duration,
+    /// How long a question may take, whatever is asked of the database to answer it.
+    pub question_timeout: Duration,
     /// About the most bytes of memory for sums of the counts, from which questions about all repositories are answered;
     /// without room for its days a question goes to the database, and takes longer.
     pub sums_capacity: usize,
@@ -24,6 +30,7 @@ pub struct Options {
 impl Options {
     const MAX_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
     const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+    const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
     /// For more than twenty million counts.
     const SUMS_CAPACITY: usize = 256 << 20;
 
@@ -35,6 +42,7 @@ impl Options {
             schema: None,
             max_connections: Self::MAX_CONNECTIONS,
             answer_timeout: Self::ANSWER_TIMEOUT,
+            question_timeout: Self::QUESTION_TIMEOUT,
             sums_capacity: Self::SUMS_CAPACITY,
         }
     }
@@ -52,7 +60,7 @@ pub struct DatabaseUrl(pub(crate) Place);
 
 #[derive(Clone)]
 pub(crate) enum Place {
-    Postgres(Box<PgConnectOptions>),
+    Postgres(Box<url::Place>),
     Sqlite(Box<SqliteConnectOptions>),
 }
 
@@ -63,8 +71,11 @@ pub enum InvalidDatabaseUrl {
     #[error("a database URL starts with postgres://, postgresql:// or sqlite://")]
     Scheme,
     /// It is not well formed.
-    #[error("not a PostgreSQL URL: postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
-    Postgres,
+    #[error(
+        "not a PostgreSQL URL, {0}; it is postgres://USER:PASSWORD@HOST:PORT/DATABASE, where \
+         /, ?, #, @, % and & in a name or password are percent-encoded as %2F, %3F, %23, %40, %25 and %26"
+    )]
+    Postgres(UrlFault),
     /// It is not well formed, or names no file.
     #[error("not an SQLite URL: sqlite://FILE; the file is created if missing")]
     Sqlite,
@@ -79,15 +90,24 @@ impl DatabaseUrl {
             Place::Sqlite(_) => "SQLite",
         }
     }
+
+    /// The names of the parameters that change nothing. They hold no secret.
+    #[must_use]
+    pub fn unknown_parameters(&self) -> &[String] {
+        match &self.0 {
+            Place::Postgres(place) => &place.unknown,
+            Place::Sqlite(_) => &[],
+        }
+    }
 }
 
 impl FromStr for DatabaseUrl {
     type Err = InvalidDatabaseUrl;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options = url.parse().map_err(|_| InvalidDatabaseUrl::Postgres)?;
-            Ok(Self(Place::Postgres(Box::new(options))))
+        if let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) {
+            let place = url::parse(rest).map_err(InvalidDatabaseUrl::Postgres)?;
+            Ok(Self(Place::Postgres(Box::new(place))))
         } else if let Some(rest) = url.strip_prefix("sqlite://") {
             let file = rest.split('?').next().unwrap_or_default();
             // In memory each connection would have a database of its own, gone with the connection.

@@ -20,6 +20,8 @@ use staticreg_domain::{
 };
 use uuid::Uuid;
 
+use crate::sqlite::cannot_open;
+
 const CREATE: &str = "\
 CREATE TABLE IF NOT EXISTS spooled_event (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -66,7 +68,7 @@ impl SqliteSpool {
             .test_before_acquire(false)
             .connect_with(options)
             .await
-            .map_err(unavailable)?;
+            .map_err(|error| unavailable(cannot_open(file, error)))?;
         sqlx::query(CREATE).execute(&pool).await.map_err(unavailable)?;
         Ok(Self { pool, max_events, waiting: Mutex::default() })
     }

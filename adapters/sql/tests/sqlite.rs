@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use sea_orm::sqlx::{self, Connection, SqliteConnection};
 use staticreg_contract::events::{expected, now, pull, pulls_of, record};
-use staticreg_domain::metrics::{MetricsError, MetricsRepository, Recording};
+use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsRepository, Page, Recording};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 
 /// What a busy machine adds to times.
@@ -54,9 +54,69 @@ async fn times_and_dates_are_text_that_people_read() {
 #[tokio::test]
 async fn a_file_that_cannot_be_made_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    let error = SqlMetrics::open(&options(&folder.path().join("missing/counts.db"))).await.expect_err("no folder");
+    let file = folder.path().join("missing/counts.db");
+    let error = SqlMetrics::open(&options(&file)).await.expect_err("no folder");
     assert!(matches!(error, OpenError::Connect(_)), "{error:?}");
-    assert!(error.to_string().contains("unable to open database file"), "{error}");
+    let missing = format!("there is no folder {}", folder.path().join("missing").display());
+    for words in ["unable to open database file", file.to_str().expect("text"), &missing] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let error = SqlMetrics::open(&options(folder.path())).await.expect_err("a folder").to_string();
+    assert!(error.contains(folder.path().to_str().expect("text")) && !error.contains("no folder"), "{error}");
+}
+
+/// The files of the database that this process has open.
+fn open_files(folder: &Path) -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").expect("our files").flatten();
+    files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|file| file.starts_with(folder))).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_without_end_is_given_up_and_leaves_nothing_behind() {
+    /// Counts for ever before it has a row.
+    const ENDLESS: &str = "ALTER TABLE container_pull_metrics RENAME TO kept; CREATE VIEW container_pull_metrics AS \
+         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) \
+         SELECT kept.* FROM kept, (SELECT max(n) FROM number)";
+    const AS_BEFORE: &str = "DROP VIEW container_pull_metrics; ALTER TABLE kept RENAME TO container_pull_metrics";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let options = Options {
+        // One of them for questions.
+        max_connections: 2.try_into().expect("not zero"),
+        question_timeout: Duration::from_millis(300),
+        answer_timeout: Duration::from_secs(30),
+        sums_capacity: 0,
+        ..options(&file)
+    };
+    let store = std::sync::Arc::new(SqlMetrics::open(&options).await.expect("opens"));
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    let mut other = connect(&file).await;
+    let before = open_files(folder.path());
+    let filter = Filter::of_dates(DateRange::EVER);
+
+    sqlx::raw_sql(ENDLESS).execute(&mut other).await.expect("a view");
+    for _ in 0..2 {
+        let answer = store.repositories(&filter, &Page::first(1)).await;
+        assert!(matches!(answer, Err(MetricsError::Unavailable(_))), "{answer:?}");
+        // Nobody waits for the answer any more.
+        let asking = std::sync::Arc::clone(&store);
+        let question =
+            tokio::spawn(async move { asking.repositories(&Filter::of_dates(DateRange::EVER), &Page::first(1)).await });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        question.abort();
+    }
+    sqlx::raw_sql(AS_BEFORE).execute(&mut other).await.expect("the table");
+    while open_files(folder.path()) > before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let lists = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            if let Ok(list) = store.repositories(&filter, &Page::first(1)).await {
+                break list;
+            }
+        }
+    });
+    assert_eq!(lists.await.expect("answers").items.len(), 1);
 }
 
 #[tokio::test]

@@ -2,46 +2,54 @@
 
 mod record;
 mod schema;
+mod server;
+mod settings;
+pub(crate) mod url;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use sea_orm::sqlx::{
-    self, AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow, Postgres},
-};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
 use staticreg_domain::metrics::{CountedEvent, MetricsError, Recording};
 use tokio::{sync::Mutex, time::timeout};
 
-use self::record::{Care, New};
+use self::{
+    record::{Care, New},
+    server::{CONNECT_TIMEOUT, Server},
+    url::Place,
+};
 use crate::{
     OpenError, Options,
     batch::Batch,
-    error::{classify, no_answer, within},
+    connections::Connections,
+    error::{classify, within},
     query::{Dialect, Query, Row, Value},
 };
 
-/// How long a question may take.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that is used again may take to say that it is alive, at most.
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The pull metrics in a PostgreSQL database.
-#[derive(Debug)]
 pub(crate) struct PostgresMetrics {
     writer: Writer,
-    readers: PgPool,
+    readers: Readers,
     answer_timeout: Duration,
+    question_timeout: Duration,
 }
 
-/// The connection that records. It is no pool's: a pool asks a connection twice whether it is alive, each time it is
-/// used.
-#[derive(Debug)]
+/// The connections that answer questions.
+struct Readers {
+    server: Server,
+    connections: Connections<PgConnection>,
+}
+
+/// The connection that records. It is not asked whether it is alive before it is used.
 struct Writer {
-    options: PgConnectOptions,
+    server: Server,
     state: Mutex<WriterState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct WriterState {
     /// None when it is in use, and after a failure. A connection is put back only when it gave its answer: one whose
     /// call failed, timed out or was given up is closed.
@@ -49,21 +57,21 @@ struct WriterState {
     care: Care,
 }
 
+/// Without the password.
+impl fmt::Debug for PostgresMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresMetrics").finish_non_exhaustive()
+    }
+}
+
 impl PostgresMetrics {
-    pub(crate) async fn open(place: &PgConnectOptions, options: &Options) -> Result<Self, OpenError> {
-        let mut base =
-            place.clone().disable_statement_logging().options([("client_min_messages", "warning"), ("jit", "off")]);
-        if place.get_application_name().is_none() {
-            base = base.application_name("staticreg");
-        }
-        if let Some(schema) = &options.schema {
-            // In quotes, as case matters to the table of schemas.
-            base = base.options([("search_path", format!("\"{}\"", schema.as_str()))]);
-        }
-        schema::migrate(&base, options).await?;
+    pub(crate) async fn open(place: &Place, options: &Options) -> Result<Self, OpenError> {
+        let server = Server::new(place, options)?;
+        server.refuse_transaction_pooling().await?;
+        schema::migrate(&server).await?;
 
         let writer = Writer {
-            options: base.clone().options([
+            server: server.with([
                 ("statement_timeout", milliseconds(options.answer_timeout)),
                 // Planned once. What a generic plan guesses of arrays is too small for nested loops.
                 ("plan_cache_mode", "force_generic_plan".to_owned()),
@@ -73,15 +81,18 @@ impl PostgresMetrics {
             ]),
             state: Mutex::default(),
         };
-        let readers = PgPoolOptions::new()
-            .max_connections(options.readers())
-            .acquire_timeout(options.answer_timeout)
-            .connect_lazy_with(base.options([
-                ("statement_timeout", milliseconds(QUESTION_TIMEOUT)),
+        let connected = timeout(CONNECT_TIMEOUT, writer.server.connect()).await.map_err(|_| OpenError::TimedOut)?;
+        writer.state.lock().await.connection = Some(connected.map_err(|error| OpenError::Connect(error.into()))?);
+        let readers = Readers {
+            server: server.with([
+                ("statement_timeout", milliseconds(options.question_timeout)),
                 // A range of dates tells the plan; only a custom plan knows it.
                 ("plan_cache_mode", "force_custom_plan".to_owned()),
-            ]));
-        Ok(Self { writer, readers, answer_timeout: options.answer_timeout })
+            ]),
+            connections: Connections::new(options.readers(), options.answer_timeout),
+        };
+        let Options { answer_timeout, question_timeout, .. } = *options;
+        Ok(Self { writer, readers, answer_timeout, question_timeout })
     }
 
     pub(crate) async fn record(
@@ -120,7 +131,7 @@ impl PostgresMetrics {
              SELECT ctid FROM recorded_event WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2))";
         self.reading(async |connection| {
             let query = sqlx::query(FORGET).bind(recorded_before).bind(i64::from(at_most));
-            Ok(query.execute(&mut **connection).await?.rows_affected())
+            Ok(query.execute(connection).await?.rows_affected())
         })
         .await
     }
@@ -141,7 +152,7 @@ impl PostgresMetrics {
                 connection
             } else {
                 state.care.connect_anew();
-                PgConnection::connect_with(&self.writer.options).await.map_err(classify)?
+                self.writer.server.connect().await.map_err(classify)?
             };
             let answer = call(&mut connection, &mut state.care).await.map_err(classify);
             if matches!(answer, Ok(_) | Err(MetricsError::Refused(_))) {
@@ -155,19 +166,21 @@ impl PostgresMetrics {
     /// Runs a call on one of the other connections, within the time of a question.
     async fn reading<T>(
         &self,
-        call: impl AsyncFnOnce(&mut PoolConnection<Postgres>) -> sqlx::Result<T>,
+        call: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> Result<T, MetricsError> {
-        let mut connection = self.readers.acquire().await.map_err(classify)?;
-        if let Ok(answer) = timeout(QUESTION_TIMEOUT, call(&mut connection)).await {
-            return answer.map_err(classify);
-        }
-        // The pool would wait for the rest of the answer; the connection is closed instead.
-        drop(connection.detach());
-        Err(no_answer())
+        let Readers { server, connections } = &self.readers;
+        // So that there is time for another one.
+        let limit = ALIVE_TIMEOUT.min(self.answer_timeout / 2);
+        let answer = connections.run(
+            async |connection| matches!(timeout(limit, connection.ping()).await, Ok(Ok(()))),
+            async || server.connect().await.map_err(classify),
+            async |connection| call(connection).await.map_err(classify),
+        );
+        within(self.question_timeout, answer).await
     }
 }
 
-async fn fetch(connection: &mut PoolConnection<Postgres>, query: Query) -> sqlx::Result<Vec<PgRow>> {
+async fn fetch(connection: &mut PgConnection, query: Query) -> sqlx::Result<Vec<PgRow>> {
     let Query { dialect: _, text, values } = query;
     // Made of constant pieces alone, see `Query`.
     let mut statement = sqlx::query(AssertSqlSafe(text));
@@ -179,7 +192,7 @@ async fn fetch(connection: &mut PoolConnection<Postgres>, query: Query) -> sqlx:
             Value::Number(number) => statement.bind(number),
         };
     }
-    statement.fetch_all(&mut **connection).await
+    statement.fetch_all(connection).await
 }
 
 /// A span as PostgreSQL's settings have it; at least one, as zero is no limit.

@@ -1,22 +1,20 @@
 //! Brings the schema up to date.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, TransactionTrait,
-    sqlx::{
-        Connection, PgConnection,
-        postgres::{PgConnectOptions, PgPoolOptions},
-    },
+    sqlx::{Connection, postgres::PgPoolOptions},
 };
 use sea_orm_migration::MigratorTrait;
 use staticreg_migration::Migrator;
 use tokio::time::timeout;
 
-use crate::{OpenError, Options};
-
-/// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use super::{
+    server::{CONNECT_TIMEOUT, Server},
+    settings,
+};
+use crate::{OpenError, SchemaName};
 
 /// How long the changes may take: an index over many rows takes minutes.
 const MIGRATE_TIMEOUT: Duration = Duration::from_hours(1);
@@ -24,29 +22,36 @@ const MIGRATE_TIMEOUT: Duration = Duration::from_hours(1);
 /// Held by the server that changes the schema, so that others wait; drawn once for staticreg.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(5278241790334716213)";
 
-pub(super) async fn migrate(place: &PgConnectOptions, options: &Options) -> Result<(), OpenError> {
+pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
     // A pool would tell only that it timed out.
-    let connected = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(place)).await;
-    let first = connected.map_err(|_| OpenError::TimedOut)?.map_err(OpenError::Connect)?;
+    let connected = timeout(CONNECT_TIMEOUT, server.connect_bare()).await;
+    let (first, way) = connected.map_err(|_| OpenError::TimedOut)?.map_err(|error| OpenError::Connect(error.into()))?;
     drop(first.close().await);
 
-    let pool =
-        PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT).connect_lazy_with(place.clone());
+    // Without the limits that the database or the user may have.
+    let settings = Arc::new(server.settings().clone());
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT).after_connect({
+        move |connection, _| {
+            let settings = Arc::clone(&settings);
+            Box::pin(async move { settings::apply(connection, &settings).await })
+        }
+    });
+    let pool = pool.connect_lazy_with(way.clone());
     let database = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-    let migrated = timeout(MIGRATE_TIMEOUT, apply(&database, options)).await;
+    let migrated = timeout(MIGRATE_TIMEOUT, apply(&database, server.schema())).await;
     drop(timeout(CONNECT_TIMEOUT, pool.close()).await);
-    migrated.map_err(|_| OpenError::TimedOut)?.map_err(OpenError::Migrate)
+    migrated.map_err(|_| OpenError::TimedOut)?.map_err(|error| OpenError::Migrate(error.into()))
 }
 
 /// All in one transaction: it succeeds as a whole, and the lock ends with it.
-async fn apply(database: &DatabaseConnection, options: &Options) -> Result<(), DbErr> {
+async fn apply(database: &DatabaseConnection, schema: Option<&SchemaName>) -> Result<(), DbErr> {
     // The usual start; it needs no right to create anything.
     if Migrator::get_pending_migrations_read_only(database).await?.is_empty() {
         return Ok(());
     }
     let transaction = database.begin().await?;
     transaction.execute_unprepared(LOCK).await?;
-    if let Some(schema) = &options.schema
+    if let Some(schema) = schema
         && !exists(&transaction, schema.as_str()).await?
     {
         transaction.execute_unprepared(&format!("CREATE SCHEMA \"{}\"", schema.as_str())).await?;

@@ -2,13 +2,20 @@
 
 mod record;
 
-use std::time::Duration;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    DbErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+    DatabaseConnection, DbErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
     sqlx::{
-        self, AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
+        self, AssertSqlSafe, ConnectOptions, Connection, SqliteConnection,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
     },
 };
@@ -18,7 +25,8 @@ use staticreg_migration::Migrator;
 
 use crate::{
     OpenError, Options,
-    error::{classify, within},
+    connections::Connections,
+    error::{Reason, classify, within},
     query::{Dialect, Query, Row, Value, date_text, time_text},
 };
 
@@ -28,23 +36,58 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 /// The pull metrics in an SQLite file.
 #[derive(Debug)]
 pub(crate) struct SqliteMetrics {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    file: SqliteConnectOptions,
+    /// One connection: whoever waits behind a slow write waits no longer than for its own.
+    writer: Connections<Interruptible>,
+    readers: Connections<Interruptible>,
     answer_timeout: Duration,
+    question_timeout: Duration,
+}
+
+/// A connection whose statement ends when the connection is dropped. The driver would let it run to its end.
+#[derive(Debug)]
+struct Interruptible {
+    connection: SqliteConnection,
+    is_dropped: Arc<AtomicBool>,
+}
+
+impl Interruptible {
+    async fn connect(file: &SqliteConnectOptions) -> sqlx::Result<Self> {
+        /// Steps of SQLite's machine between two looks; well below a millisecond.
+        const STEPS: i32 = 10_000;
+        let mut connection = SqliteConnection::connect_with(file).await?;
+        let is_dropped = Arc::new(AtomicBool::new(false));
+        let goes_on = Arc::clone(&is_dropped);
+        connection.lock_handle().await?.set_progress_handler(STEPS, move || !goes_on.load(Ordering::Relaxed));
+        Ok(Self { connection, is_dropped })
+    }
+}
+
+impl Drop for Interruptible {
+    fn drop(&mut self) {
+        self.is_dropped.store(true, Ordering::Relaxed);
+    }
 }
 
 impl SqliteMetrics {
     pub(crate) async fn open(place: &SqliteConnectOptions, options: &Options) -> Result<Self, OpenError> {
-        let durable = durable(place, options.answer_timeout);
-        let first = SqliteConnection::connect_with(&durable).await.map_err(OpenError::Connect)?;
+        let file = durable(place, options.answer_timeout);
+        let first = SqliteConnection::connect_with(&file).await;
+        let name = place.get_filename();
+        let first = first.map_err(|error| {
+            OpenError::Connect(Reason::new(format!("{}: {}", name.display(), cannot_open(name, error))))
+        })?;
         drop(first.close().await);
 
-        // Whoever waits behind a slow write waits no longer than for its own.
-        let pool = SqlitePoolOptions::new().acquire_timeout(options.answer_timeout);
-        let writer = pool.clone().max_connections(1).connect_lazy_with(durable.clone());
-        migrate(&writer).await.map_err(OpenError::Migrate)?;
-        let readers = pool.max_connections(options.readers()).connect_lazy_with(durable);
-        Ok(Self { writer, readers, answer_timeout: options.answer_timeout })
+        migrate(&file, options.answer_timeout).await.map_err(|error| OpenError::Migrate(error.into()))?;
+        let Options { answer_timeout, question_timeout, .. } = *options;
+        Ok(Self {
+            file,
+            writer: Connections::new(1, answer_timeout),
+            readers: Connections::new(options.readers(), answer_timeout),
+            answer_timeout,
+            question_timeout,
+        })
     }
 
     pub(crate) async fn record(
@@ -82,22 +125,34 @@ impl SqliteMetrics {
     }
 
     /// Runs a call on the connection that records, within the time to answer. When the disk is full, SQLite itself ends
-    /// the transaction and the driver does not notice, so a connection that failed is closed.
+    /// the transaction and the driver does not notice, which is one more reason to close a connection that failed.
     async fn writing<T>(
         &self,
         call: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, MetricsError>,
     ) -> Result<T, MetricsError> {
-        let mut connection = self.writer.acquire().await.map_err(classify)?;
-        let answer = within(self.answer_timeout, call(&mut connection)).await;
-        if matches!(answer, Err(MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) {
-            connection.close_on_drop();
-        }
-        answer
+        let call = async |used: &mut Interruptible| within(self.answer_timeout, call(&mut used.connection)).await;
+        self.writer.run(async |_| true, async || self.connect().await, call).await
     }
 
     pub(crate) async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {
-        let rows = fetch(&self.readers, query).await.map_err(classify)?;
-        Ok(rows.into_iter().map(|row| Row::new(Dialect::Sqlite, row)).collect())
+        let call = async |used: &mut Interruptible| fetch(&mut used.connection, query).await.map_err(classify);
+        let rows = within(self.question_timeout, self.readers.run(async |_| true, async || self.connect().await, call));
+        Ok(rows.await?.into_iter().map(|row| Row::new(Dialect::Sqlite, row)).collect())
+    }
+
+    async fn connect(&self) -> Result<Interruptible, MetricsError> {
+        Interruptible::connect(&self.file).await.map_err(classify)
+    }
+}
+
+/// Why a file cannot be opened. SQLite says no more than that it was unable.
+pub(crate) fn cannot_open(file: &Path, error: sqlx::Error) -> Reason {
+    let reason = Reason::from(error);
+    match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => {
+            Reason::new(format!("{reason}; there is no folder {}, make it first", folder.display()))
+        }
+        _ => reason,
     }
 }
 
@@ -113,8 +168,14 @@ fn durable(place: &SqliteConnectOptions, busy_timeout: Duration) -> SqliteConnec
 }
 
 /// In one transaction that takes the lock to write at once, so that a second server waits.
-async fn migrate(pool: &SqlitePool) -> Result<(), DbErr> {
-    let database = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone());
+async fn migrate(file: &SqliteConnectOptions, patience: Duration) -> Result<(), DbErr> {
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience).connect_lazy_with(file.clone());
+    let migrated = apply(&SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone())).await;
+    pool.close().await;
+    migrated
+}
+
+async fn apply(database: &DatabaseConnection) -> Result<(), DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
@@ -124,7 +185,7 @@ async fn migrate(pool: &SqlitePool) -> Result<(), DbErr> {
     transaction.commit().await
 }
 
-async fn fetch(pool: &SqlitePool, query: Query) -> sqlx::Result<Vec<SqliteRow>> {
+async fn fetch(connection: &mut SqliteConnection, query: Query) -> sqlx::Result<Vec<SqliteRow>> {
     let Query { dialect: _, text, values } = query;
     // Made of constant pieces alone, see `Query`.
     let mut statement = sqlx::query(AssertSqlSafe(text));
@@ -136,5 +197,5 @@ async fn fetch(pool: &SqlitePool, query: Query) -> sqlx::Result<Vec<SqliteRow>> 
             Value::Number(number) => statement.bind(number),
         };
     }
-    statement.fetch_all(pool).await
+    statement.fetch_all(connection).await
 }

@@ -1,0 +1,174 @@
+//! How a connection is made.
+
+use std::{io, sync::Arc, time::Duration};
+
+use sea_orm::sqlx::{
+    self, ConnectOptions, Connection, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use tokio::time::timeout;
+
+use super::{
+    settings::{self, COMMON, Settings},
+    url::Place,
+};
+use crate::{OpenError, Options, SchemaName, error::Reason};
+
+/// How long to wait for a connection.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A PostgreSQL, and what is set on every connection to it.
+#[derive(Clone)]
+pub(super) struct Server {
+    ways: Arc<[PgConnectOptions]>,
+    schema: Option<SchemaName>,
+    settings: Settings,
+}
+
+impl Server {
+    /// Looks whether what is needed to connect is there.
+    pub(super) fn new(place: &Place, options: &Options) -> Result<Self, OpenError> {
+        choose_tls_provider();
+        for (parameter, file) in &place.files {
+            std::fs::File::open(file).map_err(|error| {
+                OpenError::Connect(Reason::new(format!("`{parameter}`, {}: {error}", file.display())))
+            })?;
+        }
+        let named = |way: &PgConnectOptions| {
+            // What PgBouncer would refuse: staticreg reads no floating-point number.
+            let way = way.clone().disable_statement_logging().extra_float_digits(None);
+            if way.get_application_name().is_none() { way.application_name("staticreg") } else { way }
+        };
+        let mut server = Self {
+            ways: place.ways.iter().map(named).collect(),
+            schema: options.schema.clone(),
+            settings: place.settings.clone(),
+        };
+        server.set(COMMON);
+        if let Some(schema) = &options.schema {
+            // In quotes, as case matters to the table of schemas.
+            server.set([("search_path", format!("\"{}\"", schema.as_str()))]);
+        }
+        Ok(server)
+    }
+
+    /// The same server, with more settings.
+    pub(super) fn with(&self, settings: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let mut server = self.clone();
+        server.set(settings);
+        server
+    }
+
+    fn set(&mut self, settings: impl IntoIterator<Item = (&'static str, impl Into<String>)>) {
+        self.settings.extend(settings.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+    }
+
+    pub(super) fn schema(&self) -> Option<&SchemaName> {
+        self.schema.as_ref()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A connection with its settings, in the schema asked for.
+    pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let (mut connection, _) = self.connect_bare().await?;
+        settings::apply(&mut connection, &self.settings).await?;
+        if let Some(schema) = &self.schema {
+            const CURRENT: &str = "SELECT current_schema() IS NOT DISTINCT FROM $1";
+            let used: bool =
+                sqlx::query_scalar(CURRENT).bind(schema.as_str()).persistent(false).fetch_one(&mut connection).await?;
+            if !used {
+                return Err(sqlx::Error::Configuration(Box::new(WrongSchema(schema.clone()))));
+            }
+        }
+        Ok(connection)
+    }
+
+    /// A connection as the server makes it, and the way it was made.
+    pub(super) async fn connect_bare(&self) -> sqlx::Result<(PgConnection, &PgConnectOptions)> {
+        let mut ways = self.ways.iter().peekable();
+        loop {
+            let way = ways.next().expect("there is a way, and the last one ends this");
+            match PgConnection::connect_with(way).await {
+                Ok(connection) => return Ok((connection, way)),
+                Err(error) if ways.peek().is_some() && is_about_tls(&error, way.get_ssl_mode()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Refuses a pooler that gives each transaction another connection: settings and prepared statements of one client
+    /// would be another's. Connected to such a pooler, one client's transaction takes the connection that the other's
+    /// question just had, or gets in its way.
+    pub(super) async fn refuse_transaction_pooling(&self) -> Result<(), OpenError> {
+        /// Other clients of the pooler may get between.
+        const ROUNDS: usize = 3;
+        let look = async {
+            let ((mut one, _), (mut other, _)) = (self.connect_bare().await?, self.connect_bare().await?);
+            for _ in 0..ROUNDS {
+                let before = backend(&mut one).await?;
+                sqlx::raw_sql("BEGIN").execute(&mut other).await?;
+                let taken = backend(&mut other).await? == before || backend(&mut one).await? != before;
+                sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
+                if taken {
+                    return Ok(true);
+                }
+            }
+            drop((one.close().await, other.close().await));
+            Ok(false)
+        };
+        match timeout(CONNECT_TIMEOUT, look).await {
+            Ok(Ok(false)) => Ok(()),
+            Ok(Ok(true)) => Err(OpenError::TransactionPooling),
+            // What PgBouncer says to BEGIN.
+            Ok(Err(sqlx::Error::Database(error))) if error.message().contains("statement pooling") => {
+                Err(OpenError::TransactionPooling)
+            }
+            Ok(Err(error)) => Err(OpenError::Connect(error.into())),
+            Err(_) => Err(OpenError::TimedOut),
+        }
+    }
+}
+
+/// The process of the server that answers.
+async fn backend(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    use sqlx::Row as _;
+    // Prepares nothing, which a pooler might mix up.
+    let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?;
+    row.try_get(0)
+}
+
+/// Whether the other of two ways, with TLS instead of without or the other way round, may go better. A wrong password
+/// is no reason to send it in the clear.
+fn is_about_tls(error: &sqlx::Error, tried: PgSslMode) -> bool {
+    /// What `pg_hba.conf` refuses.
+    const NOT_LET_IN: &str = "28000";
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == NOT_LET_IN),
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => {
+            matches!(tried, PgSslMode::Prefer)
+                && matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+                )
+        }
+        _ => false,
+    }
+}
+
+/// Decides which implementation of TLS checks certificates. Where several are built in, none is taken by itself, and
+/// the driver panics.
+fn choose_tls_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Another thread may have been faster, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+}
+
+/// The session is in another schema than the one asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema {} cannot be used: grant the user USAGE on it", .0.as_str())]
+pub(super) struct WrongSchema(SchemaName);
