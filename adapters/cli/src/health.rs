@@ -2,11 +2,11 @@
 
 use std::{
     io::{BufRead as _, BufReader, Error, Read as _, Result, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     time::Duration,
 };
 
-use crate::Failure;
+use crate::{Failure, settings::ListenAddress};
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -15,24 +15,35 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_BYTES: u64 = 256;
 
 /// Asks the server that listens there.
-pub(crate) fn check(bind_addr: &str) -> std::result::Result<(), Failure> {
+pub(crate) fn check(bind_addr: &ListenAddress) -> std::result::Result<(), Failure> {
     let status = ask(bind_addr).map_err(|error| format!("no answer from {bind_addr}: {error}."))?;
     if status.starts_with("HTTP/1.1 200 ") {
         return Ok(());
     }
-    Err(Failure(format!("{bind_addr} is not well, it answered: {}", status.trim().escape_debug())))
+    Err(Failure::Other(format!("{bind_addr} is not well, it answered: {}", status.trim().escape_debug())))
 }
 
-fn ask(bind_addr: &str) -> Result<String> {
-    let address = bind_addr.to_socket_addrs()?.next().map(reachable).ok_or_else(|| Error::other("no such address"))?;
-    let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
+fn ask(bind_addr: &ListenAddress) -> Result<String> {
+    let mut connection = connect(bind_addr.resolve()?)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", connection.peer_addr()?);
     connection.write_all(request.as_bytes())?;
     let mut status = String::new();
     BufReader::new(connection.take(MOST_BYTES)).read_line(&mut status)?;
     Ok(status)
+}
+
+/// Connects to the first place that takes connections.
+fn connect(places: Vec<SocketAddr>) -> Result<TcpStream> {
+    let mut failed = Error::other("no such address");
+    for place in places.into_iter().map(reachable) {
+        match TcpStream::connect_timeout(&place, PATIENCE) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// A server that listens everywhere is reached over loopback.
@@ -50,8 +61,22 @@ mod tests {
     use std::{net::TcpListener, thread};
 
     use super::*;
+    use crate::settings::Sources;
 
-    fn server(answer: &'static str) -> String {
+    fn listen_address(text: &str) -> ListenAddress {
+        let sources = Sources { flags: vec![("http.bind_addr", text.to_owned())], ..Sources::default() };
+        sources.read().unwrap().settings().unwrap().http.bind_addr
+    }
+
+    /// What is said of a server that is not well.
+    fn told(address: &str) -> String {
+        match check(&listen_address(address)) {
+            Err(Failure::Other(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn server(answer: &'static str) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
@@ -65,19 +90,21 @@ mod tests {
             assert_eq!(request[0], "GET /healthz HTTP/1.1");
             connection.write_all(answer.as_bytes()).unwrap();
         });
-        format!("0.0.0.0:{}", address.port())
+        address.port()
     }
 
     #[test]
-    fn a_server_that_answers_ok_is_well() {
-        assert!(check(&server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).is_ok());
+    fn a_server_that_answers_ok_is_well_wherever_it_listens() {
+        for everywhere in ["0.0.0.0", ""] {
+            let port = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            assert!(check(&listen_address(&format!("{everywhere}:{port}"))).is_ok());
+        }
     }
 
     #[test]
     fn any_other_answer_is_told() {
-        let address = server("HTTP/1.1 503 Service Unavailable\r\n\r\n");
-        let Failure(sentence) = check(&address).unwrap_err();
-        assert_eq!(sentence, format!("{address} is not well, it answered: HTTP/1.1 503 Service Unavailable"));
+        let address = format!("0.0.0.0:{}", server("HTTP/1.1 503 Service Unavailable\r\n\r\n"));
+        assert_eq!(told(&address), format!("{address} is not well, it answered: HTTP/1.1 503 Service Unavailable"));
     }
 
     #[test]
@@ -86,7 +113,7 @@ mod tests {
         let silent = tokio::net::TcpSocket::new_v4().unwrap();
         silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = silent.local_addr().unwrap().to_string();
-        let Failure(sentence) = check(&address).unwrap_err();
+        let sentence = told(&address);
         assert!(sentence.starts_with(&format!("no answer from {address}: ")), "{sentence}");
     }
 }

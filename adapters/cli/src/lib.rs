@@ -22,7 +22,7 @@ use std::{
 };
 
 use arguments::Task;
-use settings::{Settings, Sources};
+use settings::{Given, InvalidSettings, Settings, Sources, Unusable};
 use staticreg_domain::metrics::MetricsRepository;
 use store::Store;
 
@@ -49,7 +49,7 @@ fn exit_code(store: Option<Store>) -> ExitCode {
     let (task, sources) = arguments::read();
     match run(&task, &sources, store) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(sentence)) => {
+        Err(sentence) => {
             say(&sentence);
             ExitCode::FAILURE
         }
@@ -75,39 +75,59 @@ pub fn openapi_document() -> String {
     wiring::openapi_document()
 }
 
-/// Why the program ends early: one sentence for people.
+/// Why the program ends early.
 #[derive(Debug)]
-struct Failure(String);
+enum Failure {
+    /// A setting cannot be used.
+    Setting(Unusable),
+    /// Anything else: one sentence for people.
+    Other(String),
+}
 
-impl<E: std::fmt::Display> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        Self::Setting(unusable)
     }
 }
 
-fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Failure> {
-    if *task == Task::PrintDocument {
-        return writeln!(std::io::stdout().lock(), "{}", openapi_document()).map_err(Failure::from);
+impl<E: std::fmt::Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Other(error.to_string())
     }
-    let settings = sources.read()?;
+}
+
+/// Does what is asked, or answers why not, in one sentence.
+fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), String> {
+    let print = |text: &str| writeln!(std::io::stdout().lock(), "{text}").map_err(|error| error.to_string());
+    match task {
+        Task::PrintDocument => return print(&openapi_document()),
+        Task::PrintTemplate => return print(&settings::template()),
+        Task::Serve | Task::Migrate | Task::CheckHealth => {}
+    }
+    let given = sources.read().map_err(|InvalidSettings(sentence)| sentence)?;
+    act(task, sources, &given, store).map_err(|failure| match failure {
+        Failure::Setting(unusable) => given.sentence(&unusable),
+        Failure::Other(sentence) => sentence,
+    })
+}
+
+fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> Result<(), Failure> {
+    let settings = given.settings()?;
     if *task == Task::CheckHealth {
         return health::check(&settings.http.bind_addr);
     }
     // Dropped last, so that the last lines are written.
     let _written = log::start(&settings.log)?;
-    for name in sources.unknown_variables() {
-        tracing::warn!("{name} is no setting of staticreg and changes nothing.");
+    for warning in sources.warnings() {
+        tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(act(task, settings, store));
+    let done = runtime.block_on(work(task, settings, store));
     // Without a limit a blocking look-up of a name could hold the end up.
     runtime.shutdown_timeout(LAST_WORDS);
     done
 }
 
-async fn act(task: &Task, settings: Settings, store: Option<Store>) -> Result<(), Failure> {
-    match task {
-        Task::Migrate => store::migrate(&settings.db).await,
-        Task::Serve | Task::PrintDocument | Task::CheckHealth => wiring::serve(settings, store).await,
-    }
+async fn work(task: &Task, settings: Settings, store: Option<Store>) -> Result<(), Failure> {
+    if *task == Task::Migrate { store::migrate(&settings.db).await } else { wiring::serve(settings, store).await }
 }

@@ -8,8 +8,6 @@ use std::{
     panic,
 };
 
-use tracing_subscriber::EnvFilter;
-
 use crate::{
     line_writer::{self, Written},
     settings::{InvalidSettings, Log, LogFormat},
@@ -17,9 +15,6 @@ use crate::{
 
 /// Starts logging, panics too; what was logged is written when the guard is dropped.
 pub(crate) fn start(log: &Log) -> Result<Written, InvalidSettings> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|_| {
-        InvalidSettings(format!("STATICREG_LOG_LEVEL: `{}` is no level such as info or debug.", log.level))
-    })?;
     // Written in large pieces while lines keep coming, and at once when none do; `stdout()` itself would write each
     // line by itself.
     let (writer, written) = stdout()
@@ -32,7 +27,7 @@ pub(crate) fn start(log: &Log) -> Result<Written, InvalidSettings> {
         })
         .map_err(|error| InvalidSettings(format!("Log lines cannot be written to standard output: {error}.")))?;
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log.level.filter())
         .with_target(false)
         .with_ansi(stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
         .with_writer(writer);

@@ -15,7 +15,7 @@ use crate::{
     Failure,
     late_store::LateStore,
     lifecycle::Lifecycle,
-    settings::{Db, Secret, Spool},
+    settings::{Db, Secret, Spool, Unusable},
 };
 
 /// The pause before a database that is away at start is tried again: at first, and at most.
@@ -42,7 +42,7 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
     };
     let options = options(db, url)?;
     if options.url.product() == "SQLite" {
-        let metrics = SqlMetrics::open(&options).await.map_err(|error| format!("STATICREG_DB_URL: {error}."))?;
+        let metrics = SqlMetrics::open(&options).await.map_err(|error| Unusable::new("db.url", error))?;
         tracing::info!("Database schema initialized successfully.");
         return Ok(Store { metrics: Arc::new(metrics), name: "sqlite" });
     }
@@ -58,8 +58,10 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
 /// Opens the configured spool.
 pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, Failure> {
     let Some(file) = &spool.file else { return Ok(None) };
-    let failure = |error| format!("STATICREG_SPOOL_FILE: {} cannot be used: {}.", file.display(), describe(&error));
-    let spool = SqliteSpool::open(file, spool.max_events).await.map_err(failure)?;
+    let failure = |error| {
+        Unusable::new("spool.file", format!("{} cannot be used: {}", file.display(), describe(&error)))
+    };
+    let spool = SqliteSpool::open(file, spool.max_events.get()).await.map_err(failure)?;
     let spooling = Spooling::new(Arc::new(spool)).await.map_err(failure)?;
     if spooling.waiting() > 0 {
         tracing::info!(events = spooling.waiting(), "Events wait in the spool");
@@ -70,19 +72,17 @@ pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, F
 /// Brings the configured database's schema up to date.
 pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
     let url = db.url.as_ref().ok_or("STATICREG_DB_URL is not set: there is no database to migrate.")?;
-    SqlMetrics::open(&options(db, url)?).await.map_err(|error| format!("STATICREG_DB_URL: {error}."))?;
+    SqlMetrics::open(&options(db, url)?).await.map_err(|error| Unusable::new("db.url", error))?;
     tracing::info!("Database schema initialized successfully.");
     Ok(())
 }
 
 fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
-    let url: DatabaseUrl = url.expose().parse().map_err(|error| format!("STATICREG_DB_URL: {error}."))?;
+    let url: DatabaseUrl = url.expose().parse().map_err(|error| Unusable::new("db.url", error))?;
     for name in url.unknown_parameters() {
         tracing::warn!("STATICREG_DB_URL: the parameter `{name}` is not known and changes nothing.");
     }
-    let schema = db.schema.as_ref().map(|name| name.parse()).transpose();
-    let schema = schema.map_err(|error| format!("STATICREG_DB_SCHEMA: {error}."))?;
-    Ok(Options { schema, max_connections: db.max_conns, ..Options::new(url) })
+    Ok(Options { schema: db.schema.clone(), max_connections: db.max_conns, ..Options::new(url) })
 }
 
 /// Tries until it succeeds; drops `trying` after the first try. Each reason is told once: most stay until somebody does

@@ -25,12 +25,12 @@ use staticreg_http::{
     server::{self, ServerOptions},
 };
 use staticreg_memory::MemoryMetrics;
-use staticreg_registry::{HttpRegistryCatalog, RegistryOptions, Tls};
+use staticreg_registry::{HttpRegistryCatalog, InvalidOptions, RegistryOptions, Tls};
 
 use crate::{
     Failure,
     lifecycle::Lifecycle,
-    settings::{CountingMode, Metrics, Registry, Settings, TlsMode},
+    settings::{CountingMode, Metrics, Registry, Settings, TlsMode, Unusable},
     store::{self, Store},
     system_clock::SystemClock,
 };
@@ -48,9 +48,8 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     }
     let mut lifecycle = Lifecycle::until_signal()?;
     let bind_addr = &settings.http.bind_addr;
-    let listener = server::listen(bind_addr)
-        .await
-        .map_err(|error| format!("STATICREG_HTTP_BIND_ADDR: cannot listen on {bind_addr}: {error}."))?;
+    let deaf = |error| Unusable::new("http.bind_addr", format!("cannot listen on {bind_addr}: {error}"));
+    let listener = server::listen(bind_addr.resolve().map_err(deaf)?.as_slice()).await.map_err(deaf)?;
     let address = listener.local_addr()?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -93,7 +92,7 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
         ask: AskMetrics::new(metrics, clock),
         spooling,
         store: name,
-        body_limits: BodyLimits { size: settings.webhook.max_body, time: settings.http.body_timeout },
+        body_limits: BodyLimits { size: settings.webhook.max_body.bytes(), time: settings.http.body_timeout },
         registry,
         public_name: settings.registry.public_name,
     };
@@ -178,7 +177,10 @@ fn follow_registry(
         timeout: REGISTRY_TIMEOUT,
         user_agent: format!("{OWN_PRODUCT}{}", env!("CARGO_PKG_VERSION")),
     })
-    .map_err(|error| format!("STATICREG_REGISTRY_HOSTNAME: {error}."))?;
+    .map_err(|error| match error {
+        InvalidOptions::Text => Unusable::new("registry.user", error),
+        _ => Unusable::new("registry.hostname", error),
+    })?;
     let catalog: Arc<dyn RegistryCatalog> = Arc::new(catalog);
     let options = RefreshOptions { concurrency: settings.concurrency.get(), interval: settings.refresh_interval };
     let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(clock), options);

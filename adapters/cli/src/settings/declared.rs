@@ -1,0 +1,106 @@
+//! Every setting: its key, type, default, range and help.
+//!
+//! A new one is a line here; flag, variable, template and the README's table follow (`UPDATE_README=1 cargo test -p
+//! staticreg readme` writes the latter).
+
+use std::{
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use staticreg_sql::SchemaName;
+
+use super::{
+    address::ListenAddress,
+    declare::settings,
+    log_filter::LogFilter,
+    secret::Secret,
+    value::{CountingMode, LogFormat, Size, TlsMode},
+};
+
+settings! {
+    http: Http "HTTP" {
+        /// Where to listen.
+        /// `:8093` is every interface, `8093` this machine only.
+        bind_addr: ListenAddress = "127.0.0.1:8093";
+        /// The most connections at once; further ones wait.
+        max_connections: NonZeroUsize = "4096", from "1" to "1000000";
+        /// How long a client may take to send the head of a request.
+        header_timeout: Duration = "10s", from "1ms" to "24h";
+        /// How long a client may take to send a body.
+        body_timeout: Duration = "30s", from "1ms" to "24h";
+        /// How long a stop may take to finish what was accepted.
+        stop_timeout: Duration = "10s", from "0s" to "24h";
+    }
+    webhook: Webhook "Webhook" {
+        /// The largest body of a notification.
+        max_body: Size = "16MiB", from "1KiB" to "1GiB";
+    }
+    db: Db "Database" {
+        /// Where counts are kept; in memory without it.
+        /// `postgres://...` or `sqlite://FILE`.
+        url: Option<Secret> as "URL", such as "postgres://staticreg:PASSWORD@localhost/staticreg";
+        /// The PostgreSQL schema; made if missing.
+        /// Without it, what the database says: `public`.
+        schema: Option<SchemaName>, such as "public";
+        /// The most connections to the database.
+        max_conns: NonZeroU32 = "10", from "1" to "10000";
+    }
+    metrics: Metrics "Counting" {
+        /// `classified`, or `tagged`: every manifest access by tag is a pull.
+        counting: CountingMode = "classified";
+        /// How many of the latest accesses are remembered.
+        /// By them pulls are told from look-ups.
+        correlation_entries: NonZeroUsize = "200000", from "1" to "100000000";
+        /// Words, by comma: clients whose user agent holds one are left out.
+        ignored_user_agents: Vec<String> = "", such as "trivy,renovate";
+        /// The most events stored in one transaction.
+        batch_size: NonZeroUsize = "2000", from "1" to "100000";
+        /// The most events that may wait to be stored; past that the answer is 503.
+        buffer_size: NonZeroUsize = "10000", from "1" to "10000000";
+        /// How long to gather events before they are stored.
+        flush_interval: Duration = "0s", from "0s" to "1h", such as "100ms";
+        /// How long a notification waits to be stored before the answer is 503.
+        patience: Duration = "3s", from "1ms" to "1h";
+        /// How long event ids are remembered.
+        /// An event that comes again in this time counts once.
+        dedupe_window: Duration = "24h", from "1s" to "3650d";
+        /// The most rows in memory without a database; the oldest dates go first.
+        memory_rows: NonZeroUsize = "1000000", from "1" to "1000000000";
+    }
+    spool: Spool "Spool" {
+        /// Where events wait while the database is away.
+        /// Without it the registry keeps them.
+        file: Option<PathBuf>, such as "/var/lib/staticreg/spool.db";
+        /// The most events that may wait there.
+        max_events: NonZeroU64 = "1000000", from "1" to "1000000000000";
+    }
+    registry: Registry "Registry" {
+        /// The registry to browse.
+        /// `HOST` or `HOST:PORT`; pages show statistics only without it.
+        hostname: Option<String> as "HOST[:PORT]", such as "registry.example:5000";
+        /// The name by which its users reach it, for the commands to copy.
+        /// Without it `STATICREG_REGISTRY_HOSTNAME`.
+        public_name: Option<String> as "HOST[:PORT]", such as "localhost:5000";
+        /// The user to browse it as.
+        user: Option<String> as "NAME", such as "reader";
+        /// The user's password.
+        password: Option<Secret> as "PASSWORD", such as "PASSWORD";
+        /// `on`, `off`, or `auto`: plain HTTP for loopback and private names only.
+        tls: TlsMode = "auto";
+        /// Accept any certificate.
+        skip_tls_verify: bool = "false";
+        /// How many requests are sent to it at once.
+        concurrency: NonZeroUsize = "8", from "1" to "1000";
+        /// How often it is read again.
+        refresh_interval: Duration = "15m", from "1s" to "365d";
+    }
+    log: Log "Log" {
+        /// `text` or `json`.
+        format: LogFormat = "text";
+        /// A level, or directives such as `info,staticreg_sql=debug`.
+        /// The levels are off, error, warn, info, debug and trace.
+        level: LogFilter = "info", such as "info,staticreg_sql=debug";
+    }
+}

@@ -1,0 +1,232 @@
+//! Where values come from: defaults, then a TOML file, then the environment, then flags; the later wins.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Format as _, Serialized, Toml},
+    value::{self, Dict},
+};
+
+use super::{
+    Setting, Settings,
+    declare::PREFIX,
+    secret,
+    value::{Hint, Value, text},
+};
+
+/// The variable that names the configuration file.
+pub(crate) const CONFIG_VARIABLE: &str = "STATICREG_CONFIG";
+
+/// The configuration cannot be read; the text is one sentence for people.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InvalidSettings(pub(crate) String);
+
+impl fmt::Display for InvalidSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A setting that cannot be used, and why. [`Given::sentence`] says it, naming what people gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    key: &'static str,
+    reason: String,
+}
+
+impl Unusable {
+    pub(crate) fn new(key: &'static str, reason: impl fmt::Display) -> Self {
+        Self { key, reason: reason.to_string() }
+    }
+}
+
+/// What the process was given.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// The configuration file.
+    pub(crate) file: Option<PathBuf>,
+    /// The environment.
+    pub(crate) variables: Vec<(String, OsString)>,
+    /// Flags, as a setting's key and its value.
+    pub(crate) flags: Vec<(&'static str, String)>,
+}
+
+/// What gave a value; the later wins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    File,
+    Environment,
+    Flag,
+}
+
+/// All values, and what gave each.
+pub(crate) struct Given {
+    values: Figment,
+    /// The source of each key that was given, and the key's name there.
+    origins: BTreeMap<&'static str, (Source, String)>,
+}
+
+impl Sources {
+    /// Brings together what was given. No value is looked at yet.
+    pub(crate) fn read(&self) -> Result<Given, InvalidSettings> {
+        let mut given = Given { values: Figment::new(), origins: BTreeMap::new() };
+        for setting in Setting::all() {
+            if let Some(default) = setting.default {
+                given.put(setting.key, default);
+            }
+        }
+        if let Some(file) = &self.file {
+            given.put_file(file)?;
+        }
+        for setting in Setting::all() {
+            let variable = setting.variable();
+            let value = self.variables.iter().find(|(name, _)| *name == variable).map(|(_, value)| value);
+            // An empty variable is how container tools say "not set".
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                let value = value.to_str().ok_or_else(|| InvalidSettings(format!("{variable}: must be UTF-8 text.")))?;
+                given.put(setting.key, value);
+                given.origins.insert(setting.key, (Source::Environment, variable));
+            }
+            if let Some((_, value)) = self.flags.iter().find(|(key, _)| *key == setting.key) {
+                given.put(setting.key, value);
+                given.origins.insert(setting.key, (Source::Flag, setting.flag()));
+            }
+        }
+        given.put_secrets()?;
+        Ok(given)
+    }
+
+    /// What people should know, though it stops nothing.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let unknown = self
+            .variables
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with(PREFIX) && *name != CONFIG_VARIABLE)
+            .filter(|name| Setting::all().all(|setting| setting.variable() != **name))
+            .map(|name| format!("{name} is no setting of staticreg and changes nothing."));
+        let seen = Setting::all().filter(|setting| setting.secret).filter_map(|setting| {
+            self.flags.iter().find(|(key, value)| *key == setting.key && secret::is_secret(value))?;
+            let (flag, variable) = (setting.flag(), setting.variable());
+            let file = setting.in_file()?.variable();
+            Some(format!(
+                "{flag} tells a password to every user of this machine, in the list of processes. Set {variable}, or name a \
+                 file that holds it with {file}."
+            ))
+        });
+        unknown.chain(seen)
+    }
+}
+
+impl Given {
+    /// Reads every setting.
+    pub(crate) fn settings(&self) -> Result<Settings, Unusable> {
+        let settings = Settings::read(self)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// What is wrong with a setting, in one sentence.
+    pub(crate) fn sentence(&self, unusable: &Unusable) -> String {
+        format!("{}: {}.", self.name(unusable.key), unusable.reason)
+    }
+
+    /// A setting's name where it was given; the variable's when nothing gave it.
+    fn name(&self, key: &'static str) -> String {
+        self.origins.get(key).map_or_else(|| Setting::of(key).variable(), |(_, name)| name.clone())
+    }
+
+    /// The value of a setting, when it is acceptable.
+    pub(super) fn value<T: Value>(&self, key: &'static str, accepts: impl Fn(&T) -> bool) -> Result<T, Unusable> {
+        let setting = Setting::of(key);
+        let Ok(given) = self.values.find_value(key) else {
+            return T::absent().ok_or_else(|| Unusable::new(key, "is missing"));
+        };
+        match T::read(&given) {
+            Ok(value) if accepts(&value) => Ok(value),
+            Ok(_) => Err(Unusable::new(key, expected::<T>(&setting, &given, None))),
+            Err(hint) => Err(Unusable::new(key, expected::<T>(&setting, &given, hint))),
+        }
+    }
+
+    fn put(&mut self, key: &str, value: &str) {
+        self.values = std::mem::take(&mut self.values).merge(Serialized::default(key, value));
+    }
+
+    fn put_file(&mut self, file: &Path) -> Result<(), InvalidSettings> {
+        let shown = file.display();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| InvalidSettings(format!("The configuration file {shown} cannot be read: {error}.")))?;
+        let sections: Dict = Toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            // Not the error itself, which quotes the line, and so may tell a secret.
+            InvalidSettings(format!("{shown}: line {line}: {}.", error.message().replace('\n', ", ")))
+        })?;
+        if let Some(unknown) = unknown_key(&sections) {
+            return Err(InvalidSettings(format!("{shown}: there is no setting `{unknown}`.")));
+        }
+        let values = Figment::from(Serialized::defaults(sections));
+        for setting in Setting::all().filter(|setting| values.contains(setting.key)) {
+            self.origins.insert(setting.key, (Source::File, format!("{shown}: {}", setting.key)));
+        }
+        self.values = std::mem::take(&mut self.values).merge(values);
+        Ok(())
+    }
+
+    /// Takes secrets from the files that hold them.
+    fn put_secrets(&mut self) -> Result<(), InvalidSettings> {
+        for setting in Setting::all() {
+            let Some(in_file) = setting.in_file() else { continue };
+            let Some((source, name)) = self.origins.get(in_file.key).cloned() else { continue };
+            match self.origins.get(setting.key) {
+                Some((other, _)) if *other > source => continue,
+                Some((other, other_name)) if *other == source => {
+                    return Err(InvalidSettings(format!("{other_name} and {name}: both are given, keep one.")));
+                }
+                _ => {}
+            }
+            let unusable = |unusable| InvalidSettings(self.sentence(&unusable));
+            let path: PathBuf = self.value(in_file.key, |_| true).map_err(unusable)?;
+            let secret = secret::from_file(&path).map_err(|error| {
+                InvalidSettings(format!("{name}: the file {} cannot be read: {error}.", path.display()))
+            })?;
+            self.put(setting.key, &secret);
+            self.origins.insert(setting.key, (source, name));
+        }
+        Ok(())
+    }
+}
+
+/// What a value must be, and what it is; a secret's value does not show.
+fn expected<T: Value>(setting: &Setting, given: &value::Value, hint: Hint) -> String {
+    let range = setting.range.map(|(least, most)| format!(" from {least} to {most}")).unwrap_or_default();
+    let example = setting.sample().filter(|_| !T::LISTED && !T::SECRET);
+    let example = example.map(|example| format!(", such as {example}")).unwrap_or_default();
+    let found = match text(given) {
+        _ if T::SECRET => String::new(),
+        Some(text) if text.trim().is_empty() => ", not empty".to_owned(),
+        Some(text) => format!(", not `{}`", text.escape_debug()),
+        None if given.as_array().is_some() => ", not a list".to_owned(),
+        None => ", not a table".to_owned(),
+    };
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("must be {}{range}{example}{found}{hint}", T::WHAT)
+}
+
+/// A key of the file that is no setting's.
+fn unknown_key(sections: &Dict) -> Option<String> {
+    sections.iter().find_map(|(section, keys)| {
+        if Setting::all().all(|setting| setting.place().0 != section) {
+            return Some(section.clone());
+        }
+        let Some(keys) = keys.as_dict() else { return Some(section.clone()) };
+        let known = |key: &str| Setting::all().any(|setting| setting.place() == (section, key));
+        keys.keys().find(|key| !known(key)).map(|key| format!("{section}.{key}"))
+    })
+}
