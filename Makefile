@@ -56,3 +56,8 @@ bench: test-tools ## Measures how much it takes, side by side with PostgreSQL it
 openapi: ## Writes api-spec/openapi.json anew
 	cargo run --quiet -- openapi > target/openapi.json
 	mv target/openapi.json api-spec/openapi.json
+
+.PHONY: schema
+schema: ## Writes sql/event_schema.sql anew
+	scripts/event-schema > target/event_schema.sql
+	mv target/event_schema.sql sql/event_schema.sql

@@ -2,7 +2,8 @@
 //!
 //! Each version is one file of SQL per database in `sql/`, so that the schema is the same whether the program or a
 //! person with `psql` or `sqlite3` applies it. To change the schema, add the next files there, name them in
-//! [`STEPS`] and in both `schema.sql`; a version that was released never changes.
+//! [`STEPS`] and in both `schema.sql`, and run `make schema`; a version that was released never changes. Each may be
+//! applied to a database that has it already.
 
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,

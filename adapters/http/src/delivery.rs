@@ -1,10 +1,12 @@
 //! How answers reach a client: compressed when that helps, errors as pages to people, with headers that keep browsers
 //! from guessing.
 
+use std::io::Cursor;
+
+use async_compression::{Level, tokio::bufread::GzipEncoder};
 use poem::{
-    IntoResponse, Request, Response,
+    Body, IntoResponse, Request, Response,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    web::{Compress, CompressionAlgo, CompressionLevel},
 };
 
 use crate::{
@@ -52,13 +54,16 @@ impl Client {
         let Ok(body) = response.take_body().into_bytes().await else {
             return Problem::internal().into_response();
         };
-        let worth = self.gzip && body.len() >= WORTH_COMPRESSING;
-        response.set_body(body);
-        if worth {
-            Compress::new(response, CompressionAlgo::GZIP).with_quality(CompressionLevel::Fastest).into_response()
+        if self.gzip && body.len() >= WORTH_COMPRESSING {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            // Piece by piece, as it is sent.
+            let encoder = GzipEncoder::with_quality(Cursor::new(body), Level::Fastest);
+            response.set_body(Body::from_async_read(encoder));
         } else {
-            response
+            response.set_body(body);
         }
+        response
     }
 }
 

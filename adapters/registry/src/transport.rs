@@ -73,6 +73,8 @@ impl Transport {
         let registry = options.base()?;
         let auth = Auth::new(registry.clone(), options)?;
         let user_agent = HeaderValue::from_str(&options.user_agent).map_err(|_| InvalidOptions::Text)?;
+        // The client asks for one by itself only where it brings its own. It may be there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             let builder = Client::builder()
                 .user_agent(user_agent.clone())

@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use staticreg_contract::{Subject, contract_suite};
 use staticreg_sql::{Options, SqlMetrics};
-use staticreg_test_support::postgres::Postgres;
+use staticreg_test_support::postgres::{Postgres, Release};
 
 async fn subject(url: &str, sums_capacity: Option<usize>, home: Box<dyn Any + Send>) -> Subject {
     let mut options = Options::new(url.parse().expect("a URL"));
@@ -15,39 +15,64 @@ async fn subject(url: &str, sums_capacity: Option<usize>, home: Box<dyn Any + Se
     Subject { store: open().await, second: open().await, home }
 }
 
+/// The suite on every release of PostgreSQL.
+macro_rules! on_each_release {
+    ($subject:path) => {
+        mod packaged {
+            use super::{Release, Subject, contract_suite};
+
+            async fn subject() -> Subject {
+                $subject(Release::Packaged).await
+            }
+
+            contract_suite!(subject);
+        }
+
+        mod eighteen {
+            use super::{Release, Subject, contract_suite};
+
+            async fn subject() -> Subject {
+                $subject(Release::Eighteen).await
+            }
+
+            contract_suite!(subject);
+        }
+    };
+}
+
 mod postgres {
-    use super::{Postgres, Subject, contract_suite};
+    use super::{Postgres, Release, Subject, contract_suite};
 
     /// In a database whose own order of text is ICU's.
-    async fn subject() -> Subject {
-        super::subject(&Postgres::shared().new_database(), None, Box::new(())).await
+    async fn in_a_database(release: Release) -> Subject {
+        super::subject(&Postgres::shared_of(release).new_database(), None, Box::new(())).await
     }
 
-    contract_suite!(subject);
+    on_each_release!(super::in_a_database);
 }
 
 mod postgres_without_sums {
-    use super::{Postgres, Subject, contract_suite};
+    use super::{Postgres, Release, Subject, contract_suite};
 
-    async fn subject() -> Subject {
-        super::subject(&Postgres::shared().new_database(), Some(0), Box::new(())).await
+    async fn in_a_database(release: Release) -> Subject {
+        super::subject(&Postgres::shared_of(release).new_database(), Some(0), Box::new(())).await
     }
 
-    contract_suite!(subject);
+    on_each_release!(super::in_a_database);
 }
 
 mod postgres_without_sums_in_a_table_of_the_go_program {
-    use super::{Postgres, Subject, contract_suite};
+    use super::{Postgres, Release, Subject, contract_suite};
 
     /// Its columns have no order of their own, so they have the database's.
-    async fn subject() -> Subject {
-        let cluster = Postgres::shared();
+    async fn in_its_table(release: Release) -> Subject {
+        let cluster = Postgres::shared_of(release);
         let url = cluster.new_database();
         cluster.psql(&url, include_str!("go_schema.sql"));
         super::subject(&url, Some(0), Box::new(())).await
     }
 
-    contract_suite!(subject);
+    on_each_release!(super::in_its_table);
 }
 
 mod sqlite {

@@ -12,8 +12,8 @@ use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::postgres::{Durability, Postgres, Stop};
 use tokio::{net::TcpSocket, time::sleep};
 
-/// The files that a person applies, in the order of `schema.sql`.
-const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migration/sql/postgres/schema.sql");
+/// The file that a person applies.
+const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql/event_schema.sql");
 
 /// How soon a store must record again once the database is back.
 const RECOVERY: Duration = Duration::from_secs(2);

@@ -17,6 +17,27 @@ use std::{
 };
 
 pub use program::Staticreg;
+pub use staticreg_test_support::postgres::Release;
+
+/// Makes each function a test with every release of PostgreSQL.
+#[macro_export]
+macro_rules! on_each_release {
+    [$($test:ident),* $(,)?] => {
+        $(
+            mod $test {
+                #[test]
+                fn packaged() {
+                    super::$test($crate::Release::Packaged);
+                }
+
+                #[test]
+                fn eighteen() {
+                    super::$test($crate::Release::Eighteen);
+                }
+            }
+        )*
+    };
+}
 
 /// How often [`eventually`] looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -2,14 +2,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use staticreg_test_support::postgres::{Durability, Postgres};
+use staticreg_test_support::postgres::{Durability, Postgres, Release};
 use tempfile::TempDir;
 
 /// Where stores are made.
 #[derive(Debug)]
 pub struct Stores {
-    _postgres: Postgres,
-    database: String,
+    clusters: [(&'static str, Postgres); 2],
     folder: TempDir,
     made: AtomicU32,
 }
@@ -17,35 +16,41 @@ pub struct Stores {
 /// A fresh store.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// `memory`, `sqlite` or `postgresql`.
+    /// What it is called here.
     pub name: &'static str,
+    /// What the program calls it.
+    pub kind: &'static str,
     url: String,
     schema: String,
 }
 
 impl Stores {
-    /// Starts a private PostgreSQL, and makes room for files.
+    /// Starts a private PostgreSQL of each release, and makes room for files.
     #[must_use]
     pub fn start() -> Self {
-        let postgres = Postgres::start(Durability::Volatile);
+        let clusters = [("packaged PostgreSQL", Release::Packaged), ("PostgreSQL 18", Release::Eighteen)];
         Self {
-            database: postgres.new_database(),
-            _postgres: postgres,
+            clusters: clusters.map(|(name, release)| (name, Postgres::start_of(release, Durability::Volatile))),
             folder: tempfile::tempdir().expect("a folder for files"),
             made: AtomicU32::new(0),
         }
     }
 
-    /// A store in memory, one in a file, and one in a schema of PostgreSQL.
-    #[must_use]
-    pub fn each(&self) -> [Store; 3] {
+    /// A store in memory, one in a file, and one in a schema of each PostgreSQL.
+    pub fn each(&self) -> impl Iterator<Item = Store> {
         let name = format!("store{}", self.made.fetch_add(1, Ordering::Relaxed));
         let file = self.folder.path().join(&name);
-        [
-            Store { name: "memory", url: String::new(), schema: String::new() },
-            Store { name: "sqlite", url: format!("sqlite://{}.db", file.display()), schema: String::new() },
-            Store { name: "postgresql", url: self.database.clone(), schema: name },
-        ]
+        let none = String::new();
+        let memory = Store { name: "memory", kind: "memory", url: none.clone(), schema: none.clone() };
+        let sqlite = format!("sqlite://{}.db", file.display());
+        let sqlite = Store { name: "SQLite", kind: "sqlite", url: sqlite, schema: none };
+        let postgresql = self.clusters.iter().map(move |(release, cluster)| Store {
+            name: release,
+            kind: "postgresql",
+            url: cluster.url("postgres"),
+            schema: name.clone(),
+        });
+        [memory, sqlite].into_iter().chain(postgresql)
     }
 }
 

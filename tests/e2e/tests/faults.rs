@@ -18,11 +18,11 @@ use staticreg_e2e::{
     client::{Connection, post},
     disk::SmallDisk,
     events::{access, next_number, notification, pull},
-    eventually,
+    eventually, on_each_release,
     sender::{Load, Sender, Sent},
     stores::Stores,
 };
-use staticreg_test_support::postgres::{Durability, Postgres, Stop};
+use staticreg_test_support::postgres::{Durability, Postgres, Release, Stop};
 use tempfile::TempDir;
 
 /// How long a notification may wait to be stored.
@@ -100,10 +100,9 @@ fn survives_kills(url: &str) {
     assert_counted_once(&server, &sent);
 }
 
-#[test]
-fn kills_under_load_lose_and_double_nothing_in_postgresql() {
+fn kills_under_load_lose_and_double_nothing_in_postgresql(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     survives_kills(&postgres.new_database());
 }
 
@@ -114,10 +113,9 @@ fn kills_under_load_lose_and_double_nothing_in_sqlite() {
     survives_kills(&format!("sqlite://{}", folder.path().join("counts.db").display()));
 }
 
-#[test]
-fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing() {
+fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let folder = tempfile::tempdir().expect("a folder");
     let spool = folder.path().join("spool.db");
     let mut server = Staticreg::start_restartable(&[
@@ -149,10 +147,9 @@ fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing() {
 
 // The database stops.
 
-#[test]
-fn a_database_that_stops_ten_times_loses_and_doubles_nothing_and_is_used_again_at_once() {
+fn a_database_that_stops_ten_times_loses_and_doubles_nothing_and_is_used_again_at_once(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
     let load = load(&server, 16);
     let mut more = 0;
@@ -175,10 +172,9 @@ fn a_database_that_stops_ten_times_loses_and_doubles_nothing_and_is_used_again_a
     assert_counted_once(&server, &sent);
 }
 
-#[test]
-fn questions_are_answered_again_once_the_database_is_back() {
+fn questions_are_answered_again_once_the_database_is_back(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
     server.wait_for_store();
     assert_eq!(server.pulls(), 0);
@@ -194,10 +190,9 @@ fn questions_are_answered_again_once_the_database_is_back() {
     }
 }
 
-#[test]
-fn a_database_that_stops_is_covered_by_the_spool() {
+fn a_database_that_stops_is_covered_by_the_spool(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let folder = tempfile::tempdir().expect("a folder");
     let spool = folder.path().join("spool.db");
     let mut server = Staticreg::start_restartable(&[
@@ -277,10 +272,9 @@ fn freeze(server: &Staticreg, postgres: &Postgres) -> Sent {
     load.finish()
 }
 
-#[test]
-fn a_frozen_database_makes_no_request_wait_past_its_patience() {
+fn a_frozen_database_makes_no_request_wait_past_its_patience(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
     let sent = freeze(&server, &postgres);
     assert!(sent.refused > 0, "{sent:?}");
@@ -288,10 +282,9 @@ fn a_frozen_database_makes_no_request_wait_past_its_patience() {
     assert_counted_once(&server, &sent);
 }
 
-#[test]
-fn a_frozen_database_is_covered_by_the_spool() {
+fn a_frozen_database_is_covered_by_the_spool(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let folder = tempfile::tempdir().expect("a folder");
     let spool = folder.path().join("spool.db");
     let server = Staticreg::start(&[
@@ -369,12 +362,11 @@ fn the_same_event_from_many_connections_at_once_counts_once() {
     }
 }
 
-#[test]
-fn two_servers_that_are_both_sent_everything_count_it_once() {
+fn two_servers_that_are_both_sent_everything_count_it_once(release: Release) {
     const CLIENTS: u64 = 24;
     const ROUNDS: u64 = 25;
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     // They make the schema at the same time, too.
     let servers: Vec<Staticreg> = thread::scope(|scope| {
@@ -454,10 +446,9 @@ fn sqlite_on_a_full_disk_turns_events_away_and_recovers() {
     assert_counted_once(&server, &sent);
 }
 
-#[test]
-fn a_spool_on_a_full_disk_turns_events_away_and_recovers() {
+fn a_spool_on_a_full_disk_turns_events_away_and_recovers(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let disk = SmallDisk::new(DISK, FREE);
     let spool = disk.path().join("spool.db");
     let mut server = Staticreg::start(&[
@@ -485,10 +476,9 @@ fn a_spool_on_a_full_disk_turns_events_away_and_recovers() {
     assert_counted_once(&server, &sent);
 }
 
-#[test]
-fn a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back() {
+fn a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back(release: Release) {
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let disk = SmallDisk::new(DISK, FREE);
     let spool = disk.path().join("spool.db");
     let server = Staticreg::start(&[
@@ -511,11 +501,10 @@ fn a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back() {
     assert_counted_once(&server, &sent);
 }
 
-#[test]
-fn a_spool_whose_disk_is_full_is_emptied_all_the_same() {
+fn a_spool_whose_disk_is_full_is_emptied_all_the_same(release: Release) {
     const EVENTS: u64 = 3_000;
     let _alone = alone();
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let disk = SmallDisk::new(DISK, DISK / 2);
     let spool = disk.path().join("spool.db");
     let mut server = Staticreg::start_restartable(&[
@@ -553,12 +542,11 @@ fn a_spool_whose_disk_is_full_is_emptied_all_the_same() {
     assert_eq!(server.pulls(), EVENTS + 1);
 }
 
-#[test]
-fn a_spool_that_holds_all_it_may_turns_events_away() {
+fn a_spool_that_holds_all_it_may_turns_events_away(release: Release) {
     let _alone = alone();
     let folder = TempDir::new().expect("a folder");
     let spool = folder.path().join("spool.db");
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let server = Staticreg::start(&[
         ("STATICREG_DB_URL", &postgres.new_database()),
         ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
@@ -654,3 +642,18 @@ fn more_connections_than_may_be_wait_for_their_turn() {
     drop(held);
     assert_eq!(fifth.answer().expect("an answer, now that there is room").status, 200);
 }
+
+on_each_release![
+    kills_under_load_lose_and_double_nothing_in_postgresql,
+    kills_while_events_are_spooled_and_replayed_lose_and_double_nothing,
+    a_database_that_stops_ten_times_loses_and_doubles_nothing_and_is_used_again_at_once,
+    questions_are_answered_again_once_the_database_is_back,
+    a_database_that_stops_is_covered_by_the_spool,
+    a_frozen_database_makes_no_request_wait_past_its_patience,
+    a_frozen_database_is_covered_by_the_spool,
+    two_servers_that_are_both_sent_everything_count_it_once,
+    a_spool_on_a_full_disk_turns_events_away_and_recovers,
+    a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back,
+    a_spool_whose_disk_is_full_is_emptied_all_the_same,
+    a_spool_that_holds_all_it_may_turns_events_away,
+];

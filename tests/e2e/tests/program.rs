@@ -15,9 +15,9 @@ use staticreg_e2e::{
     Staticreg,
     client::{Connection, NOTIFICATION, WEBHOOK, post, request},
     events::{DIGEST, next_number, notification, pull},
-    eventually,
+    eventually, on_each_release,
 };
-use staticreg_test_support::postgres::{Durability, Postgres, Stop};
+use staticreg_test_support::postgres::{Durability, Postgres, Release, Stop};
 
 /// How long what happens at once may take on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
@@ -76,9 +76,8 @@ fn openapi_prints_the_document_that_the_server_serves() {
     assert_eq!(printed, Staticreg::start(&[]).get_json("/openapi.json"));
 }
 
-#[test]
-fn migrate_makes_the_schema_and_may_be_repeated() {
-    let postgres = Postgres::start(Durability::Volatile);
+fn migrate_makes_the_schema_and_may_be_repeated(release: Release) {
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = format!("sqlite://{}", folder.path().join("counts.db").display());
@@ -239,8 +238,7 @@ fn has_line(server: &Staticreg, expected: &str) {
     assert!(log.lines().any(|line| without_time(line) == expected), "no line is just `{expected}`:\n{log}");
 }
 
-#[test]
-fn the_log_lines_people_look_for_are_written_to_the_letter() {
+fn the_log_lines_people_look_for_are_written_to_the_letter(release: Release) {
     let memory = Staticreg::start(&[]);
     has_line(&memory, "WARN STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
     let number = next_number();
@@ -282,7 +280,7 @@ fn the_log_lines_people_look_for_are_written_to_the_letter() {
     assert_eq!(debugging.pulls(), 1, "counted all the same");
     has_line(&debugging, &format!("DEBUG Skipping event: reason=not_a_pull action=\"{}\"", "ä".repeat(128)));
 
-    let postgres = Postgres::start(Durability::Volatile);
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let stored = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
     has_line(&stored, "INFO PostgreSQL connection pool successfully initialized.");
     has_line(&stored, "INFO Database schema initialized successfully.");
@@ -419,9 +417,8 @@ fn json_log_lines_hold_the_same_words() {
     line("STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
 }
 
-#[test]
-fn no_secret_is_ever_in_the_log() {
-    let postgres = Postgres::start(Durability::Volatile);
+fn no_secret_is_ever_in_the_log(release: Release) {
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database().replace("postgres@", "postgres:geheim@");
     let registry = TcpListener::bind("127.0.0.1:0").expect("a port");
     let registry = registry.local_addr().expect("its address").to_string();
@@ -456,9 +453,8 @@ fn a_misspelt_variable_is_told_and_does_no_harm() {
 
 // Start and stop.
 
-#[test]
-fn a_database_that_is_away_at_start_is_waited_for_while_the_registry_keeps_its_events() {
-    let postgres = Postgres::start(Durability::Volatile);
+fn a_database_that_is_away_at_start_is_waited_for_while_the_registry_keeps_its_events(release: Release) {
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     postgres.stop(Stop::Fast);
     let server = Staticreg::start(&[("STATICREG_DB_URL", &url), ("STATICREG_LOG_LEVEL", "debug")]);
@@ -486,9 +482,8 @@ fn a_database_that_is_away_at_start_is_waited_for_while_the_registry_keeps_its_e
     assert_eq!(server.pulls(), 1);
 }
 
-#[test]
-fn a_database_that_is_frozen_at_start_keeps_nobody_waiting() {
-    let postgres = Postgres::start(Durability::Volatile);
+fn a_database_that_is_frozen_at_start_keeps_nobody_waiting(release: Release) {
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     postgres.freeze();
     let began = Instant::now();
@@ -504,8 +499,8 @@ fn a_database_that_is_frozen_at_start_keeps_nobody_waiting() {
 }
 
 /// A signal comes while one request waits for the database and one is half sent.
-fn finishes_what_was_accepted(signal: Signal) {
-    let postgres = Postgres::start(Durability::Volatile);
+fn finishes_what_was_accepted(signal: Signal, release: Release) {
+    let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     // Longer than it takes a busy machine to come to the thaw.
     let mut server = Staticreg::start(&[("STATICREG_DB_URL", &url), ("STATICREG_METRICS_PATIENCE", "10s")]);
@@ -532,14 +527,12 @@ fn finishes_what_was_accepted(signal: Signal) {
     assert_eq!(postgres.psql(&url, "SELECT sum(pull_count) FROM container_pull_metrics"), "3");
 }
 
-#[test]
-fn sigterm_finishes_what_was_accepted() {
-    finishes_what_was_accepted(Signal::TERM);
+fn sigterm_finishes_what_was_accepted(release: Release) {
+    finishes_what_was_accepted(Signal::TERM, release);
 }
 
-#[test]
-fn sigint_finishes_what_was_accepted() {
-    finishes_what_was_accepted(Signal::INT);
+fn sigint_finishes_what_was_accepted(release: Release) {
+    finishes_what_was_accepted(Signal::INT, release);
 }
 
 #[test]
@@ -852,3 +845,13 @@ fn wrong_questions_paths_and_methods_are_told_as_problems() {
     );
     assert_eq!(slash.expect("an answer").json()["events_processed"], 1);
 }
+
+on_each_release![
+    migrate_makes_the_schema_and_may_be_repeated,
+    the_log_lines_people_look_for_are_written_to_the_letter,
+    no_secret_is_ever_in_the_log,
+    a_database_that_is_away_at_start_is_waited_for_while_the_registry_keeps_its_events,
+    a_database_that_is_frozen_at_start_keeps_nobody_waiting,
+    sigterm_finishes_what_was_accepted,
+    sigint_finishes_what_was_accepted,
+];

@@ -126,7 +126,7 @@ fn each_recording_is_classified_as_written_down_by_every_store() {
     let stores = Stores::start();
     let wrong = complaints(table("classified.tsv"), |row| {
         let expected = Counts::expected(row, false);
-        let wrong = stores.each().into_iter().find_map(|store| {
+        let wrong = stores.each().find_map(|store| {
             let server = Staticreg::start(&store.environment());
             replay(&server, &row[0]);
             let counts = Counts::of(&server, None);
@@ -169,12 +169,12 @@ fn what_skopeo_pulls_from_a_registry_shows_at_once_in_every_store() {
         assert_eq!(shown.as_array().expect("items").len(), 1, "{shown}");
         let digests = server.get_json("/api/v1/digests?repository=app&tag=v1");
         assert_eq!(digests["items"][0]["digest"], image.digest(), "{digests}");
-        assert_eq!(server.get_json("/healthz/db")["store"], store.name);
+        assert_eq!(server.get_json("/healthz/db")["store"], store.kind);
 
         assert!(server.terminate().success());
         server.restart();
         server.wait_for_store();
-        let kept = if store.name == "memory" { 0 } else { 2 };
+        let kept = if store.kind == "memory" { 0 } else { 2 };
         assert_eq!(server.pulls(), kept, "{}", store.name);
     }
 }

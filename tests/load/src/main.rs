@@ -40,6 +40,8 @@ async fn main() {
                 .help("What to measure; everything when not given"),
         )
         .get_matches();
+    // reqwest wants one, also where it speaks without TLS only. None is there yet.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let duration = Duration::from_secs(*arguments.get_one("seconds").expect("there is a default"));
     let parts: Vec<_> = arguments.get_many::<String>("parts").into_iter().flatten().collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|known| *known == part);

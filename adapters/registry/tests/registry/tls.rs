@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
+    rustls::{ServerConfig, pki_types::PrivateKeyDer},
 };
 
 use crate::{kind, name, options};
@@ -19,10 +19,7 @@ use crate::{kind, name, options};
 async fn registry_with_own_certificate() -> SocketAddr {
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
-    // Named: where other crates of the build bring another provider, there is no default one.
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
+    let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.cert.der().clone()], key)
         .unwrap();

@@ -57,6 +57,8 @@ impl Chrome {
         capabilities.insert("goog:chromeOptions".to_owned(), chrome_options);
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
         // The driver listens on this machine and speaks plain HTTP.
+        // reqwest wants one, also where it speaks without TLS only. Another test may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&base)
