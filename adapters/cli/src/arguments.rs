@@ -73,7 +73,9 @@ fn command() -> Command {
         .subcommand(task("migrate", &["db.", "log."]).about("Brings the database's schema up to date"))
         .subcommand(task("config", &[]).about("Prints a configuration file with every setting and its default"))
         .subcommand(task("openapi", &[]).about("Prints the OpenAPI document"))
-        .subcommand(task("health", &["http.bind_addr"]).about("Asks the server at --http-bind-addr whether it is alive"))
+        .subcommand(
+            task("health", &["http.bind_addr"]).about("Asks the server at --http-bind-addr whether it is alive"),
+        )
         .arg(config)
         .args(Setting::all().map(|setting| flag(&setting)))
 }
@@ -154,7 +156,8 @@ mod tests {
 
     #[test]
     fn flags_and_the_file_are_read() {
-        let sources = matches(&["migrate", "--db-url", "sqlite://x", "--config", "a.toml", "--metrics-batch-size", "-1"]);
+        let sources =
+            matches(&["migrate", "--db-url", "sqlite://x", "--config", "a.toml", "--metrics-batch-size", "-1"]);
         assert_eq!(sources.flags, [("db.url", "sqlite://x".to_owned()), ("metrics.batch_size", "-1".to_owned())]);
         assert_eq!(sources.file, Some(PathBuf::from("a.toml")));
         assert_eq!(matches(&["--registry-password-file", "p"]).flags, [("registry.password_file", "p".to_owned())]);

@@ -58,9 +58,8 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
 /// Opens the configured spool.
 pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, Failure> {
     let Some(file) = &spool.file else { return Ok(None) };
-    let failure = |error| {
-        Unusable::new("spool.file", format!("{} cannot be used: {}", file.display(), describe(&error)))
-    };
+    let failure =
+        |error| Unusable::new("spool.file", format!("{} cannot be used: {}", file.display(), describe(&error)));
     let spool = SqliteSpool::open(file, spool.max_events.get()).await.map_err(failure)?;
     let spooling = Spooling::new(Arc::new(spool)).await.map_err(failure)?;
     if spooling.waiting() > 0 {

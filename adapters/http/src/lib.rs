@@ -123,7 +123,7 @@ pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
     let service = Arc::new(service.into_endpoint());
     pages::routes(documents, &site)
         .nest_no_strip("/api", Arc::clone(&service))
-        .nest_no_strip("/healthz", service)
+        .nest_no_strip(operations::health::PATH, service)
         .with(CatchPanic::new().with_handler(problem::OfPanic))
         .around(move |endpoint, mut request: Request| {
             let site = Arc::clone(&site);

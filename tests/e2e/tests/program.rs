@@ -114,7 +114,11 @@ fn what_is_wrong_ends_the_start_with_one_clear_sentence() {
         ),
         ("STATICREG_METRICS_PATIENCE", "soon", "STATICREG_METRICS_PATIENCE"),
         ("STATICREG_METRICS_COUNTING", "all", "STATICREG_METRICS_COUNTING"),
-        ("STATICREG_METRICS_PATIENCE", "999999999999h", "STATICREG_METRICS_PATIENCE: must be a duration from 1ms to 1h"),
+        (
+            "STATICREG_METRICS_PATIENCE",
+            "999999999999h",
+            "STATICREG_METRICS_PATIENCE: must be a duration from 1ms to 1h",
+        ),
         ("STATICREG_HTTP_MAX_CONNECTIONS", "18446744073709551615", "STATICREG_HTTP_MAX_CONNECTIONS: must be"),
         ("STATICREG_METRICS_BUFFER_SIZE", "18446744073709551615", "STATICREG_METRICS_BUFFER_SIZE: must be"),
         ("STATICREG_LOG_LEVEL", "much=too=much", "STATICREG_LOG_LEVEL"),

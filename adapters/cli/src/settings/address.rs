@@ -69,7 +69,8 @@ fn is_host(text: &str) -> bool {
             address.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
         }),
         None => {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
         }
     }
 }

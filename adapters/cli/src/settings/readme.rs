@@ -13,7 +13,8 @@ fn table() -> String {
         let default = setting.default.filter(|default| !default.is_empty()).map(code).unwrap_or_default();
         format!("| `{}` | {default} | {} |\n", setting.variable(), setting.description().replace('|', "\\|"))
     });
-    format!("| variable | default | what it does |\n| --- | --- | --- |\n{}", rows.collect::<String>()).replace("|  |", "| |")
+    format!("| variable | default | what it does |\n| --- | --- | --- |\n{}", rows.collect::<String>())
+        .replace("|  |", "| |")
 }
 
 #[test]

@@ -75,7 +75,9 @@ mod tests {
 
     #[test]
     fn a_newline_at_the_end_of_a_file_is_no_part_of_the_secret() {
-        for (held, secret) in [("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" s3 cret ", " s3 cret "), ("a\nb", "a\nb")] {
+        for (held, secret) in
+            [("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" s3 cret ", " s3 cret "), ("a\nb", "a\nb")]
+        {
             let mut file = tempfile::NamedTempFile::new().expect("a file");
             write!(file, "{held}").expect("written");
             assert_eq!(from_file(file.path()).expect("a secret"), secret);

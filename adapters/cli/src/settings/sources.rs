@@ -89,7 +89,8 @@ impl Sources {
             let value = self.variables.iter().find(|(name, _)| *name == variable).map(|(_, value)| value);
             // An empty variable is how container tools say "not set".
             if let Some(value) = value.filter(|value| !value.is_empty()) {
-                let value = value.to_str().ok_or_else(|| InvalidSettings(format!("{variable}: must be UTF-8 text.")))?;
+                let value =
+                    value.to_str().ok_or_else(|| InvalidSettings(format!("{variable}: must be UTF-8 text.")))?;
                 given.put(setting.key, value);
                 given.origins.insert(setting.key, (Source::Environment, variable));
             }

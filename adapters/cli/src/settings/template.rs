@@ -10,10 +10,14 @@ const WIDTH: usize = 100;
 /// A configuration file with every setting, each commented out, with its default or else an example.
 pub(crate) fn template() -> String {
     let mut lines = vec![
-        "# The settings of staticreg. A line with a value shows the default, or an example where there is none;".to_owned(),
+        "# The settings of staticreg. A line with a value shows the default, or an example where there is none;"
+            .to_owned(),
         "# remove its # and change it.".to_owned(),
-        format!("# staticreg reads the file that --config FILE or {CONFIG_VARIABLE} names. A variable takes the place of"),
-        "# the value here, and a flag that of both: `key` in [section] is STATICREG_SECTION_KEY and --section-key.".to_owned(),
+        format!(
+            "# staticreg reads the file that --config FILE or {CONFIG_VARIABLE} names. A variable takes the place of"
+        ),
+        "# the value here, and a flag that of both: `key` in [section] is STATICREG_SECTION_KEY and --section-key."
+            .to_owned(),
     ];
     let mut section = "";
     for setting in Setting::all() {

@@ -156,8 +156,10 @@ fn what_is_wrong_is_named_as_it_was_given() {
 fn a_secret_may_stand_in_a_file_of_its_own() {
     let (url, password) = (file("sqlite://x\n"), file("s3 cret\r\n"));
     let configuration = file(&format!("[registry]\nuser = \"u\"\npassword_file = \"{}\"", shown(password.path())));
-    let sources =
-        Sources { file: Some(configuration.path().to_owned()), ..variables(&[("STATICREG_DB_URL_FILE", shown(url.path()))]) };
+    let sources = Sources {
+        file: Some(configuration.path().to_owned()),
+        ..variables(&[("STATICREG_DB_URL_FILE", shown(url.path()))])
+    };
     let settings = settings(&sources);
     assert_eq!(settings.db.url.as_ref().map(Secret::expose), Some("sqlite://x"));
     assert_eq!(settings.registry.password.as_ref().map(Secret::expose), Some("s3 cret"));
@@ -171,12 +173,14 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
 fn a_secret_and_its_file_win_by_their_place_and_are_never_given_together() {
     let url = file("sqlite://held");
     let named = shown(url.path());
-    let by_flag = Sources { flags: vec![("db.url_file", named.to_owned())], ..variables(&[("STATICREG_DB_URL", "sqlite://x")]) };
+    let by_flag =
+        Sources { flags: vec![("db.url_file", named.to_owned())], ..variables(&[("STATICREG_DB_URL", "sqlite://x")]) };
     assert_eq!(settings(&by_flag).db.url.as_ref().map(Secret::expose), Some("sqlite://held"));
     let by_variable = Sources { file: Some("/nowhere".into()), ..variables(&[("STATICREG_DB_URL", "sqlite://x")]) };
     assert!(error(&by_variable).contains("/nowhere"), "a configuration file must be there");
     let configuration = file(&format!("[db]\nurl_file = \"{named}\""));
-    let over_the_file = Sources { file: Some(configuration.path().to_owned()), ..variables(&[("STATICREG_DB_URL", "sqlite://x")]) };
+    let over_the_file =
+        Sources { file: Some(configuration.path().to_owned()), ..variables(&[("STATICREG_DB_URL", "sqlite://x")]) };
     assert_eq!(settings(&over_the_file).db.url.as_ref().map(Secret::expose), Some("sqlite://x"));
 
     let both = variables(&[("STATICREG_DB_URL", "sqlite://x"), ("STATICREG_DB_URL_FILE", named)]);
@@ -215,7 +219,9 @@ fn an_unknown_key_of_the_file_is_an_error() {
 fn a_file_that_cannot_be_read_or_parsed_is_an_error() {
     let missing = Sources { file: Some("/nowhere/staticreg.toml".into()), ..Sources::default() };
     assert!(error(&missing).starts_with("The configuration file /nowhere/staticreg.toml cannot be read"));
-    for (text, line) in [("[registry]\npassword = \"verschwiegen", 2), ("[http]\n\nport =", 3), ("[a]\n[a]", 2), ("=", 1)] {
+    for (text, line) in
+        [("[registry]\npassword = \"verschwiegen", 2), ("[http]\n\nport =", 3), ("[a]\n[a]", 2), ("=", 1)]
+    {
         let broken = file(text);
         let told = error(&in_file(&broken));
         assert!(told.starts_with(&format!("{}: line {line}: ", shown(broken.path()))), "{told}");
@@ -243,7 +249,11 @@ fn what_stops_nothing_is_a_warning() {
     let warnings: Vec<_> = sources.warnings().collect();
     assert_eq!(warnings[0], "STATICREG_PORT is no setting of staticreg and changes nothing.");
     for (warning, flag, variable) in [
-        (&warnings[1], "--db-url tells a password", "Set STATICREG_DB_URL, or name a file that holds it with STATICREG_DB_URL_FILE."),
+        (
+            &warnings[1],
+            "--db-url tells a password",
+            "Set STATICREG_DB_URL, or name a file that holds it with STATICREG_DB_URL_FILE.",
+        ),
         (&warnings[2], "--registry-password tells a password", "with STATICREG_REGISTRY_PASSWORD_FILE."),
     ] {
         assert!(warning.starts_with(flag) && warning.ends_with(variable), "{warning}");

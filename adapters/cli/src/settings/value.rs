@@ -267,7 +267,9 @@ mod tests {
 
     #[test]
     fn sizes_and_numbers_are_taken_as_people_write_them() {
-        for (text, bytes) in [("65536", 65_536), ("64KiB", 65_536), ("1.5 KiB", 1_536), ("2mib", 2 << 20), ("1Mi", 1 << 20)] {
+        for (text, bytes) in
+            [("65536", 65_536), ("64KiB", 65_536), ("1.5 KiB", 1_536), ("2mib", 2 << 20), ("1Mi", 1 << 20)]
+        {
             assert_eq!(Size::parse(text).map(Size::bytes), Ok(bytes), "{text}");
         }
         for text in ["", "big", "-1", "16QiB", "MiB"] {
@@ -281,7 +283,9 @@ mod tests {
 
     #[test]
     fn a_choice_may_be_written_as_yaml_hands_it_on() {
-        for (text, mode) in [("off", TlsMode::Off), ("FALSE", TlsMode::Off), ("true", TlsMode::On), ("Auto", TlsMode::Auto)] {
+        for (text, mode) in
+            [("off", TlsMode::Off), ("FALSE", TlsMode::Off), ("true", TlsMode::On), ("Auto", TlsMode::Auto)]
+        {
             assert_eq!(TlsMode::parse(text), Ok(mode), "{text}");
         }
         assert_eq!((bool::parse("Yes"), bool::parse("0")), (Ok(true), Ok(false)));

@@ -11,6 +11,9 @@ use crate::{
     problem::{Problem, RETRY_AFTER_SECONDS},
 };
 
+/// Where it is asked whether all is well.
+pub(crate) const PATH: &str = "/healthz";
+
 pub(crate) struct HealthApi {
     pub(crate) ask: AskMetrics,
     pub(crate) store: &'static str,
