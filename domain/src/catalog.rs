@@ -137,7 +137,7 @@ pub enum Artifact {
     Image,
     /// A Helm chart.
     Chart,
-    /// What BuildKit keeps of a build for the next one.
+    /// What `BuildKit` keeps of a build for the next one.
     BuildCache,
     /// Anything else, of this type.
     Other(String),
@@ -173,7 +173,7 @@ impl Artifact {
     }
 }
 
-/// Whether an index is BuildKit's cache: it lists layers and their description, where others list manifests.
+/// Whether an index is `BuildKit`'s cache: it lists layers and their description, where others list manifests.
 fn is_build_cache(entries: &[IndexEntry]) -> bool {
     let is_layer = |media_type: &str| media_type.contains(".image.layer.") || media_type.contains(".image.rootfs.");
     let mut media_types = entries.iter().map(|entry| entry.descriptor.media_type.as_str());

@@ -71,7 +71,7 @@ async fn what_was_never_read_is_not_told_to_be_gone() {
     }
 }
 
-/// A registry with a chart as helm pushes it, a build cache of BuildKit, and an artifact that nothing is known of.
+/// A registry with a chart as helm pushes it, a build cache, and an artifact that nothing is known of.
 async fn artifacts() -> site::Site<impl poem::Endpoint<Output = poem::Response>> {
     let mut registry = SampleRegistry::default();
     for (name, tag, media_type) in [
