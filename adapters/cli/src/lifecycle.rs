@@ -137,7 +137,7 @@ impl Lifecycle {
              it anew."
         );
         tracing::error!("Stopping: {sentence}");
-        self.failure.get_or_insert(Failure(sentence));
+        self.failure.get_or_insert(Failure::Other(sentence));
         self.stop.cancel();
     }
 }
@@ -183,7 +183,8 @@ mod tests {
     }
 
     fn told(ended: Result<bool, Failure>) -> String {
-        ended.expect_err("it failed").0
+        let Err(Failure::Other(told)) = ended else { panic!("it did not fail") };
+        told
     }
 
     #[tokio::test(start_paused = true)]

@@ -209,10 +209,10 @@ mod tests {
     async fn a_task_that_panics_ends_the_server() {
         let mut store = MockMetricsRepository::new();
         store.expect_forget_ids().returning(|_, _| panic!("no ids"));
-        let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".to_owned())];
-        let settings = Sources { variables, ..Sources::default() }.read().unwrap();
+        let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".into())];
+        let settings = Sources { variables, ..Sources::default() }.read().unwrap().settings().unwrap();
         let ended = serve(settings, Some(Store { metrics: Arc::new(store), name: "mock" })).await;
-        let Failure(told) = ended.expect_err("it failed");
+        let Err(Failure::Other(told)) = ended else { panic!("it did not fail") };
         let words = "the part of the program that forgets old event ids has failed (it panicked: no ids).";
         assert!(told.starts_with(words), "{told}");
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::{Connection, Executor, PgConnection};
-use staticreg_contract::events::{expected, now, pull, pulls_of, record};
+use staticreg_contract::events::{expected, pull, pulls_of, record};
 use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsRepository, Page};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, proxy::Proxy, tls::TlsPostgres};
@@ -290,7 +290,7 @@ async fn questions_given_up_half_way_take_no_place() {
             lock.rollback().await.expect("unlocks");
             until("the question is gone", || cluster.psql(&url, waits) == "0").await;
         }
-        assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 1)]));
+        assert_eq!(pulls_of(&*store).await, expected(&[("2026-11-20 app:v1", 1)]));
     }
 }
 
