@@ -89,7 +89,7 @@ async fn a_question_without_end_is_given_up_and_leaves_nothing_behind() {
         ..options(&file)
     };
     let store = std::sync::Arc::new(SqlMetrics::open(&options).await.expect("opens"));
-    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    record(&*store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
     let mut other = connect(&file).await;
     let before = open_files(folder.path());
     let filter = Filter::of_dates(DateRange::EVER);
