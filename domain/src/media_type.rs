@@ -1,6 +1,6 @@
 //! Media types of manifests.
 
-/// The configuration of a cache that BuildKit exported.
+/// The configuration of a cache that `BuildKit` exported.
 pub(crate) const BUILDKIT_CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
 
 /// How the media types of layers begin (OCI image specification; Docker image manifest version 2, schema 2).

@@ -183,7 +183,7 @@ fn host(address: &str) -> String {
     address.rsplit_once(':').map_or(address, |(host, _port)| host).to_owned()
 }
 
-/// Whether a manifest is a cache that BuildKit exported: an image or an index with a configuration of its own, or an
+/// Whether a manifest is a cache that `BuildKit` exported: an image or an index with a configuration of its own, or an
 /// index of layers.
 fn is_build_cache(manifest: ManifestKind, references: &[RegistryReference]) -> bool {
     let media_types = || references.iter().map(|reference| reference.media_type.as_deref().unwrap_or_default());

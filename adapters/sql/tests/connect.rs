@@ -202,10 +202,11 @@ async fn limits_of_the_database_or_the_user_end_no_change_of_the_schema() {
     const WAITS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                          AND wait_event = 'advisory' AND query_start < clock_timestamp() - interval '400 ms'";
     let cluster = Postgres::shared();
-    for whose in ["DATABASE %", "ROLE limited IN DATABASE %"] {
+    for whose in ["DATABASE %", "ROLE limited_% IN DATABASE %"] {
         let url = cluster.new_database();
-        let whose = whose.replace('%', url.rsplit('/').next().expect("a name"));
-        cluster.psql(&url, "DROP ROLE IF EXISTS limited; CREATE ROLE limited SUPERUSER LOGIN");
+        let name = url.rsplit('/').next().expect("a name");
+        let whose = whose.replace('%', name);
+        cluster.psql(&url, &format!("CREATE ROLE limited_{name} SUPERUSER LOGIN"));
         let mut holder = PgConnection::connect(&url).await.expect("connects");
         holder.execute(LOCK).await.expect("locks");
         for limit in [
@@ -216,7 +217,7 @@ async fn limits_of_the_database_or_the_user_end_no_change_of_the_schema() {
         ] {
             cluster.psql(&url, &format!("ALTER {whose} SET {limit}"));
         }
-        let limited = options(&url.replace("postgres@", "limited@"));
+        let limited = options(&url.replace("postgres@", &format!("limited_{name}@")));
         let opening = tokio::spawn(async move { SqlMetrics::open(&limited).await });
         until("it waits for longer than the limits", || {
             assert!(!opening.is_finished(), "it was ended");

@@ -1,8 +1,7 @@
 //! What counts as a pull: Docker Hub's table, the rule row by row, recordings of real clients,
-//! small cases, made-up days, and properties.
+//! small cases, and properties.
 
 mod cases;
-// mod days;
 mod docker_hub;
 mod posted;
 mod properties;
