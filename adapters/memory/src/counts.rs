@@ -150,16 +150,18 @@ impl RowNames {
 
     /// What a filter lets pass; nothing when it asks for a name that no row holds.
     fn wanted(&self, filter: &Filter) -> Option<Wanted> {
-        fn named<T>(name: Option<&T>, id: impl Fn(&T) -> Option<Id>) -> Option<Option<Id>> {
-            name.map_or(Some(None), |name| id(name).map(Some))
+        /// No row holds the name that is asked for.
+        struct NoRow;
+        fn named<T>(name: Option<&T>, id: impl Fn(&T) -> Option<Id>) -> Result<Option<Id>, NoRow> {
+            name.map(|name| id(name).ok_or(NoRow)).transpose()
         }
         let Filter { dates: _, kind, repository, tag, digest, architecture } = filter;
         Some(Wanted {
             kind: *kind,
-            repository: named(repository.as_ref(), |name| self.repositories.find(name))?,
-            tag: named(tag.as_ref(), |tag| self.tags.find(tag))?,
-            digest: named(digest.as_ref(), |digest| self.digests.find(digest))?,
-            architecture: named(architecture.as_ref(), |name| self.architectures.find(name))?,
+            repository: named(repository.as_ref(), |name| self.repositories.find(name)).ok()?,
+            tag: named(tag.as_ref(), |tag| self.tags.find(tag)).ok()?,
+            digest: named(digest.as_ref(), |digest| self.digests.find(digest)).ok()?,
+            architecture: named(architecture.as_ref(), |name| self.architectures.find(name)).ok()?,
         })
     }
 }

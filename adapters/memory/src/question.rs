@@ -69,7 +69,11 @@ pub(crate) fn pulls(counts: &Snapshot, group: Option<PullGroup>, page: &Page<Day
     };
     let places = days.into_iter().map(|((date, id), pulls)| ((date, name(id)), pulls));
     let after = page.after.as_ref().map(|(date, group)| (*date, group.as_deref()));
-    slice(places, after, page.limit, |((date, group), pulls)| DayPulls { date, group: group.map(str::to_owned), pulls })
+    slice(places, after.as_ref(), page.limit, |((date, group), pulls)| DayPulls {
+        date,
+        group: group.map(str::to_owned),
+        pulls,
+    })
 }
 
 pub(crate) fn repositories(counts: &Snapshot, page: &Page<RepositoryPulls>) -> Slice<RepositoryPulls> {
@@ -88,11 +92,8 @@ pub(crate) fn repositories(counts: &Snapshot, page: &Page<RepositoryPulls>) -> S
         .into_iter()
         .map(|(id, (group, tags))| ((Reverse(group.pulls), counts.repositories.name(id)), (tags, group.last)));
     let after = page.after.as_ref().map(|(pulls, repository)| (Reverse(*pulls), repository));
-    slice(places, after, page.limit, |((Reverse(pulls), repository), (tags, last_pulled_at))| RepositoryPulls {
-        repository: repository.clone(),
-        pulls,
-        tags,
-        last_pulled_at,
+    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), repository), (tags, last_pulled_at))| {
+        RepositoryPulls { repository: repository.clone(), pulls, tags, last_pulled_at }
     })
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn images(counts: &Snapshot, page: &Page<ImagePulls>) -> Slice<ImageP
         ((Reverse(group.pulls), counts.repositories.name(repository), counts.tag(tag)), group.last)
     });
     let after = page.after.as_ref().map(|(pulls, repository, tag)| (Reverse(*pulls), repository, tag.as_ref()));
-    slice(places, after, page.limit, |((Reverse(pulls), repository, tag), last_pulled_at)| ImagePulls {
+    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), repository, tag), last_pulled_at)| ImagePulls {
         repository: repository.clone(),
         tag: tag.cloned(),
         pulls,
@@ -124,7 +125,7 @@ pub(crate) fn architectures(counts: &Snapshot, page: &Page<ArchitecturePulls>) -
         ((Reverse(pulls), counts.architectures.name(id)), repositories.len() as u64)
     });
     let after = page.after.as_ref().map(|(pulls, architecture)| (Reverse(*pulls), architecture));
-    slice(places, after, page.limit, |((Reverse(pulls), architecture), repositories)| ArchitecturePulls {
+    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), architecture), repositories)| ArchitecturePulls {
         architecture: architecture.clone(),
         pulls,
         repositories,
@@ -140,7 +141,7 @@ pub(crate) fn tags(counts: &Snapshot, page: &Page<TagPulls>) -> Slice<TagPulls> 
         ((Reverse(group.pulls), counts.tag(tag), counts.architectures.name(architecture)), group.last)
     });
     let after = page.after.as_ref().map(|(pulls, tag, architecture)| (Reverse(*pulls), tag.as_ref(), architecture));
-    slice(places, after, page.limit, |((Reverse(pulls), tag, architecture), last_pulled_at)| TagPulls {
+    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), tag, architecture), last_pulled_at)| TagPulls {
         tag: tag.cloned(),
         architecture: architecture.clone(),
         pulls,
@@ -159,11 +160,8 @@ pub(crate) fn digests(counts: &Snapshot, page: &Page<DigestPulls>) -> Slice<Dige
         .into_iter()
         .map(|(id, (group, first))| ((Reverse(group.last), counts.digests.name(id)), (group.pulls, first)));
     let after = page.after.as_ref().map(|(last, digest)| (Reverse(*last), digest));
-    slice(places, after, page.limit, |((Reverse(last_pulled_at), digest), (pulls, first_pulled_on))| DigestPulls {
-        digest: digest.clone(),
-        pulls,
-        first_pulled_on,
-        last_pulled_at,
+    slice(places, after.as_ref(), page.limit, |((Reverse(last_pulled_at), digest), (pulls, first_pulled_on))| {
+        DigestPulls { digest: digest.clone(), pulls, first_pulled_on, last_pulled_at }
     })
 }
 
@@ -178,8 +176,11 @@ pub(crate) fn rows(counts: &Snapshot, page: &Page<MetricsRow>) -> Slice<MetricsR
     let after = page.after.as_ref().map(|(date, repository, tag, digest, architecture)| {
         (Reverse(*date), repository, tag.as_ref(), digest, architecture)
     });
-    slice(places, after, page.limit, |((Reverse(date), repository, tag, digest, architecture), (row, count))| {
-        MetricsRow {
+    slice(
+        places,
+        after.as_ref(),
+        page.limit,
+        |((Reverse(date), repository, tag, digest, architecture), (row, count))| MetricsRow {
             date,
             repository: repository.clone(),
             tag: tag.cloned(),
@@ -189,8 +190,8 @@ pub(crate) fn rows(counts: &Snapshot, page: &Page<MetricsRow>) -> Slice<MetricsR
             count,
             created_at: row.created_at,
             updated_at: row.updated_at,
-        }
-    })
+        },
+    )
 }
 
 /// The counts of what belongs together.
@@ -210,10 +211,10 @@ impl Group {
 /// The page of a list behind a place in its order; only what is on it becomes an item.
 fn slice<P: Ord, V, T>(
     places: impl Iterator<Item = (P, V)>,
-    after: Option<P>,
+    after: Option<&P>,
     limit: u32,
     item: impl Fn((P, V)) -> T,
 ) -> Slice<T> {
-    let Slice { items, more } = Slice::of_all(places.collect(), after.as_ref(), limit);
+    let Slice { items, more } = Slice::of_all(places.collect(), after, limit);
     Slice { items: items.into_iter().map(item).collect(), more }
 }

@@ -82,7 +82,7 @@ impl From<DbErr> for Reason {
     }
 }
 
-/// What helps, by PostgreSQL's code; PgBouncer has but one, so there the words tell.
+/// What helps, by PostgreSQL's code; `PgBouncer` has but one, so there the words tell.
 fn remedy(code: &str, message: &str) -> Option<&'static str> {
     Some(match code {
         "3D000" => "create it with CREATE DATABASE, or correct the name in the URL",

@@ -52,7 +52,7 @@ pub struct SqlMetrics {
 #[derive(Debug)]
 enum Database {
     Postgres(Box<PostgresMetrics>),
-    Sqlite(SqliteMetrics),
+    Sqlite(Box<SqliteMetrics>),
 }
 
 impl Database {
@@ -96,7 +96,7 @@ impl SqlMetrics {
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
         let database = Arc::new(match &options.url.0 {
             Place::Postgres(place) => Database::Postgres(Box::new(PostgresMetrics::open(place, options).await?)),
-            Place::Sqlite(place) => Database::Sqlite(SqliteMetrics::open(place, options).await?),
+            Place::Sqlite(place) => Database::Sqlite(Box::new(SqliteMetrics::open(place, options).await?)),
         });
         let (sums, mut reader) = (Arc::new(Sums::new(options.sums_capacity)), JoinSet::new());
         if options.sums_capacity > 0 {
@@ -170,7 +170,7 @@ impl MetricsRepository for SqlMetrics {
     }
 
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
-        self.in_time(async {
+        self.in_time(Box::pin(async {
             let question = move |kept: &Kept| summary::of_sums(kept, today);
             if let Some(summary) = self.sums.answer(&self.database, DateRange::EVER, None, question).await? {
                 return Ok(summary);
@@ -178,7 +178,7 @@ impl MetricsRepository for SqlMetrics {
             let pulls = self.database.ask(summary::pulls_query(self.dialect(), today)).await?;
             let accesses = self.database.ask(summary::accesses_query(self.dialect(), today)).await?;
             summary::answer(&pulls, &accesses)
-        })
+        }))
         .await
     }
 
@@ -188,7 +188,7 @@ impl MetricsRepository for SqlMetrics {
         group: Option<PullGroup>,
         page: &Page<DayPulls>,
     ) -> Result<Slice<DayPulls>, MetricsError> {
-        self.in_time(async {
+        self.in_time(Box::pin(async {
             let of_sums = move |kept: &Kept, filter: &Filter, page: &Page<DayPulls>| {
                 Ok(pulls::of_sums(kept, filter, group, page))
             };
@@ -197,7 +197,7 @@ impl MetricsRepository for SqlMetrics {
             }
             let query = pulls::query(self.dialect(), filter, group, page);
             self.list(query, page, |row| pulls::item(row, group)).await
-        })
+        }))
         .await
     }
 
@@ -206,22 +206,22 @@ impl MetricsRepository for SqlMetrics {
         filter: &Filter,
         page: &Page<RepositoryPulls>,
     ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        self.in_time(async {
+        self.in_time(Box::pin(async {
             if let Some(slice) = self.ask_sums(filter, page, repositories::of_sums).await? {
                 return Ok(slice);
             }
             self.list(repositories::query(self.dialect(), filter, page), page, repositories::item).await
-        })
+        }))
         .await
     }
 
     async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        self.in_time(async {
+        self.in_time(Box::pin(async {
             if let Some(slice) = self.ask_sums(filter, page, images::of_sums).await? {
                 return Ok(slice);
             }
             self.list(images::query(self.dialect(), filter, page), page, images::item).await
-        })
+        }))
         .await
     }
 
@@ -230,22 +230,22 @@ impl MetricsRepository for SqlMetrics {
         filter: &Filter,
         page: &Page<ArchitecturePulls>,
     ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        self.in_time(async {
+        self.in_time(Box::pin(async {
             if let Some(slice) = self.ask_sums(filter, page, architectures::of_sums).await? {
                 return Ok(slice);
             }
             self.list(architectures::query(self.dialect(), filter, page), page, architectures::item).await
-        })
+        }))
         .await
     }
 
     async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        self.in_time(async {
+        self.in_time(Box::pin(async {
             if let Some(slice) = self.ask_sums(filter, page, tags::of_sums).await? {
                 return Ok(slice);
             }
             self.list(tags::query(self.dialect(), filter, page), page, tags::item).await
-        })
+        }))
         .await
     }
 

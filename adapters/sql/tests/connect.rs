@@ -10,7 +10,7 @@ use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, proxy::Pr
 use tokio::time::sleep;
 
 /// Longer than a busy machine keeps anybody waiting.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn options(url: &str) -> Options {
     Options { answer_timeout: LONG, ..Options::new(url.parse().expect("a URL")) }

@@ -347,7 +347,7 @@ fn a_stop_ends_though_nobody_reads_the_output() {
 fn an_error_at_start_ends_the_program_though_nobody_reads_what_it_says() {
     let (_reader, mut writer) = std::io::pipe().expect("a pipe");
     // What fits into a pipe.
-    writer.write_all(&[b'x'; 64 * 1024]).expect("room");
+    writer.write_all(&vec![b'x'; 64 * 1024]).expect("room");
     let ended = Staticreg::run_into(writer, &[("STATICREG_LOG_FORMAT", "red")]);
     assert_eq!(ended.code(), Some(1));
 }

@@ -1,4 +1,4 @@
-//! A private PgBouncer before a database: on a free port, gone when dropped.
+//! A private `PgBouncer` before a database: on a free port, gone when dropped.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{ports::free_port, postgres::Postgres};
 
 /// How long it may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Where Debian's package puts it, which is not on everybody's path.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
@@ -22,7 +22,7 @@ const PROGRAM: &str = "/usr/sbin/pgbouncer";
 /// The user it runs as where tests run as root, which it refuses.
 const USER: &str = "postgres";
 
-/// A running PgBouncer.
+/// A running `PgBouncer`.
 #[derive(Debug)]
 pub struct PgBouncer {
     folder: TempDir,

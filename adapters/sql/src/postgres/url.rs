@@ -279,7 +279,7 @@ fn decoded(text: &str) -> Result<String, UrlFault> {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
 fn port_of(text: &str) -> Result<u16, UrlFault> {
