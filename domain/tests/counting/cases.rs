@@ -353,6 +353,28 @@ const SMALL: &[Small] = &[
         ],
     ),
     (
+        "an image of an index that is there, listed by another that was pulled just before",
+        CONTAINERD,
+        &[(0, "GET", "v2", "J"), (50, "GET", "@", "S"), (3_000, "HEAD", "v1", "I"), (3_050, "GET", "@", "A")],
+        &["pull_by_tag team/app:v2 arm64 1", "pull_by_tag team/app:v1 amd64 1"],
+    ),
+    (
+        "tags looked up, then all manifests of one read that shares an image with another",
+        CONTAINERD,
+        &[
+            (0, "HEAD", "v1", "I"),
+            (50, "HEAD", "v2", "J"),
+            (4_000, "GET", "v2", "J"),
+            (4_050, "GET", "@", "S"),
+            (4_100, "GET", "@", "A"),
+        ],
+        &[
+            "version_check team/app:v1 not-specified 1",
+            "version_check team/app:v2 not-specified 1",
+            "pull_by_tag team/app:v2 not-specified 1",
+        ],
+    ),
+    (
         "a second tag that shares the image, then its other platform",
         CONTAINERD,
         &[

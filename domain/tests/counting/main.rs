@@ -1,8 +1,10 @@
 //! What counts as a pull: Docker Hub's table, the rule row by row, recordings of real clients,
-//! small cases, and properties.
+//! small cases, made-up days, and properties.
 
 mod cases;
+mod days;
 mod docker_hub;
+mod hosts;
 mod posted;
 mod properties;
 mod recordings;

@@ -227,6 +227,24 @@ fn wild() -> impl Strategy<Value = ManifestAccess> {
     })
 }
 
+/// Any access at all of one client to one repository, within two minutes.
+fn tight() -> impl Strategy<Value = ManifestAccess> {
+    let at = prop_oneof![0..3_000_i64, 0..120_000_i64, select(vec![0_i64, 1_000, 10_000, 60_000])];
+    let tag = select(vec!["v1", "v2", "sha256-0000000000000000000000000000000000000000000000000000000000000000"]);
+    (wild(), at, tag).prop_map(|(access, at, tag)| ManifestAccess {
+        at: start() + TimeDelta::milliseconds(at),
+        tag: access.tag.map(|_| tag.parse().expect("a tag")),
+        client_host: "10.0.0.1".to_owned(),
+        ..access
+    })
+}
+
+/// Each access with an id of its own, in no order.
+fn with_own_ids(accesses: Vec<ManifestAccess>) -> Vec<ManifestAccess> {
+    let id = |n: u128| EventId::from(Uuid::from_u128((n + 1) * 7_919 % 104_729));
+    (0..).zip(accesses).map(|(n, access)| ManifestAccess { id: id(n), ..access }).collect()
+}
+
 proptest! {
     #[test]
     fn order_of_clients_repetition_batches_and_failures_do_not_matter(
@@ -300,6 +318,37 @@ proptest! {
             let access = first.entry(access.id).or_insert_with(|| access.clone());
             store.record(&counting.count(access, now).into_iter().collect::<Vec<_>>());
         }
+    }
+
+    /// What is known of indexes, too, may come at any time.
+    #[test]
+    fn the_order_of_arrival_does_not_matter(
+        (in_order, shuffled) in vec(tight(), 0..40).prop_map(with_own_ids).prop_flat_map(|accesses| {
+            (Just(accesses.clone()), Just(accesses).prop_shuffle())
+        }),
+        learnt in vec(0..40_usize, 2),
+    ) {
+        let mut in_order = in_order;
+        in_order.sort_by_key(|access| (access.at, access.action != Action::Head, access.id));
+        let learn = |counting: &mut Classified, store: &mut Store, image: usize| {
+            store.record(&counting.learn(&digest(&format!("index-{image}")), &list(image)));
+        };
+        let count = |accesses: &[ManifestAccess], learnt: &[usize]| {
+            let mut counting = Classified::default();
+            let mut store = Store::default();
+            for place in 0..=accesses.len() {
+                for (image, when) in learnt.iter().enumerate() {
+                    if place == (*when).min(accesses.len()) {
+                        learn(&mut counting, &mut store, image);
+                    }
+                }
+                if let Some(access) = accesses.get(place) {
+                    store.record(&counting.count(access, start()).into_iter().collect::<Vec<_>>());
+                }
+            }
+            store.counts()
+        };
+        prop_assert_eq!(count(&shuffled, &learnt), count(&in_order, &[0, 0]));
     }
 
     #[test]

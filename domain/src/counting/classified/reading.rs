@@ -251,34 +251,33 @@ impl State {
         reading.last_within(&self.manifests.get(&reading.access.digest)?.look_ups, WINDOW)
     }
 
-    /// The index and its unused HEAD, when the manifest is a second platform of an image that is there: each pull of
+    /// The index and its unused HEAD, when the manifest is a platform's image of an index that is there: each pull of
     /// the index has its image, the index was looked up again, and what is fetched now is another platform's.
+    ///
+    /// What began after the HEAD and may list the manifest is what that is part of. So is what began before and has no
+    /// image yet, unless the HEAD is of an index that was pulled itself.
     fn second_platform(&self, reading: &Reading<'_>) -> Option<(u64, Place)> {
-        // A pull that began after the HEAD and has no child yet is what the child is of.
-        let is_waiting_since = |look_up: Place| {
-            self.indexes_that_may_list(reading).any(|(_, manifest, window)| {
-                let mut waiting = manifest.pulls.iter().filter(|pulls| pulls.children.is_empty());
-                waiting.any(|pulls| {
-                    let last = reading.last_within(&pulls.roots, window);
-                    last.is_some_and(|last| reading.order(last) > reading.order(look_up))
-                })
-            })
-        };
-        let is_second_platform = |index: u64, manifest: &Manifest, look_up: Place| {
-            let last = |pulls: &&Pulls| reading.last_within(&pulls.roots, WINDOW).map(|root| reading.order(root));
-            let pulls = || manifest.pulls.iter().filter(|pulls| last(pulls).is_some());
-            pulls().all(Pulls::have_image)
-                && pulls().max_by_key(last).is_some_and(|pulls| {
-                    last(&pulls) < Some(reading.order(look_up)) && pulls.lack_platform_of(index, reading)
-                })
-        };
+        let last = |pulls: &Pulls, window| reading.last_within(&pulls.roots, window).map(|root| reading.order(root));
+        let mut newest = None;
+        let mut is_one_waiting = false;
+        for (_, manifest, window) in self.indexes_that_may_list(reading) {
+            for pulls in &manifest.pulls {
+                let last = last(pulls, window);
+                newest = newest.max(last);
+                is_one_waiting |= last.is_some() && !pulls.have_image();
+            }
+        }
         self.indexes_that_may_list(reading)
             .filter_map(|(index, manifest, window)| {
                 let look_up = reading.last_within(&manifest.look_ups, window)?;
-                is_second_platform(index, manifest, look_up).then_some((index, look_up))
+                let pulls = || manifest.pulls.iter().filter(|pulls| last(pulls, WINDOW).is_some());
+                let is_second = match pulls().max_by_key(|pulls| last(pulls, WINDOW)) {
+                    Some(latest) => pulls().all(Pulls::have_image) && latest.lack_platform_of(index, reading),
+                    None => !is_one_waiting,
+                };
+                (is_second && newest < Some(reading.order(look_up))).then_some((index, look_up))
             })
             .max_by_key(|(_, look_up)| reading.order(*look_up))
-            .filter(|(_, look_up)| !is_waiting_since(*look_up))
     }
 
     /// The pull that the manifest is part of. A client asks for each child once, so those without this child come
