@@ -275,9 +275,10 @@ async fn a_count_that_someone_sets_to_zero_is_gone() {
 
 /// Applies the first versions of the schema alone.
 fn schema_until(cluster: &Postgres, url: &str, last: &str) {
-    let schema = std::fs::read_to_string(SCHEMA_FILE).expect("the file");
+    const STEPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migration/sql/postgres/schema.sql");
+    let schema = std::fs::read_to_string(STEPS).expect("the file");
     for name in schema.lines().filter_map(|line| line.strip_prefix("\\ir ")).take_while(|name| *name <= last) {
-        cluster.psql_file(url, &std::path::Path::new(SCHEMA_FILE).with_file_name(name));
+        cluster.psql_file(url, &std::path::Path::new(STEPS).with_file_name(name));
     }
 }
 
@@ -494,7 +495,8 @@ async fn a_table_that_is_locked_is_waited_for_only_so_long() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
     let answer_timeout = Duration::from_millis(300);
-    let store = SqlMetrics::open(&Options { answer_timeout, ..options(&url) }).await.expect("opens");
+    // Without those who read sums in the background, who wait longer.
+    let store = SqlMetrics::open(&Options { answer_timeout, sums_capacity: 0, ..options(&url) }).await.expect("opens");
     record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
 
     let mut other = PgConnection::connect(&url).await.expect("connects");

@@ -105,12 +105,14 @@ impl Server {
     pub(super) async fn refuse_transaction_pooling(&self) -> Result<(), OpenError> {
         /// Other clients of the pooler may get between.
         const ROUNDS: usize = 3;
+        const BACKEND: &str = "SELECT pg_backend_pid()";
+        // Idle for a moment, which the database may forbid.
+        const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_backend_pid()";
         let look = async {
             let ((mut one, _), (mut other, _)) = (self.connect_bare().await?, self.connect_bare().await?);
             for _ in 0..ROUNDS {
-                let before = backend(&mut one).await?;
-                sqlx::raw_sql("BEGIN").execute(&mut other).await?;
-                let taken = backend(&mut other).await? == before || backend(&mut one).await? != before;
+                let before = backend(&mut one, BACKEND).await?;
+                let taken = backend(&mut other, BEGIN).await? == before || backend(&mut one, BACKEND).await? != before;
                 sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
                 if taken {
                     return Ok(true);
@@ -132,11 +134,11 @@ impl Server {
     }
 }
 
-/// The process of the server that answers.
-async fn backend(connection: &mut PgConnection) -> sqlx::Result<i32> {
+/// The process of the server that answers, as the last statement asks for it.
+async fn backend(connection: &mut PgConnection, statements: &'static str) -> sqlx::Result<i32> {
     use sqlx::Row as _;
     // Prepares nothing, which a pooler might mix up.
-    let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?;
+    let row = sqlx::raw_sql(statements).fetch_one(connection).await?;
     row.try_get(0)
 }
 

@@ -238,6 +238,9 @@ impl State {
         let is_unused = |head: &Access, place| {
             self.manifests.get(&head.digest).is_some_and(|manifest| manifest.look_ups.contains(&place))
         };
+        if self.manifests.is_empty() {
+            return None;
+        }
         accesses
             .before(*index)
             .take_while(|(_, older)| is_within(older.at, access.at, TAG_LOOK_UP_WINDOW))

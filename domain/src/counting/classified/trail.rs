@@ -190,12 +190,13 @@ impl Trail {
 
     /// Forgets an access and all before it; answers whether any is left.
     pub(super) fn forget(&mut self, number: Number) -> bool {
-        if let Some(index) = self.accesses.list.iter().position(|access| access.number == number) {
-            self.settled = self.settled.max(self.accesses.list[index].at.saturating_add(WINDOW));
-            self.accesses.first = self.accesses.place(index + 1);
-            self.accesses.list.drain(..=index);
+        let Accesses { list, first } = &mut self.accesses;
+        let last = list.iter().position(|access| access.number == number);
+        for access in last.iter().flat_map(|last| 0..=*last).filter_map(|_| list.pop_front()) {
+            self.settled = self.settled.max(access.at.saturating_add(WINDOW));
+            *first = first.wrapping_add(1);
         }
-        !self.accesses.list.is_empty()
+        !list.is_empty()
     }
 
     /// The newest access.
