@@ -54,7 +54,7 @@ fn taking_store() -> MockMetricsRepository {
     store
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_notification_is_answered_with_a_receipt() {
     let mut store = MockMetricsRepository::new();
     store.expect_record().returning(|batch, _| {
@@ -71,7 +71,7 @@ async fn a_notification_is_answered_with_a_receipt() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_empty_envelope_is_welcome() {
     let response = post(MockMetricsRepository::new(), &[]).await;
     response.assert_status_is_ok();
@@ -82,7 +82,7 @@ async fn an_empty_envelope_is_welcome() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn odd_events_are_skipped_with_their_reason_and_the_good_ones_recorded() {
     let spoiled = |pointer: &str, value: Value| {
         let mut event = event(7);
@@ -114,7 +114,7 @@ async fn odd_events_are_skipped_with_their_reason_and_the_good_ones_recorded() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_no_notification_is_refused_and_nothing_recorded() {
     for (sent, told) in [
         ("", "EOF while parsing a value at line 1 column 0"),
@@ -131,7 +131,7 @@ async fn what_is_no_notification_is_refused_and_nothing_recorded() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn only_json_is_read() {
     for content_type in ["text/plain", "application/xml", ""] {
         let server = server(MockMetricsRepository::new());
@@ -147,14 +147,14 @@ async fn only_json_is_read() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_body_that_is_too_large_is_refused() {
     let response = post_body(" ".repeat(support::MAX_BODY + 1)).await;
     response.assert_status(StatusCode::PAYLOAD_TOO_LARGE);
     response.assert_content_type("application/problem+json");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_makes_the_registry_try_again() {
     let mut store = MockMetricsRepository::new();
     store.expect_record().returning(|_, _| Err(away()));
@@ -169,7 +169,7 @@ async fn a_store_that_is_away_makes_the_registry_try_again() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn people_who_open_the_webhook_are_told_what_it_is() {
     for path in ["/api/webhook/registry", "/api/webhook/registry/"] {
         let response = server(MockMetricsRepository::new()).get(path).send().await;
@@ -183,7 +183,7 @@ async fn people_who_open_the_webhook_are_told_what_it_is() {
     response.assert_status_is_ok();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn unknown_paths_and_wrong_methods_are_problems() {
     for (method, path, status) in [
         (Method::GET, "/api/v1/nothing", StatusCode::NOT_FOUND),
@@ -201,7 +201,7 @@ async fn unknown_paths_and_wrong_methods_are_problems() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_wrong_parameter_is_named() {
     let cursor_of_another_list = "WzEsImEiXQ"; // [1,"a"]
     for (query, name) in [
@@ -236,7 +236,7 @@ async fn a_wrong_parameter_is_named() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_unknown_architecture_is_one_that_nobody_told() {
     for name in ["unknown", "Unknown", "not-specified"] {
         let mut store = MockMetricsRepository::new();
@@ -248,7 +248,7 @@ async fn an_unknown_architecture_is_one_that_nobody_told() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failing_store_tells_nothing_of_its_inside() {
     let mut store = MockMetricsRepository::new();
     store.expect_summary().returning(|_| Err(away()));
@@ -265,7 +265,7 @@ async fn a_failing_store_tells_nothing_of_its_inside() {
     assert!(!text(response).await.contains("secret"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_a_problem_like_any_other() {
     let mut store = MockMetricsRepository::new();
     store.expect_summary().returning(|_| panic!("secret"));
@@ -275,7 +275,7 @@ async fn a_panic_is_a_problem_like_any_other() {
     assert!(!text(response).await.contains("secret"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn health_tells_whether_the_store_takes_events() {
     let response = server(MockMetricsRepository::new()).get("/healthz").send().await;
     response.assert_status_is_ok();
@@ -297,7 +297,7 @@ async fn health_tells_whether_the_store_takes_events() {
     assert!(!text(response).await.contains("secret"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_store_is_not_well_while_it_takes_no_batch_whatever_it_says() {
     let mut store = MockMetricsRepository::new();
     store.expect_check().returning(|| Ok(()));
@@ -319,7 +319,7 @@ async fn the_store_is_not_well_while_it_takes_no_batch_whatever_it_says() {
     server.get("/healthz/db").send().await.assert_status_is_ok();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_is_wrong_shows_in_the_summary_and_in_the_store_s_health() {
     let mut store = taking_store();
     store.expect_check().returning(|| Ok(()));
@@ -336,7 +336,7 @@ async fn a_clock_that_is_wrong_shows_in_the_summary_and_in_the_store_s_health() 
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_summary_shows_every_kind() {
     let mut store = MockMetricsRepository::new();
     store.expect_summary().returning(|today| {
@@ -372,7 +372,7 @@ fn narrow_query() -> String {
     format!("days=7&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_list_passes_its_filters_on_and_shows_its_items() {
     let at = time("2026-11-21T19:00:00.123456Z");
     let mut store = MockMetricsRepository::new();
@@ -444,7 +444,7 @@ fn row(at: DateTime<Utc>) -> MetricsRow {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_dates_the_last_30_days_are_asked_for() {
     let mut store = MockMetricsRepository::new();
     store.expect_images().returning(|filter, page| {
@@ -457,7 +457,7 @@ async fn without_dates_the_last_30_days_are_asked_for() {
     assert_eq!(body(response).await, json!({"items": [], "next_cursor": null}));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cursor_reads_on_where_the_page_before_ended() {
     let at = time("2026-11-21T19:00:00Z");
     let mut store = MockMetricsRepository::new();
@@ -479,7 +479,7 @@ async fn a_cursor_reads_on_where_the_page_before_ended() {
     csv.assert_header("next-cursor", cursor);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_empty_list_is_a_csv_with_its_header_alone() {
     let mut store = MockMetricsRepository::new();
     store.expect_architectures().returning(|_, _| Ok(Slice { items: Vec::new(), more: false }));
@@ -487,7 +487,7 @@ async fn an_empty_list_is_a_csv_with_its_header_alone() {
     assert_eq!(text(response).await, "architecture,pulls,repositories\r\n");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_document_is_served_in_both_forms_and_as_a_page() {
     let server = server(MockMetricsRepository::new());
     let document = body(server.get("/openapi.json").send().await).await;

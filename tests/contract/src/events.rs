@@ -1,6 +1,9 @@
 //! Events to record.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
@@ -102,7 +105,7 @@ impl Access {
     /// An event with an id of its own.
     #[must_use]
     pub fn event(&self) -> CountedEvent {
-        self.event_with(Uuid::new_v4().into())
+        self.event_with(new_id())
     }
 
     /// An event with this id.
@@ -110,6 +113,13 @@ impl Access {
     pub fn event_with(&self, id: EventId) -> CountedEvent {
         CountedEvent { id, at: self.at, changes: vec![self.change()] }
     }
+}
+
+/// An id that no other event of this process has.
+#[must_use]
+pub fn new_id() -> EventId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    Uuid::from_u128(NEXT.fetch_add(1, Ordering::Relaxed).into()).into()
 }
 
 /// Records events, each new.

@@ -7,11 +7,10 @@ use staticreg_domain::metrics::{
     AccessKind, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, MetricsRow, Page, PullGroup,
     Recording,
 };
-use uuid::Uuid;
 
 use crate::{
     Subject,
-    events::{Access, date, expected, now, pull, pulls_of, record, rows_of, time},
+    events::{Access, date, expected, new_id, now, pull, pulls_of, record, rows_of, time},
 };
 
 /// How often two batches meet.
@@ -318,7 +317,7 @@ pub async fn kinds_are_kept_apart(Subject { store, .. }: Subject) {
 }
 
 pub async fn an_event_that_changes_nothing_is_remembered(Subject { store, .. }: Subject) {
-    let event = CountedEvent { id: Uuid::new_v4().into(), at: now(), changes: Vec::new() };
+    let event = CountedEvent { id: new_id(), at: now(), changes: Vec::new() };
     let counted = pull("app:v1", "2026-11-20T10:00:00Z").event_with(event.id);
     assert_eq!(store.record(&[event], now()).await.expect("records"), [Recording::Counted]);
     assert_eq!(store.record(&[counted], now()).await.expect("records"), [Recording::Duplicate]);

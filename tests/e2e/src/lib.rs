@@ -7,6 +7,7 @@ pub mod client;
 pub mod disk;
 pub mod events;
 pub mod program;
+pub mod random;
 pub mod sender;
 pub mod stores;
 

@@ -55,9 +55,9 @@ impl Stores {
 }
 
 impl Store {
-    /// What tells a server to use it, however slow its disk is just now; an empty variable is as good as none.
+    /// What tells a server to use it; an empty variable is as good as none.
     #[must_use]
-    pub fn environment(&self) -> [(&str, &str); 3] {
-        [("STATICREG_DB_URL", &self.url), ("STATICREG_DB_SCHEMA", &self.schema), ("STATICREG_METRICS_PATIENCE", "10s")]
+    pub fn environment(&self) -> [(&str, &str); 2] {
+        [("STATICREG_DB_URL", &self.url), ("STATICREG_DB_SCHEMA", &self.schema)]
     }
 }

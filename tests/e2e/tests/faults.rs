@@ -1,51 +1,37 @@
-//! What must hold when things break: every event counts exactly once, nobody waits past the patience, and staticreg
-//! recovers by itself.
+//! What must hold when things break: every event counts exactly once, nobody waits for what is away, and staticreg recovers
+//! by itself.
 
 use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher as _, Hasher as _},
     net::SocketAddr,
-    sync::{
-        Arc, Barrier, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Barrier, Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use serde_json::Value;
 use staticreg_e2e::{
     Staticreg,
     client::{Connection, post},
     disk::SmallDisk,
     events::{access, next_number, notification, pull},
     eventually, on_each_release,
+    random::Random,
     sender::{Load, Sender, Sent},
     stores::Stores,
 };
 use staticreg_test_support::postgres::{Durability, Postgres, Release, Stop};
 use tempfile::TempDir;
 
-/// How long a notification may wait to be stored.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// A notification that waits to be stored is soon given up: with it a test need not wait long for an answer 503.
+const SHORT_PATIENCE: (&str, &str) = ("STATICREG_METRICS_PATIENCE", "3s");
 
-/// How soon staticreg stores again when the database is back.
-const RECOVERY: Duration = Duration::from_secs(2);
+/// How long what is waited for may take, however busy the machine is.
+const LIMIT: Duration = Duration::from_mins(3);
 
-/// What a busy machine adds to any of these.
-const SLACK: Duration = Duration::from_millis(1_500);
-
-/// How long what should come soon may take at all.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// These tests measure time and load the machine: one at a time.
+/// These tests load the machine: one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A random time between two numbers of milliseconds.
-fn random_time(from: u64, to: u64) -> Duration {
-    Duration::from_millis(from + RandomState::new().build_hasher().finish() % (to - from))
 }
 
 fn load(server: &Staticreg, connections: usize) -> Load {
@@ -65,33 +51,31 @@ fn wait_until_replayed(server: &Staticreg) {
     eventually("the spool is empty", LIMIT, || spooled(server).filter(|waiting| *waiting == 0));
 }
 
-/// Waits until one more event is stored, and says how long that took.
-fn time_until_stored(server: &Staticreg, events: &mut u64) -> Duration {
-    let began = Instant::now();
-    let event = notification(&[pull(next_number())]);
-    eventually("an event is stored", LIMIT, || (server.post(&event).status == 200).then_some(()));
+/// Sends an event again until it is stored.
+fn until_stored(server: &Staticreg, event: &Value, events: &mut u64) {
+    eventually("an event is stored", LIMIT, || (server.post(event).status == 200).then_some(()));
     *events += 1;
-    began.elapsed()
 }
 
-/// Waits until an event is turned away; on a disk that is full for many, a few may still find room by themselves.
-fn until_turned_away(server: &Staticreg, events: &mut u64) {
+/// Sends events until one is turned away, and gives that one: an attempt to store it may be under way still. On a disk
+/// that is full for many, a few may find room by themselves.
+fn until_turned_away(server: &Staticreg, events: &mut u64) -> Value {
     eventually("an event is turned away", LIMIT, || {
-        let status = server.post(&notification(&[pull(next_number())])).status;
+        let event = notification(&[pull(next_number())]);
+        let status = server.post(&event).status;
         *events += u64::from(status == 200);
-        (status == 503).then_some(())
-    });
-    // An attempt to store it that is under way must not find room after all.
-    thread::sleep(Duration::from_millis(500));
+        (status == 503).then_some(event)
+    })
 }
 
 // kill -9
 
 fn survives_kills(url: &str) {
     let mut server = Staticreg::start_restartable(&[("STATICREG_DB_URL", url)]);
+    let mut random = Random::new();
     let load = load(&server, 32);
     for _ in 0..20 {
-        thread::sleep(random_time(20, 400));
+        thread::sleep(random.time(20, 400));
         server.kill9();
         server.restart();
     }
@@ -122,12 +106,13 @@ fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing(release: 
         ("STATICREG_DB_URL", &postgres.new_database()),
         ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
     ]);
+    let mut random = Random::new();
     let load = load(&server, 16);
     for _ in 0..3 {
-        thread::sleep(random_time(100, 400));
+        thread::sleep(random.time(100, 400));
         postgres.stop(Stop::Immediate);
         for _ in 0..3 {
-            thread::sleep(random_time(100, 700));
+            thread::sleep(random.time(100, 700));
             server.kill9();
             server.restart();
         }
@@ -135,7 +120,7 @@ fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing(release: 
         load.wait_until("an event is spooled", |sent| sent.spooled > 0);
         postgres.start_again();
         for _ in 0..3 {
-            thread::sleep(random_time(20, 300));
+            thread::sleep(random.time(20, 300));
             server.kill9();
             server.restart();
         }
@@ -150,24 +135,20 @@ fn kills_while_events_are_spooled_and_replayed_lose_and_double_nothing(release: 
 fn a_database_that_stops_ten_times_loses_and_doubles_nothing_and_is_used_again_at_once(release: Release) {
     let _alone = alone();
     let postgres = Postgres::start_of(release, Durability::Volatile);
-    let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database()), SHORT_PATIENCE]);
+    let mut random = Random::new();
     let load = load(&server, 16);
     let mut more = 0;
-    let mut recoveries = Vec::new();
     for round in 0..10 {
-        thread::sleep(random_time(100, 500));
+        thread::sleep(random.time(100, 500));
         postgres.stop(if round % 2 == 0 { Stop::Fast } else { Stop::Immediate });
-        thread::sleep(Duration::from_secs(5));
+        let before = load.so_far().refused;
+        load.wait_until("the registry must keep its events", |sent| sent.refused > before);
         assert_eq!(server.get("/healthz/db").status, 503);
         postgres.start_again();
-        recoveries.push(time_until_stored(&server, &mut more));
+        until_stored(&server, &notification(&[pull(next_number())]), &mut more);
     }
-    recoveries.sort_unstable();
-    assert!(recoveries[7] < RECOVERY, "until it stored again: {recoveries:?}");
-    assert!(recoveries[9] < RECOVERY + SLACK, "until it stored again: {recoveries:?}");
     let mut sent = load.finish();
-    assert!(sent.refused > 0, "the registry must keep its events meanwhile: {sent:?}");
-    assert!(sent.slowest < PATIENCE + SLACK, "{sent:?}");
     sent.events += more;
     assert_counted_once(&server, &sent);
 }
@@ -184,9 +165,7 @@ fn questions_are_answered_again_once_the_database_is_back(release: Release) {
         assert_eq!(refused.status, 503);
         assert!(!refused.problem().contains("127.0.0.1"), "an error tells no inside: {refused:?}");
         postgres.start_again();
-        let began = Instant::now();
         eventually("an answer", LIMIT, || (server.get("/api/v1/images").status == 200).then_some(()));
-        assert!(began.elapsed() < RECOVERY + SLACK, "{:?}", began.elapsed());
     }
 }
 
@@ -202,7 +181,6 @@ fn a_database_that_stops_is_covered_by_the_spool(release: Release) {
     let load = load(&server, 16);
     load.wait_until("an event is stored", |sent| sent.events > 0);
     postgres.stop(Stop::Fast);
-    thread::sleep(Duration::from_secs(2));
     load.wait_until("an event is spooled", |sent| sent.spooled > 0);
     let sent = load.finish();
     assert_eq!((sent.refused, sent.cut), (0, 0), "the registry notices nothing: {sent:?}");
@@ -236,7 +214,7 @@ fn a_database_that_takes_no_batch_is_told_as_unable_until_it_takes_one() {
     let _alone = alone();
     let postgres = Postgres::start(Durability::Volatile);
     let url = postgres.new_database();
-    let server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &url), SHORT_PATIENCE]);
     server.wait_for_store();
     for (obstacle, remedy) in OBSTACLES {
         postgres.psql(&url, obstacle);
@@ -253,32 +231,29 @@ fn a_database_that_takes_no_batch_is_told_as_unable_until_it_takes_one() {
 
 // The database freezes.
 
-/// Freezes the database for 10 s under load; gives what was sent.
+/// Freezes the database under load until every sender was answered; gives what was sent.
 fn freeze(server: &Staticreg, postgres: &Postgres) -> Sent {
-    let load = load(server, 32);
+    const SENDERS: u64 = 32;
+    let load = load(server, usize::try_from(SENDERS).expect("few"));
     load.wait_until("an event is stored", |sent| sent.events > 0);
     postgres.freeze();
-    let frozen = Instant::now();
-    while frozen.elapsed() < Duration::from_secs(10) {
-        for path in ["/healthz", "/healthz/db"] {
-            let began = Instant::now();
-            let status = server.get(path).status;
-            assert_eq!(status == 200, path == "/healthz", "{path}: {status}");
-            assert!(began.elapsed() < PATIENCE + SLACK, "{path} took {:?}", began.elapsed());
-        }
+    let before = load.so_far();
+    load.wait_until("the senders are answered while it is frozen", |sent| {
+        sent.refused >= before.refused + SENDERS || sent.spooled >= SENDERS
+    });
+    for (path, status) in [("/healthz", 200), ("/healthz/db", 503)] {
+        assert_eq!(server.get(path).status, status, "{path}");
     }
     postgres.thaw();
-    thread::sleep(Duration::from_millis(500));
     load.finish()
 }
 
 fn a_frozen_database_makes_no_request_wait_past_its_patience(release: Release) {
     let _alone = alone();
     let postgres = Postgres::start_of(release, Durability::Volatile);
-    let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database())]);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres.new_database()), SHORT_PATIENCE]);
     let sent = freeze(&server, &postgres);
     assert!(sent.refused > 0, "{sent:?}");
-    assert!(sent.slowest < PATIENCE + SLACK, "{sent:?}");
     assert_counted_once(&server, &sent);
 }
 
@@ -293,7 +268,7 @@ fn a_frozen_database_is_covered_by_the_spool(release: Release) {
     ]);
     let sent = freeze(&server, &postgres);
     assert_eq!(sent.refused, 0, "{sent:?}");
-    assert!(sent.spooled > 0 && sent.slowest < PATIENCE + SLACK, "{sent:?}");
+    assert!(sent.spooled > 0, "{sent:?}");
     wait_until_replayed(&server);
     assert_counted_once(&server, &sent);
 }
@@ -320,13 +295,14 @@ fn connections_cut_in_mid_request_and_mid_answer_lose_and_double_nothing() {
     for store in Stores::start().each() {
         let server = Staticreg::start(&store.environment());
         let address = server.address();
+        let mut random = Random::new();
         let events: Vec<_> = (0..EVENTS).map(|_| pull(next_number())).collect();
         thread::scope(|scope| {
             for part in events.chunks(40) {
+                let moments: Vec<_> = part.iter().map(|_| random.number()).collect();
                 scope.spawn(move || {
-                    for event in part {
-                        let random = RandomState::new().build_hasher().finish();
-                        cut(address, &post(&notification(std::slice::from_ref(event))), random);
+                    for (event, moment) in part.iter().zip(moments) {
+                        cut(address, &post(&notification(std::slice::from_ref(event))), moment);
                     }
                 });
             }
@@ -425,24 +401,22 @@ fn sqlite_on_a_full_disk_turns_events_away_and_recovers() {
     let _alone = alone();
     let disk = SmallDisk::new(DISK, FREE);
     let url = format!("sqlite://{}", disk.path().join("counts.db").display());
-    let mut server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+    let mut server = Staticreg::start(&[("STATICREG_DB_URL", &url), SHORT_PATIENCE]);
     let load = load(&server, 16);
     let line = server.line("WARN The store does not take events", LIMIT);
     assert!(line.contains("full"), "the log says why: {line}");
-    thread::sleep(PATIENCE);
     let mut more = 0;
-    until_turned_away(&server, &mut more);
+    let turned_away = until_turned_away(&server, &mut more);
+    load.wait_until("the registry must keep its events", |sent| sent.refused > 0);
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.get("/healthz/db").status, 503, "nothing can be stored, though the file can be opened");
     assert_eq!(server.get("/api/v1/summary").status, 200, "what was stored can be asked");
     assert!(server.is_running());
 
     disk.make_room();
-    assert!(time_until_stored(&server, &mut more) < RECOVERY + PATIENCE);
+    until_stored(&server, &turned_away, &mut more);
     let mut sent = load.finish();
-    assert!(sent.refused > 0, "{sent:?}");
     sent.events += more;
-    // An event that was answered 503 above was never stored.
     assert_counted_once(&server, &sent);
 }
 
@@ -454,19 +428,20 @@ fn a_spool_on_a_full_disk_turns_events_away_and_recovers(release: Release) {
     let mut server = Staticreg::start(&[
         ("STATICREG_DB_URL", &postgres.new_database()),
         ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+        SHORT_PATIENCE,
     ]);
     postgres.stop(Stop::Fast);
     let load = load(&server, 16);
     let line = server.line("ERROR The spool does not take events", LIMIT);
     assert!(line.contains("full"), "the log says why: {line}");
-    thread::sleep(PATIENCE);
     let mut more = 0;
-    until_turned_away(&server, &mut more);
+    let turned_away = until_turned_away(&server, &mut more);
+    load.wait_until("the registry must keep its events", |sent| sent.refused > 0);
     assert_eq!(server.get("/healthz").status, 200);
     assert!(server.is_running());
 
     disk.make_room();
-    assert!(time_until_stored(&server, &mut more) < RECOVERY + PATIENCE);
+    until_stored(&server, &turned_away, &mut more);
     thread::sleep(Duration::from_millis(500));
     let mut sent = load.finish();
     assert!(sent.refused > 0 && sent.spooled > 0, "{sent:?}");
@@ -484,13 +459,14 @@ fn a_spool_on_a_full_disk_is_no_hindrance_once_the_database_is_back(release: Rel
     let server = Staticreg::start(&[
         ("STATICREG_DB_URL", &postgres.new_database()),
         ("STATICREG_SPOOL_FILE", spool.to_str().expect("text")),
+        SHORT_PATIENCE,
     ]);
     postgres.stop(Stop::Fast);
     let load = load(&server, 16);
     server.wait_for_line("ERROR The spool does not take events", LIMIT);
     postgres.start_again();
     let mut more = 0;
-    assert!(time_until_stored(&server, &mut more) < RECOVERY + PATIENCE);
+    until_stored(&server, &notification(&[pull(next_number())]), &mut more);
     thread::sleep(Duration::from_secs(2));
     let mut sent = load.finish();
     sent.events += more;
@@ -558,89 +534,6 @@ fn a_spool_that_holds_all_it_may_turns_events_away(release: Release) {
     postgres.start_again();
     wait_until_replayed(&server);
     assert_eq!(server.pulls(), 20);
-}
-
-// Clients that are slow, and many.
-
-/// How long each of some posts on connections of their own takes.
-fn answer_times(server: &Staticreg, posts: usize) -> Vec<Duration> {
-    let post = |_| {
-        let began = Instant::now();
-        assert_eq!(server.post(&notification(&[pull(next_number())])).status, 200);
-        let took = began.elapsed();
-        thread::sleep(Duration::from_millis(10));
-        took
-    };
-    (0..posts).map(post).collect()
-}
-
-/// The middle and the longest of some times.
-fn middle_and_longest(mut times: Vec<Duration>) -> (Duration, Duration) {
-    times.sort_unstable();
-    (times[times.len() / 2], times[times.len() - 1])
-}
-
-#[test]
-fn idle_and_slow_connections_hold_nobody_up() {
-    const IDLE: usize = 2_000;
-    const SLOW: usize = 200;
-    let _alone = alone();
-    let limit = rlimit::increase_nofile_limit(16_384).expect("the limit of open files");
-    assert!(limit >= 4_096, "this test opens {} connections, but only {limit} files may be open", IDLE + SLOW);
-    let server = Staticreg::start(&[]);
-    let before = middle_and_longest(answer_times(&server, 200));
-
-    let idle: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    let given_up = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&given_up);
-    let address = server.address();
-    let slow = thread::spawn(move || {
-        let request = post(&notification(&[pull(next_number())]));
-        let open = || Connection::open(address).expect("a connection");
-        let mut connections: Vec<_> = (0..SLOW).map(|_| (open(), request.iter())).collect();
-        while !told.load(Ordering::Relaxed) {
-            let began = Instant::now();
-            for (connection, bytes) in &mut connections {
-                let byte = *bytes.next().expect("a request is longer than this test");
-                if connection.write(&[byte]).is_err() {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    (*connection, *bytes) = (open(), request.iter());
-                }
-            }
-            thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
-        }
-    });
-    // As long as a slow head is waited for, and a little longer: a client sees only later that it was given up.
-    let mut during = Vec::new();
-    let began = Instant::now();
-    while given_up.load(Ordering::Relaxed) < SLOW {
-        assert!(began.elapsed() < LIMIT, "slow clients keep no place: {given_up:?} were given up");
-        during.extend(answer_times(&server, 100));
-    }
-    stop.store(true, Ordering::Relaxed);
-    slow.join().expect("it ends");
-    let during = middle_and_longest(during);
-    assert!(during.0 < before.0 * 3 + Duration::from_millis(10), "before {before:?}, with them {during:?}");
-    assert!(during.1 < before.1 + SLACK, "before {before:?}, with them {during:?}");
-    let mut held = idle.into_iter().take(10);
-    assert!(held.all(|mut connection| connection.is_closed_within(LIMIT)), "idle connections keep no place");
-}
-
-#[test]
-fn more_connections_than_may_be_wait_for_their_turn() {
-    let _alone = alone();
-    let server = Staticreg::start(&[("STATICREG_HTTP_MAX_CONNECTIONS", "4")]);
-    let mut held: Vec<_> = (0..4).map(|_| server.connect()).collect();
-    for connection in &mut held {
-        assert_eq!(connection.post(&notification(&[pull(next_number())])).expect("an answer").status, 200);
-    }
-    let mut fifth = server.connect();
-    fifth.write(&post(&notification(&[pull(next_number())]))).expect("sent");
-    thread::sleep(Duration::from_millis(300));
-    drop(held);
-    assert_eq!(fifth.answer().expect("an answer, now that there is room").status, 200);
 }
 
 on_each_release![

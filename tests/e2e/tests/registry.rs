@@ -128,6 +128,7 @@ fn each_recording_is_classified_as_written_down_by_every_store() {
         let expected = Counts::expected(row, false);
         let wrong = stores.each().find_map(|store| {
             let server = Staticreg::start(&store.environment());
+            server.wait_for_store();
             replay(&server, &row[0]);
             let counts = Counts::of(&server, None);
             (counts != expected).then(|| format!("{} in {}: {counts:?}", row[0], store.name))
@@ -142,6 +143,7 @@ fn the_same_events_sent_twice_by_many_connections_count_once_in_every_store() {
     const EVENTS: u64 = 10_000;
     for store in Stores::start().each() {
         let server = Staticreg::start(&store.environment());
+        server.wait_for_store();
         let sender = Sender { address: server.address(), connections: 64, keep_alive: true };
         let events: Vec<_> = (0..EVENTS).map(|_| pull(next_number())).collect();
         let first = sender.send(events.clone().into_iter());

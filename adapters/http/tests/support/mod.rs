@@ -34,7 +34,7 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
         batch_size: 100,
         buffer_size: 100,
         flush_interval: Duration::ZERO,
-        patience: Duration::from_millis(100),
+        patience: Duration::from_secs(3),
     };
     let (recorder, writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
     tokio::spawn(writer.run());

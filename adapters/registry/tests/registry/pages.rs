@@ -183,10 +183,11 @@ async fn pages_that_trickle_for_ever_are_given_up() {
         let n: u64 = query(request, "n").map_or(0, |n| n.parse().unwrap());
         json(format!(r#"{{"tags": ["v{n}"]}}"#))
             .insert_header("link", format!("<?n={}>; rel=next", n + 1).as_str())
-            .set_delay(Duration::from_millis(50))
+            .set_delay(Duration::from_millis(250))
     };
     Mock::given(method("GET")).respond_with(Answering(page)).mount(&server).await;
-    let timeout = Duration::from_millis(100);
+    // Long enough for the first page on a busy machine.
+    let timeout = Duration::from_secs(1);
     let catalog = HttpRegistryCatalog::new(&RegistryOptions { timeout, ..options(&server.uri()) }).unwrap();
     let list = catalog.tags(&name("a")).await.unwrap();
     assert_eq!(list.incomplete.as_ref().map(word), Some("unavailable"));
