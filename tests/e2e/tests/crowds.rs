@@ -66,11 +66,11 @@ fn notifications_get_through_while_others_hold_every_place() {
     const PLACES: usize = 4_096;
     let _alone = alone();
     let whole = post(&one_pull());
-    let head = whole.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+    let head_end = whole.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
     for (what, count, beginning) in [
         ("idle connections", 5_000, &b""[..]),
-        ("slow heads", 4_200, &whole[..head / 2]),
-        ("slow bodies", 4_200, &whole[..head + 100]),
+        ("slow heads", 4_200, &whole[..head_end / 2]),
+        ("slow bodies", 4_200, &whole[..head_end + 100]),
     ] {
         let server =
             Staticreg::start(&[("STATICREG_HTTP_HEADER_TIMEOUT", NEVER), ("STATICREG_HTTP_BODY_TIMEOUT", NEVER)]);
