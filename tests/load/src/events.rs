@@ -8,16 +8,28 @@ const IMAGES: usize = 2_000;
 /// Repositories of ten tags each.
 const TAGS: usize = 10;
 
+/// Who pulls, and so by which accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// One GET by tag, as podman, skopeo and crane send it.
+    Podman,
+    /// HEAD by tag, then GET by digest: a version check that is taken back by the pull.
+    Docker,
+}
+
 /// Makes notifications of one event each. Every event has an id of its own.
 pub(crate) struct Events {
     random: Random,
     timestamp: String,
     popularity: Vec<f64>,
+    client: Client,
+    /// The image and the client's number of a HEAD whose GET comes next.
+    looked_up: Option<(usize, u64)>,
 }
 
 impl Events {
     /// Events that happened at `timestamp` (RFC 3339). Equal seeds make equal events.
-    pub(crate) fn new(seed: u64, timestamp: &str) -> Self {
+    pub(crate) fn new(seed: u64, timestamp: &str, client: Client) -> Self {
         // Zipf's law: the image of rank k is pulled 1/k as often as the first.
         let mut popularity: Vec<f64> = (1..=IMAGES)
             .scan(0.0, |sum, rank| {
@@ -31,7 +43,7 @@ impl Events {
         for share in &mut popularity {
             *share /= sum;
         }
-        Self { random: Random(seed), timestamp: timestamp.to_owned(), popularity }
+        Self { random: Random(seed), timestamp: timestamp.to_owned(), popularity, client, looked_up: None }
     }
 
     /// Writes the next POST of the registry, head and body.
@@ -50,25 +62,41 @@ impl Events {
     }
 
     fn body(&mut self) -> String {
-        let image = self.popularity.partition_point(|share| *share < self.random.unit()).min(IMAGES - 1);
+        let follows = self.looked_up.take();
+        let (image, client) = follows.unwrap_or_else(|| self.pull());
+        let (method, by_tag, agent) = match (self.client, follows) {
+            (Client::Podman, _) => ("GET", true, "containers/5.23.1 (github.com/containers/image)"),
+            (Client::Docker, None) => ("HEAD", true, DOCKER),
+            (Client::Docker, Some(_)) => ("GET", false, DOCKER),
+        };
+        if (self.client, follows) == (Client::Docker, None) {
+            self.looked_up = Some((image, client));
+        }
         let (repository, tag) = (image / TAGS, image % TAGS);
+        let tag = if by_tag { format!(r#","tag":"v{tag}""#) } else { String::new() };
         let digest = format!("sha256:{image:064x}");
         let id = self.random.uuid();
         let request_id = self.random.uuid();
-        let client = self.random.next();
         let (a, b, port) = (client & 0xff, client >> 8 & 0xff, 32_768 + (client >> 16 & 0x3fff));
         let mut body = String::with_capacity(1_200);
-        // A GET by tag, as podman, skopeo and crane send it.
         let _ = write!(
             body,
-            r#"{{"events":[{{"id":"{id}","timestamp":"{}","action":"pull","target":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":758,"digest":"{digest}","length":758,"repository":"team-{}/service-{repository}","url":"http://registry.example:5000/v2/team-{}/service-{repository}/manifests/{digest}","tag":"v{tag}"}},"request":{{"id":"{request_id}","addr":"10.1.{a}.{b}:{port}","host":"registry.example:5000","method":"GET","useragent":"containers/5.23.1 (github.com/containers/image)"}},"actor":{{}},"source":{{"addr":"registry-host:5000","instanceID":"f08cb177-4d5e-45af-ad6f-01ac97f0f772"}}}}]}}"#,
+            r#"{{"events":[{{"id":"{id}","timestamp":"{}","action":"pull","target":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":758,"digest":"{digest}","length":758,"repository":"team-{}/service-{repository}","url":"http://registry.example:5000/v2/team-{}/service-{repository}/manifests/{digest}"{tag}}},"request":{{"id":"{request_id}","addr":"10.1.{a}.{b}:{port}","host":"registry.example:5000","method":"{method}","useragent":"{agent}"}},"actor":{{}},"source":{{"addr":"registry-host:5000","instanceID":"f08cb177-4d5e-45af-ad6f-01ac97f0f772"}}}}]}}"#,
             self.timestamp,
             repository % 20,
             repository % 20,
         );
         body
     }
+
+    /// The next image to pull, and a number of its client.
+    fn pull(&mut self) -> (usize, u64) {
+        let image = self.popularity.partition_point(|share| *share < self.random.unit()).min(IMAGES - 1);
+        (image, self.random.next())
+    }
 }
+
+const DOCKER: &str = "docker/28.2.2 go/go1.24.3 git-commit/45873be kernel/6.1.0 os/linux arch/amd64";
 
 /// `SplitMix64`: small, fast and good enough for load.
 struct Random(u64);

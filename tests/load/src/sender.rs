@@ -12,11 +12,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::events::Events;
+use crate::events::{Client, Events};
 
 /// How a load is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
+    /// Who pulls.
+    pub(crate) client: Client,
     pub(crate) connections: usize,
     /// One connection for all events, or one for each event as the registry does.
     pub(crate) keep_alive: bool,
@@ -63,7 +65,7 @@ pub(crate) async fn send(server: SocketAddr, load: Load, timestamp: &str, seed: 
     let start = Instant::now();
     let mut connections = JoinSet::new();
     for number in 0..load.connections {
-        let events = Events::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64), timestamp);
+        let events = Events::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64), timestamp, load.client);
         connections.spawn(drive(server, load, events, start + load.duration));
     }
     let mut total = Measured::default();
