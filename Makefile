@@ -34,6 +34,10 @@ test: test-tools compose-check ## Installs what the tests need and runs all of t
 	@# The program itself is built too, because adapters/cli has tests that run it; tests/e2e runs the same.
 	cargo test --workspace
 
+.PHONY: test-fast
+test-fast: ## The tests that need no package of Debian, no server and no browser: quick once built
+	cargo test --workspace --lib --test api --test pages --test server --test counting --test document
+
 .PHONY: test-e2e
 test-e2e: test-tools ## The tests of the real program among real parts
 	cargo build

@@ -65,7 +65,7 @@ impl Default for Classified {
 }
 
 impl Classified {
-    /// How many accesses are remembered at most when nothing else is said; at some 170 bytes each.
+    /// How many accesses are remembered at most when nothing else is said; at some 200 bytes each.
     pub const DEFAULT_MAX_ENTRIES: usize = 200_000;
 
     /// How far apart accesses that belong together may lie.
