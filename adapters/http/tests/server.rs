@@ -60,12 +60,12 @@ impl Server {
         });
         let listener = server::listen("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let (_stop, to_stop) = oneshot::channel();
+        let (stop, to_stop) = oneshot::channel();
         tokio::spawn(async move {
             let endpoint = poem::EndpointExt::map_to_response(endpoint);
             server::serve(listener, endpoint, &options, async { drop(to_stop.await) }).await
         });
-        Self { address, begun, go, _stop }
+        Self { address, begun, go, _stop: stop }
     }
 
     async fn send(&self, requests: &str) -> TcpStream {
