@@ -15,7 +15,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::{
     record::{Care, New},
-    server::{CONNECT_TIMEOUT, Server},
+    server::Server,
     url::Place,
 };
 use crate::{
@@ -81,8 +81,9 @@ impl PostgresMetrics {
             ]),
             state: Mutex::default(),
         };
-        let connected = timeout(CONNECT_TIMEOUT, writer.server.connect()).await.map_err(|_| OpenError::TimedOut)?;
-        writer.state.lock().await.connection = Some(connected.map_err(|error| OpenError::Connect(error.into()))?);
+        // At once, so that what does not allow it is told when the store is opened.
+        let connection = writer.server.in_time(writer.server.connect()).await?;
+        writer.state.lock().await.connection = Some(connection);
         let readers = Readers {
             server: server.with([
                 ("statement_timeout", milliseconds(options.question_timeout)),

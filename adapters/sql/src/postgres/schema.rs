@@ -10,10 +10,7 @@ use sea_orm_migration::MigratorTrait;
 use staticreg_migration::Migrator;
 use tokio::time::timeout;
 
-use super::{
-    server::{CONNECT_TIMEOUT, Server},
-    settings,
-};
+use super::{server::Server, settings};
 use crate::{OpenError, SchemaName};
 
 /// How long the changes may take: an index over many rows takes minutes.
@@ -24,13 +21,12 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(5278241790334716213)";
 
 pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
     // A pool would tell only that it timed out.
-    let connected = timeout(CONNECT_TIMEOUT, server.connect_bare()).await;
-    let (first, way) = connected.map_err(|_| OpenError::TimedOut)?.map_err(|error| OpenError::Connect(error.into()))?;
+    let (first, way) = server.in_time(server.connect_bare()).await?;
     drop(first.close().await);
 
     // Without the limits that the database or the user may have.
     let settings = Arc::new(server.settings().clone());
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT).after_connect({
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(server.patience()).after_connect({
         move |connection, _| {
             let settings = Arc::clone(&settings);
             Box::pin(async move { settings::apply(connection, &settings).await })
@@ -39,7 +35,7 @@ pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
     let pool = pool.connect_lazy_with(way.clone());
     let database = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
     let migrated = timeout(MIGRATE_TIMEOUT, apply(&database, server.schema())).await;
-    drop(timeout(CONNECT_TIMEOUT, pool.close()).await);
+    drop(timeout(server.patience(), pool.close()).await);
     migrated.map_err(|_| OpenError::TimedOut)?.map_err(|error| OpenError::Migrate(error.into()))
 }
 

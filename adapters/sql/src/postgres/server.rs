@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{OpenError, Options, SchemaName, error::Reason};
 
-/// How long to wait for a connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for a connection, at least.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL, and what is set on every connection to it.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub(super) struct Server {
     ways: Arc<[PgConnectOptions]>,
     schema: Option<SchemaName>,
     settings: Settings,
+    /// How long a step on the way to a connection may take.
+    patience: Duration,
 }
 
 impl Server {
@@ -43,6 +45,7 @@ impl Server {
             ways: place.ways.iter().map(named).collect(),
             schema: options.schema.clone(),
             settings: place.settings.clone(),
+            patience: options.answer_timeout.max(CONNECT_TIMEOUT),
         };
         server.set(COMMON);
         if let Some(schema) = &options.schema {
@@ -108,8 +111,9 @@ impl Server {
         const BACKEND: &str = "SELECT pg_backend_pid()";
         // Idle for a moment, which the database may forbid.
         const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_backend_pid()";
+        let (mut one, _) = self.in_time(self.connect_bare()).await?;
+        let (mut other, _) = self.in_time(self.connect_bare()).await?;
         let look = async {
-            let ((mut one, _), (mut other, _)) = (self.connect_bare().await?, self.connect_bare().await?);
             for _ in 0..ROUNDS {
                 let before = backend(&mut one, BACKEND).await?;
                 let taken = backend(&mut other, BEGIN).await? == before || backend(&mut one, BACKEND).await? != before;
@@ -118,19 +122,25 @@ impl Server {
                     return Ok(true);
                 }
             }
-            drop((one.close().await, other.close().await));
             Ok(false)
         };
-        match timeout(CONNECT_TIMEOUT, look).await {
-            Ok(Ok(false)) => Ok(()),
-            Ok(Ok(true)) => Err(OpenError::TransactionPooling),
+        let shared = match timeout(self.patience, look).await.map_err(|_| OpenError::TimedOut)? {
             // What PgBouncer says to BEGIN.
-            Ok(Err(sqlx::Error::Database(error))) if error.message().contains("statement pooling") => {
-                Err(OpenError::TransactionPooling)
-            }
-            Ok(Err(error)) => Err(OpenError::Connect(error.into())),
-            Err(_) => Err(OpenError::TimedOut),
-        }
+            Err(sqlx::Error::Database(error)) if error.message().contains("statement pooling") => true,
+            looked => looked.map_err(|error| OpenError::Connect(error.into()))?,
+        };
+        drop(timeout(self.patience, async { (one.close().await, other.close().await) }).await);
+        if shared { Err(OpenError::TransactionPooling) } else { Ok(()) }
+    }
+
+    /// What a step on the way to a connection comes to, in time.
+    pub(super) async fn in_time<T>(&self, step: impl Future<Output = sqlx::Result<T>>) -> Result<T, OpenError> {
+        let done = timeout(self.patience, step).await.map_err(|_| OpenError::TimedOut)?;
+        done.map_err(|error| OpenError::Connect(error.into()))
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 }
 
