@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{Digest, ManifestKind, Platform, RepositoryName, Tag, metrics::BoxError};
+use crate::{
+    Digest, ManifestKind, Platform, RepositoryName, Tag,
+    media_type::{self, BUILDKIT_CACHE_CONFIG},
+    metrics::BoxError,
+};
 
 /// Why the registry's contents could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +150,6 @@ pub enum Artifact {
 impl Artifact {
     /// The media type of the configuration of a Helm chart.
     const CHART: &'static str = "application/vnd.cncf.helm.config.v1+json";
-    /// The media type of the configuration of a build cache.
-    const BUILD_CACHE: &'static str = "application/vnd.buildkit.cacheconfig.v0";
     /// The media types of images' configurations. The last three are what old registries and clients made of them;
     /// Docker takes them too.
     const IMAGES: [&'static str; 5] = [
@@ -165,7 +167,7 @@ impl Artifact {
             Self::Image
         } else if is(Self::CHART) {
             Self::Chart
-        } else if is(Self::BUILD_CACHE) {
+        } else if is(BUILDKIT_CACHE_CONFIG) {
             Self::BuildCache
         } else {
             Self::Other(media_type.to_owned())
@@ -175,10 +177,9 @@ impl Artifact {
 
 /// Whether an index is `BuildKit`'s cache: it lists layers and their description, where others list manifests.
 fn is_build_cache(entries: &[IndexEntry]) -> bool {
-    let is_layer = |media_type: &str| media_type.contains(".image.layer.") || media_type.contains(".image.rootfs.");
     let mut media_types = entries.iter().map(|entry| entry.descriptor.media_type.as_str());
-    media_types.clone().any(|media_type| media_type == Artifact::BUILD_CACHE)
-        || (!entries.is_empty() && media_types.all(is_layer))
+    media_types.clone().any(|media_type| media_type::is(media_type, BUILDKIT_CACHE_CONFIG))
+        || (!entries.is_empty() && media_types.all(media_type::is_layer))
 }
 
 /// What a manifest holds.
@@ -294,7 +295,7 @@ mod tests {
             (None, "application/octet-stream", Artifact::Image),
             (None, "", Artifact::Image),
             (None, Artifact::CHART, Artifact::Chart),
-            (None, Artifact::BUILD_CACHE, Artifact::BuildCache),
+            (None, BUILDKIT_CACHE_CONFIG, Artifact::BuildCache),
             (None, "application/vnd.example.policy", other("application/vnd.example.policy")),
             (Some("text/x-sbom"), "application/vnd.oci.empty.v1+json", other("text/x-sbom")),
             (Some("text/x-sbom"), "application/vnd.oci.image.config.v1+json", other("text/x-sbom")),
@@ -312,8 +313,8 @@ mod tests {
             (None, &[][..], Artifact::Image),
             (None, &[(IMAGE, None)], Artifact::Image),
             (None, &[(LAYER, None), (DOCKER_LAYER, None)], Artifact::BuildCache),
-            (None, &[(Artifact::BUILD_CACHE, None)], Artifact::BuildCache),
-            (None, &[(LAYER, None), (Artifact::BUILD_CACHE, None)], Artifact::BuildCache),
+            (None, &[(BUILDKIT_CACHE_CONFIG, None)], Artifact::BuildCache),
+            (None, &[(LAYER, None), (BUILDKIT_CACHE_CONFIG, None)], Artifact::BuildCache),
             (None, &[(LAYER, None), (IMAGE, None)], Artifact::Image),
             (Some("text/x"), &[(IMAGE, None)], Artifact::Other("text/x".to_owned())),
             (Some("text/x"), &[(IMAGE, Some("amd64"))], Artifact::Image),

@@ -24,7 +24,7 @@ settings! {
         /// Where to listen.
         /// `:8093` is every interface, `8093` this machine only.
         bind_addr: ListenAddress = "127.0.0.1:8093";
-        /// The most connections at once; further ones wait.
+        /// The most connections at once; for further ones, those that wait for their clients make room.
         max_connections: NonZeroUsize = "4096", from "1" to "1000000";
         /// How long a client may take to send the head of a request.
         header_timeout: Duration = "10s", from "1ms" to "24h";
