@@ -4,6 +4,7 @@
 //! [`ask_metrics::AskMetrics`].
 
 pub mod activity_log;
+pub mod aside;
 pub mod ask_metrics;
 pub mod browse;
 pub mod catalog;

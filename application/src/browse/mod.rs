@@ -82,7 +82,7 @@ impl Browse {
     /// The picture of the pulls.
     pub async fn picture(&self) -> Shown<PullPicture> {
         let ask = self.0.ask.clone();
-        self.0.picture.show((), |before| async move { PullPicture::read(&ask, before.as_deref()).await }).await
+        self.0.picture.show((), |before| async move { PullPicture::read(&ask, before).await }).await
     }
 
     /// All repositories and their pulls.

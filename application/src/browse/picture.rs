@@ -1,9 +1,6 @@
 //! The picture of the pulls: per repository the last 30 days and the last pull, small enough for 20,000 of them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
@@ -12,13 +9,13 @@ use staticreg_domain::{
 };
 use tokio::time::Instant;
 
-use crate::ask_metrics::AskMetrics;
+use crate::{ask_metrics::AskMetrics, aside::aside};
 
 /// How many days the picture shows.
 pub const DAYS: usize = 30;
 
-/// How many items are asked for at once.
-const PAGE: u32 = 50_000;
+/// How many items are asked for at once: all, mostly, as a store may walk over all of its counts for each part.
+const PAGE: u32 = 250_000;
 
 /// All of the picture is read anew when that takes at most one part in so many of the time since it was.
 const WHOLE_SHARE: u32 = 100;
@@ -99,7 +96,7 @@ impl PullPicture {
     }
 
     /// A newer picture. Only the days whose totals changed are read, unless all of it is due.
-    pub(super) async fn read(ask: &AskMetrics, before: Option<&Self>) -> Result<Self, MetricsError> {
+    pub(super) async fn read(ask: &AskMetrics, before: Option<Arc<Self>>) -> Result<Self, MetricsError> {
         let started = Instant::now();
         let today = ask.today();
         let range = DateRange::days_until(today, u32::try_from(DAYS).unwrap_or(u32::MAX));
@@ -109,29 +106,45 @@ impl PullPicture {
                 *total = day.pulls;
             }
         }
-        let due = before.is_none_or(|before| before.whole.0.elapsed() >= before.whole.1 * WHOLE_SHARE);
-        let mut picture = match before {
-            Some(before) if !due => before.moved_to(today),
-            _ => {
-                let mut counts = read_all(ask).await?;
-                // Most days have not changed.
-                for (name, known) in before.map(|before| before.moved_to(today).counts).unwrap_or_default() {
-                    if let Some(counts) = counts.get_mut(&name) {
-                        counts.days = known.days;
-                    }
-                }
-                Self { today, counts, whole: (started, Duration::ZERO) }
-            }
-        };
-        for (index, (total, known)) in totals.into_iter().zip(picture.days()).enumerate() {
+        let due = before.as_ref().is_none_or(|before| before.whole.0.elapsed() >= before.whole.1 * WHOLE_SHARE);
+        let all = if due { Some(repositories(ask, DateRange::EVER).await?) } else { None };
+        let (mut picture, known) = aside(move || {
+            let picture = match (before, all) {
+                (Some(before), None) => before.moved_to(today),
+                (before, all) => Self::whole(before.as_deref(), all.unwrap_or_default(), today, started),
+            };
+            let days = picture.days();
+            (picture, days)
+        })
+        .await;
+        for (index, (total, known)) in totals.into_iter().zip(known).enumerate() {
             if total != known {
-                picture.read_day(ask, index, !due).await?;
+                let date = picture.first() + Days::new(index as u64);
+                let found = repositories(ask, DateRange::days_until(date, 1)).await?;
+                picture = aside(move || picture.with_day(index, found, !due)).await;
             }
         }
         if due {
             picture.whole.1 = started.elapsed();
         }
         Ok(picture)
+    }
+
+    /// A picture of what all repositories have; most days have not changed.
+    fn whole(before: Option<&Self>, all: Vec<RepositoryPulls>, today: NaiveDate, started: Instant) -> Self {
+        let counts = all.into_iter().map(|item| {
+            let RepositoryPulls { repository, pulls, tags, last_pulled_at } = item;
+            let counts =
+                RepositoryCounts { all: pulls, tags, last_pulled_at: Some(last_pulled_at), ..Default::default() };
+            (repository, counts)
+        });
+        let mut counts: HashMap<_, _> = counts.collect();
+        for (name, known) in before.map(|before| before.moved_to(today).counts).unwrap_or_default() {
+            if let Some(counts) = counts.get_mut(&name) {
+                counts.days = known.days;
+            }
+        }
+        Self { today, counts, whole: (started, Duration::ZERO) }
     }
 
     /// The same with another last day; what is no longer among the days goes.
@@ -152,20 +165,9 @@ impl PullPicture {
         moved
     }
 
-    /// Reads one day again; `add` keeps the totals of all days right, when these were not just read.
-    async fn read_day(&mut self, ask: &AskMetrics, index: usize, add: bool) -> Result<(), MetricsError> {
-        let date = self.first() + Days::new(index as u64);
-        let filter = Filter::of_dates(DateRange::days_until(date, 1));
-        let mut found: BTreeMap<RepositoryName, RepositoryPulls> = BTreeMap::new();
-        let mut page = Page::first(PAGE);
-        loop {
-            let Slice { items, more } = ask.repositories(&filter, &page).await?;
-            page.after = items.last().map(Listed::position);
-            found.extend(items.into_iter().map(|item| (item.repository.clone(), item)));
-            if !more {
-                break;
-            }
-        }
+    /// The same with what was found of one day; `add` keeps the totals of all days right, when these were not just read.
+    fn with_day(mut self, index: usize, found: Vec<RepositoryPulls>, add: bool) -> Self {
+        let mut found: HashMap<_, _> = found.into_iter().map(|item| (item.repository.clone(), item)).collect();
         for (name, counts) in &mut self.counts {
             let new = found.remove(name);
             let pulls = new.as_ref().map_or(0, |new| u32::try_from(new.pulls).unwrap_or(u32::MAX));
@@ -190,25 +192,20 @@ impl PullPicture {
         }
         // Counts that were taken back were never there.
         self.counts.retain(|_, counts| counts.all > 0);
-        Ok(())
+        self
     }
 }
 
-/// The totals of every repository that was ever pulled from.
-async fn read_all(ask: &AskMetrics) -> Result<HashMap<RepositoryName, RepositoryCounts>, MetricsError> {
-    let mut counts = HashMap::new();
+/// Every repository that was pulled from.
+async fn repositories(ask: &AskMetrics, dates: DateRange) -> Result<Vec<RepositoryPulls>, MetricsError> {
+    let mut all = Vec::new();
     let mut page = Page::first(PAGE);
     loop {
-        let Slice { items, more } = ask.repositories(&Filter::of_dates(DateRange::EVER), &page).await?;
+        let Slice { items, more } = ask.repositories(&Filter::of_dates(dates), &page).await?;
         page.after = items.last().map(Listed::position);
-        counts.extend(items.into_iter().map(|item| {
-            let RepositoryPulls { repository, pulls, tags, last_pulled_at } = item;
-            let counts =
-                RepositoryCounts { all: pulls, tags, last_pulled_at: Some(last_pulled_at), ..Default::default() };
-            (repository, counts)
-        }));
+        all.extend(items);
         if !more {
-            return Ok(counts);
+            return Ok(all);
         }
     }
 }
@@ -224,7 +221,7 @@ fn index(date: NaiveDate, first: NaiveDate) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::{collections::BTreeMap, sync::atomic::Ordering};
 
     use super::*;
     use crate::browse::testing::Counted;
@@ -271,7 +268,7 @@ mod tests {
             ("2026-11-21", "a:1", -1),
         ] {
             counted.pulls(date, image, count).await;
-            picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+            picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
         }
         let all = PullPicture::read(&counted.ask, None).await.unwrap();
         assert_eq!(counts(&picture), counts(&all));
@@ -284,11 +281,11 @@ mod tests {
             counted.pulls(&format!("2026-11-{day:02}"), "a:1", 1).await;
         }
         let picture = first(&counted).await;
-        let picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+        let picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
         assert_eq!(counted.store.asked.load(Ordering::Relaxed), 0);
         counted.pulls("2026-11-21", "a:1", 1).await;
         counted.pulls("2026-11-03", "a:1", 1).await;
-        let picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+        let picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
         assert_eq!(counted.store.asked.load(Ordering::Relaxed), 2);
         assert_eq!(picture.days().iter().sum::<u64>(), 23);
     }
@@ -301,7 +298,7 @@ mod tests {
         }
         let picture = first(&counted).await;
         *counted.clock.0.lock().unwrap() = "2026-11-23T00:00:01Z".parse().unwrap();
-        let picture = PullPicture::read(&counted.ask, Some(&picture)).await.unwrap();
+        let picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
         let counts = picture.repository(&"a".parse().unwrap()).unwrap();
         assert_eq!((counts.days[27], counts.last_30_days(), counts.all), (1, 1, 3));
         assert_eq!(counted.store.asked.load(Ordering::Relaxed), 0, "nothing changed but the date");

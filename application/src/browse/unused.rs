@@ -17,6 +17,7 @@ use staticreg_domain::{
 use super::statistics::watched_since;
 use crate::{
     ask_metrics::AskMetrics,
+    aside::aside,
     catalog::{CatalogSnapshot, TagEntry},
 };
 
@@ -84,8 +85,7 @@ impl Unused {
                 None => HashSet::new(),
             },
         };
-        // Long enough to keep others waiting.
-        let list = tokio::task::spawn_blocking(move || {
+        let list = aside(move || {
             match snapshot {
                 Some(snapshot) => unused.list_registry(&counted, &snapshot, range.from()),
                 None => unused.list_pulled(&counted, range.from()),
@@ -95,7 +95,7 @@ impl Unused {
             });
             unused
         });
-        Ok(list.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+        Ok(list.await)
     }
 
     /// Lists what the registry holds and nobody used since.

@@ -9,8 +9,9 @@ use poem::{
     web::{Data, Path},
 };
 use staticreg_application::{
-    browse::{Daily, ListingQuestion, Shown},
-    catalog::{ImageDetails, ReadImageError},
+    aside::aside,
+    browse::{Daily, ListingQuestion, RepositoryStatistics, Shown, Unused},
+    catalog::{ImageDetails, ReadImageError, RepositoryEntry},
 };
 use staticreg_domain::{RepositoryName, Tag};
 
@@ -47,7 +48,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
         Ok(rows) => rows,
         Err(reason) => return problem(&reason),
     };
-    match csv(&rows) {
+    match aside(move || csv(&rows)).await {
         Ok(text) => Response::builder()
             .content_type("text/csv; charset=utf-8")
             .header(header::CACHE_CONTROL, "no-cache")
@@ -98,7 +99,7 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
     let chosen = ChosenRange::of(&parameters, site.browse.ask());
     match table {
         "repositories" => repositories(site, request).await,
-        "tags" => tags(site, &parameters, &chosen).await,
+        "tags" => tags(site, parameters, &chosen).await,
         "digests" => {
             let tag = tag(&parameters)?.ok_or(NoTable::Unknown)?;
             let statistics = known(site.browse.repository(&repository(&parameters)?, Some(&tag), chosen.range).await)?;
@@ -144,17 +145,7 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
         }
         "unused" => {
             let unused = known(site.browse.unused(unused_days(&parameters)).await)?;
-            let rows = unused.images.iter().map(|image| {
-                vec![
-                    image.repository.to_string(),
-                    image.tag.to_string(),
-                    image.size.map(|size| size.to_string()).unwrap_or_default(),
-                    time(image.created),
-                    time(image.last_pulled_at),
-                    image.version_checks.to_string(),
-                ]
-            });
-            Ok(with_head(&["repository", "tag", "size", "created_at", "last_pulled_at", "version_checks"], rows))
+            Ok(aside(move || unused_images(&unused)).await)
         }
         "image" => {
             let facts = tag::facts(&image(site, &parameters).await?);
@@ -179,6 +170,20 @@ async fn read(site: &Site, table: &str, request: &Request) -> Result<Table, NoTa
     }
 }
 
+fn unused_images(unused: &Unused) -> Table {
+    let rows = unused.images.iter().map(|image| {
+        vec![
+            image.repository.to_string(),
+            image.tag.to_string(),
+            image.size.map(|size| size.to_string()).unwrap_or_default(),
+            time(image.created),
+            time(image.last_pulled_at),
+            image.version_checks.to_string(),
+        ]
+    });
+    with_head(&["repository", "tag", "size", "created_at", "last_pulled_at", "version_checks"], rows)
+}
+
 /// The image of a tag, and of a platform.
 async fn image(site: &Site, parameters: &Parameters) -> Result<ImageDetails, NoTable> {
     let (name, tag) = (repository(parameters)?, tag(parameters)?.ok_or(NoTable::Unknown)?);
@@ -201,25 +206,31 @@ async fn repositories(site: &Site, request: &Request) -> Result<Table, NoTable> 
         return Err(NoTable::StoreAway);
     }
     let question = ListingQuestion { page: 1, per_page: usize::MAX, ..Query::of(request).question };
-    let rows = overview.listing(&question).rows.into_iter().map(|row| {
-        let counts = row.counts.unwrap_or_default();
-        vec![
-            row.name.to_string(),
-            row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
-            counts.last_30_days().to_string(),
-            counts.all.to_string(),
-            time(counts.last_pulled_at),
-        ]
+    let list = aside(move || {
+        let rows = overview.listing(&question).rows.into_iter().map(|row| {
+            let counts = row.counts.unwrap_or_default();
+            vec![
+                row.name.to_string(),
+                row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
+                counts.last_30_days().to_string(),
+                counts.all.to_string(),
+                time(counts.last_pulled_at),
+            ]
+        });
+        with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows)
     });
-    Ok(with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows))
+    Ok(list.await)
 }
 
-async fn tags(site: &Site, parameters: &Parameters, chosen: &ChosenRange) -> Result<Table, NoTable> {
-    let name = repository(parameters)?;
+async fn tags(site: &Site, parameters: Parameters, chosen: &ChosenRange) -> Result<Table, NoTable> {
+    let name = repository(&parameters)?;
     let statistics = known(site.browse.repository(&name, None, chosen.range).await)?;
-    let snapshot = site.browse.snapshot();
-    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name));
-    let rows = chosen_tags(entry.map(AsRef::as_ref), Some(&statistics), parameters).into_iter().map(|item| {
+    let entry = site.browse.snapshot().and_then(|snapshot| snapshot.repository(&name).cloned());
+    Ok(aside(move || tag_list(entry.as_deref(), &statistics, &parameters)).await)
+}
+
+fn tag_list(entry: Option<&RepositoryEntry>, statistics: &RepositoryStatistics, parameters: &Parameters) -> Table {
+    let rows = chosen_tags(entry, Some(statistics), parameters).into_iter().map(|item| {
         let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
         let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
         vec![
@@ -234,7 +245,7 @@ async fn tags(site: &Site, parameters: &Parameters, chosen: &ChosenRange) -> Res
         ]
     });
     let head = ["tag", "digest", "platforms", "size", "created_at", "pulls", "pulls_total", "last_pulled_at"];
-    Ok(with_head(&head, rows))
+    with_head(&head, rows)
 }
 
 fn daily(daily: &Daily, name: &str, what: &str) -> Table {

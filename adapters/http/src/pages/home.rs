@@ -1,8 +1,13 @@
 //! `GET /`: the repositories, and how much they are pulled.
 
+use std::sync::Arc;
+
 use askama::Template;
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
-use staticreg_application::browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullPicture, Sort};
+use staticreg_application::{
+    aside::aside,
+    browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullPicture, Sort},
+};
 
 use super::{
     Site,
@@ -219,9 +224,15 @@ pub(crate) fn repository_address(name: &str) -> String {
 }
 
 #[handler]
-pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Request) -> Response {
-    let (query, now) = (Query::of(request), site.now());
+pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
+    let (query, origin) = (Query::of(request), origin(request));
     let overview = site.browse.overview().await;
+    let site = Arc::clone(site);
+    aside(move || page_of(&site, &query, &origin, &overview)).await
+}
+
+fn page_of(site: &Site, query: &Query, origin: &str, overview: &Overview) -> Response {
+    let now = site.now();
     let listing = overview.listing(&query.question);
     let title = query.question.folder.clone().unwrap_or_else(|| "Repositories".to_owned());
     let mut layout = Layout::new(site, Part::Repositories, title);
@@ -233,10 +244,10 @@ pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Requ
     let mut folders = folder_links(&listing.folders, &query.question);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
     let home = Home {
-        state: State::of(&overview),
+        state: State::of(overview),
         has_registry: overview.snapshot.is_some(),
-        webhook: format!("{}{}", origin(request), crate::webhook::PATH),
-        figures: figures(&overview),
+        webhook: format!("{origin}{}", crate::webhook::PATH),
+        figures: figures(overview),
         trend: picture.map(|picture| Sparkline::new(picture.days())),
         read_at: overview
             .snapshot
@@ -254,7 +265,7 @@ pub(super) async fn show(Data(site): Data<&std::sync::Arc<Site>>, request: &Requ
         }),
         csv: address("/export/repositories.csv", &ListingQuestion { page: 1, ..query.question.clone() }),
         layout,
-        query: &query,
+        query,
     };
     page(&home, StatusCode::OK)
 }

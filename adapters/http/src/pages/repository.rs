@@ -10,6 +10,7 @@ use poem::{
     web::{Data, Path, Redirect},
 };
 use staticreg_application::{
+    aside::aside,
     browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
@@ -198,24 +199,37 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>,
             let detail = "Tags are letters, digits, “_”, “.” and “-”, at most 128.".to_owned();
             not_found(site, "No tag can have this name".to_owned(), detail, Vec::new())
         }
-        None => page_of(site, name, entry, &parameters, chosen, &origin(request)).await,
+        None => page_of(site, name, entry, parameters, chosen, origin(request)).await,
     }
 }
 
 async fn page_of(
-    site: &Site,
+    site: &Arc<Site>,
     name: RepositoryName,
     entry: Option<Arc<RepositoryEntry>>,
-    parameters: &Parameters,
+    parameters: Parameters,
     chosen: ChosenRange,
-    origin: &str,
+    origin: String,
 ) -> Response {
     let shown = site.browse.repository(&name, None, chosen.range).await;
     if entry.is_none() && shown.value.as_deref().is_some_and(never_seen) {
         return unknown(site, &name).await;
     }
+    let site = Arc::clone(site);
+    aside(move || page_about(&site, &name, entry.as_deref(), &parameters, &chosen, &origin, &shown)).await
+}
+
+fn page_about(
+    site: &Site,
+    name: &RepositoryName,
+    entry: Option<&RepositoryEntry>,
+    parameters: &Parameters,
+    chosen: &ChosenRange,
+    origin: &str,
+    shown: &Shown<RepositoryStatistics>,
+) -> Response {
     let now = site.now();
-    let layout = layout(site, name.as_str(), entry.as_deref(), &shown, &chosen, now);
+    let layout = layout(site, name.as_str(), entry, shown, chosen, now);
     let statistics = shown.value.as_deref();
     let address = repository_address(name.as_str());
     let (sort, reverse) = (Sort::of(parameters), is_reverse(parameters));
@@ -230,9 +244,9 @@ async fn page_of(
         text::address(path, &all)
     };
 
-    let in_all = tag_items(entry.as_deref(), statistics).len();
-    let items = chosen_tags(entry.as_deref(), statistics, parameters);
-    let is_read = is_read(site, entry.as_deref());
+    let in_all = tag_items(entry, statistics).len();
+    let items = chosen_tags(entry, statistics, parameters);
+    let is_read = is_read(site, entry);
     let best = items.iter().find(|item| item.in_registry).or(items.first().filter(|_| !is_read));
     let pages = items.len().div_ceil(PER_PAGE).max(1);
     let page_number = parameters.parse("page").unwrap_or(1_usize).clamp(1, pages);
@@ -240,9 +254,9 @@ async fn page_of(
         .iter()
         .skip((page_number - 1) * PER_PAGE)
         .take(PER_PAGE)
-        .map(|item| row(site, &name, item, &chosen, statistics.is_some(), is_read, now))
+        .map(|item| row(site, name, item, chosen, statistics.is_some(), is_read, now))
         .collect();
-    let export = |table: &str| csv_address(table, &name, None, &chosen);
+    let export = |table: &str| csv_address(table, name, None, chosen);
     let chart = statistics.map(|statistics| {
         Chart::stacked(ChartInput {
             id: "pulls",
@@ -260,9 +274,9 @@ async fn page_of(
         name: name.as_str(),
         gone: is_read && entry.is_none(),
         is_read: is_read || site.registry.is_none(),
-        read_at: entry.as_ref().and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
-        commands: best.map(|item| commands(site, &name, item.tag, item.artifact())).unwrap_or_default(),
-        figures: figures(statistics, &chosen, Some(in_all), now),
+        read_at: entry.and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
+        commands: best.map(|item| commands(site, name, item.tag, item.artifact())).unwrap_or_default(),
+        figures: figures(statistics, chosen, Some(in_all), now),
         range_words: chosen.words(),
         ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name()), ("order", order_name(reverse))]),
         chart,
@@ -277,7 +291,7 @@ async fn page_of(
         rows,
         found: text::count(items.len() as u64, "tag", "tags"),
         pages: Pages::new(page_number, pages, |page| link(&address, sort, reverse, page)),
-        truncated: entry.as_ref().is_some_and(|entry| entry.truncated),
+        truncated: entry.is_some_and(|entry| entry.truncated),
         csv: link("/export/tags.csv", sort, reverse, 1),
         badge_markdown: format!("![pulls]({origin}{badge})"),
         badge,
@@ -326,13 +340,18 @@ pub(super) fn never_seen(statistics: &RepositoryStatistics) -> bool {
 /// A name that may be a folder's, or a mistake.
 async fn unknown(site: &Site, name: &RepositoryName) -> Response {
     let overview = site.browse.overview().await;
-    let listing = |question: ListingQuestion| overview.listing(&ListingQuestion { per_page: SIMILAR, ..question });
-    if listing(ListingQuestion { folder: Some(name.to_string()), ..Default::default() }).found > 0 {
+    let folder = Some(name.to_string());
+    let last = name.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+    let (inside, similar) = aside(move || {
+        let listing = |question: ListingQuestion| overview.listing(&ListingQuestion { per_page: SIMILAR, ..question });
+        let inside = listing(ListingQuestion { folder, ..Default::default() }).found;
+        (inside, listing(ListingQuestion { search: last, ..Default::default() }).rows)
+    })
+    .await;
+    if inside > 0 {
         return Redirect::see_other(folder_address(name.as_str())).into_response();
     }
-    let last = name.as_str().rsplit('/').next().unwrap_or_default().to_owned();
-    let similar = listing(ListingQuestion { search: last, ..Default::default() });
-    let similar = similar.rows.into_iter().map(|row| row.name.to_string()).collect();
+    let similar = similar.into_iter().map(|row| row.name.to_string()).collect();
     let detail = format!("{name} is not in the registry, and was never pulled.");
     not_found(site, "No such repository".to_owned(), detail, similar)
 }

@@ -43,7 +43,7 @@ pub(crate) struct Bodies {
 #[derive(Debug)]
 pub(super) struct Body<'a> {
     pub(super) bytes: Vec<u8>,
-    room: Option<SemaphorePermit<'a>>,
+    pub(super) room: Option<SemaphorePermit<'a>>,
 }
 
 impl Bodies {

@@ -16,6 +16,7 @@ use poem_openapi::{
     types::{Example, Type},
 };
 use staticreg_application::{
+    aside::aside,
     receive_notification::{Receipt, ReceiveNotification},
     recorder::RecordError,
 };
@@ -27,11 +28,14 @@ use crate::{
 };
 pub(crate) use body::Bodies;
 pub use body::BodyLimits;
-use body::ReadError;
+use body::{Body, ReadError};
 use notification::NotificationSchema;
 
 /// The webhook's path.
 pub(crate) const PATH: &str = "/api/webhook/registry";
+
+/// The largest body, in bytes, that is read on the thread that answers: a registry's is smaller.
+const SOON_READ: usize = 64 << 10;
 
 /// What people are told who open the webhook in a browser.
 pub(crate) const WHAT_IT_IS: &str =
@@ -196,7 +200,13 @@ impl Notification {
             return Err(WebhookError::too_large(bodies.limits.size));
         }
         let body = bodies.read(self.body).await.map_err(|error| WebhookError::of_read(error, bodies.limits))?;
-        notification::parse(&body.bytes)
+        let Body { bytes, room: _room } = body;
+        let parsed = if bytes.len() > SOON_READ {
+            aside(move || notification::parse(&bytes)).await
+        } else {
+            notification::parse(&bytes)
+        };
+        parsed
             .map_err(|error| WebhookError::bad_request(format!("The body is no notification: {error}.")))
     }
 }
