@@ -36,7 +36,10 @@ test: test-tools compose-check ## Installs what the tests need and runs all of t
 
 .PHONY: test-fast
 test-fast: ## The tests that need no package of Debian, no server and no browser: quick once built
-	cargo test --workspace --lib --test api --test pages --test server --test counting --test document
+	@# Unit tests need none of these; of the integration tests, those that are named. The whole workspace is asked, so that
+	@# nothing is built anew.
+	cargo test --workspace --exclude staticreg-test-support --lib --test api --test pages --test server \
+		--test counting --test distribution --test document
 
 .PHONY: test-e2e
 test-e2e: test-tools ## The tests of the real program among real parts
