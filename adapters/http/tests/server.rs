@@ -38,8 +38,8 @@ struct Server {
     begun: Arc<Semaphore>,
     /// Lets requests with a header `wait` end.
     go: Arc<Semaphore>,
-    /// Stops it when dropped.
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<Duration>,
 }
 
 impl Server {
@@ -61,11 +61,15 @@ impl Server {
         let listener = server::listen("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (stop, to_stop) = oneshot::channel();
+        let (ended, stopped) = oneshot::channel();
         tokio::spawn(async move {
             let endpoint = poem::EndpointExt::map_to_response(endpoint);
-            server::serve(listener, endpoint, &options, async { drop(to_stop.await) }).await
+            let left = server::serve(listener, endpoint, &options, async { drop(to_stop.await) }).await;
+            ended.send(left.expect("serves")).ok();
         });
-        Self { address, begun, go, _stop: stop }
+        // A connection takes its limits over from the listener, which has them once it serves.
+        tokio::task::yield_now().await;
+        Self { address, begun, go, stop, stopped }
     }
 
     async fn send(&self, requests: &str) -> TcpStream {
@@ -116,6 +120,17 @@ async fn who_reads_no_answer_makes_room() {
     }
     let other = answer(server.send(&[ASK, LAST, END].concat()).await).await;
     assert!(is_ok(&other), "{other}");
+}
+
+#[tokio::test]
+async fn who_reads_no_answer_is_cut_off_when_nobody_else_comes_too() {
+    let write_timeout = Duration::from_secs(1);
+    let server = Server::start(ServerOptions { write_timeout, stop_timeout: SOON, ..OPTIONS }).await;
+    let silent = server.send("GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    timeout(SOON, silent.readable()).await.expect("an answer begins").expect("an answer");
+    server.stop.send(()).expect("it serves");
+    // Time is left, so it did not wait for the answer to be taken.
+    assert!(server.stopped.await.expect("it ends") > Duration::ZERO);
 }
 
 #[tokio::test]
