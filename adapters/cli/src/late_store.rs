@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    ArchitecturePulls, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError, MetricsRepository,
-    MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
+    Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsRepository, MetricsRow, Page, Recording, Slice,
+    Summary,
 };
 
 /// Passes every call on to the store once it is there; unavailable until then.
@@ -49,41 +49,8 @@ impl MetricsRepository for LateStore {
         self.store()?.summary(today).await
     }
 
-    async fn pulls(
-        &self,
-        filter: &Filter,
-        group: Option<PullGroup>,
-        page: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError> {
-        self.store()?.pulls(filter, group, page).await
-    }
-
-    async fn repositories(
-        &self,
-        filter: &Filter,
-        page: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        self.store()?.repositories(filter, page).await
-    }
-
-    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        self.store()?.images(filter, page).await
-    }
-
-    async fn architectures(
-        &self,
-        filter: &Filter,
-        page: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        self.store()?.architectures(filter, page).await
-    }
-
-    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        self.store()?.tags(filter, page).await
-    }
-
-    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
-        self.store()?.digests(filter, page).await
+    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
+        self.store()?.breakdown(breakdown).await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {

@@ -149,15 +149,15 @@ impl RowNames {
     }
 
     /// What a filter lets pass; nothing when it asks for a name that no row holds.
-    fn wanted(&self, filter: &Filter) -> Option<Wanted> {
+    fn wanted(&self, filter: &Filter, kind: Option<AccessKind>) -> Option<Wanted> {
         /// No row holds the name that is asked for.
         struct NoRow;
         fn named<T>(name: Option<&T>, id: impl Fn(&T) -> Option<Id>) -> Result<Option<Id>, NoRow> {
             name.map(|name| id(name).ok_or(NoRow)).transpose()
         }
-        let Filter { dates: _, kind, repository, tag, digest, architecture } = filter;
+        let Filter { dates: _, kind: _, repository, tag, digest, architecture } = filter;
         Some(Wanted {
-            kind: *kind,
+            kind,
             repository: named(repository.as_ref(), |name| self.repositories.find(name)).ok()?,
             tag: named(tag.as_ref(), |tag| self.tags.find(tag)).ok()?,
             digest: named(digest.as_ref(), |digest| self.digests.find(digest)).ok()?,
@@ -240,9 +240,10 @@ impl Counts {
         }
     }
 
-    /// The counts that pass a filter, as they are now. Costs next to nothing, however many there are.
-    pub(crate) fn matching(&self, filter: &Filter) -> Snapshot {
-        let wanted = self.names.wanted(filter);
+    /// The counts of a kind, or of every one, that pass the rest of a filter, as they are now. Costs next to nothing,
+    /// however many there are.
+    pub(crate) fn matching(&self, filter: &Filter, kind: Option<AccessKind>) -> Snapshot {
+        let wanted = self.names.wanted(filter, kind);
         let days = self.days.range(filter.dates.from()..=filter.dates.to()).filter(|_| wanted.is_some());
         self.snapshot(days, wanted)
     }

@@ -2,8 +2,8 @@
 //!
 //! Counts live until the program ends. The memory is bounded: past a number of rows the oldest dates go first, past a
 //! number of event ids the oldest ids; a name is kept once however many rows hold it. A question walks over the rows of
-//! its dates, on a thread that nobody else waits for, in a snapshot that keeps nobody from recording; a new one is in
-//! `question.rs`.
+//! its dates, on a thread that nobody else waits for, in a snapshot that keeps nobody from recording; all breakdowns are
+//! one fold, in `question.rs`.
 
 mod chunked;
 mod counts;
@@ -21,8 +21,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    AccessKind, ArchitecturePulls, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError,
-    MetricsRepository, MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
+    AccessKind, Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsRepository, MetricsRow, Page,
+    Recording, Slice, Summary,
 };
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -110,51 +110,15 @@ impl MetricsRepository for MemoryMetrics {
         self.ask(Counts::all, move |counts| question::summary(counts, today)).await
     }
 
-    async fn pulls(
-        &self,
-        filter: &Filter,
-        group: Option<PullGroup>,
-        page: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError> {
-        let page = page.clone();
-        self.ask(|counts| counts.matching(filter), move |counts| question::pulls(counts, group, &page)).await
-    }
-
-    async fn repositories(
-        &self,
-        filter: &Filter,
-        page: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        let page = page.clone();
-        self.ask(|counts| counts.matching(filter), move |counts| question::repositories(counts, &page)).await
-    }
-
-    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        let page = page.clone();
-        self.ask(|counts| counts.matching(filter), move |counts| question::images(counts, &page)).await
-    }
-
-    async fn architectures(
-        &self,
-        filter: &Filter,
-        page: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        let page = page.clone();
-        self.ask(|counts| counts.matching(filter), move |counts| question::architectures(counts, &page)).await
-    }
-
-    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        let page = page.clone();
-        self.ask(|counts| counts.matching(filter), move |counts| question::tags(counts, &page)).await
-    }
-
-    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
-        let page = page.clone();
-        self.ask(|counts| counts.matching(filter), move |counts| question::digests(counts, &page)).await
+    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
+        let (kind, breakdown) = (breakdown.kind(), breakdown.clone());
+        let filter = breakdown.filter.clone();
+        self.ask(move |counts| counts.matching(&filter, kind), move |counts| question::breakdown(counts, &breakdown))
+            .await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         let page = page.clone();
-        self.ask(|counts| counts.matching(filter), move |counts| question::rows(counts, &page)).await
+        self.ask(|counts| counts.matching(filter, Some(filter.kind)), move |counts| question::rows(counts, &page)).await
     }
 }

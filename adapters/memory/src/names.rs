@@ -16,6 +16,11 @@ impl Id {
     fn index(self) -> usize {
         self.0.get() as usize - 1
     }
+
+    /// The id as a number, above zero.
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
+    }
 }
 
 /// The names that rows hold.

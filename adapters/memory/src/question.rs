@@ -3,18 +3,22 @@
 use std::{
     cmp::Reverse,
     collections::{HashMap, HashSet},
+    hash::{Hash, Hasher},
 };
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{Datelike, NaiveDate};
 use staticreg_domain::{
     Tag,
     metrics::{
-        AccessKind, ArchitecturePulls, DateRange, DayPulls, DigestPulls, ImagePulls, MetricsRow, Page, PullGroup,
-        RepositoryPulls, Slice, Summary, TagPulls,
+        AccessKind, Breakdown, BreakdownRow, DateRange, Dimension, GroupKey, KeyRef, MetricsRow, Page, Slice, Summary,
     },
 };
 
-use crate::{names::Id, snapshot::Snapshot};
+use crate::{
+    counts::{Row, RowKey},
+    names::Id,
+    snapshot::Snapshot,
+};
 
 /// The days of the summary's spans.
 const WEEK: u32 = 7;
@@ -50,119 +54,112 @@ fn add(total: &mut u64, count: u64, belongs: bool) {
     }
 }
 
-pub(crate) fn pulls(counts: &Snapshot, group: Option<PullGroup>, page: &Page<DayPulls>) -> Slice<DayPulls> {
-    let mut days: HashMap<(NaiveDate, Option<Id>), u64> = HashMap::new();
+/// The sums of the counts, by what they have in common.
+pub(crate) fn breakdown(counts: &Snapshot, question: &Breakdown) -> Slice<BreakdownRow> {
+    let dimensions: Vec<Dimension> = question.dimensions().collect();
+    let Breakdown { measures, order, page, .. } = question;
+    let mut groups: HashMap<Numbers, Group> = HashMap::new();
+    let mut seen = HashSet::new();
     for (date, row, count) in counts.rows() {
-        let group = match group {
-            Some(PullGroup::Architecture) => Some(row.key.architecture),
-            Some(PullGroup::Repository) => Some(row.key.repository),
-            Some(PullGroup::Tag) => row.key.tag,
-            None => None,
-        };
-        *days.entry((date, group)).or_default() += count;
-    }
-    let name = |id: Option<Id>| match (group?, id) {
-        (PullGroup::Architecture, Some(id)) => Some(counts.architectures.name(id).as_str()),
-        (PullGroup::Repository, Some(id)) => Some(counts.repositories.name(id).as_str()),
-        (PullGroup::Tag, id) => Some(counts.tag(id).map_or("", Tag::as_str)),
-        (PullGroup::Architecture | PullGroup::Repository, None) => None,
-    };
-    let places = days.into_iter().map(|((date, id), pulls)| ((date, name(id)), pulls));
-    let after = page.after.as_ref().map(|(date, group)| (*date, group.as_deref()));
-    slice(places, after.as_ref(), page.limit, |((date, group), pulls)| DayPulls {
-        date,
-        group: group.map(str::to_owned),
-        pulls,
-    })
-}
-
-pub(crate) fn repositories(counts: &Snapshot, page: &Page<RepositoryPulls>) -> Slice<RepositoryPulls> {
-    let mut groups: HashMap<Id, (Group, u64)> = HashMap::new();
-    let mut known = HashSet::new();
-    for (_, row, count) in counts.rows() {
-        let (group, tags) = groups.entry(row.key.repository).or_default();
-        group.add(count, row.updated_at);
-        if let Some(tag) = row.key.tag
-            && known.insert((row.key.repository, tag))
-        {
-            *tags += 1;
+        let numbers = Numbers::of(&dimensions, date, &row.key);
+        let group = groups.entry(numbers).or_insert(Group { count: 0, distinct: 0, first: date, last: row });
+        group.count += count;
+        group.first = group.first.min(date);
+        if row.updated_at > group.last.updated_at {
+            group.last = row;
+        }
+        if let Some(dimension) = measures.distinct {
+            let value = number(dimension, date, &row.key);
+            group.distinct += u64::from(value != NO_TAG && seen.insert((numbers, value)));
         }
     }
-    let places = groups
-        .into_iter()
-        .map(|(id, (group, tags))| ((Reverse(group.pulls), counts.repositories.name(id)), (tags, group.last)));
-    let after = page.after.as_ref().map(|(pulls, repository)| (Reverse(*pulls), repository));
-    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), repository), (tags, last_pulled_at))| {
-        RepositoryPulls { repository: repository.clone(), pulls, tags, last_pulled_at }
-    })
-}
-
-pub(crate) fn images(counts: &Snapshot, page: &Page<ImagePulls>) -> Slice<ImagePulls> {
-    let mut groups: HashMap<(Id, Option<Id>), Group> = HashMap::new();
-    for (_, row, count) in counts.rows() {
-        groups.entry((row.key.repository, row.key.tag)).or_default().add(count, row.updated_at);
-    }
-    let places = groups.into_iter().map(|((repository, tag), group)| {
-        ((Reverse(group.pulls), counts.repositories.name(repository), counts.tag(tag)), group.last)
+    let placed = groups.into_values().map(|group| {
+        let key = group.key(counts, question);
+        ((order.rank(group.count, Some(group.last.updated_at)), key), group)
     });
-    let after = page.after.as_ref().map(|(pulls, repository, tag)| (Reverse(*pulls), repository, tag.as_ref()));
-    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), repository, tag), last_pulled_at)| ImagePulls {
-        repository: repository.clone(),
-        tag: tag.cloned(),
-        pulls,
-        last_pulled_at,
+    let after = page.after.as_ref().map(|position| position.place(*order));
+    slice(placed, after.as_ref(), page.limit, |((_, key), group)| BreakdownRow {
+        key: owned(counts, &key, group.last),
+        count: group.count,
+        distinct: measures.distinct.map(|_| group.distinct),
+        first_on: measures.first.then_some(group.first),
+        last_at: measures.last.then_some(group.last.updated_at),
     })
 }
 
-pub(crate) fn architectures(counts: &Snapshot, page: &Page<ArchitecturePulls>) -> Slice<ArchitecturePulls> {
-    let mut groups: HashMap<Id, (u64, HashSet<Id>)> = HashMap::new();
-    for (_, row, count) in counts.rows() {
-        let (pulls, repositories) = groups.entry(row.key.architecture).or_default();
-        *pulls += count;
-        repositories.insert(row.key.repository);
+/// Stands for no tag.
+const NO_TAG: u32 = 0;
+
+/// The number of a part: equal parts have equal ones.
+fn number(dimension: Dimension, date: NaiveDate, key: &RowKey) -> u32 {
+    match dimension {
+        Dimension::Date => date.num_days_from_ce().cast_unsigned(),
+        Dimension::Repository => key.repository.number(),
+        Dimension::Tag => key.tag.map_or(NO_TAG, Id::number),
+        Dimension::Digest => key.digest.number(),
+        Dimension::Architecture => key.architecture.number(),
+        Dimension::Kind => key.kind as u32 + 1,
     }
-    let places = groups.into_iter().map(|(id, (pulls, repositories))| {
-        ((Reverse(pulls), counts.architectures.name(id)), repositories.len() as u64)
-    });
-    let after = page.after.as_ref().map(|(pulls, architecture)| (Reverse(*pulls), architecture));
-    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), architecture), repositories)| ArchitecturePulls {
-        architecture: architecture.clone(),
-        pulls,
-        repositories,
-    })
 }
 
-pub(crate) fn tags(counts: &Snapshot, page: &Page<TagPulls>) -> Slice<TagPulls> {
-    let mut groups: HashMap<(Option<Id>, Id), Group> = HashMap::new();
-    for (_, row, count) in counts.rows() {
-        groups.entry((row.key.tag, row.key.architecture)).or_default().add(count, row.updated_at);
+/// The numbers of a key's parts; zero where there is none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Numbers([u32; Dimension::ALL.len()]);
+
+impl Numbers {
+    fn of(dimensions: &[Dimension], date: NaiveDate, key: &RowKey) -> Self {
+        let mut numbers = Self([0; Dimension::ALL.len()]);
+        for dimension in dimensions {
+            numbers.0[*dimension as usize] = number(*dimension, date, key);
+        }
+        numbers
     }
-    let places = groups.into_iter().map(|((tag, architecture), group)| {
-        ((Reverse(group.pulls), counts.tag(tag), counts.architectures.name(architecture)), group.last)
-    });
-    let after = page.after.as_ref().map(|(pulls, tag, architecture)| (Reverse(*pulls), tag.as_ref(), architecture));
-    slice(places, after.as_ref(), page.limit, |((Reverse(pulls), tag, architecture), last_pulled_at)| TagPulls {
-        tag: tag.cloned(),
-        architecture: architecture.clone(),
-        pulls,
-        last_pulled_at,
-    })
 }
 
-pub(crate) fn digests(counts: &Snapshot, page: &Page<DigestPulls>) -> Slice<DigestPulls> {
-    let mut groups: HashMap<Id, (Group, NaiveDate)> = HashMap::new();
-    for (date, row, count) in counts.rows() {
-        let (group, first) = groups.entry(row.key.digest).or_insert_with(|| (Group::default(), date));
-        group.add(count, row.updated_at);
-        *first = date.min(*first);
+impl Hash for Numbers {
+    /// Of the parts that are there: mostly one or two, and all keys of a question have the same.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for number in self.0.iter().filter(|number| **number > 0) {
+            state.write_u32(*number);
+        }
     }
-    let places = groups
-        .into_iter()
-        .map(|(id, (group, first))| ((Reverse(group.last), counts.digests.name(id)), (group.pulls, first)));
-    let after = page.after.as_ref().map(|(last, digest)| (Reverse(*last), digest));
-    slice(places, after.as_ref(), page.limit, |((Reverse(last_pulled_at), digest), (pulls, first_pulled_on))| {
-        DigestPulls { digest: digest.clone(), pulls, first_pulled_on, last_pulled_at }
-    })
+}
+
+/// The counts of what belongs together.
+struct Group<'a> {
+    count: u64,
+    distinct: u64,
+    first: NaiveDate,
+    /// The one that was accessed last, which has its key in common with the others.
+    last: &'a Row,
+}
+
+impl Group<'_> {
+    fn key<'a>(&self, counts: &'a Snapshot, question: &Breakdown) -> KeyRef<'a> {
+        let key = &self.last.key;
+        let tells = |dimension| question.tells(dimension);
+        KeyRef {
+            // Told apart by date, all are of the first.
+            date: tells(Dimension::Date).then_some(self.first),
+            repository: tells(Dimension::Repository).then(|| counts.repositories.name(key.repository).as_str()),
+            tag: if tells(Dimension::Tag) { counts.tag(key.tag).map(Tag::as_str) } else { None },
+            digest: tells(Dimension::Digest).then(|| counts.digests.name(key.digest).as_str()),
+            architecture: tells(Dimension::Architecture).then(|| counts.architectures.name(key.architecture).as_str()),
+            kind: tells(Dimension::Kind).then(|| key.kind.as_str()),
+        }
+    }
+}
+
+/// A key with names of its own.
+fn owned(counts: &Snapshot, key: &KeyRef<'_>, row: &Row) -> GroupKey {
+    GroupKey {
+        date: key.date,
+        repository: key.repository.map(|_| counts.repositories.name(row.key.repository).clone()),
+        tag: key.tag.and_then(|_| counts.tag(row.key.tag).cloned()),
+        digest: key.digest.map(|_| counts.digests.name(row.key.digest).clone()),
+        architecture: key.architecture.map(|_| counts.architectures.name(row.key.architecture).clone()),
+        kind: key.kind.map(|_| row.key.kind),
+    }
 }
 
 pub(crate) fn rows(counts: &Snapshot, page: &Page<MetricsRow>) -> Slice<MetricsRow> {
@@ -192,20 +189,6 @@ pub(crate) fn rows(counts: &Snapshot, page: &Page<MetricsRow>) -> Slice<MetricsR
             updated_at: row.updated_at,
         },
     )
-}
-
-/// The counts of what belongs together.
-#[derive(Default)]
-struct Group {
-    pulls: u64,
-    last: DateTime<Utc>,
-}
-
-impl Group {
-    fn add(&mut self, count: u64, updated_at: DateTime<Utc>) {
-        self.last = if self.pulls == 0 { updated_at } else { self.last.max(updated_at) };
-        self.pulls += count;
-    }
 }
 
 /// The page of a list behind a place in its order; only what is on it becomes an item.

@@ -9,10 +9,10 @@ use crate::{
     names::{Id, Listed},
 };
 
-/// Which rows are wanted; a name that is not given is any.
+/// Which rows are wanted; a kind or name that is not given is any.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
-    pub(crate) kind: AccessKind,
+    pub(crate) kind: Option<AccessKind>,
     pub(crate) repository: Option<Id>,
     pub(crate) tag: Option<Id>,
     pub(crate) digest: Option<Id>,
@@ -22,7 +22,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     fn is(&self, key: &RowKey) -> bool {
         let Self { kind, repository, tag, digest, architecture } = *self;
-        key.kind == kind
+        kind.is_none_or(|kind| key.kind == kind)
             && repository.is_none_or(|repository| key.repository == repository)
             && tag.is_none_or(|tag| key.tag == Some(tag))
             && digest.is_none_or(|digest| key.digest == digest)

@@ -1,9 +1,11 @@
 //! `MetricsRepository` on PostgreSQL and SQLite, one schema on both.
 //!
 //! What is the same on both databases is shared: how a batch is made ready (`batch.rs`), what an error means
-//! (`error.rs`) and the questions (`question/`, one file each). What differs has a folder per database: connecting and
-//! recording. A new question is a file in `question/` and a method here; the schema is the crate `migration`. Questions
-//! about all repositories are answered from sums in memory (`sums/`), which are as the database's counts are.
+//! (`error.rs`) and the questions (`question/`), which sea-query makes: what a question is made of depends on what is
+//! asked. What differs has a folder per database: connecting and recording. The statements that record a batch are
+//! written by hand, one text that never changes, so that it stays prepared and its plan is known: parts in the right
+//! order, arrays instead of lists of values. No builder has words for that. The schema is the crate `migration`.
+//! Questions about all repositories are answered from sums in memory (`sums/`), which are as the database's counts are.
 
 mod batch;
 mod connections;
@@ -21,8 +23,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    ArchitecturePulls, CountedEvent, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, Listed, MetricsError,
-    MetricsRepository, MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
+    Breakdown, BreakdownRow, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, MetricsRow, Page,
+    Recording, Slice, Summary,
 };
 use tokio::task::JoinSet;
 
@@ -31,7 +33,7 @@ use crate::{
     options::Place,
     postgres::PostgresMetrics,
     query::{Dialect, Query, Row},
-    question::{architectures, digests, images, pulls, repositories, rows, summary, tags},
+    question::{breakdown, rows, summary},
     sqlite::SqliteMetrics,
     sums::{Kept, Sums},
 };
@@ -113,37 +115,6 @@ impl SqlMetrics {
     fn dialect(&self) -> Dialect {
         self.database.dialect()
     }
-
-    async fn list<T: Listed>(
-        &self,
-        query: Query,
-        page: &Page<T>,
-        item: impl Fn(&Row) -> Result<T, MetricsError>,
-    ) -> Result<Slice<T>, MetricsError> {
-        let rows = self.database.ask(query).await?;
-        let items: Result<_, _> = rows.iter().map(item).collect();
-        Ok(Slice::of(items?, page.limit))
-    }
-
-    /// Asks the sums what is about many repositories; what is about one the database's indexes find soon enough, and
-    /// digests the sums do not know. None when the database is to be asked.
-    async fn ask_sums<T, P>(
-        &self,
-        filter: &Filter,
-        page: &Page<P>,
-        question: impl FnOnce(&Kept, &Filter, &Page<P>) -> Result<T, MetricsError> + Send + 'static,
-    ) -> Result<Option<T>, MetricsError>
-    where
-        T: Send + 'static,
-        P: Listed + Clone + Send + Sync + 'static,
-    {
-        if filter.repository.is_some() || filter.digest.is_some() {
-            return Ok(None);
-        }
-        let (own, page) = (filter.clone(), page.clone());
-        let question = move |kept: &Kept| question(kept, &own, &page);
-        self.sums.answer(&self.database, filter.dates, Some(filter.kind), question).await?.transpose()
-    }
 }
 
 #[async_trait]
@@ -182,78 +153,25 @@ impl MetricsRepository for SqlMetrics {
         .await
     }
 
-    async fn pulls(
-        &self,
-        filter: &Filter,
-        group: Option<PullGroup>,
-        page: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError> {
+    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
         self.in_time(Box::pin(async {
-            let of_sums = move |kept: &Kept, filter: &Filter, page: &Page<DayPulls>| {
-                Ok(pulls::of_sums(kept, filter, group, page))
-            };
-            if let Some(slice) = self.ask_sums(filter, page, of_sums).await? {
-                return Ok(slice);
+            if sums::can_answer(breakdown) {
+                let (asked, kind) = (breakdown.clone(), breakdown.kind());
+                let question = move |kept: &Kept| kept.breakdown(&asked);
+                if let Some(slice) = self.sums.answer(&self.database, breakdown.filter.dates, kind, question).await? {
+                    return slice;
+                }
             }
-            let query = pulls::query(self.dialect(), filter, group, page);
-            self.list(query, page, |row| pulls::item(row, group)).await
+            let rows = self.database.ask(breakdown::query(self.dialect(), breakdown)).await?;
+            let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
+            Ok(Slice::of(rows?, breakdown.page.limit))
         }))
         .await
-    }
-
-    async fn repositories(
-        &self,
-        filter: &Filter,
-        page: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        self.in_time(Box::pin(async {
-            if let Some(slice) = self.ask_sums(filter, page, repositories::of_sums).await? {
-                return Ok(slice);
-            }
-            self.list(repositories::query(self.dialect(), filter, page), page, repositories::item).await
-        }))
-        .await
-    }
-
-    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        self.in_time(Box::pin(async {
-            if let Some(slice) = self.ask_sums(filter, page, images::of_sums).await? {
-                return Ok(slice);
-            }
-            self.list(images::query(self.dialect(), filter, page), page, images::item).await
-        }))
-        .await
-    }
-
-    async fn architectures(
-        &self,
-        filter: &Filter,
-        page: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        self.in_time(Box::pin(async {
-            if let Some(slice) = self.ask_sums(filter, page, architectures::of_sums).await? {
-                return Ok(slice);
-            }
-            self.list(architectures::query(self.dialect(), filter, page), page, architectures::item).await
-        }))
-        .await
-    }
-
-    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        self.in_time(Box::pin(async {
-            if let Some(slice) = self.ask_sums(filter, page, tags::of_sums).await? {
-                return Ok(slice);
-            }
-            self.list(tags::query(self.dialect(), filter, page), page, tags::item).await
-        }))
-        .await
-    }
-
-    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
-        self.list(digests::query(self.dialect(), filter, page), page, digests::item).await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
-        self.list(rows::query(self.dialect(), filter, page), page, |row| rows::item(row, filter.kind)).await
+        let rows = self.database.ask(rows::query(self.dialect(), filter, page)).await?;
+        let rows: Result<_, _> = rows.iter().map(|row| rows::item(row, filter.kind)).collect();
+        Ok(Slice::of(rows?, page.limit))
     }
 }

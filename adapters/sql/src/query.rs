@@ -1,12 +1,18 @@
-//! Builds the text of a question from constant pieces; whatever is not constant is bound.
+//! What the questions are made of: columns, values and conditions as sea-query has them, and the rows of an answer.
 
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use sea_orm::{QueryResult, TryGetable};
+use sea_orm::{
+    QueryResult, TryGetable,
+    sea_query::{
+        Expr, ExprTrait, PostgresQueryBuilder, Query as Build, SelectStatement, SqliteQueryBuilder, UnionType, Value,
+    },
+};
+use sea_query_sqlx::SqlxValues;
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, BoxError, DateRange, Filter, MetricsError},
+    metrics::{AccessKind, BoxError, Dimension, Filter, KeyRef, MetricsError},
 };
 
 /// What differs between the databases in a question.
@@ -17,71 +23,72 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// After text that is compared or ordered: by its bytes. SQLite does so by itself.
-    fn by_bytes(self) -> &'static str {
+    /// A column of text that is compared or ordered: by its bytes. SQLite does so by itself.
+    pub(crate) fn by_bytes(self, column: &'static str) -> Expr {
         match self {
-            Self::Postgres => " COLLATE \"C\"",
-            Self::Sqlite => "",
+            Self::Postgres => Expr::cust_with_expr("$1 COLLATE \"C\"", Expr::col(column)),
+            Self::Sqlite => Expr::col(column),
+        }
+    }
+
+    /// A date to compare with: SQLite stores text.
+    pub(crate) fn date(self, date: NaiveDate) -> Value {
+        match self {
+            Self::Postgres => storable(date).into(),
+            Self::Sqlite => date_text(storable(date)).into(),
+        }
+    }
+
+    /// A time to compare with.
+    pub(crate) fn time(self, time: DateTime<Utc>) -> Value {
+        match self {
+            Self::Postgres => storable_time(time).into(),
+            Self::Sqlite => time_text(storable_time(time)).into(),
+        }
+    }
+
+    /// The part of a key that a column is compared with.
+    pub(crate) fn part(self, dimension: Dimension, key: &KeyRef<'_>) -> Value {
+        match (dimension, key.date) {
+            (Dimension::Date, date) => self.date(date.unwrap_or_default()),
+            (_, _) => key.text(dimension).into(),
+        }
+    }
+
+    /// The column of a dimension as it is compared and ordered.
+    pub(crate) fn ordered(self, dimension: Dimension) -> Expr {
+        match dimension {
+            Dimension::Date => Expr::col(column(dimension)),
+            _ => self.by_bytes(column(dimension)),
+        }
+    }
+
+    /// Whether the columns of some dimensions, at least one, are behind a key's parts.
+    pub(crate) fn is_behind(self, dimensions: &[Dimension], key: &KeyRef<'_>) -> Expr {
+        match dimensions {
+            [dimension] => self.ordered(*dimension).gt(self.part(*dimension, key)),
+            _ => Expr::tuple(dimensions.iter().map(|dimension| self.ordered(*dimension)))
+                .gt(Expr::tuple(dimensions.iter().map(|dimension| self.part(*dimension, key).into()))),
         }
     }
 }
 
-/// A value to bind.
-#[derive(Clone, Debug)]
-pub(crate) enum Value {
-    Date(NaiveDate),
-    Time(DateTime<Utc>),
-    Text(String),
-    Number(i64),
-}
-
-impl From<NaiveDate> for Value {
-    fn from(date: NaiveDate) -> Self {
-        Self::Date(storable(date))
+/// The column of a dimension in [`counts`].
+pub(crate) fn column(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Date => "day",
+        Dimension::Repository => "repo_name",
+        Dimension::Tag => "tag",
+        Dimension::Digest => "digest",
+        Dimension::Architecture => "architecture",
+        Dimension::Kind => "kind",
     }
 }
 
-impl From<DateTime<Utc>> for Value {
-    fn from(time: DateTime<Utc>) -> Self {
-        Self::Time(storable_time(time))
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<&RepositoryName> for Value {
-    fn from(name: &RepositoryName) -> Self {
-        name.as_str().into()
-    }
-}
-
-impl From<&Option<Tag>> for Value {
-    fn from(tag: &Option<Tag>) -> Self {
-        tag_text(tag.as_ref()).into()
-    }
-}
-
-impl From<&Digest> for Value {
-    fn from(digest: &Digest) -> Self {
-        digest.as_str().into()
-    }
-}
-
-impl From<&Architecture> for Value {
-    fn from(architecture: &Architecture) -> Self {
-        architecture.as_str().into()
-    }
-}
-
-impl From<u64> for Value {
-    fn from(count: u64) -> Self {
-        // No sum of the table is larger, so the answer is the same.
-        Self::Number(i64::try_from(count).unwrap_or(i64::MAX))
-    }
+/// A count to compare with.
+pub(crate) fn number(count: u64) -> Value {
+    // No sum of the table is larger, so the answer is the same.
+    i64::try_from(count).unwrap_or(i64::MAX).into()
 }
 
 const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 1).expect("is a date");
@@ -115,76 +122,75 @@ pub(crate) fn time_text(time: DateTime<Utc>) -> String {
 /// A question's text and the values to bind.
 #[derive(Debug)]
 pub(crate) struct Query {
-    pub(crate) dialect: Dialect,
     pub(crate) text: String,
-    pub(crate) values: Vec<Value>,
+    pub(crate) values: SqlxValues,
 }
 
 impl Query {
-    pub(crate) fn new(dialect: Dialect, text: &'static str) -> Self {
-        Self { dialect, text: text.to_owned(), values: Vec::new() }
+    pub(crate) fn new(dialect: Dialect, statement: &SelectStatement) -> Self {
+        let (text, values) = match dialect {
+            Dialect::Postgres => statement.build(PostgresQueryBuilder),
+            Dialect::Sqlite => statement.build(SqliteQueryBuilder),
+        };
+        Self { text, values: SqlxValues(values) }
     }
+}
 
-    pub(crate) fn text(mut self, piece: &'static str) -> Self {
-        self.text.push_str(piece);
-        self
-    }
+/// `SELECT` without columns from the counts that show and pass the filter: with `day`, the key's columns, `n` and both
+/// times. Of every kind, with `kind`, when no kind is given.
+pub(crate) fn counts(dialect: Dialect, filter: &Filter, kind: Option<AccessKind>) -> SelectStatement {
+    let Filter { dates, kind: _, repository, tag, digest, architecture } = filter;
+    let source = match kind {
+        Some(kind) => of_kind(kind),
+        None => of_every_kind(dialect),
+    };
+    let equal = |column: &'static str, value: Option<&str>| value.map(|value| Expr::col(column).eq(value));
+    Build::select()
+        .from_subquery(source, "c")
+        .and_where(Expr::col("day").between(dialect.date(dates.from()), dialect.date(dates.to())))
+        .and_where_option(equal("repo_name", repository.as_ref().map(RepositoryName::as_str)))
+        .and_where_option(equal("tag", tag.as_ref().map(Tag::as_str)))
+        .and_where_option(equal("digest", digest.as_ref().map(Digest::as_str)))
+        .and_where_option(equal("architecture", architecture.as_ref().map(Architecture::as_str)))
+        .take()
+}
 
-    /// Text that was compared or named last goes by its bytes.
-    pub(crate) fn by_bytes(self) -> Self {
-        let piece = self.dialect.by_bytes();
-        self.text(piece)
-    }
+const NAMES: [&str; 4] = ["repo_name", "tag", "digest", "architecture"];
+const TIMES: [&str; 2] = ["created_at", "updated_at"];
 
-    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
-        self.text.push('$');
-        self.text.push_str(&self.values.len().to_string());
-        self
-    }
-
-    /// `c`, the counts of a kind that show and pass the filter: with `day`, the key's columns, `n` and both times.
-    pub(crate) fn over(self, filter: &Filter) -> Self {
-        let Filter { dates, kind, repository, tag, digest, architecture } = filter;
-        self.over_kind(*kind)
-            .between(*dates)
-            .and_equal(" AND repo_name = ", repository.as_ref().map(RepositoryName::as_str))
-            .and_equal(" AND tag = ", tag.as_ref().map(Tag::as_str))
-            .and_equal(" AND digest = ", digest.as_ref().map(Digest::as_str))
-            .and_equal(" AND architecture = ", architecture.as_ref().map(Architecture::as_str))
-    }
-
-    fn over_kind(self, kind: AccessKind) -> Self {
-        match kind {
-            AccessKind::PullByTag => self.text(
-                " FROM (SELECT pull_date AS day, repo_name, tag, digest, architecture, pull_count AS n, created_at, \
-                 updated_at FROM container_pull_metrics WHERE pull_count > 0) AS c WHERE",
-            ),
-            AccessKind::PullByDigest | AccessKind::VersionCheck | AccessKind::Push => self
-                .text(
-                    " FROM (SELECT event_date AS day, repo_name, tag, digest, architecture, event_count AS n, \
-                     created_at, updated_at FROM container_access_metrics WHERE event_count > 0 AND kind = ",
-                )
-                .bind(kind.as_str())
-                .text(") AS c WHERE"),
+fn of_kind(kind: AccessKind) -> SelectStatement {
+    let (table, date, count) = match kind {
+        AccessKind::PullByTag => ("container_pull_metrics", "pull_date", "pull_count"),
+        AccessKind::PullByDigest | AccessKind::VersionCheck | AccessKind::Push => {
+            ("container_access_metrics", "event_date", "event_count")
         }
+    };
+    let mut counts = Build::select();
+    counts.expr_as(Expr::col(date), "day").columns(NAMES).expr_as(Expr::col(count), "n").columns(TIMES);
+    counts.from(table).and_where(Expr::col(count).gt(0));
+    if kind != AccessKind::PullByTag {
+        counts.and_where(Expr::col("kind").eq(kind.as_str()));
     }
+    counts.take()
+}
 
-    fn between(self, dates: DateRange) -> Self {
-        self.text(" day BETWEEN ").bind(dates.from()).text(" AND ").bind(dates.to())
-    }
-
-    fn and_equal(self, column: &'static str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.text(column).bind(value),
-            None => self,
+/// Text of both tables goes by its bytes: a table of the Go program has it in another order, and no database groups by
+/// what has two.
+fn of_every_kind(dialect: Dialect) -> SelectStatement {
+    let of_table = |table: &'static str, date: &'static str, count: &'static str, kind: Expr| {
+        let mut counts = Build::select();
+        counts.expr_as(Expr::col(date), "day").expr_as(kind, "kind");
+        for name in NAMES {
+            counts.expr_as(dialect.by_bytes(name), name);
         }
-    }
-
-    /// One row more than are wanted, which tells whether more follow.
-    pub(crate) fn limit(self, limit: u32) -> Self {
-        self.text(" LIMIT ").bind(u64::from(limit) + 1)
-    }
+        counts.expr_as(Expr::col(count), "n").columns(TIMES).from(table).and_where(Expr::col(count).gt(0)).take()
+    };
+    let by_tag = match dialect {
+        Dialect::Postgres => Expr::cust("CAST('pull_by_tag' AS text) COLLATE \"C\""),
+        Dialect::Sqlite => Expr::cust("'pull_by_tag'"),
+    };
+    let accesses = of_table("container_access_metrics", "event_date", "event_count", dialect.by_bytes("kind"));
+    of_table("container_pull_metrics", "pull_date", "pull_count", by_tag).union(UnionType::All, accesses).take()
 }
 
 /// A row of an answer; columns are read by their place.

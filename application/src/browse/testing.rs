@@ -10,9 +10,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     Clock, EventId, RegistryEvent,
     metrics::{
-        AccessKind, ArchitecturePulls, Change, CountKey, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls,
-        MetricsError, MetricsRepository, MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary,
-        TagPulls,
+        AccessKind, Breakdown, BreakdownRow, Change, CountKey, CountedEvent, Dimension, Filter, MetricsError,
+        MetricsRepository, MetricsRow, Page, Recording, Slice, Summary,
     },
 };
 use staticreg_memory::MemoryMetrics;
@@ -93,42 +92,9 @@ impl MetricsRepository for Watched {
         self.store.summary(today).await
     }
 
-    async fn pulls(
-        &self,
-        filter: &Filter,
-        group: Option<PullGroup>,
-        page: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError> {
-        self.store.pulls(filter, group, page).await
-    }
-
-    async fn repositories(
-        &self,
-        filter: &Filter,
-        page: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        self.store.repositories(filter, page).await
-    }
-
-    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        self.store.images(filter, page).await
-    }
-
-    async fn architectures(
-        &self,
-        filter: &Filter,
-        page: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        self.store.architectures(filter, page).await
-    }
-
-    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        self.store.tags(filter, page).await
-    }
-
-    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
-        self.store.digests(filter, page).await
+    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
+        self.asked.fetch_add(u32::from(breakdown.by == [Dimension::Repository]), Ordering::Relaxed);
+        self.store.breakdown(breakdown).await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {

@@ -34,6 +34,12 @@ impl AccessKind {
             Self::Push => "push",
         }
     }
+
+    /// The kind of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 impl fmt::Display for AccessKind {

@@ -1,13 +1,14 @@
 //! The pull metrics: what is stored, what can be asked, and the port to the store.
 
+mod breakdown;
 mod count;
+mod lists;
 mod question;
 
+pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
 pub use count::{AccessKind, Change, CountKey, CountedEvent};
-pub use question::{
-    ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, InvalidDateRange, Listed, MetricsRow,
-    Page, PullGroup, RepositoryPulls, Slice, Summary, TagPulls, Totals,
-};
+pub use lists::{ArchitecturePulls, DayPulls, DigestPulls, ImagePulls, PullGroup, RepositoryPulls, TagPulls};
+pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Summary, Totals};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -63,6 +64,12 @@ pub trait MetricsRepository: Send + Sync {
     /// The totals, with `today` as the last day of each span.
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError>;
 
+    /// The counts that pass a filter, told apart by some dimensions.
+    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError>;
+
+    /// The rows themselves: the latest date first, then by repository, tag, digest and architecture.
+    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
+
     /// Counts per day and group: by date, then by group. Without a group, one item a day. Days without counts are left
     /// out.
     async fn pulls(
@@ -70,32 +77,42 @@ pub trait MetricsRepository: Send + Sync {
         filter: &Filter,
         group: Option<PullGroup>,
         page: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError>;
+    ) -> Result<Slice<DayPulls>, MetricsError> {
+        let slice = self.breakdown(&lists::pulls(filter, group, page)).await?;
+        lists::items(slice, |row| DayPulls::of(row, group))
+    }
 
     /// Counts per repository: most first, then by name.
     async fn repositories(
         &self,
         filter: &Filter,
         page: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError>;
+    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
+        lists::items(self.breakdown(&lists::repositories(filter, page)).await?, RepositoryPulls::of)
+    }
 
     /// Counts per repository and tag: most first, then by repository and tag.
-    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError>;
+    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
+        lists::items(self.breakdown(&lists::images(filter, page)).await?, ImagePulls::of)
+    }
 
     /// Counts and repositories per architecture: most counts first, then by name.
     async fn architectures(
         &self,
         filter: &Filter,
         page: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError>;
+    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
+        lists::items(self.breakdown(&lists::architectures(filter, page)).await?, ArchitecturePulls::of)
+    }
 
     /// Counts per tag and architecture, over all repositories that pass the filter: most first, then by tag and
     /// architecture.
-    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError>;
+    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
+        lists::items(self.breakdown(&lists::tags(filter, page)).await?, TagPulls::of)
+    }
 
     /// Counts per digest: the latest pulled first, then by digest.
-    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError>;
-
-    /// The rows themselves: the latest date first, then by repository, tag, digest and architecture.
-    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
+    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
+        lists::items(self.breakdown(&lists::digests(filter, page)).await?, DigestPulls::of)
+    }
 }

@@ -23,7 +23,7 @@ use crate::{
     batch::Batch,
     connections::Connections,
     error::{classify, within},
-    query::{Dialect, Query, Row, Value},
+    query::{Dialect, Query, Row},
 };
 
 /// How long a connection that is used again may take to say that it is alive, at most.
@@ -182,18 +182,9 @@ impl PostgresMetrics {
 }
 
 async fn fetch(connection: &mut PgConnection, query: Query) -> sqlx::Result<Vec<PgRow>> {
-    let Query { dialect: _, text, values } = query;
-    // Made of constant pieces alone, see `Query`.
-    let mut statement = sqlx::query(AssertSqlSafe(text));
-    for value in values {
-        statement = match value {
-            Value::Date(date) => statement.bind(date),
-            Value::Time(time) => statement.bind(time),
-            Value::Text(text) => statement.bind(text),
-            Value::Number(number) => statement.bind(number),
-        };
-    }
-    statement.fetch_all(connection).await
+    let Query { text, values } = query;
+    // Made of constant pieces alone, see `Query`; whatever is not constant is bound.
+    sqlx::query_with(AssertSqlSafe(text), values).fetch_all(connection).await
 }
 
 /// A span as PostgreSQL's settings have it; at least one, as zero is no limit.

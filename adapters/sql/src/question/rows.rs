@@ -1,24 +1,36 @@
 //! The rows themselves: the latest date first, then by repository, tag, digest and architecture.
 
-use staticreg_domain::metrics::{AccessKind, Filter, MetricsError, MetricsRow, Page};
+use sea_orm::sea_query::{Expr, ExprTrait, Order as Sort};
+use staticreg_domain::metrics::{AccessKind, Dimension, Filter, GroupKey, MetricsError, MetricsRow, Page};
 
-use crate::query::{Dialect, Query, Row};
+use crate::query::{Dialect, Query, Row, column, counts};
+
+/// What orders the rows of a date.
+const NAMES: [Dimension; 4] = [Dimension::Repository, Dimension::Tag, Dimension::Digest, Dimension::Architecture];
 
 pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<MetricsRow>) -> Query {
-    let mut query = Query::new(
-        dialect,
-        "SELECT day, repo_name, tag, digest, architecture, CAST(n AS bigint), created_at, updated_at",
-    )
-    .over(filter);
-    if let Some((date, repository, tag, digest, architecture)) = &page.after {
+    let mut rows = counts(dialect, filter, Some(filter.kind));
+    rows.column("day").columns(NAMES.map(column)).expr(Expr::col("n").cast_as("bigint"));
+    rows.columns(["created_at", "updated_at"]);
+    if let Some((date, repository, tag, digest, architecture)) = page.after.clone() {
+        let names = GroupKey {
+            repository: Some(repository),
+            tag,
+            digest: Some(digest),
+            architecture: Some(architecture),
+            ..GroupKey::default()
+        };
         // The dates after are cut off by themselves, so that an index serves.
-        query = query.text(" AND day <= ").bind(*date).text(" AND (day < ").bind(*date);
-        query = query.text(" OR (repo_name").by_bytes().text(", tag").by_bytes().text(", digest").by_bytes();
-        query = query.text(", architecture").by_bytes().text(") > (").bind(repository).text(", ").bind(tag);
-        query = query.text(", ").bind(digest).text(", ").bind(architecture).text("))");
+        rows.and_where(Expr::col("day").lte(dialect.date(date)));
+        let earlier = Expr::col("day").lt(dialect.date(date));
+        rows.and_where(earlier.or(dialect.is_behind(&NAMES, &names.borrowed())));
     }
-    query = query.text(" ORDER BY day DESC, repo_name").by_bytes().text(", tag").by_bytes();
-    query.text(", digest").by_bytes().text(", architecture").by_bytes().limit(page.limit)
+    rows.order_by("day", Sort::Desc);
+    for name in NAMES {
+        rows.order_by_expr(dialect.ordered(name), Sort::Asc);
+    }
+    rows.limit(u64::from(page.limit) + 1);
+    Query::new(dialect, &rows)
 }
 
 pub(crate) fn item(row: &Row, kind: AccessKind) -> Result<MetricsRow, MetricsError> {

@@ -1,6 +1,7 @@
 //! The totals of every kind.
 
 use chrono::NaiveDate;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Query as Build, SelectStatement};
 use staticreg_domain::metrics::{AccessKind, DateRange, MetricsError, Summary, Totals};
 
 use crate::{
@@ -15,50 +16,48 @@ const MONTH: u32 = 30;
 /// The totals of pulls by tag, and how many repositories and when last: one row.
 pub(crate) fn pulls_query(dialect: Dialect, today: NaiveDate) -> Query {
     // Grouped by repository first: to count different repositories by sorting them costs many times as much.
-    let query = Query::new(dialect, TOTALS_OF_PARTS).text(", count(*), max(last) FROM (SELECT ").totals(
-        "pull_date",
-        "pull_count",
-        today,
-    );
-    query.text(", max(updated_at) AS last FROM container_pull_metrics WHERE pull_count > 0 GROUP BY repo_name) AS r")
+    let mut repositories = sums(dialect, today, "container_pull_metrics", "pull_date", "pull_count");
+    repositories.expr_as(Expr::col("updated_at").max(), "last").group_by_col("repo_name");
+    let mut totals = totals_of(repositories);
+    Query::new(dialect, totals.expr(Expr::cust("count(*)")).expr(Expr::col("last").max()))
 }
 
 /// The totals of the other kinds: a row for each that has counts, with its name last.
 pub(crate) fn accesses_query(dialect: Dialect, today: NaiveDate) -> Query {
-    let query = Query::new(dialect, TOTALS_OF_PARTS).text(", kind FROM (SELECT ");
-    query
-        .totals("event_date", "event_count", today)
-        .text(", kind FROM container_access_metrics WHERE event_count > 0 GROUP BY kind) AS k GROUP BY kind")
+    let mut kinds = sums(dialect, today, "container_access_metrics", "event_date", "event_count");
+    kinds.column("kind").group_by_col("kind");
+    Query::new(dialect, totals_of(kinds).column("kind").group_by_col("kind"))
 }
 
-const TOTALS_OF_PARTS: &str = "SELECT CAST(coalesce(sum(today), 0) AS bigint), CAST(coalesce(sum(week), 0) AS bigint), \
-                               CAST(coalesce(sum(month), 0) AS bigint), CAST(coalesce(sum(ever), 0) AS bigint)";
+const SPANS: [&str; 4] = ["today", "week", "month", "ever"];
 
-impl Query {
-    fn totals(self, date: &'static str, count: &'static str, today: NaiveDate) -> Self {
-        let (week, month) = (DateRange::days_until(today, WEEK), DateRange::days_until(today, MONTH));
-        self.sum_of(count)
-            .text(" FILTER (WHERE ")
-            .text(date)
-            .text(" = ")
-            .bind(today)
-            .text(") AS today, ")
-            .sum_between(count, date, week)
-            .text(" AS week, ")
-            .sum_between(count, date, month)
-            .text(" AS month, ")
-            .sum_of(count)
-            .text(" AS ever")
+/// The totals of parts of the counts.
+fn totals_of(parts: SelectStatement) -> SelectStatement {
+    let mut totals = Build::select();
+    for span in SPANS {
+        totals.expr(Expr::col(span).sum().if_null(0).cast_as("bigint"));
     }
+    totals.from_subquery(parts, "p").take()
+}
 
-    fn sum_of(self, count: &'static str) -> Self {
-        self.text("sum(").text(count).text(")")
-    }
-
-    fn sum_between(self, count: &'static str, date: &'static str, dates: DateRange) -> Self {
-        let query = self.sum_of(count).text(" FILTER (WHERE ").text(date).text(" BETWEEN ");
-        query.bind(dates.from()).text(" AND ").bind(dates.to()).text(")")
-    }
+/// The sums of a table's counts over each span.
+fn sums(
+    dialect: Dialect,
+    today: NaiveDate,
+    table: &'static str,
+    date: &'static str,
+    count: &'static str,
+) -> SelectStatement {
+    let between = |days| {
+        let dates = DateRange::days_until(today, days);
+        Expr::col(date).between(dialect.date(dates.from()), dialect.date(dates.to()))
+    };
+    let sum = || Func::sum(Expr::col(count));
+    let mut sums = Build::select();
+    sums.expr_as(sum().filter(Expr::col(date).eq(dialect.date(today))), "today");
+    sums.expr_as(sum().filter(between(WEEK)), "week");
+    sums.expr_as(sum().filter(between(MONTH)), "month");
+    sums.expr_as(sum(), "ever").from(table).and_where(Expr::col(count).gt(0)).take()
 }
 
 pub(crate) fn answer(pulls: &[Row], accesses: &[Row]) -> Result<Summary, MetricsError> {
@@ -69,8 +68,7 @@ pub(crate) fn answer(pulls: &[Row], accesses: &[Row]) -> Result<Summary, Metrics
         summary.last_pulled_at = row.time_if_any(5)?;
     }
     for row in accesses {
-        let name = row.text(4)?;
-        match AccessKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
+        match AccessKind::named(&row.text(4)?) {
             Some(AccessKind::PullByDigest) => summary.pulls_by_digest = totals(row)?,
             Some(AccessKind::VersionCheck) => summary.version_checks = totals(row)?,
             Some(AccessKind::Push) => summary.pushes = totals(row)?,

@@ -27,7 +27,7 @@ use crate::{
     OpenError, Options,
     connections::Connections,
     error::{Reason, classify, within},
-    query::{Dialect, Query, Row, Value, date_text, time_text},
+    query::{Dialect, Query, Row, time_text},
 };
 
 /// Takes the lock to write at once: a transaction that reads first may be refused it later.
@@ -186,16 +186,7 @@ async fn apply(database: &DatabaseConnection) -> Result<(), DbErr> {
 }
 
 async fn fetch(connection: &mut SqliteConnection, query: Query) -> sqlx::Result<Vec<SqliteRow>> {
-    let Query { dialect: _, text, values } = query;
-    // Made of constant pieces alone, see `Query`.
-    let mut statement = sqlx::query(AssertSqlSafe(text));
-    for value in values {
-        statement = match value {
-            Value::Date(date) => statement.bind(date_text(date)),
-            Value::Time(time) => statement.bind(time_text(time)),
-            Value::Text(text) => statement.bind(text),
-            Value::Number(number) => statement.bind(number),
-        };
-    }
-    statement.fetch_all(connection).await
+    let Query { text, values } = query;
+    // Made of constant pieces alone, see `Query`; whatever is not constant is bound.
+    sqlx::query_with(AssertSqlSafe(text), values).fetch_all(connection).await
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use staticreg_domain::metrics::{AccessKind, DateRange, Filter};
+use staticreg_domain::metrics::{AccessKind, DateRange};
 
 use super::{
     Seen, Versions, Watch,
     day::{Day, KeyId, Sum},
-    keys::{Key, Keys},
+    keys::Keys,
 };
 
 /// One count of a day, without the digest.
@@ -133,39 +133,9 @@ impl Kept {
         self.days_size + self.keys.size() + self.pull_days.len() * size_of::<u32>()
     }
 
-    fn within(&self, dates: DateRange) -> impl Iterator<Item = (DayKey, &Day)> {
+    pub(super) fn within(&self, dates: DateRange) -> impl Iterator<Item = (DayKey, &Day)> {
         let [first, .., last] = AccessKind::ALL;
         self.days.range((dates.from(), first)..=(dates.to(), last)).map(|(day, sums)| (*day, sums))
-    }
-
-    fn days(&self, filter: &Filter) -> impl Iterator<Item = (NaiveDate, &Day)> {
-        self.within(filter.dates).filter(|((_, kind), _)| *kind == filter.kind).map(|((date, _), day)| (date, day))
-    }
-
-    /// The sum of each group of keys over the filter's dates, by the group's number; [`Sum::NONE`] where none is.
-    pub(crate) fn sums(&self, filter: &Filter, group: impl FnMut(Key) -> u32) -> Vec<Sum> {
-        let mut groups = Groups::new(&self.keys, filter, group);
-        for (_, day) in self.days(filter) {
-            groups.add(day);
-        }
-        groups.sums
-    }
-
-    /// The sums of each group of keys by day, as long as they are wanted.
-    pub(crate) fn daily(
-        &self,
-        filter: &Filter,
-        group: impl FnMut(Key) -> u32,
-        mut wants_more: impl FnMut(NaiveDate, &[Sum]) -> bool,
-    ) {
-        let mut groups = Groups::new(&self.keys, filter, group);
-        for (date, day) in self.days(filter) {
-            groups.sums.fill(Sum::NONE);
-            groups.add(day);
-            if !wants_more(date, &groups.sums) {
-                break;
-            }
-        }
     }
 
     /// The sum of each day, of all keys.
@@ -181,28 +151,5 @@ impl Kept {
             pulled[key.repository as usize] = true;
         }
         pulled.into_iter().map(u64::from).sum()
-    }
-}
-
-/// Sums of groups of keys.
-struct Groups {
-    /// By a key's number, the number of its group.
-    of_keys: Vec<Option<u32>>,
-    sums: Vec<Sum>,
-}
-
-impl Groups {
-    fn new(keys: &Keys, filter: &Filter, group: impl FnMut(Key) -> u32) -> Self {
-        let of_keys = keys.groups(filter, group);
-        let count = of_keys.iter().flatten().max().map_or(0, |last| *last as usize + 1);
-        Self { of_keys, sums: vec![Sum::NONE; count] }
-    }
-
-    fn add(&mut self, day: &Day) {
-        day.for_each(|key, sum| {
-            if let Some(group) = self.of_keys[key as usize] {
-                self.sums[group as usize].add(sum);
-            }
-        });
     }
 }

@@ -36,7 +36,7 @@ impl Keys {
 
     /// For each key by its number, the group it belongs to, when it passes the filter; dates and kind aside. Questions
     /// about one repository or digest are not asked here.
-    pub(super) fn groups(&self, filter: &Filter, mut group: impl FnMut(Key) -> u32) -> Vec<Option<u32>> {
+    pub(super) fn groups(&self, filter: &Filter, groups: &mut Groups) -> Vec<Option<u32>> {
         let Filter { dates: _, kind: _, repository, tag, digest, architecture } = filter;
         debug_assert!(repository.is_none() && digest.is_none(), "the database answers these");
         let tag = tag.as_ref().map(|tag| self.tags.find(tag.as_str()));
@@ -45,11 +45,11 @@ impl Keys {
             tag.is_none_or(|tag| tag == Some(key.tag))
                 && architecture.is_none_or(|architecture| architecture == Some(key.architecture))
         };
-        self.all.iter().map(|key| passes(key).then(|| group(*key))).collect()
+        self.all.iter().map(|key| passes(key).then(|| groups.number((*key).into(), Some(key.image)))).collect()
     }
 
     /// An image's repository and tag.
-    pub(crate) fn image(&self, image: u32) -> (u32, u32) {
+    fn image(&self, image: u32) -> (u32, u32) {
         self.images[image as usize]
     }
 
@@ -68,6 +68,93 @@ impl Keys {
         [&self.repositories, &self.tags, &self.architectures].map(Names::size).iter().sum::<usize>()
             + self.images.len() * (size_of::<(u32, u32)>() + TABLE)
             + self.all.len() * (size_of::<Key>() + TABLE)
+    }
+}
+
+/// The parts of a group's key that are told apart, by their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Parts {
+    pub(super) repository: Option<u32>,
+    pub(super) tag: Option<u32>,
+    pub(super) architecture: Option<u32>,
+}
+
+impl From<Key> for Parts {
+    fn from(Key { image: _, repository, tag, architecture }: Key) -> Self {
+        Self { repository: Some(repository), tag: Some(tag), architecture: Some(architecture) }
+    }
+}
+
+/// Numbers for groups of keys. Most questions need no table for them: the numbers of their names serve.
+#[derive(Debug)]
+pub(super) enum Groups {
+    All,
+    Repositories,
+    Tags,
+    Architectures,
+    /// Of repository and tag.
+    Images,
+    /// Of the parts that are told apart.
+    Others {
+        told: [bool; 3],
+        numbers: IndexSet<Parts>,
+    },
+}
+
+impl Groups {
+    /// Groups of those parts that are told apart.
+    pub(super) fn of_keys(repository: bool, tag: bool, architecture: bool) -> Self {
+        match (repository, tag, architecture) {
+            (true, true, false) => Self::Images,
+            _ => Self::of_groups(repository, tag, architecture),
+        }
+    }
+
+    /// The same, of groups, which have no number of their image.
+    pub(super) fn of_groups(repository: bool, tag: bool, architecture: bool) -> Self {
+        match (repository, tag, architecture) {
+            (false, false, false) => Self::All,
+            (true, false, false) => Self::Repositories,
+            (false, true, false) => Self::Tags,
+            (false, false, true) => Self::Architectures,
+            _ => Self::Others { told: [repository, tag, architecture], numbers: IndexSet::new() },
+        }
+    }
+
+    /// The number of the group that parts belong to.
+    pub(super) fn number(&mut self, parts: Parts, image: Option<u32>) -> u32 {
+        let Parts { repository, tag, architecture } = parts;
+        match self {
+            Self::All => None,
+            Self::Repositories => repository,
+            Self::Tags => tag,
+            Self::Architectures => architecture,
+            Self::Images => image,
+            Self::Others { told: [by_repository, by_tag, by_architecture], numbers } => {
+                let parts = Parts {
+                    repository: repository.filter(|_| *by_repository),
+                    tag: tag.filter(|_| *by_tag),
+                    architecture: architecture.filter(|_| *by_architecture),
+                };
+                Some(number(numbers.insert_full(parts).0))
+            }
+        }
+        .unwrap_or_default()
+    }
+
+    /// The parts of a group.
+    pub(super) fn parts(&self, keys: &Keys, group: u32) -> Parts {
+        match self {
+            Self::All => Parts::default(),
+            Self::Repositories => Parts { repository: Some(group), ..Parts::default() },
+            Self::Tags => Parts { tag: Some(group), ..Parts::default() },
+            Self::Architectures => Parts { architecture: Some(group), ..Parts::default() },
+            Self::Images => {
+                let (repository, tag) = keys.image(group);
+                Parts { repository: Some(repository), tag: Some(tag), architecture: None }
+            }
+            Self::Others { told: _, numbers } => numbers[group as usize],
+        }
     }
 }
 

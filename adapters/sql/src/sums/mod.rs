@@ -10,6 +10,7 @@
 //! With the versions every question asks for the watch: whether the triggers are there. While they are not, the database
 //! answers; when they are others than before, nothing that was kept is trusted.
 
+mod answer;
 mod day;
 mod kept;
 mod keys;
@@ -29,13 +30,15 @@ use tokio::{
     time::timeout,
 };
 
+use sea_orm::sea_query::{Expr, ExprTrait, Query as Build, UnionType};
+
 use crate::{
     Database,
-    query::{Dialect, Query, Row},
+    query::{Dialect, Query, Row, counts},
 };
 
 use self::kept::{Counted, DayKey};
-pub(crate) use self::{day::Sum, kept::Kept, keys::Key};
+pub(crate) use self::{answer::can_answer, day::Sum, kept::Kept};
 
 /// How often it is looked whether days changed that nobody asks about.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -244,21 +247,21 @@ fn watch(dialect: Dialect) -> &'static str {
 
 async fn see(database: &Database, dates: DateRange, kind: Option<AccessKind>) -> Result<Option<Seen>, MetricsError> {
     let dialect = database.dialect();
+    let mut query = Build::select();
+    query.columns(["day", "kind", "version"]).from("day_version");
+    query.and_where(Expr::col("day").between(dialect.date(dates.from()), dialect.date(dates.to())));
+    query.and_where_option(kind.map(|kind| Expr::col("kind").eq(kind.as_str())));
     // The watch is of no kind.
-    let mut query = Query::new(dialect, "SELECT day, kind, version FROM day_version WHERE day BETWEEN ");
-    query = query.bind(dates.from()).text(" AND ").bind(dates.to());
-    if let Some(kind) = kind {
-        query = query.text(" AND kind = ").bind(kind.as_str());
-    }
-    query = query.text(" UNION ALL SELECT NULL, '', (").text(watch(dialect)).text(")");
+    let watch = Expr::cust(format!("({})", watch(dialect)));
+    query.union(UnionType::All, Build::select().exprs([Expr::cust("NULL"), Expr::cust("''"), watch]).take());
     let (mut watch, mut versions) = (None, Versions::new());
-    for row in database.ask(query).await? {
+    for row in database.ask(Query::new(dialect, &query)).await? {
         let name = row.text(1)?;
         if name.is_empty() {
             watch = row.number_if_any(2)?;
         }
         // A later version of the program may keep kinds that this one does not know.
-        if let Some(kind) = AccessKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
+        if let Some(kind) = AccessKind::named(&name) {
             versions.insert((row.date(0)?, kind), row.number(2)?);
         }
     }
@@ -266,9 +269,10 @@ async fn see(database: &Database, dates: DateRange, kind: Option<AccessKind>) ->
 }
 
 fn counts_query(database: &Database, (date, kind): DayKey) -> Query {
-    let day = Filter { kind, ..Filter::of_dates(DateRange::days_until(date, 1)) };
-    let query = Query::new(database.dialect(), "SELECT repo_name, tag, architecture, CAST(n AS bigint), updated_at");
-    query.over(&day).limit(MOST_COUNTS)
+    let day = Filter::of_dates(DateRange::days_until(date, 1));
+    let mut counts = counts(database.dialect(), &day, Some(kind));
+    counts.columns(["repo_name", "tag", "architecture"]).expr(Expr::col("n").cast_as("bigint")).column("updated_at");
+    Query::new(database.dialect(), counts.limit(u64::from(MOST_COUNTS) + 1))
 }
 
 fn counted(row: &Row) -> Result<Counted, MetricsError> {

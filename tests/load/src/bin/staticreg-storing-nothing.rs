@@ -5,8 +5,8 @@ use std::{process::ExitCode, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    ArchitecturePulls, CountedEvent, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError, MetricsRepository,
-    MetricsRow, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls,
+    Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsRepository, MetricsRow, Page, Recording, Slice,
+    Summary,
 };
 
 /// Takes every event and forgets it.
@@ -34,40 +34,7 @@ impl MetricsRepository for Nothing {
         Ok(Summary::default())
     }
 
-    async fn pulls(
-        &self,
-        _: &Filter,
-        _: Option<PullGroup>,
-        _: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError> {
-        Ok(nothing())
-    }
-
-    async fn repositories(
-        &self,
-        _: &Filter,
-        _: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        Ok(nothing())
-    }
-
-    async fn images(&self, _: &Filter, _: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        Ok(nothing())
-    }
-
-    async fn architectures(
-        &self,
-        _: &Filter,
-        _: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        Ok(nothing())
-    }
-
-    async fn tags(&self, _: &Filter, _: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        Ok(nothing())
-    }
-
-    async fn digests(&self, _: &Filter, _: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
+    async fn breakdown(&self, _: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
         Ok(nothing())
     }
 

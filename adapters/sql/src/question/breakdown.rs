@@ -1,0 +1,156 @@
+//! Every breakdown, by one builder.
+
+use sea_orm::sea_query::{Expr, ExprTrait, Order as Sort, Query as Build, SelectStatement};
+use staticreg_domain::metrics::{
+    Breakdown, BreakdownRow, Dimension, GroupKey, Measures, MetricsError, Order, Position,
+};
+
+use crate::query::{Dialect, Query, Row, column, corrupt, counts, number};
+
+pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown) -> Query {
+    let dimensions: Vec<Dimension> = breakdown.dimensions().collect();
+    let sums = match breakdown.measures.distinct {
+        None => sums(dialect, breakdown, &dimensions),
+        Some(distinct) => sums_of_parts(dialect, breakdown, &dimensions, distinct),
+    };
+    let mut list = match breakdown.order {
+        Order::Key => sums,
+        order => placed(dialect, order, breakdown, &dimensions, sums),
+    };
+    for dimension in &dimensions {
+        list.order_by_expr(dialect.ordered(*dimension), Sort::Asc);
+    }
+    // One row more than are wanted tells whether more follow.
+    list.limit(u64::from(breakdown.page.limit) + 1);
+    Query::new(dialect, &list)
+}
+
+/// A row for each key.
+fn sums(dialect: Dialect, breakdown: &Breakdown, dimensions: &[Dimension]) -> SelectStatement {
+    let count = Expr::col("n").sum().cast_as("bigint");
+    grouped(dialect, breakdown, dimensions, dimensions, count)
+}
+
+/// A row for each key, with how many values of a further dimension there are. Grouped by that first: to count different
+/// values by sorting them costs many times as much.
+fn sums_of_parts(
+    dialect: Dialect,
+    breakdown: &Breakdown,
+    dimensions: &[Dimension],
+    distinct: Dimension,
+) -> SelectStatement {
+    let mut all = dimensions.to_vec();
+    if !all.contains(&distinct) {
+        all.push(distinct);
+    }
+    let parts = grouped(dialect, breakdown, dimensions, &all, Expr::col("n").sum());
+    let mut sums = Build::select();
+    sums.columns(dimensions.iter().copied().map(column));
+    sums.expr_as(Expr::col("pulls").sum().cast_as("bigint"), "pulls");
+    let values = match distinct {
+        Dimension::Tag => Expr::cust("count(nullif(tag, ''))"),
+        _ => Expr::cust("count(*)"),
+    };
+    sums.expr_as(values, "parts");
+    let Measures { distinct: _, first, last } = breakdown.measures;
+    if first {
+        sums.expr_as(Expr::col("first").min(), "first");
+    }
+    if last {
+        sums.expr_as(Expr::col("last").max(), "last");
+    }
+    sums.from_subquery(parts, "p");
+    group_by(&mut sums, dimensions);
+    sums
+}
+
+/// The counts that pass the filter, grouped; where keys order the list, those behind the page's place.
+fn grouped(
+    dialect: Dialect,
+    breakdown: &Breakdown,
+    dimensions: &[Dimension],
+    by: &[Dimension],
+    count: Expr,
+) -> SelectStatement {
+    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kind());
+    grouped.columns(by.iter().copied().map(column)).expr_as(count, "pulls");
+    let Measures { distinct: _, first, last } = breakdown.measures;
+    if first {
+        grouped.expr_as(Expr::col("day").min(), "first");
+    }
+    if last {
+        grouped.expr_as(Expr::col("updated_at").max(), "last");
+    }
+    if let (Order::Key, Some(after)) = (breakdown.order, &breakdown.page.after) {
+        let key = after.key.borrowed();
+        if let [Dimension::Date, _, ..] = dimensions {
+            // The dates before are cut off by themselves, so that an index serves.
+            grouped.and_where(Expr::col("day").gte(dialect.part(Dimension::Date, &key)));
+        }
+        grouped.and_where(is_behind(dialect, dimensions, after));
+    }
+    group_by(&mut grouped, by);
+    grouped
+}
+
+fn group_by(statement: &mut SelectStatement, by: &[Dimension]) {
+    statement.group_by_columns(by.iter().copied().map(column));
+    if by.is_empty() {
+        // Without it nothing would be counted as one row.
+        statement.and_having(Expr::cust("count(*) > 0"));
+    }
+}
+
+fn is_behind(dialect: Dialect, dimensions: &[Dimension], after: &Position) -> Expr {
+    if dimensions.is_empty() {
+        // There is one row alone.
+        return Expr::cust("1 = 0");
+    }
+    dialect.is_behind(dimensions, &after.key.borrowed())
+}
+
+/// The sums by a measure, behind the page's place.
+fn placed(
+    dialect: Dialect,
+    order: Order,
+    breakdown: &Breakdown,
+    dimensions: &[Dimension],
+    sums: SelectStatement,
+) -> SelectStatement {
+    let Measures { distinct, first, last } = breakdown.measures;
+    let mut list = Build::select();
+    list.columns(dimensions.iter().copied().map(column)).column("pulls");
+    list.columns([distinct.map(|_| "parts"), first.then_some("first"), last.then_some("last")].into_iter().flatten());
+    list.from_subquery(sums, "s");
+    let measure = if order == Order::LatestFirst { "last" } else { "pulls" };
+    if let Some(after) = &breakdown.page.after {
+        let place = match order {
+            Order::LatestFirst => dialect.time(after.last_at.unwrap_or_default()),
+            Order::MostFirst | Order::Key => number(after.count),
+        };
+        let equal = Expr::col(measure).eq(place.clone()).and(is_behind(dialect, dimensions, after));
+        list.and_where(Expr::col(measure).lt(place).or(equal));
+    }
+    list.order_by(measure, Sort::Desc);
+    list
+}
+
+pub(crate) fn row(row: &Row, breakdown: &Breakdown) -> Result<BreakdownRow, MetricsError> {
+    let mut places = 0..;
+    let mut next = || places.next().unwrap_or_default();
+    let mut key = GroupKey::default();
+    for dimension in breakdown.dimensions() {
+        match dimension {
+            Dimension::Date => key.date = Some(row.date(next())?),
+            _ => key.set(dimension, &row.text(next())?).map_err(corrupt)?,
+        }
+    }
+    let Measures { distinct, first, last } = breakdown.measures;
+    Ok(BreakdownRow {
+        key,
+        count: row.count(next())?,
+        distinct: distinct.map(|_| row.count(next())).transpose()?,
+        first_on: first.then(|| row.date(next())).transpose()?,
+        last_at: last.then(|| row.time(next())).transpose()?,
+    })
+}

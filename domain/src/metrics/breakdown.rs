@@ -1,0 +1,321 @@
+//! Breakdowns: counts told apart by dimensions. A question is data; a store answers every one in the same way.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::{AccessKind, BoxError, Filter, Listed, Page};
+use crate::{Architecture, Digest, RepositoryName, Tag};
+
+/// What counts can be told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// The UTC date of the accesses.
+    Date,
+    /// The repository.
+    Repository,
+    /// The tag; an access without one has a part of its own.
+    Tag,
+    /// The digest.
+    Digest,
+    /// The architecture.
+    Architecture,
+    /// The kind of access.
+    Kind,
+}
+
+impl Dimension {
+    /// Every dimension, in the order of a key's parts.
+    pub const ALL: [Self; 6] = [Self::Date, Self::Repository, Self::Tag, Self::Digest, Self::Architecture, Self::Kind];
+}
+
+/// What a breakdown tells of each row beside its count. What is not asked for costs nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measures {
+    /// Of which dimension the different values are counted. No tag is not a tag.
+    pub distinct: Option<Dimension>,
+    /// Whether the first date is told.
+    pub first: bool,
+    /// Whether the latest access is told.
+    pub last: bool,
+}
+
+impl Measures {
+    /// The count alone.
+    pub const COUNT: Self = Self { distinct: None, first: false, last: false };
+    /// The count and the latest access.
+    pub const LAST: Self = Self { last: true, ..Self::COUNT };
+}
+
+/// The order of a breakdown's rows. Equal ones follow each other by their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By key, the earliest date first.
+    Key,
+    /// Most counts first.
+    MostFirst,
+    /// The latest access first; the breakdown tells the latest access.
+    LatestFirst,
+}
+
+/// What an order looks at before it looks at keys: what comes first is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Nothing.
+    Equal,
+    /// The count.
+    Count(Reverse<u64>),
+    /// The latest access.
+    Last(Reverse<Option<DateTime<Utc>>>),
+}
+
+impl Order {
+    /// The rank of a row with such a count and latest access.
+    #[must_use]
+    pub fn rank(self, count: u64, last_at: Option<DateTime<Utc>>) -> Rank {
+        match self {
+            Self::Key => Rank::Equal,
+            Self::MostFirst => Rank::Count(Reverse(count)),
+            Self::LatestFirst => Rank::Last(Reverse(last_at)),
+        }
+    }
+}
+
+/// A question: the counts that pass a filter, summed by what they have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Breakdown {
+    /// What the counts are told apart by. Without any there is one row, or none when nothing was counted.
+    pub by: Vec<Dimension>,
+    /// What is told beside the count.
+    pub measures: Measures,
+    /// Which counts. Different kinds are never summed: those told apart by kind are of every kind, whatever the filter
+    /// names.
+    pub filter: Filter,
+    /// The order of the rows.
+    pub order: Order,
+    /// Which part of the rows.
+    pub page: Page<BreakdownRow>,
+}
+
+impl Breakdown {
+    /// Whether counts are told apart by a dimension.
+    #[must_use]
+    pub fn tells(&self, dimension: Dimension) -> bool {
+        self.by.contains(&dimension)
+    }
+
+    /// The dimensions in the order of a key's parts.
+    pub fn dimensions(&self) -> impl Iterator<Item = Dimension> {
+        Dimension::ALL.into_iter().filter(|dimension| self.tells(*dimension))
+    }
+
+    /// The only kind of access it is about; none when it tells kinds apart.
+    #[must_use]
+    pub fn kind(&self) -> Option<AccessKind> {
+        if self.tells(Dimension::Kind) { None } else { Some(self.filter.kind) }
+    }
+
+    /// The kinds of access it is about.
+    #[must_use]
+    pub fn kinds(&self) -> &[AccessKind] {
+        if self.tells(Dimension::Kind) { &AccessKind::ALL } else { std::slice::from_ref(&self.filter.kind) }
+    }
+}
+
+/// What the counts of a row have in common: a part for each dimension that they are told apart by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupKey {
+    /// The date.
+    pub date: Option<NaiveDate>,
+    /// The repository.
+    pub repository: Option<RepositoryName>,
+    /// The tag; none also for accesses that named none.
+    pub tag: Option<Tag>,
+    /// The digest.
+    pub digest: Option<Digest>,
+    /// The architecture.
+    pub architecture: Option<Architecture>,
+    /// The kind of access.
+    pub kind: Option<AccessKind>,
+}
+
+impl GroupKey {
+    /// The key as it is compared.
+    #[must_use]
+    pub fn borrowed(&self) -> KeyRef<'_> {
+        let Self { date, repository, tag, digest, architecture, kind } = self;
+        KeyRef {
+            date: *date,
+            repository: repository.as_ref().map(RepositoryName::as_str),
+            tag: tag.as_ref().map(Tag::as_str),
+            digest: digest.as_ref().map(Digest::as_str),
+            architecture: architecture.as_ref().map(Architecture::as_str),
+            kind: kind.map(AccessKind::as_str),
+        }
+    }
+
+    /// Sets the part of a dimension from its text, which is empty for no tag.
+    pub fn set(&mut self, dimension: Dimension, text: &str) -> Result<(), BoxError> {
+        match dimension {
+            Dimension::Date => self.date = Some(text.parse()?),
+            Dimension::Repository => self.repository = Some(text.parse()?),
+            Dimension::Tag if text.is_empty() => self.tag = None,
+            Dimension::Tag => self.tag = Some(text.parse()?),
+            Dimension::Digest => self.digest = Some(text.parse()?),
+            Dimension::Architecture => self.architecture = Some(text.parse()?),
+            Dimension::Kind => self.kind = Some(AccessKind::named(text).ok_or("not a kind of access")?),
+        }
+        Ok(())
+    }
+}
+
+/// A key as it is compared: dates by time, text by its bytes, no tag before every tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyRef<'a> {
+    /// The date.
+    pub date: Option<NaiveDate>,
+    /// The repository.
+    pub repository: Option<&'a str>,
+    /// The tag; none also for accesses that named none.
+    pub tag: Option<&'a str>,
+    /// The digest.
+    pub digest: Option<&'a str>,
+    /// The architecture.
+    pub architecture: Option<&'a str>,
+    /// The name of the kind of access.
+    pub kind: Option<&'a str>,
+}
+
+impl<'a> KeyRef<'a> {
+    /// The text of a part; empty when there is none, and for a date.
+    #[must_use]
+    pub fn text(&self, dimension: Dimension) -> &'a str {
+        match dimension {
+            Dimension::Date => None,
+            Dimension::Repository => self.repository,
+            Dimension::Tag => self.tag,
+            Dimension::Digest => self.digest,
+            Dimension::Architecture => self.architecture,
+            Dimension::Kind => self.kind,
+        }
+        .unwrap_or_default()
+    }
+
+    /// The key of its own, of some dimensions.
+    pub fn to_key(&self, dimensions: impl Iterator<Item = Dimension>) -> Result<GroupKey, BoxError> {
+        let mut key = GroupKey { date: self.date, ..GroupKey::default() };
+        for dimension in dimensions.filter(|dimension| *dimension != Dimension::Date) {
+            key.set(dimension, self.text(dimension))?;
+        }
+        Ok(key)
+    }
+}
+
+/// Counts that have their key in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BreakdownRow {
+    /// What they have in common.
+    pub key: GroupKey,
+    /// Their sum, which is above zero.
+    pub count: u64,
+    /// How many different values there are of [`Measures::distinct`]; none when not asked for.
+    pub distinct: Option<u64>,
+    /// The first date; none when not asked for.
+    pub first_on: Option<NaiveDate>,
+    /// The latest access; none when not asked for.
+    pub last_at: Option<DateTime<Utc>>,
+}
+
+/// Where a row of a breakdown stands. Which parts decide, the order says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Position {
+    /// The row's count.
+    pub count: u64,
+    /// The row's latest access.
+    pub last_at: Option<DateTime<Utc>>,
+    /// The row's key.
+    pub key: GroupKey,
+}
+
+impl Position {
+    /// The place in an order: rows come by their places.
+    #[must_use]
+    pub fn place(&self, order: Order) -> (Rank, KeyRef<'_>) {
+        (order.rank(self.count, self.last_at), self.key.borrowed())
+    }
+}
+
+impl Listed for BreakdownRow {
+    type Position = Position;
+
+    fn position(&self) -> Position {
+        Position { count: self.count, last_at: self.last_at, key: self.key.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(parts: &[(Dimension, &str)]) -> GroupKey {
+        let mut key = GroupKey::default();
+        for (dimension, text) in parts {
+            key.set(*dimension, text).expect(text);
+        }
+        key
+    }
+
+    #[test]
+    fn keys_are_ordered_by_their_dimensions_and_text_by_its_bytes() {
+        use Dimension::{Architecture, Date, Kind, Repository, Tag};
+        let in_order = [
+            key(&[(Date, "2026-11-19"), (Repository, "b")]),
+            key(&[(Date, "2026-11-20"), (Repository, "a"), (Tag, "")]),
+            key(&[(Date, "2026-11-20"), (Repository, "a"), (Tag, "Z"), (Architecture, "arm64")]),
+            key(&[(Date, "2026-11-20"), (Repository, "a"), (Tag, "a"), (Architecture, "amd64")]),
+            key(&[(Date, "2026-11-20"), (Repository, "a-b")]),
+            key(&[(Date, "2026-11-20"), (Repository, "a/b"), (Kind, "pull_by_digest")]),
+            key(&[(Date, "2026-11-20"), (Repository, "a/b"), (Kind, "pull_by_tag")]),
+        ];
+        assert!(in_order.is_sorted_by(|a, b| a.borrowed() < b.borrowed()), "{in_order:?}");
+    }
+
+    #[test]
+    fn an_order_looks_at_its_measure_first() {
+        let position = |count, last: &str, name| Position {
+            count,
+            last_at: last.parse().ok(),
+            key: key(&[(Dimension::Repository, name)]),
+        };
+        let many = position(9, "2026-11-18T10:00:00Z", "b");
+        let late = position(1, "2026-11-20T10:00:00Z", "c");
+        let first = position(1, "2026-11-18T10:00:00Z", "a");
+        let sorted = |order| {
+            let mut all = [&many, &late, &first];
+            all.sort_by(|a, b| a.place(order).cmp(&b.place(order)));
+            all.map(|position| position.key.borrowed().text(Dimension::Repository))
+        };
+        assert_eq!(sorted(Order::Key), ["a", "b", "c"]);
+        assert_eq!(sorted(Order::MostFirst), ["b", "a", "c"]);
+        assert_eq!(sorted(Order::LatestFirst), ["c", "a", "b"]);
+    }
+
+    #[test]
+    fn a_key_is_made_of_its_texts_and_of_no_others() {
+        let texts = [(Dimension::Repository, "a/b"), (Dimension::Tag, "v1"), (Dimension::Kind, "push")];
+        let whole = key(&texts);
+        assert_eq!(
+            whole.borrowed().to_key(Dimension::ALL.into_iter().filter(|d| texts.iter().any(|t| t.0 == *d))).ok(),
+            Some(whole)
+        );
+        for (dimension, text) in [
+            (Dimension::Date, "today"),
+            (Dimension::Repository, "A"),
+            (Dimension::Tag, ".x"),
+            (Dimension::Digest, "sha256:1"),
+            (Dimension::Kind, "pull"),
+        ] {
+            assert!(GroupKey::default().set(dimension, text).is_err(), "{text}");
+        }
+    }
+}
