@@ -5,10 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     Clock,
-    metrics::{
-        ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, InvalidDateRange, MetricsError,
-        MetricsRepository, MetricsRow, Page, PullGroup, RepositoryPulls, Slice, Summary, TagPulls,
-    },
+    metrics::{Breakdown, BreakdownRow, DateRange, InvalidDateRange, Listed, MetricsError, MetricsReader, Summary},
 };
 
 /// How many days a question covers that names no dates.
@@ -25,18 +22,24 @@ pub struct Dates {
     pub days: Option<u32>,
 }
 
-/// The questions about the counts.
+/// Asks the store, which it knows as a reader only, and knows what people mean by their dates.
 #[derive(Clone)]
 pub struct AskMetrics {
-    store: Arc<dyn MetricsRepository>,
+    store: Arc<dyn MetricsReader>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl AskMetrics {
     /// Asks the given store.
     #[must_use]
-    pub fn new(store: Arc<dyn MetricsRepository>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Arc<dyn MetricsReader>, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock }
+    }
+
+    /// The store, to ask any question.
+    #[must_use]
+    pub fn store(&self) -> &dyn MetricsReader {
+        &*self.store
     }
 
     /// The present moment.
@@ -60,61 +63,24 @@ impl AskMetrics {
         }
     }
 
-    /// Whether the store can take events now.
-    pub async fn check(&self) -> Result<(), MetricsError> {
-        self.store.check().await
-    }
-
     /// The totals until today.
     pub async fn summary(&self) -> Result<Summary, MetricsError> {
         self.store.summary(self.today()).await
     }
 
-    /// Counts per day; see [`MetricsRepository::pulls`].
-    pub async fn pulls(
+    /// Gives every row of a breakdown to `each`, in order; the limit is how many are asked for at once. `each` answers
+    /// none for a row that lacks what was asked for.
+    pub async fn every_row(
         &self,
-        filter: &Filter,
-        group: Option<PullGroup>,
-        page: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError> {
-        self.store.pulls(filter, group, page).await
-    }
-
-    /// Counts per repository; see [`MetricsRepository::repositories`].
-    pub async fn repositories(
-        &self,
-        filter: &Filter,
-        page: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        self.store.repositories(filter, page).await
-    }
-
-    /// Counts per repository and tag; see [`MetricsRepository::images`].
-    pub async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        self.store.images(filter, page).await
-    }
-
-    /// Counts per architecture; see [`MetricsRepository::architectures`].
-    pub async fn architectures(
-        &self,
-        filter: &Filter,
-        page: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        self.store.architectures(filter, page).await
-    }
-
-    /// Counts per tag and architecture; see [`MetricsRepository::tags`].
-    pub async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        self.store.tags(filter, page).await
-    }
-
-    /// Counts per digest; see [`MetricsRepository::digests`].
-    pub async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
-        self.store.digests(filter, page).await
-    }
-
-    /// The stored rows; see [`MetricsRepository::rows`].
-    pub async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
-        self.store.rows(filter, page).await
+        mut breakdown: Breakdown,
+        mut each: impl FnMut(BreakdownRow) -> Option<()>,
+    ) -> Result<(), MetricsError> {
+        loop {
+            let slice = self.store.breakdown(&breakdown).await?;
+            breakdown.page.after = slice.items.last().map(Listed::position);
+            if !slice.items(&mut each)?.more {
+                return Ok(());
+            }
+        }
     }
 }

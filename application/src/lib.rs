@@ -1,13 +1,13 @@
 //! The use cases: receive notifications, record them, ask for statistics, browse the registry.
 //!
-//! Each is a file named by what it does. They know the domain's ports only; a new question is a method of
-//! [`ask_metrics::AskMetrics`].
+//! Each is a file named by what it does. They know the domain's ports only.
 
 pub mod activity_log;
 pub mod aside;
 pub mod ask_metrics;
 pub mod browse;
 pub mod catalog;
+pub mod check_store;
 pub mod clock_skew;
 pub mod correct_architectures;
 pub mod forget_ids;

@@ -3,7 +3,7 @@
 //! Pure: no I/O, no framework and no clock of its own. The words are those of the OCI distribution and image
 //! specifications; a *registry event* is what Distribution posts, a *pull* is what the [`rules`] make of it.
 //!
-//! A new question about the counts is a method of [`metrics::MetricsRepository`]; a new way to count is a module in
+//! A question about the counts is a [`metrics::Breakdown`], which is data; a new way to count is a module in
 //! [`counting`]; a new reason to leave an event out is a variant of [`rules::SkipReason`].
 
 pub mod architecture;

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsRepository, MetricsRow, Page, Recording, Slice,
-    Summary,
+    Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+    Recording, Slice, Summary,
 };
 
 /// Passes every call on to the store once it is there; unavailable until then.
@@ -44,7 +44,10 @@ impl MetricsRepository for LateStore {
     async fn check(&self) -> Result<(), MetricsError> {
         self.store()?.check().await
     }
+}
 
+#[async_trait]
+impl MetricsReader for LateStore {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
         self.store()?.summary(today).await
     }

@@ -8,6 +8,7 @@ use std::{
 use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{IndexChildren, ReadImage, RefreshCatalog, RefreshOptions},
+    check_store::CheckStore,
     correct_architectures::CorrectArchitectures,
     forget_ids::ForgetIds,
     receive_notification::{Followers, ReceiveNotification},
@@ -89,7 +90,8 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
     lifecycle.spawn_essential("logs what was received", async move { activity.run(served).await });
     let services = Services {
         receive,
-        ask: AskMetrics::new(metrics, clock),
+        ask: AskMetrics::new(metrics.clone(), clock),
+        check: CheckStore::new(metrics),
         spooling,
         store: name,
         body_limits: BodyLimits { size: settings.webhook.max_body.bytes(), time: settings.http.body_timeout },
@@ -130,7 +132,8 @@ pub(crate) fn openapi_document() -> String {
             Followers::default(),
             Arc::clone(&clock),
         )),
-        ask: AskMetrics::new(store, clock),
+        ask: AskMetrics::new(store.clone(), clock),
+        check: CheckStore::new(store),
         spooling: None,
         store: "memory",
         body_limits: BodyLimits { size: 0, time: Duration::ZERO },

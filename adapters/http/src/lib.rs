@@ -23,6 +23,7 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     browse::Browse,
     catalog::{CatalogView, ReadImage},
+    check_store::CheckStore,
     receive_notification::ReceiveNotification,
     spooling::Spooling,
 };
@@ -36,6 +37,8 @@ pub struct Services {
     pub receive: Arc<ReceiveNotification>,
     /// Answers questions.
     pub ask: AskMetrics,
+    /// Tells whether the store takes events.
+    pub check: CheckStore,
     /// The spool, when there is one.
     pub spooling: Option<Arc<Spooling>>,
     /// The store's name: `postgresql`, `sqlite` or `memory`.
@@ -75,7 +78,7 @@ type Apis = (
 );
 
 fn apis(services: Services) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, spooling, store, body_limits, registry: _, public_name: _ } = services;
+    let Services { receive, ask, check, spooling, store, body_limits, registry: _, public_name: _ } = services;
     let apis = (
         webhook::WebhookApi { receive: Arc::clone(&receive), bodies: webhook::Bodies::new(body_limits) },
         (
@@ -86,9 +89,9 @@ fn apis(services: Services) -> OpenApiService<Apis, ()> {
             api::architectures::ArchitecturesApi { ask: ask.clone() },
             api::tags::TagsApi { ask: ask.clone() },
             api::digests::DigestsApi { ask: ask.clone() },
-            api::metrics::MetricsApi { ask: ask.clone() },
+            api::metrics::MetricsApi { ask },
         ),
-        operations::health::HealthApi { ask, store, receive, spooling },
+        operations::health::HealthApi { check, store, receive, spooling },
     );
     OpenApiService::new(apis, "staticreg", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use staticreg_domain::{
     Architecture,
     metrics::{
-        AccessKind, ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, MetricsError, MetricsRow,
-        MockMetricsRepository, Page, PullGroup, Recording, RepositoryPulls, Slice, Summary, TagPulls, Totals,
+        AccessKind, BreakdownRow, DateRange, Dimension, Filter, MetricsError, MetricsRow, MockMetricsRepository, Order,
+        Page, Recording, Slice, Summary, Totals,
     },
 };
 use support::{DIGEST, event, notification, server, text};
@@ -224,6 +224,8 @@ async fn a_wrong_parameter_is_named() {
         ("metrics?cursor=WzEsImEiXQ", "cursor"),
         (&format!("digests?repository=a&tag=b&cursor={cursor_of_another_list}"), "cursor"),
         ("pulls?group_by=digest", "group_by"),
+        // ["2026-11-20","amd64"]
+        ("pulls?cursor=WyIyMDI2LTExLTIwIiwiYW1kNjQiXQ", "cursor"),
         ("tags", "repository"),
         ("digests?repository=a", "tag"),
     ] {
@@ -240,8 +242,8 @@ async fn a_wrong_parameter_is_named() {
 async fn an_unknown_architecture_is_one_that_nobody_told() {
     for name in ["unknown", "Unknown", "not-specified"] {
         let mut store = MockMetricsRepository::new();
-        store.expect_images().returning(|filter, _| {
-            assert_eq!(filter.architecture, Some(Architecture::not_specified()));
+        store.expect_breakdown().returning(|list| {
+            assert_eq!(list.filter.architecture, Some(Architecture::not_specified()));
             Ok(Slice { items: Vec::new(), more: false })
         });
         server(store).get(format!("/api/v1/images?architecture={name}")).send().await.assert_status_is_ok();
@@ -376,41 +378,43 @@ fn narrow_query() -> String {
 async fn every_list_passes_its_filters_on_and_shows_its_items() {
     let at = time("2026-11-21T19:00:00.123456Z");
     let mut store = MockMetricsRepository::new();
-    let last_item = || Slice {
-        items: vec![DayPulls { date: date("2026-11-20"), group: Some("amd64".into()), pulls: 3 }],
-        more: false,
-    };
-    store.expect_pulls().returning(move |filter, group, page| {
-        assert_eq!((filter, group, page.limit), (&narrow_filter(), Some(PullGroup::Architecture), 2));
-        Ok(last_item())
-    });
-    store.expect_repositories().returning(move |filter, page| {
-        assert_eq!((filter, page), (&narrow_filter(), &Page::first(2)));
-        let item =
-            RepositoryPulls { repository: "demo/app".parse().expect("a name"), pulls: 3, tags: 1, last_pulled_at: at };
-        Ok(Slice { items: vec![item], more: false })
-    });
-    store.expect_images().returning(move |filter, page| {
-        assert_eq!((filter, page), (&narrow_filter(), &Page::first(2)));
-        let repository = "demo/app".parse().expect("a name");
-        Ok(Slice { items: vec![ImagePulls { repository, tag: None, pulls: 3, last_pulled_at: at }], more: false })
-    });
-    store.expect_architectures().returning(move |filter, page| {
-        assert_eq!((filter, page), (&narrow_filter(), &Page::first(2)));
-        let Ok(architecture) = "arm64".parse();
-        Ok(Slice { items: vec![ArchitecturePulls { architecture, pulls: 3, repositories: 1 }], more: false })
-    });
-    store.expect_tags().returning(move |filter, page| {
-        assert_eq!((filter, page), (&narrow_filter(), &Page::first(2)));
-        let Ok(architecture) = "arm64".parse();
-        let item = TagPulls { tag: "v1".parse().ok(), architecture, pulls: 3, last_pulled_at: at };
-        Ok(Slice { items: vec![item], more: false })
-    });
-    store.expect_digests().returning(move |filter, page| {
-        assert_eq!((filter, page), (&narrow_filter(), &Page::first(2)));
-        let digest = DIGEST.parse().expect("a digest");
-        let item = DigestPulls { digest, pulls: 3, first_pulled_on: date("2026-11-15"), last_pulled_at: at };
-        Ok(Slice { items: vec![item], more: false })
+    store.expect_breakdown().returning(move |list| {
+        let mut row = BreakdownRow { count: 3, ..BreakdownRow::default() };
+        let asked = (list.measures.distinct, list.measures.first, list.measures.last, list.order);
+        let expected = match list.by.as_slice() {
+            [Dimension::Date, Dimension::Architecture] => {
+                row.key.date = Some(date("2026-11-20"));
+                row.key.architecture = "amd64".parse().ok();
+                (None, false, false, Order::Key)
+            }
+            [Dimension::Repository] => {
+                row.key.repository = "demo/app".parse().ok();
+                (Some(Dimension::Tag), false, true, Order::MostFirst)
+            }
+            [Dimension::Repository, Dimension::Tag] => {
+                row.key.repository = "demo/app".parse().ok();
+                (None, false, true, Order::MostFirst)
+            }
+            [Dimension::Architecture] => {
+                row.key.architecture = "arm64".parse().ok();
+                (Some(Dimension::Repository), false, false, Order::MostFirst)
+            }
+            [Dimension::Tag, Dimension::Architecture] => {
+                row.key.tag = "v1".parse().ok();
+                row.key.architecture = "arm64".parse().ok();
+                (None, false, true, Order::MostFirst)
+            }
+            [Dimension::Digest] => {
+                row.key.digest = DIGEST.parse().ok();
+                (None, true, true, Order::LatestFirst)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((asked, &list.filter, &list.page), (expected, &narrow_filter(), &Page::first(2)));
+        row.distinct = list.measures.distinct.map(|_| 1);
+        row.first_on = list.measures.first.then(|| date("2026-11-15"));
+        row.last_at = list.measures.last.then_some(at);
+        Ok(Slice { items: vec![row], more: false })
     });
     store.expect_rows().returning(move |filter, page| {
         assert_eq!((filter, page), (&narrow_filter(), &Page::first(2)));
@@ -447,9 +451,9 @@ fn row(at: DateTime<Utc>) -> MetricsRow {
 #[tokio::test(start_paused = true)]
 async fn without_dates_the_last_30_days_are_asked_for() {
     let mut store = MockMetricsRepository::new();
-    store.expect_images().returning(|filter, page| {
+    store.expect_breakdown().returning(|list| {
         let dates = DateRange::new(date("2026-10-23"), date("2026-11-21")).expect("a range");
-        assert_eq!((filter, page), (&Filter::of_dates(dates), &Page::first(100)));
+        assert_eq!((&list.filter, &list.page), (&Filter::of_dates(dates), &Page::first(100)));
         Ok(Slice { items: Vec::new(), more: false })
     });
     let response = server(store).get("/api/v1/images").send().await;
@@ -482,7 +486,7 @@ async fn a_cursor_reads_on_where_the_page_before_ended() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_is_a_csv_with_its_header_alone() {
     let mut store = MockMetricsRepository::new();
-    store.expect_architectures().returning(|_, _| Ok(Slice { items: Vec::new(), more: false }));
+    store.expect_breakdown().returning(|_| Ok(Slice { items: Vec::new(), more: false }));
     let response = server(store).get("/api/v1/architectures").header("accept", "text/csv").send().await;
     assert_eq!(text(response).await, "architecture,pulls,repositories\r\n");
 }

@@ -21,8 +21,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsRepository, MetricsRow, Page,
-    Recording, Slice, Summary,
+    AccessKind, Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsReader, MetricsRepository,
+    MetricsRow, Page, Recording, Slice, Summary,
 };
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -105,7 +105,10 @@ impl MetricsRepository for MemoryMetrics {
     async fn check(&self) -> Result<(), MetricsError> {
         Ok(())
     }
+}
 
+#[async_trait]
+impl MetricsReader for MemoryMetrics {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
         self.ask(Counts::all, move |counts| question::summary(counts, today)).await
     }

@@ -23,8 +23,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, MetricsRow, Page,
-    Recording, Slice, Summary,
+    Breakdown, BreakdownRow, CountedEvent, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository,
+    MetricsRow, Page, Recording, Slice, Summary,
 };
 use tokio::task::JoinSet;
 
@@ -139,7 +139,10 @@ impl MetricsRepository for SqlMetrics {
             Database::Sqlite(sqlite) => sqlite.check().await,
         }
     }
+}
 
+#[async_trait]
+impl MetricsReader for SqlMetrics {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
         self.in_time(Box::pin(async {
             let question = move |kept: &Kept| summary::of_sums(kept, today);

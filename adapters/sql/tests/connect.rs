@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::{Connection, Executor, PgConnection};
-use staticreg_contract::events::{expected, pull, pulls_of, record};
-use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsRepository, Page};
+use staticreg_contract::{
+    events::{expected, pull, pulls_of, record},
+    lists,
+};
+use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsReader, MetricsRepository};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, proxy::Proxy, tls::TlsPostgres};
 use tokio::time::sleep;
@@ -276,10 +279,10 @@ async fn questions_given_up_half_way_take_no_place() {
             let mut lock = holder.begin().await.expect("begins");
             lock.execute("LOCK TABLE container_pull_metrics").await.expect("locks");
             let asking = std::sync::Arc::clone(&store);
-            let question =
-                tokio::spawn(
-                    async move { asking.repositories(&Filter::of_dates(DateRange::EVER), &Page::first(1)).await },
-                );
+            let question = tokio::spawn(async move {
+                let filter = Filter::of_dates(DateRange::EVER);
+                asking.breakdown(&lists::breakdown(lists::REPOSITORIES, &filter, 1)).await
+            });
             let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                          AND application_name = 'staticreg' AND wait_event_type = 'Lock' AND state = 'active'";
             until("the question waits", || cluster.psql(&url, waits) != "0").await;
@@ -306,7 +309,7 @@ async fn a_question_has_one_limit_however_much_it_asks() {
     record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
     let today = "2026-11-20".parse().expect("a date");
     // How often the rows themselves were gone through.
-    let totals = || cluster.log().matches("max(last)").count();
+    let totals = || cluster.log().matches(r#"MAX("last")"#).count();
     let started = Instant::now();
     loop {
         let before = totals();

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{Connection, Executor, PgConnection};
-use staticreg_contract::events::{Access, date, digest, expected, now, pull, pulls_of, record, rows_of};
+use staticreg_contract::{
+    events::{Access, date, digest, expected, now, pull, pulls_of, record, rows_of},
+    lists,
+};
 use staticreg_domain::metrics::{
-    AccessKind, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, Page, Recording,
+    AccessKind, CountedEvent, DateRange, Filter, GroupKey, MetricsError, MetricsReader, MetricsRepository, Page,
+    Position, Recording,
 };
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::postgres::{Durability, Postgres, Stop};
@@ -42,9 +46,7 @@ async fn record_in_the_end(store: &SqlMetrics, batch: &[CountedEvent]) {
 }
 
 async fn sum(store: &SqlMetrics) -> u64 {
-    let items =
-        store.repositories(&Filter::of_dates(DateRange::EVER), &Page::first(1000)).await.expect("answers").items;
-    items.iter().map(|item| item.pulls).sum()
+    lists::sum(store, lists::REPOSITORIES, &Filter::of_dates(DateRange::EVER)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,15 +336,12 @@ async fn the_go_program_writes_on_and_its_unknown_architecture_is_not_specified(
     cluster.psql(&url, &upsert("amd64", 10));
     cluster.psql(&url, &upsert("amd64", 11));
     let filter = Filter::of_dates(DateRange::EVER);
-    let architectures = async || {
-        let slice = store.architectures(&filter, &Page::first(9)).await.expect("answers");
-        slice.items.iter().map(|item| (item.architecture.to_string(), item.pulls)).collect::<Vec<_>>()
-    };
-    assert_eq!(architectures().await, [("not-specified".to_owned(), 3), ("amd64".to_owned(), 2)]);
+    let architectures = async || lists::lines(&store, lists::ARCHITECTURES, &filter).await;
+    assert_eq!(architectures().await, ["not-specified 3 1", "amd64 2 1"]);
     // Rows brought in, and changed, by hand.
     cluster.psql(&url, &row("unknown", 10, "07:00", "07:00"));
     cluster.psql(&url, "UPDATE container_pull_metrics SET architecture = 'unknown' WHERE architecture = 'amd64'");
-    assert_eq!(architectures().await, [("not-specified".to_owned(), 15)]);
+    assert_eq!(architectures().await, ["not-specified 15 1"]);
     assert_eq!(cluster.psql(&url, ROWS), "not-specified|15|2026-11-20 07:00:00|2026-11-20 11:00:00");
 }
 
@@ -471,7 +470,8 @@ async fn a_frozen_database_is_given_up_in_time_and_nothing_counts_twice() {
     for _ in 0..3 {
         assert!(matches!(store.record(&batch, now()).await, Err(MetricsError::Unavailable(_))));
         assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
-        assert!(matches!(store.repositories(&filter, &Page::first(1)).await, Err(MetricsError::Unavailable(_))));
+        let question = lists::breakdown(lists::REPOSITORIES, &filter, 1);
+        assert!(matches!(store.breakdown(&question).await, Err(MetricsError::Unavailable(_))));
     }
     cluster.thaw();
 
@@ -602,9 +602,10 @@ async fn a_place_in_a_list_beyond_all_time_is_asked_for_all_the_same() {
     record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
     let filter = Filter::of_dates(DateRange::EVER);
     for (time, found) in [(DateTime::<Utc>::MIN_UTC, 0), (DateTime::<Utc>::MAX_UTC, 1)] {
-        let after = Some((time, digest(1).parse().expect("a digest")));
-        let slice = store.digests(&filter, &Page { limit: 10, after }).await.expect("answers");
-        assert_eq!(slice.items.len(), found);
+        let mut question = lists::breakdown(lists::DIGESTS, &filter, 10);
+        let key = GroupKey { digest: digest(1).parse().ok(), ..GroupKey::default() };
+        question.page.after = Some(Position { last_at: Some(time), key, ..Position::default() });
+        assert_eq!(lists::page(&store, &question).await.items.len(), found);
     }
 }
 

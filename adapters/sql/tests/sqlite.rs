@@ -3,8 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use sea_orm::sqlx::{self, Connection, SqliteConnection};
-use staticreg_contract::events::{expected, now, pull, pulls_of, record};
-use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsRepository, Page, Recording};
+use staticreg_contract::{
+    events::{expected, now, pull, pulls_of, record},
+    lists,
+};
+use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, Recording};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 
 fn options(file: &Path) -> Options {
@@ -89,18 +92,17 @@ async fn a_question_without_end_is_given_up_and_leaves_nothing_behind() {
     let store = std::sync::Arc::new(SqlMetrics::open(&options).await.expect("opens"));
     record(&*store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
     let mut other = connect(&file).await;
-    let filter = Filter::of_dates(DateRange::EVER);
+    let question = lists::breakdown(lists::REPOSITORIES, &Filter::of_dates(DateRange::EVER), 1);
 
     sqlx::raw_sql(ENDLESS).execute(&mut other).await.expect("a view");
     for _ in 0..2 {
-        let answer = store.repositories(&filter, &Page::first(1)).await;
+        let answer = store.breakdown(&question).await;
         assert!(matches!(answer, Err(MetricsError::Unavailable(_))), "{answer:?}");
         // Nobody waits for the answer any more.
-        let asking = std::sync::Arc::clone(&store);
-        let question =
-            tokio::spawn(async move { asking.repositories(&Filter::of_dates(DateRange::EVER), &Page::first(1)).await });
+        let (asking, asked) = (std::sync::Arc::clone(&store), question.clone());
+        let given_up = tokio::spawn(async move { asking.breakdown(&asked).await });
         tokio::time::sleep(Duration::from_millis(20)).await;
-        question.abort();
+        given_up.abort();
     }
     sqlx::raw_sql(AS_BEFORE).execute(&mut other).await.expect("the table");
     // A statement that went on would read for ever.
@@ -109,7 +111,7 @@ async fn a_question_without_end_is_given_up_and_leaves_nothing_behind() {
     }
     // The limit is short for a busy machine.
     let list = loop {
-        if let Ok(list) = store.repositories(&filter, &Page::first(1)).await {
+        if let Ok(list) = store.breakdown(&question).await {
             break list;
         }
     };

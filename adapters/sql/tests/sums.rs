@@ -1,14 +1,15 @@
 //! Sums answer what the database answers, whoever changed the counts and whenever.
 
-use std::{
-    fmt::{Debug, Write as _},
-    time::Duration,
-};
+use std::{fmt::Write as _, time::Duration};
 
 use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
-use staticreg_contract::events::{Access, date, now, pull, record};
+use staticreg_contract::{
+    events::{Access, date, now, pull, record},
+    lists,
+};
 use staticreg_domain::metrics::{
-    AccessKind, DateRange, Filter, Listed, MetricsError, MetricsRepository, Page, PullGroup, Slice,
+    AccessKind, Breakdown, BreakdownRow, DateRange, Dimension, Filter, Listed, Measures, MetricsReader,
+    MetricsRepository, Order,
 };
 use staticreg_sql::{Options, SqlMetrics};
 use staticreg_test_support::postgres::{Durability, Postgres};
@@ -65,25 +66,25 @@ async fn answers(store: &SqlMetrics) -> Vec<String> {
                 ..Filter::of_dates(dates)
             };
             answers.push(format!("{filter:?}"));
-            for group in [None, Some(PullGroup::Architecture), Some(PullGroup::Repository), Some(PullGroup::Tag)] {
-                answers.push(pages(async |page| store.pulls(&filter, group, &page).await).await);
+            for list in lists::ALL {
+                answers.push(pages(store, lists::breakdown(list, &filter, 40)).await);
             }
-            answers.push(pages(async |page| store.repositories(&filter, &page).await).await);
-            answers.push(pages(async |page| store.images(&filter, &page).await).await);
-            answers.push(pages(async |page| store.architectures(&filter, &page).await).await);
-            answers.push(pages(async |page| store.tags(&filter, &page).await).await);
+            for by in [&[Dimension::Kind][..], &[Dimension::Date, Dimension::Kind], &[Dimension::Kind, Dimension::Tag]]
+            {
+                let list = (by, Measures { distinct: Some(Dimension::Repository), ..Measures::LAST }, Order::Key);
+                answers.push(pages(store, lists::breakdown(list, &filter, 40)).await);
+            }
         }
     }
     answers
 }
 
-async fn pages<T: Listed + Clone + Debug>(ask: impl AsyncFn(Page<T>) -> Result<Slice<T>, MetricsError>) -> String {
-    let mut page = Page::first(40);
+async fn pages(store: &SqlMetrics, mut question: Breakdown) -> String {
     let mut text = String::new();
     loop {
-        let slice = ask(page.clone()).await.expect("answers");
+        let slice = lists::page(store, &question).await;
         writeln!(text, "{slice:?}").expect("writes");
-        page.after = slice.items.last().map(Listed::position);
+        question.page.after = slice.items.last().map(Listed::position);
         if !slice.more {
             return text;
         }
@@ -168,9 +169,9 @@ async fn without_counts<T>(cluster: &Postgres, url: &str, call: impl AsyncFnOnce
 /// The sum of the pulls of so many days, when sums alone can tell it.
 async fn kept(cluster: &Postgres, url: &str, store: &SqlMetrics, days: u32) -> Option<u64> {
     let filter = Filter::of_dates(DateRange::days_until(date("2026-11-20"), days));
-    let ask = async || store.repositories(&filter, &Page::first(100)).await.ok();
+    let ask = async || store.breakdown(&lists::breakdown(lists::REPOSITORIES, &filter, 100)).await.ok();
     let slice = without_counts(cluster, url, ask).await?;
-    Some(slice.items.iter().map(|item| item.pulls).sum())
+    Some(slice.items.iter().map(|row| row.count).sum())
 }
 
 async fn wait_until_kept(cluster: &Postgres, url: &str, store: &SqlMetrics, days: u32) -> u64 {
@@ -196,7 +197,7 @@ async fn all_days_are_read_in_the_background_and_a_day_that_changed_again() {
     record(&store, &[pull("app:v1", "2026-11-01T10:00:00Z")]).await;
     assert_eq!(kept(cluster, &url, &store, DAYS).await, None, "what changed has to be read");
     let filter = Filter::of_dates(DateRange::EVER);
-    assert_eq!(store.repositories(&filter, &Page::first(1)).await.expect("answers").items.len(), 1);
+    assert!(!lists::rows(&store, lists::REPOSITORIES, &filter).await.is_empty());
     assert_eq!(kept(cluster, &url, &store, DAYS).await, Some(pulls + 1));
 }
 
@@ -225,10 +226,10 @@ async fn a_day_with_very_many_counts_is_left_to_the_database() {
     wait_until_kept(cluster, &url, &store, 10).await;
     let all = Filter::of_dates(DateRange::days_until(date("2026-11-20"), DAYS));
     for pulls in [1, 2] {
-        let first = &store.repositories(&all, &Page::first(1)).await.expect("answers").items[0];
-        assert!(first.pulls > 1, "{first:?}");
+        let first = &lists::page(&store, &lists::breakdown(lists::REPOSITORIES, &all, 1)).await.items[0];
+        assert!(first.count > 1, "{first:?}");
         let large = Filter { repository: Some("large/app7".parse().expect("a name")), ..all.clone() };
-        assert_eq!(store.repositories(&large, &Page::first(1)).await.expect("answers").items[0].pulls, pulls);
+        assert_eq!(lists::sum(&store, lists::REPOSITORIES, &large).await, pulls);
         cluster.psql(&url, "UPDATE container_pull_metrics SET pull_count = 2 WHERE repo_name = 'large/app7'");
     }
     assert_eq!(kept(cluster, &url, &store, DAYS).await, None);
@@ -238,8 +239,9 @@ async fn a_day_with_very_many_counts_is_left_to_the_database() {
 /// The pulls of each repository and in all, as a store tells them that keeps sums.
 async fn pulls(store: &SqlMetrics) -> String {
     let filter = Filter::of_dates(DateRange::EVER);
-    let slice = store.repositories(&filter, &Page::first(1000)).await.expect("answers");
-    let listed: Vec<_> = slice.items.iter().map(|item| format!("{} {}", item.repository, item.pulls)).collect();
+    let rows = lists::rows(store, lists::REPOSITORIES, &filter).await;
+    let name = |row: &BreakdownRow| row.key.borrowed().text(Dimension::Repository).to_owned();
+    let listed: Vec<_> = rows.iter().map(|row| format!("{} {}", name(row), row.count)).collect();
     let all = store.summary(date("2026-11-20")).await.expect("answers").pulls_by_tag.all;
     format!("{}, {all}", listed.join(", "))
 }

@@ -2,6 +2,7 @@
 //!
 //! No page waits for the store or the registry: answers are kept, shown at once and renewed when somebody looks.
 
+mod items;
 mod kept;
 mod listing;
 mod picture;
@@ -10,6 +11,7 @@ mod statistics;
 mod testing;
 mod unused;
 
+pub use items::{ArchitecturePulls, DigestPulls, ImagePulls};
 pub use kept::Shown;
 pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Sort};
 pub use picture::{DAYS, PullPicture, RepositoryCounts};

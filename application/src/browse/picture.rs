@@ -5,10 +5,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
     RepositoryName,
-    metrics::{DateRange, Filter, Listed, MetricsError, Page, RepositoryPulls, Slice, Totals},
+    metrics::{DateRange, Filter, MetricsError, Totals},
 };
 use tokio::time::Instant;
 
+use super::items::{self, RepositoryPulls};
 use crate::{aside::aside, ask_metrics::AskMetrics};
 
 /// How many days the picture shows.
@@ -101,11 +102,13 @@ impl PullPicture {
         let today = ask.today();
         let range = DateRange::days_until(today, u32::try_from(DAYS).unwrap_or(u32::MAX));
         let mut totals = [0_u64; DAYS];
-        for day in ask.pulls(&Filter::of_dates(range), None, &Page::first(PAGE)).await?.items {
-            if let Some(total) = index(day.date, range.from()).and_then(|index| totals.get_mut(index)) {
-                *total = day.pulls;
+        ask.every_row(items::daily(None, Filter::of_dates(range), PAGE), |day| {
+            if let Some(total) = index(day.key.date?, range.from()).and_then(|index| totals.get_mut(index)) {
+                *total = day.count;
             }
-        }
+            Some(())
+        })
+        .await?;
         let due = before.as_ref().is_none_or(|before| before.whole.0.elapsed() >= before.whole.1 * WHOLE_SHARE);
         let all = if due { Some(repositories(ask, DateRange::EVER).await?) } else { None };
         let (mut picture, known) = aside(move || {
@@ -199,15 +202,12 @@ impl PullPicture {
 /// Every repository that was pulled from.
 async fn repositories(ask: &AskMetrics, dates: DateRange) -> Result<Vec<RepositoryPulls>, MetricsError> {
     let mut all = Vec::new();
-    let mut page = Page::first(PAGE);
-    loop {
-        let Slice { items, more } = ask.repositories(&Filter::of_dates(dates), &page).await?;
-        page.after = items.last().map(Listed::position);
-        all.extend(items);
-        if !more {
-            return Ok(all);
-        }
-    }
+    ask.every_row(RepositoryPulls::asked(Filter::of_dates(dates), PAGE), |row| {
+        all.push(RepositoryPulls::from_row(row)?);
+        Some(())
+    })
+    .await?;
+    Ok(all)
 }
 
 fn first_day(today: NaiveDate) -> NaiveDate {

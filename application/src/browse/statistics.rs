@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     RepositoryName, Tag,
-    metrics::{
-        AccessKind, ArchitecturePulls, DateRange, DayPulls, DigestPulls, Filter, ImagePulls, Listed, MetricsError,
-        Page, PullGroup, Slice,
-    },
+    metrics::{AccessKind, Breakdown, BreakdownRow, DateRange, Dimension, Filter, MetricsError},
 };
 
+use super::items::{self, ArchitecturePulls, DigestPulls, ImagePulls};
 use crate::ask_metrics::AskMetrics;
 
 /// How many items are asked for at once.
@@ -55,19 +53,23 @@ impl Series {
 }
 
 impl Daily {
-    fn new(range: DateRange, items: Vec<DayPulls>) -> Self {
+    async fn read(ask: &AskMetrics, filter: &Filter, split_by: Option<Dimension>) -> Result<Self, MetricsError> {
+        let range = filter.dates;
         let length = usize::try_from((range.to() - range.from()).num_days() + 1).unwrap_or_default();
         let mut series: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for DayPulls { date, group, pulls } in items {
-            let days = series.entry(group.unwrap_or_default()).or_insert_with(|| vec![0; length]);
-            let index = usize::try_from((date - range.from()).num_days()).ok();
+        ask.every_row(items::daily(split_by, filter.clone(), PAGE), |row| {
+            let name = split_by.map(|dimension| row.key.borrowed().text(dimension).to_owned()).unwrap_or_default();
+            let days = series.entry(name).or_insert_with(|| vec![0; length]);
+            let index = usize::try_from((row.key.date? - range.from()).num_days()).ok();
             if let Some(day) = index.and_then(|index| days.get_mut(index)) {
-                *day += pulls;
+                *day += row.count;
             }
-        }
+            Some(())
+        })
+        .await?;
         let mut series: Vec<Series> = series.into_iter().map(|(name, days)| Series { name, days }).collect();
         series.sort_by_key(|series| std::cmp::Reverse(series.total()));
-        Self { range, series }
+        Ok(Self { range, series })
     }
 
     /// The sum of all series.
@@ -119,28 +121,32 @@ impl RepositoryStatistics {
         let ever = Filter { dates: DateRange::EVER, ..of_range.clone() };
         let mut tags: HashMap<Tag, TagCounts> = HashMap::new();
         let (mut all, mut last_pulled_at) = (0, None);
-        for ImagePulls { tag, pulls, last_pulled_at: last, .. } in
-            ask.images(&ever, &Page::first(MOST_TAGS)).await?.items
-        {
+        let images = page(ask, &ImagePulls::asked(ever.clone(), MOST_TAGS), ImagePulls::from_row).await?;
+        for ImagePulls { tag, pulls, last_pulled_at: last, .. } in images {
             all += pulls;
             last_pulled_at = last_pulled_at.max(Some(last));
             if let Some(tag) = tag {
                 tags.insert(tag, TagCounts { in_range: 0, all: pulls, last_pulled_at: Some(last) });
             }
         }
-        for ImagePulls { tag, pulls, .. } in ask.images(&of_range, &Page::first(MOST_TAGS)).await?.items {
+        let images = page(ask, &ImagePulls::asked(of_range.clone(), MOST_TAGS), ImagePulls::from_row).await?;
+        for ImagePulls { tag, pulls, .. } in images {
             if let Some(counts) = tag.and_then(|tag| tags.get_mut(&tag)) {
                 counts.in_range = pulls;
             }
         }
         Ok(Self {
-            daily: daily(ask, &of_range, Some(PullGroup::Architecture)).await?,
+            daily: Daily::read(ask, &of_range, Some(Dimension::Architecture)).await?,
             tags,
             all,
             last_pulled_at,
             version_checks: sum(ask, &of_range, AccessKind::VersionCheck).await?,
             pulls_by_digest: if one_tag { 0 } else { sum(ask, &of_range, AccessKind::PullByDigest).await? },
-            digests: if one_tag { ask.digests(&ever, &Page::first(MOST_DIGESTS)).await?.items } else { Vec::new() },
+            digests: if one_tag {
+                page(ask, &DigestPulls::asked(ever, MOST_DIGESTS), DigestPulls::from_row).await?
+            } else {
+                Vec::new()
+            },
         })
     }
 }
@@ -169,41 +175,43 @@ impl Insights {
         let filter = Filter::of_dates(range);
         let of_kind = |kind| Filter { kind, ..filter.clone() };
         Ok(Self {
-            by_architecture: daily(ask, &filter, Some(PullGroup::Architecture)).await?,
-            pulls: daily(ask, &filter, None).await?,
-            pulls_by_digest: daily(ask, &of_kind(AccessKind::PullByDigest), None).await?,
-            version_checks: daily(ask, &of_kind(AccessKind::VersionCheck), None).await?,
-            pushes: daily(ask, &of_kind(AccessKind::Push), None).await?,
-            images: ask.images(&filter, &Page::first(MOST_IMAGES)).await?.items,
-            architectures: ask.architectures(&filter, &Page::first(MOST_ARCHITECTURES)).await?.items,
+            by_architecture: Daily::read(ask, &filter, Some(Dimension::Architecture)).await?,
+            pulls: Daily::read(ask, &filter, None).await?,
+            pulls_by_digest: Daily::read(ask, &of_kind(AccessKind::PullByDigest), None).await?,
+            version_checks: Daily::read(ask, &of_kind(AccessKind::VersionCheck), None).await?,
+            pushes: Daily::read(ask, &of_kind(AccessKind::Push), None).await?,
+            images: page(ask, &ImagePulls::asked(filter.clone(), MOST_IMAGES), ImagePulls::from_row).await?,
+            architectures: page(
+                ask,
+                &ArchitecturePulls::asked(filter.clone(), MOST_ARCHITECTURES),
+                ArchitecturePulls::from_row,
+            )
+            .await?,
         })
     }
 }
 
-async fn daily(ask: &AskMetrics, filter: &Filter, group: Option<PullGroup>) -> Result<Daily, MetricsError> {
-    let mut all = Vec::new();
-    let mut page = Page::first(PAGE);
-    loop {
-        let Slice { items, more } = ask.pulls(filter, group, &page).await?;
-        page.after = items.last().map(Listed::position);
-        all.extend(items);
-        if !more {
-            return Ok(Daily::new(filter.dates, all));
-        }
-    }
+/// The items of a breakdown's page.
+async fn page<T>(
+    ask: &AskMetrics,
+    breakdown: &Breakdown,
+    item: fn(BreakdownRow) -> Option<T>,
+) -> Result<Vec<T>, MetricsError> {
+    Ok(ask.store().breakdown(breakdown).await?.items(item)?.items)
 }
 
 async fn sum(ask: &AskMetrics, filter: &Filter, kind: AccessKind) -> Result<u64, MetricsError> {
-    Ok(daily(ask, &Filter { kind, ..filter.clone() }, None).await?.total())
+    Ok(Daily::read(ask, &Filter { kind, ..filter.clone() }, None).await?.total())
 }
 
 /// The first day anything was counted on.
 pub(super) async fn watched_since(ask: &AskMetrics) -> Result<Option<NaiveDate>, MetricsError> {
     let mut first = None;
     for kind in AccessKind::ALL {
+        // The first by date, which an index finds: the first of all dates would be looked for in every row.
         let filter = Filter { kind, ..Filter::of_dates(DateRange::EVER) };
-        let day = ask.pulls(&filter, None, &Page::first(1)).await?.items.first().map(|day| day.date);
-        first = first.into_iter().chain(day).min();
+        let days = page(ask, &items::daily(None, filter, 1), |row| row.key.date).await?;
+        first = first.into_iter().chain(days).min();
     }
     Ok(first)
 }

@@ -11,7 +11,7 @@ use staticreg_domain::{
     Clock, EventId, RegistryEvent,
     metrics::{
         AccessKind, Breakdown, BreakdownRow, Change, CountKey, CountedEvent, Dimension, Filter, MetricsError,
-        MetricsRepository, MetricsRow, Page, Recording, Slice, Summary,
+        MetricsReader, MetricsRepository, MetricsRow, Page, Recording, Slice, Summary,
     },
 };
 use staticreg_memory::MemoryMetrics;
@@ -87,7 +87,10 @@ impl MetricsRepository for Watched {
     async fn check(&self) -> Result<(), MetricsError> {
         self.store.check().await
     }
+}
 
+#[async_trait]
+impl MetricsReader for Watched {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
         self.store.summary(today).await
     }

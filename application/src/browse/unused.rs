@@ -11,10 +11,13 @@ use std::{
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
     Digest, RepositoryName, Tag,
-    metrics::{AccessKind, DateRange, Filter, ImagePulls, Listed, MetricsError, Page, Slice},
+    metrics::{AccessKind, DateRange, Filter, MetricsError},
 };
 
-use super::statistics::watched_since;
+use super::{
+    items::{DigestPulls, ImagePulls},
+    statistics::watched_since,
+};
 use crate::{
     aside::aside,
     ask_metrics::AskMetrics,
@@ -171,20 +174,16 @@ fn of<'a, T>(counts: &'a ByTag<T>, repository: &RepositoryName, tag: &Tag) -> Op
 
 async fn images<T>(ask: &AskMetrics, filter: &Filter, what: fn(&ImagePulls) -> T) -> Result<ByTag<T>, MetricsError> {
     let mut all = ByTag::new();
-    let mut page = Page::first(PAGE);
-    loop {
-        let Slice { items, more } = ask.images(filter, &page).await?;
-        page.after = items.last().map(Listed::position);
-        for item in items {
-            let what = what(&item);
-            if let Some(tag) = item.tag {
-                all.entry(item.repository).or_insert_with(HashMap::new).insert(tag, what);
-            }
+    ask.every_row(ImagePulls::asked(filter.clone(), PAGE), |row| {
+        let item = ImagePulls::from_row(row)?;
+        let what = what(&item);
+        if let Some(tag) = item.tag {
+            all.entry(item.repository).or_insert_with(HashMap::new).insert(tag, what);
         }
-        if !more {
-            return Ok(all);
-        }
-    }
+        Some(())
+    })
+    .await?;
+    Ok(all)
 }
 
 /// The digests that were pulled since, of those the registry holds. Asked for week by week: no question takes long,
@@ -201,15 +200,11 @@ async fn pulled_digests(
         let week = DateRange::days_until(first + Days::new(6), 7);
         for kind in [AccessKind::PullByTag, AccessKind::PullByDigest] {
             let filter = Filter { kind, ..Filter::of_dates(week) };
-            let mut page = Page::first(PAGE);
-            loop {
-                let Slice { items, more } = ask.digests(&filter, &page).await?;
-                page.after = items.last().map(Listed::position);
-                pulled.extend(items.into_iter().map(|item| item.digest).filter(|digest| unseen.remove(digest)));
-                if !more {
-                    break;
-                }
-            }
+            ask.every_row(DigestPulls::asked(filter, PAGE), |row| {
+                pulled.extend(row.key.digest.filter(|digest| unseen.remove(digest)));
+                Some(())
+            })
+            .await?;
         }
     }
     Ok(pulled)

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{AccessKind, BoxError, Filter, Listed, Page};
+use super::{AccessKind, BoxError, Filter, Listed, MetricsError, Page, Slice};
 use crate::{Architecture, Digest, RepositoryName, Tag};
 
 /// What counts can be told apart by.
@@ -224,6 +224,13 @@ pub struct BreakdownRow {
     pub first_on: Option<NaiveDate>,
     /// The latest access; none when not asked for.
     pub last_at: Option<DateTime<Utc>>,
+}
+
+impl Slice<BreakdownRow> {
+    /// The rows as items. A row that lacks what was asked for is no answer.
+    pub fn items<T>(self, mut item: impl FnMut(BreakdownRow) -> Option<T>) -> Result<Slice<T>, MetricsError> {
+        self.try_map(|row| item(row).ok_or_else(|| MetricsError::Corrupt("a part of a row is missing".into())))
+    }
 }
 
 /// Where a row of a breakdown stands. Which parts decide, the order says.

@@ -1,13 +1,11 @@
-//! The pull metrics: what is stored, what can be asked, and the port to the store.
+//! The pull metrics: what is stored, what can be asked, and the ports to the store.
 
 mod breakdown;
 mod count;
-mod lists;
 mod question;
 
 pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
 pub use count::{AccessKind, Change, CountKey, CountedEvent};
-pub use lists::{ArchitecturePulls, DayPulls, DigestPulls, ImagePulls, PullGroup, RepositoryPulls, TagPulls};
 pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Summary, Totals};
 
 use async_trait::async_trait;
@@ -39,14 +37,29 @@ pub enum MetricsError {
 /// The cause of a port's error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The store of pull metrics (not a container repository).
+/// Asks for pull metrics: what can be asked, and nothing that changes them.
+///
+/// Counts show as long as they are above zero. Text is ordered by its bytes. Questions over a range of dates go by the
+/// counts' dates, never by times.
+#[async_trait]
+pub trait MetricsReader: Send + Sync {
+    /// The totals, with `today` as the last day of each span.
+    async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError>;
+
+    /// The counts that pass a filter, summed by what they have in common.
+    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError>;
+
+    /// The rows themselves, of the filter's kind: the latest date first, then by repository, tag, digest and
+    /// architecture.
+    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
+}
+
+/// The store of pull metrics (not a container repository): it records, and answers questions.
 ///
 /// Every implementation passes the suite in `tests/contract`. Counts are kept per [`CountKey`], as long as they are above
-/// zero. Text is ordered by its bytes. Questions over a range of dates go by the
-/// counts' dates, never by times.
-#[cfg_attr(feature = "mocks", mockall::automock)]
+/// zero. Who only asks holds a [`MetricsReader`] and cannot record.
 #[async_trait]
-pub trait MetricsRepository: Send + Sync {
+pub trait MetricsRepository: MetricsReader {
     /// Stores the changes of a batch of events, all or nothing, and remembers their ids as recorded at `now`. A count
     /// that falls to zero is gone; a batch that takes more from a count than it holds is refused.
     ///
@@ -60,59 +73,24 @@ pub trait MetricsRepository: Send + Sync {
 
     /// Whether the store could take a batch now.
     async fn check(&self) -> Result<(), MetricsError>;
+}
 
-    /// The totals, with `today` as the last day of each span.
-    async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError>;
+#[cfg(feature = "mocks")]
+mockall::mock! {
+    /// A store that does as it is told, for failures and for "was called so".
+    pub MetricsRepository {}
 
-    /// The counts that pass a filter, told apart by some dimensions.
-    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError>;
-
-    /// The rows themselves: the latest date first, then by repository, tag, digest and architecture.
-    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
-
-    /// Counts per day and group: by date, then by group. Without a group, one item a day. Days without counts are left
-    /// out.
-    async fn pulls(
-        &self,
-        filter: &Filter,
-        group: Option<PullGroup>,
-        page: &Page<DayPulls>,
-    ) -> Result<Slice<DayPulls>, MetricsError> {
-        let slice = self.breakdown(&lists::pulls(filter, group, page)).await?;
-        lists::items(slice, |row| DayPulls::of(row, group))
+    #[async_trait]
+    impl MetricsReader for MetricsRepository {
+        async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError>;
+        async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError>;
+        async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
     }
 
-    /// Counts per repository: most first, then by name.
-    async fn repositories(
-        &self,
-        filter: &Filter,
-        page: &Page<RepositoryPulls>,
-    ) -> Result<Slice<RepositoryPulls>, MetricsError> {
-        lists::items(self.breakdown(&lists::repositories(filter, page)).await?, RepositoryPulls::of)
-    }
-
-    /// Counts per repository and tag: most first, then by repository and tag.
-    async fn images(&self, filter: &Filter, page: &Page<ImagePulls>) -> Result<Slice<ImagePulls>, MetricsError> {
-        lists::items(self.breakdown(&lists::images(filter, page)).await?, ImagePulls::of)
-    }
-
-    /// Counts and repositories per architecture: most counts first, then by name.
-    async fn architectures(
-        &self,
-        filter: &Filter,
-        page: &Page<ArchitecturePulls>,
-    ) -> Result<Slice<ArchitecturePulls>, MetricsError> {
-        lists::items(self.breakdown(&lists::architectures(filter, page)).await?, ArchitecturePulls::of)
-    }
-
-    /// Counts per tag and architecture, over all repositories that pass the filter: most first, then by tag and
-    /// architecture.
-    async fn tags(&self, filter: &Filter, page: &Page<TagPulls>) -> Result<Slice<TagPulls>, MetricsError> {
-        lists::items(self.breakdown(&lists::tags(filter, page)).await?, TagPulls::of)
-    }
-
-    /// Counts per digest: the latest pulled first, then by digest.
-    async fn digests(&self, filter: &Filter, page: &Page<DigestPulls>) -> Result<Slice<DigestPulls>, MetricsError> {
-        lists::items(self.breakdown(&lists::digests(filter, page)).await?, DigestPulls::of)
+    #[async_trait]
+    impl MetricsRepository for MetricsRepository {
+        async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
+        async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
+        async fn check(&self) -> Result<(), MetricsError>;
     }
 }

@@ -5,6 +5,7 @@
 //! the macro's list.
 
 pub mod events;
+pub mod lists;
 pub mod paging;
 pub mod questions;
 pub mod recording;
@@ -57,6 +58,7 @@ macro_rules! contract_suite {
             questions::tags_are_listed_most_pulled_first,
             questions::digests_are_listed_latest_pulled_first,
             questions::rows_are_listed_latest_date_first,
+            questions::every_breakdown_sums_the_rows,
             questions::every_question_takes_every_filter,
             questions::dates_decide_ranges_and_times_do_not,
             questions::all_of_time_is_a_range,

@@ -4,12 +4,14 @@
 use std::fmt::Debug;
 
 use staticreg_domain::metrics::{
-    AccessKind, DateRange, Filter, Listed, MetricsRepository, Page, PullGroup, RepositoryPulls, Slice,
+    AccessKind, Breakdown, DateRange, Dimension, Filter, GroupKey, Listed, Measures, MetricsReader, Order, Page,
+    Position, Slice,
 };
 
 use crate::{
     Subject,
     events::{Access, pull, record},
+    lists,
 };
 
 /// Counts with many equal values, so that pages end between items that only their names tell apart.
@@ -70,22 +72,19 @@ pub async fn no_page_loses_or_doubles_an_item(Subject { store, .. }: Subject) {
     }
 }
 
-async fn every_list_pages(store: &dyn MetricsRepository, filter: &Filter) {
-    for group in [None, Some(PullGroup::Architecture), Some(PullGroup::Repository), Some(PullGroup::Tag)] {
-        pages_make_the_list(&format!("pulls by {group:?}"), async |page| {
-            store.pulls(filter, group, &page).await.expect("answers")
+async fn every_list_pages(store: &dyn MetricsReader, filter: &Filter) {
+    let by_kind: lists::List = (&[Dimension::Kind, Dimension::Repository], Measures::COUNT, Order::Key);
+    let by_day: lists::List = (&[Dimension::Date, Dimension::Tag], Measures::LAST, Order::MostFirst);
+    for list in lists::ALL.into_iter().chain([by_kind, by_day]) {
+        if list == lists::ARCHITECTURES && filter.architecture.is_some() {
+            continue;
+        }
+        pages_make_the_list(&format!("{list:?}"), async |page| {
+            lists::page(store, &Breakdown { page, ..lists::breakdown(list, filter, 1) }).await
         })
         .await;
     }
-    pages_make_the_list("repositories", async |page| store.repositories(filter, &page).await.expect("answers")).await;
-    pages_make_the_list("images", async |page| store.images(filter, &page).await.expect("answers")).await;
-    pages_make_the_list("tags", async |page| store.tags(filter, &page).await.expect("answers")).await;
-    pages_make_the_list("digests", async |page| store.digests(filter, &page).await.expect("answers")).await;
     pages_make_the_list("rows", async |page| store.rows(filter, &page).await.expect("answers")).await;
-    if filter.architecture.is_none() {
-        pages_make_the_list("architectures", async |page| store.architectures(filter, &page).await.expect("answers"))
-            .await;
-    }
 }
 
 pub async fn a_place_between_items_is_a_place_too(Subject { store, .. }: Subject) {
@@ -108,9 +107,11 @@ pub async fn a_place_between_items_is_a_place_too(Subject { store, .. }: Subject
         (5, "cc", &["d"]),
         (0, "a", &[]),
     ] {
-        let page = Page { limit: 10, after: Some((pulls, name.parse().expect(name))) };
-        let slice = store.repositories(&filter, &page).await.expect("answers");
-        let names: Vec<_> = slice.items.iter().map(|RepositoryPulls { repository, .. }| repository.as_str()).collect();
+        let key = GroupKey { repository: Some(name.parse().expect(name)), ..GroupKey::default() };
+        let mut breakdown = lists::breakdown(lists::REPOSITORIES, &filter, 10);
+        breakdown.page.after = Some(Position { count: pulls, key, ..Position::default() });
+        let slice = lists::page(&*store, &breakdown).await;
+        let names: Vec<_> = slice.items.iter().map(|row| row.key.borrowed().text(Dimension::Repository)).collect();
         assert_eq!(names, expected, "after {pulls} {name}");
     }
 }

@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use staticreg_domain::metrics::{
-    AccessKind, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, MetricsRow, Page, PullGroup,
-    Recording,
+    AccessKind, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, MetricsRow, Recording,
 };
 
 use crate::{
     Subject,
     events::{Access, date, expected, new_id, now, pull, pulls_of, record, rows_of, time},
+    lists,
 };
 
 /// How often two batches meet.
@@ -209,18 +209,11 @@ pub async fn a_count_of_zero_shows_nowhere(Subject { store, .. }: Subject) {
 
     let filter = Filter::of_dates(DateRange::EVER);
     assert_eq!(pulls_of(&*store).await, expected(&[("2026-11-20 app:v1", 1)]));
-    let repositories = store.repositories(&filter, &Page::first(10)).await.expect("answers").items;
-    assert_eq!(repositories.len(), 1);
-    assert_eq!((repositories[0].pulls, repositories[0].tags), (1, 1));
-    assert_eq!(repositories[0].last_pulled_at, time("2026-11-20T10:00:00Z"));
-    let architectures = store.architectures(&filter, &Page::first(10)).await.expect("answers").items;
-    assert_eq!(architectures.len(), 1);
-    assert_eq!((architectures[0].pulls, architectures[0].repositories), (1, 1));
-    assert_eq!(store.images(&filter, &Page::first(10)).await.expect("answers").items.len(), 1);
-    assert_eq!(store.tags(&filter, &Page::first(10)).await.expect("answers").items.len(), 1);
-    assert_eq!(store.digests(&filter, &Page::first(10)).await.expect("answers").items.len(), 1);
-    for group in [None, Some(PullGroup::Architecture), Some(PullGroup::Repository), Some(PullGroup::Tag)] {
-        assert_eq!(store.pulls(&filter, group, &Page::first(10)).await.expect("answers").items.len(), 1, "{group:?}");
+    let lines = async |list| lists::lines(&*store, list, &filter).await;
+    assert_eq!(lines(lists::REPOSITORIES).await, ["app 1 1 2026-11-20T10:00:00Z"]);
+    assert_eq!(lines(lists::ARCHITECTURES).await, ["amd64 1 1"]);
+    for list in lists::ALL {
+        assert_eq!(lines(list).await.len(), 1, "{list:?}");
     }
     let summary = store.summary(date("2026-11-20")).await.expect("answers");
     assert_eq!((summary.pulls_by_tag.all, summary.repositories), (1, 1));

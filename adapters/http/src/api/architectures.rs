@@ -3,9 +3,12 @@
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{ArchitecturePulls, Listed};
+use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
-use super::{count, list::Item, operation::list_operation};
+use super::{
+    list::{Declaration, Item},
+    operation::list_operation,
+};
 
 pub(crate) struct ArchitecturesApi {
     pub(crate) ask: AskMetrics,
@@ -20,7 +23,11 @@ list_operation! {
         repository: Option<String>,
         /// Only this tag.
         tag: Option<String>,
-    ) -> ArchitectureCount, |ask, filter, page| (ask.architectures(filter, page).await?, ArchitectureCount::from)
+    ) -> ArchitectureCount, Declaration {
+        by: vec![Dimension::Architecture],
+        measures: Measures { distinct: Some(Dimension::Repository), ..Measures::COUNT },
+        order: Order::MostFirst,
+    }
 }
 
 /// One item of the list.
@@ -41,24 +48,13 @@ impl Example for ArchitectureCount {
     }
 }
 
-impl From<ArchitecturePulls> for ArchitectureCount {
-    fn from(item: ArchitecturePulls) -> Self {
-        let ArchitecturePulls { architecture, pulls, repositories } = item;
-        Self { architecture: architecture.to_string(), pulls, repositories }
+impl ArchitectureCount {
+    fn from_row(row: BreakdownRow) -> Option<Self> {
+        let BreakdownRow { key, count, distinct, .. } = row;
+        Some(Self { architecture: key.architecture?.to_string(), pulls: count, repositories: distinct? })
     }
 }
 
 impl Item for ArchitectureCount {
-    type Source = ArchitecturePulls;
-    type Wire = (u64, String);
-
     const COLUMNS: &'static [&'static str] = &["architecture", "pulls", "repositories"];
-
-    fn to_wire((pulls, architecture): <ArchitecturePulls as Listed>::Position) -> Self::Wire {
-        (pulls, architecture.to_string())
-    }
-
-    fn from_wire((pulls, architecture): Self::Wire) -> Option<<ArchitecturePulls as Listed>::Position> {
-        Some((count(pulls)?, architecture.parse().ok()?))
-    }
 }

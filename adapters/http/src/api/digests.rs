@@ -4,9 +4,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{DigestPulls, Listed};
+use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
-use super::{example_time, list::Item, operation::list_operation};
+use super::{
+    example_time,
+    list::{Declaration, Item},
+    operation::list_operation,
+};
 
 pub(crate) struct DigestsApi {
     pub(crate) ask: AskMetrics,
@@ -21,7 +25,11 @@ list_operation! {
         repository: String,
         /// The tag.
         tag: String,
-    ) -> DigestCount, |ask, filter, page| (ask.digests(filter, page).await?, DigestCount::from)
+    ) -> DigestCount, Declaration {
+        by: vec![Dimension::Digest],
+        measures: Measures { first: true, ..Measures::LAST },
+        order: Order::LatestFirst,
+    }
 }
 
 /// One item of the list.
@@ -49,24 +57,18 @@ impl Example for DigestCount {
     }
 }
 
-impl From<DigestPulls> for DigestCount {
-    fn from(item: DigestPulls) -> Self {
-        let DigestPulls { digest, pulls, first_pulled_on, last_pulled_at } = item;
-        Self { digest: digest.to_string(), pulls, first_pulled_on, last_pulled_at }
+impl DigestCount {
+    fn from_row(row: BreakdownRow) -> Option<Self> {
+        let BreakdownRow { key, count, distinct: _, first_on, last_at } = row;
+        Some(Self {
+            digest: key.digest?.to_string(),
+            pulls: count,
+            first_pulled_on: first_on?,
+            last_pulled_at: last_at?,
+        })
     }
 }
 
 impl Item for DigestCount {
-    type Source = DigestPulls;
-    type Wire = (DateTime<Utc>, String);
-
     const COLUMNS: &'static [&'static str] = &["digest", "pulls", "first_pulled_on", "last_pulled_at"];
-
-    fn to_wire((last_pulled_at, digest): <DigestPulls as Listed>::Position) -> Self::Wire {
-        (last_pulled_at, digest.to_string())
-    }
-
-    fn from_wire((last_pulled_at, digest): Self::Wire) -> Option<<DigestPulls as Listed>::Position> {
-        Some((last_pulled_at, digest.parse().ok()?))
-    }
 }

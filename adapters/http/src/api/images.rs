@@ -4,9 +4,13 @@ use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{ImagePulls, Listed};
+use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
-use super::{count, example_time, list::Item, operation::list_operation, optional_tag};
+use super::{
+    example_time,
+    list::{Declaration, Item},
+    operation::list_operation,
+};
 
 pub(crate) struct ImagesApi {
     pub(crate) ask: AskMetrics,
@@ -21,7 +25,11 @@ list_operation! {
         repository: Option<String>,
         /// Only this tag.
         tag: Option<String>,
-    ) -> Image, |ask, filter, page| (ask.images(filter, page).await?, Image::from)
+    ) -> Image, Declaration {
+        by: vec![Dimension::Repository, Dimension::Tag],
+        measures: Measures::LAST,
+        order: Order::MostFirst,
+    }
 }
 
 /// One item of the list.
@@ -50,24 +58,18 @@ impl Example for Image {
     }
 }
 
-impl From<ImagePulls> for Image {
-    fn from(item: ImagePulls) -> Self {
-        let ImagePulls { repository, tag, pulls, last_pulled_at } = item;
-        Self { repository: repository.to_string(), tag: tag.map(|tag| tag.to_string()), pulls, last_pulled_at }
+impl Image {
+    fn from_row(row: BreakdownRow) -> Option<Self> {
+        let BreakdownRow { key, count, last_at, .. } = row;
+        Some(Self {
+            repository: key.repository?.to_string(),
+            tag: key.tag.map(|tag| tag.to_string()),
+            pulls: count,
+            last_pulled_at: last_at?,
+        })
     }
 }
 
 impl Item for Image {
-    type Source = ImagePulls;
-    type Wire = (u64, String, Option<String>);
-
     const COLUMNS: &'static [&'static str] = &["repository", "tag", "pulls", "last_pulled_at"];
-
-    fn to_wire((pulls, repository, tag): <ImagePulls as Listed>::Position) -> Self::Wire {
-        (pulls, repository.to_string(), tag.map(|tag| tag.to_string()))
-    }
-
-    fn from_wire((pulls, repository, tag): Self::Wire) -> Option<<ImagePulls as Listed>::Position> {
-        Some((count(pulls)?, repository.parse().ok()?, optional_tag(tag).ok()?))
-    }
 }

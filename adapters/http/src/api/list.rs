@@ -1,6 +1,5 @@
-//! Lists: pages of items as JSON or CSV, and the cursors between them.
+//! Lists: what each is declared by, and its pages as JSON or CSV.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use poem::{FromRequest, IntoResponse, Request, RequestBody, Response, http::header};
 use poem_openapi::{
     ApiResponse, Object,
@@ -8,9 +7,10 @@ use poem_openapi::{
     registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::{ParseFromJSON, ToJSON, Type},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use staticreg_domain::metrics::{Listed, Page, Slice};
+use serde::Serialize;
+use staticreg_domain::metrics::{Breakdown, BreakdownRow, Dimension, Filter, Listed, Measures, Order, Page, Slice};
 
+use super::cursor;
 use crate::problem::{Problem, QuestionError};
 
 /// How many items a page has when `limit` is not given.
@@ -18,40 +18,48 @@ const DEFAULT_LIMIT: u32 = 100;
 
 /// An item of a list as the API shows it.
 pub(crate) trait Item: Serialize + Type + ToJSON + ParseFromJSON + Send + Sync {
-    /// The domain's item.
-    type Source: Listed;
-
-    /// A position inside a cursor.
-    type Wire: Serialize + DeserializeOwned;
-
     /// The columns of the CSV, in the order of the members.
     const COLUMNS: &'static [&'static str];
+}
 
-    fn to_wire(position: <Self::Source as Listed>::Position) -> Self::Wire;
+/// A list of the API, declared: what is asked of the counts. Each row becomes an item.
+#[derive(Clone, Debug)]
+pub(crate) struct Declaration {
+    /// What the counts are told apart by.
+    pub(crate) by: Vec<Dimension>,
+    /// What is told beside the count.
+    pub(crate) measures: Measures,
+    /// The order of the items.
+    pub(crate) order: Order,
+}
 
-    /// None when no such position can have been given out.
-    fn from_wire(wire: Self::Wire) -> Option<<Self::Source as Listed>::Position>;
+impl Declaration {
+    /// The question that `limit` and `cursor` ask.
+    pub(crate) fn breakdown(self, filter: Filter, paging: Paging<'_>) -> Result<Breakdown, QuestionError> {
+        let Self { by, measures, order } = self;
+        let mut breakdown = Breakdown { by, measures, filter, order, page: Page::first(paging.limit()) };
+        breakdown.page.after = paging.after(|cursor| cursor::position(cursor, &breakdown))?;
+        Ok(breakdown)
+    }
 }
 
 /// The page that `limit` and `cursor` ask for.
-pub(crate) fn page<T: Item>(limit: Option<u32>, cursor: Option<&str>) -> Result<Page<T::Source>, QuestionError> {
-    let after = cursor
-        .map(|cursor| {
-            decode::<T>(cursor).ok_or_else(|| {
-                QuestionError::parameter("cursor", "not a `next_cursor` of this list; start without one")
-            })
-        })
-        .transpose()?;
-    Ok(Page { limit: limit.unwrap_or(DEFAULT_LIMIT), after })
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paging<'a> {
+    pub(crate) limit: Option<u32>,
+    pub(crate) cursor: Option<&'a str>,
 }
 
-fn encode<T: Item>(item: &T::Source) -> Option<String> {
-    serde_json::to_vec(&T::to_wire(item.position())).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
-}
+impl Paging<'_> {
+    pub(crate) fn limit(self) -> u32 {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
 
-fn decode<T: Item>(cursor: &str) -> Option<<T::Source as Listed>::Position> {
-    let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    T::from_wire(serde_json::from_slice(&json).ok()?)
+    /// The place to read on after, or that the cursor is none of this list's.
+    pub(crate) fn after<P>(self, position: impl FnOnce(&str) -> Option<P>) -> Result<Option<P>, QuestionError> {
+        let refused = || QuestionError::parameter("cursor", "not a `next_cursor` of this list; start without one");
+        self.cursor.map(|cursor| position(cursor).ok_or_else(refused)).transpose()
+    }
 }
 
 /// A page of a list.
@@ -103,9 +111,19 @@ pub(crate) enum ListAnswer<T: Item> {
 }
 
 impl<T: Item> ListAnswer<T> {
-    pub(crate) fn new(slice: Slice<T::Source>, format: Format, item: impl Fn(T::Source) -> T) -> Self {
-        let next_cursor = slice.items.last().filter(|_| slice.more).and_then(encode::<T>);
-        let items = slice.items.into_iter().map(item).collect();
+    /// The rows of a breakdown.
+    pub(crate) fn of_rows(
+        breakdown: &Breakdown,
+        rows: Slice<BreakdownRow>,
+        format: Format,
+        item: impl FnMut(BreakdownRow) -> Option<T>,
+    ) -> Result<Self, QuestionError> {
+        let last = rows.items.last().filter(|_| rows.more);
+        let next_cursor = last.and_then(|row| cursor::after(&row.position(), breakdown));
+        Ok(Self::new(rows.items(item)?.items, next_cursor, format))
+    }
+
+    pub(crate) fn new(items: Vec<T>, next_cursor: Option<String>, format: Format) -> Self {
         match format {
             Format::Json => Self::Json(items, next_cursor),
             Format::Csv => Self::Csv(items, next_cursor),

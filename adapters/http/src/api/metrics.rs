@@ -4,9 +4,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{Listed, MetricsRow};
+use staticreg_domain::metrics::{Listed, MetricsRow, Page, Slice};
 
-use super::{example_time, list::Item, operation::list_operation, optional_tag, selection::Kind};
+use super::{
+    cursor, example_time,
+    list::{Item, ListAnswer},
+    operation::list_operation,
+    selection::Kind,
+};
 
 pub(crate) struct MetricsApi {
     pub(crate) ask: AskMetrics,
@@ -21,7 +26,12 @@ list_operation! {
         repository: Option<String>,
         /// Only this tag.
         tag: Option<String>,
-    ) -> MetricsRowItem, |ask, filter, page| (ask.rows(filter, page).await?, MetricsRowItem::from)
+    ) -> MetricsRowItem, |ask, filter, paging, format| {
+        let page = Page { limit: paging.limit(), after: paging.after(position)? };
+        let Slice { items, more } = ask.store().rows(&filter, &page).await?;
+        let next_cursor = items.last().filter(|_| more).and_then(cursor_after);
+        Ok(ListAnswer::new(items.into_iter().map(MetricsRowItem::from).collect(), next_cursor, format))
+    }
 }
 
 /// One item of the list.
@@ -83,25 +93,22 @@ impl From<MetricsRow> for MetricsRowItem {
 }
 
 impl Item for MetricsRowItem {
-    type Source = MetricsRow;
-    type Wire = (NaiveDate, String, Option<String>, String, String);
-
     const COLUMNS: &'static [&'static str] =
         &["date", "repository", "tag", "digest", "architecture", "kind", "count", "created_at", "updated_at"];
+}
 
-    fn to_wire((date, repository, tag, digest, architecture): <MetricsRow as Listed>::Position) -> Self::Wire {
-        (date, repository.to_string(), tag.map(|tag| tag.to_string()), digest.to_string(), architecture.to_string())
-    }
+/// A place of this list inside a cursor: date, repository, tag, digest and architecture.
+type Place = (NaiveDate, String, Option<String>, String, String);
 
-    fn from_wire(
-        (date, repository, tag, digest, architecture): Self::Wire,
-    ) -> Option<<MetricsRow as Listed>::Position> {
-        Some((
-            date,
-            repository.parse().ok()?,
-            optional_tag(tag).ok()?,
-            digest.parse().ok()?,
-            architecture.parse().ok()?,
-        ))
-    }
+fn cursor_after(row: &MetricsRow) -> Option<String> {
+    let (date, repository, tag, digest, architecture) = row.position();
+    let tag = tag.map(|tag| tag.to_string());
+    cursor::encode(&(date, repository.to_string(), tag, digest.to_string(), architecture.to_string()))
+}
+
+fn position(cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
+    let (date, repository, tag, digest, architecture) = cursor::decode::<Place>(cursor)?;
+    // An access without tag has none, and only a text that is no tag is wrong.
+    let tag = tag.map(|tag| tag.parse()).transpose().ok()?;
+    Some((date, repository.parse().ok()?, tag, digest.parse().ok()?, architecture.parse().ok()?))
 }

@@ -1,6 +1,8 @@
-//! The query API, `/api/v1`: one file per operation, with its item, documentation and handler.
+//! The query API, `/api/v1`: one file per operation, with its documentation, its item, and what it asks: dimensions and
+//! order.
 
 pub(crate) mod architectures;
+pub(crate) mod cursor;
 pub(crate) mod digests;
 pub(crate) mod images;
 pub(crate) mod list;
@@ -14,7 +16,6 @@ pub(crate) mod tags;
 
 use chrono::{DateTime, Utc};
 use poem_openapi::Tags;
-use staticreg_domain::{Tag, tag::InvalidTag};
 
 /// The groups of operations in the document.
 #[derive(Tags)]
@@ -25,16 +26,6 @@ pub(crate) enum ApiTag {
     Statistics,
     /// Whether the server is well.
     Operations,
-}
-
-/// A tag inside a cursor: an access without tag has none, and only a text that is no tag is wrong.
-pub(crate) fn optional_tag(text: Option<String>) -> Result<Option<Tag>, InvalidTag> {
-    text.map(|text| text.parse()).transpose()
-}
-
-/// A count inside a cursor; none when it is larger than any store counts.
-pub(crate) fn count(count: u64) -> Option<u64> {
-    i64::try_from(count).is_ok().then_some(count)
 }
 
 /// The time of the document's examples.

@@ -3,8 +3,8 @@
 /// An operation of the query API that answers a list, on a struct with an `ask`.
 ///
 /// poem-openapi takes every query parameter as an argument of its own, so those that all lists have stand here, once.
-/// Only whether a list needs a `repository` and a `tag` differs. The body gives the domain's items of the page that was
-/// asked for, and what makes each an item of the list.
+/// Only whether a list needs a `repository` and a `tag` differs. A list is declared by what it asks, and its item has a
+/// `from_row`; one that asks otherwise has a body.
 macro_rules! list_operation {
     (
         $(#[doc = $doc:tt])+
@@ -13,8 +13,8 @@ macro_rules! list_operation {
             repository: $repository:ty,
             $(#[doc = $tag_doc:tt])+
             tag: $tag:ty,
-            $( $(#[doc = $parameter_doc:tt])+ $parameter:ident: $parameter_type:ty, )?
-        ) -> $item:ident, |$ask:ident, $filter:ident, $page:ident| $body:expr
+            $( $(#[doc = $parameter_doc:tt])+ $parameter:ident: $parameter_type:ty, )*
+        ) -> $item:ident, |$ask:ident, $filter:ident, $paging:ident, $format:ident| $body:expr
     ) => {
         #[poem_openapi::OpenApi]
         impl $api {
@@ -49,17 +49,17 @@ macro_rules! list_operation {
                 /// Only this architecture, such as `amd64` or `not-specified`.
                 #[oai(validator(max_length = 32))]
                 architecture: poem_openapi::param::Query<Option<String>>,
-                $( $(#[doc = $parameter_doc])+ $parameter: poem_openapi::param::Query<$parameter_type>, )?
+                $( $(#[doc = $parameter_doc])+ $parameter: poem_openapi::param::Query<$parameter_type>, )*
                 /// The most items of a page; 100 when not given.
                 #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
                 limit: poem_openapi::param::Query<Option<u32>>,
                 /// Where to read on: the `next_cursor` of the page before.
                 #[oai(validator(max_length = 2048))]
                 cursor: poem_openapi::param::Query<Option<String>>,
-                format: crate::api::list::Format,
+                $format: crate::api::list::Format,
             ) -> Result<crate::api::list::ListAnswer<$item>, crate::problem::QuestionError> {
                 let $ask = &self.ask;
-                let $filter = &crate::api::selection::Selection {
+                let $filter = crate::api::selection::Selection {
                     from: from.0,
                     to: to.0,
                     days: days.0,
@@ -70,9 +70,31 @@ macro_rules! list_operation {
                     architecture: architecture.0,
                 }
                 .filter($ask)?;
-                let $page = &crate::api::list::page::<$item>(limit.0, cursor.as_deref())?;
-                let (slice, item) = $body;
-                Ok(crate::api::list::ListAnswer::new(slice, format, item))
+                let $paging = crate::api::list::Paging { limit: limit.0, cursor: cursor.as_deref() };
+                $body
+            }
+        }
+    };
+    (
+        $(#[doc = $doc:tt])+
+        GET $path:tt as $operation:tt on $api:ident(
+            $(#[doc = $repository_doc:tt])+
+            repository: $repository:ty,
+            $(#[doc = $tag_doc:tt])+
+            tag: $tag:ty,
+        ) -> $item:ident, $declaration:expr
+    ) => {
+        crate::api::operation::list_operation! {
+            $(#[doc = $doc])+
+            GET $path as $operation on $api(
+                $(#[doc = $repository_doc])+
+                repository: $repository,
+                $(#[doc = $tag_doc])+
+                tag: $tag,
+            ) -> $item, |ask, filter, paging, format| {
+                let breakdown = $declaration.breakdown(filter, paging)?;
+                let rows = ask.store().breakdown(&breakdown).await?;
+                crate::api::list::ListAnswer::of_rows(&breakdown, rows, format, $item::from_row)
             }
         }
     };

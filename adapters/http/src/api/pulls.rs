@@ -4,9 +4,13 @@ use chrono::NaiveDate;
 use poem_openapi::{Enum, Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{DayPulls, Listed, PullGroup};
+use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
-use super::{example_time, list::Item, operation::list_operation};
+use super::{
+    example_time,
+    list::{Declaration, Item, ListAnswer},
+    operation::list_operation,
+};
 
 pub(crate) struct PullsApi {
     pub(crate) ask: AskMetrics,
@@ -23,9 +27,16 @@ list_operation! {
         tag: Option<String>,
         /// What to split each day by.
         group_by: Option<GroupBy>,
-    ) -> DailyPulls, |ask, filter, page| {
-        let group = group_by.0.map(PullGroup::from);
-        (ask.pulls(filter, group, page).await?, move |day| DailyPulls::new(day, group))
+    ) -> DailyPulls, |ask, filter, paging, format| {
+        let split_by = group_by.0.map(Dimension::from);
+        let list = Declaration {
+            by: std::iter::once(Dimension::Date).chain(split_by).collect(),
+            measures: Measures::COUNT,
+            order: Order::Key,
+        };
+        let breakdown = list.breakdown(filter, paging)?;
+        let rows = ask.store().breakdown(&breakdown).await?;
+        ListAnswer::of_rows(&breakdown, rows, format, |row| DailyPulls::from_row(row, split_by))
     }
 }
 
@@ -41,7 +52,7 @@ enum GroupBy {
     Tag,
 }
 
-impl From<GroupBy> for PullGroup {
+impl From<GroupBy> for Dimension {
     fn from(group: GroupBy) -> Self {
         match group {
             GroupBy::Architecture => Self::Architecture,
@@ -71,16 +82,16 @@ pub(crate) struct DailyPulls {
 }
 
 impl DailyPulls {
-    fn new(day: DayPulls, split_by: Option<PullGroup>) -> Self {
-        let DayPulls { date, group, pulls } = day;
-        let mut item = Self { date, architecture: None, repository: None, tag: None, pulls };
-        match split_by {
-            Some(PullGroup::Architecture) => item.architecture = group,
-            Some(PullGroup::Repository) => item.repository = group,
-            Some(PullGroup::Tag) => item.tag = group,
-            None => {}
-        }
-        item
+    fn from_row(row: BreakdownRow, split_by: Option<Dimension>) -> Option<Self> {
+        let BreakdownRow { key, count, .. } = row;
+        let part = |of| (split_by == Some(of)).then(|| key.borrowed().text(of).to_owned());
+        Some(Self {
+            date: key.date?,
+            architecture: part(Dimension::Architecture),
+            repository: part(Dimension::Repository),
+            tag: part(Dimension::Tag),
+            pulls: count,
+        })
     }
 }
 
@@ -92,17 +103,5 @@ impl Example for DailyPulls {
 }
 
 impl Item for DailyPulls {
-    type Source = DayPulls;
-    type Wire = (NaiveDate, Option<String>);
-
     const COLUMNS: &'static [&'static str] = &["date", "architecture", "repository", "tag", "pulls"];
-
-    fn to_wire(position: <DayPulls as Listed>::Position) -> Self::Wire {
-        position
-    }
-
-    fn from_wire((date, group): Self::Wire) -> Option<<DayPulls as Listed>::Position> {
-        let printable = |text: &String| !text.chars().any(char::is_control);
-        group.as_ref().is_none_or(printable).then_some((date, group))
-    }
 }

@@ -4,9 +4,13 @@ use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{Listed, RepositoryPulls};
+use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
-use super::{count, example_time, list::Item, operation::list_operation};
+use super::{
+    example_time,
+    list::{Declaration, Item},
+    operation::list_operation,
+};
 
 pub(crate) struct RepositoriesApi {
     pub(crate) ask: AskMetrics,
@@ -21,7 +25,11 @@ list_operation! {
         repository: Option<String>,
         /// Only this tag.
         tag: Option<String>,
-    ) -> Repository, |ask, filter, page| (ask.repositories(filter, page).await?, Repository::from)
+    ) -> Repository, Declaration {
+        by: vec![Dimension::Repository],
+        measures: Measures { distinct: Some(Dimension::Tag), ..Measures::LAST },
+        order: Order::MostFirst,
+    }
 }
 
 /// One item of the list.
@@ -45,24 +53,13 @@ impl Example for Repository {
     }
 }
 
-impl From<RepositoryPulls> for Repository {
-    fn from(item: RepositoryPulls) -> Self {
-        let RepositoryPulls { repository, pulls, tags, last_pulled_at } = item;
-        Self { repository: repository.to_string(), pulls, tags, last_pulled_at }
+impl Repository {
+    fn from_row(row: BreakdownRow) -> Option<Self> {
+        let BreakdownRow { key, count, distinct, first_on: _, last_at } = row;
+        Some(Self { repository: key.repository?.to_string(), pulls: count, tags: distinct?, last_pulled_at: last_at? })
     }
 }
 
 impl Item for Repository {
-    type Source = RepositoryPulls;
-    type Wire = (u64, String);
-
     const COLUMNS: &'static [&'static str] = &["repository", "pulls", "tags", "last_pulled_at"];
-
-    fn to_wire((pulls, repository): <RepositoryPulls as Listed>::Position) -> Self::Wire {
-        (pulls, repository.to_string())
-    }
-
-    fn from_wire((pulls, repository): Self::Wire) -> Option<<RepositoryPulls as Listed>::Position> {
-        Some((count(pulls)?, repository.parse().ok()?))
-    }
 }

@@ -4,9 +4,13 @@ use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{Listed, TagPulls};
+use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
-use super::{count, example_time, list::Item, operation::list_operation, optional_tag};
+use super::{
+    example_time,
+    list::{Declaration, Item},
+    operation::list_operation,
+};
 
 pub(crate) struct TagsApi {
     pub(crate) ask: AskMetrics,
@@ -21,7 +25,11 @@ list_operation! {
         repository: String,
         /// Only this tag.
         tag: Option<String>,
-    ) -> TagCount, |ask, filter, page| (ask.tags(filter, page).await?, TagCount::from)
+    ) -> TagCount, Declaration {
+        by: vec![Dimension::Tag, Dimension::Architecture],
+        measures: Measures::LAST,
+        order: Order::MostFirst,
+    }
 }
 
 /// One item of the list.
@@ -50,24 +58,18 @@ impl Example for TagCount {
     }
 }
 
-impl From<TagPulls> for TagCount {
-    fn from(item: TagPulls) -> Self {
-        let TagPulls { tag, architecture, pulls, last_pulled_at } = item;
-        Self { tag: tag.map(|tag| tag.to_string()), architecture: architecture.to_string(), pulls, last_pulled_at }
+impl TagCount {
+    fn from_row(row: BreakdownRow) -> Option<Self> {
+        let BreakdownRow { key, count, last_at, .. } = row;
+        Some(Self {
+            tag: key.tag.map(|tag| tag.to_string()),
+            architecture: key.architecture?.to_string(),
+            pulls: count,
+            last_pulled_at: last_at?,
+        })
     }
 }
 
 impl Item for TagCount {
-    type Source = TagPulls;
-    type Wire = (u64, Option<String>, String);
-
     const COLUMNS: &'static [&'static str] = &["tag", "architecture", "pulls", "last_pulled_at"];
-
-    fn to_wire((pulls, tag, architecture): <TagPulls as Listed>::Position) -> Self::Wire {
-        (pulls, tag.map(|tag| tag.to_string()), architecture.to_string())
-    }
-
-    fn from_wire((pulls, tag, architecture): Self::Wire) -> Option<<TagPulls as Listed>::Position> {
-        Some((count(pulls)?, optional_tag(tag).ok()?, architecture.parse().ok()?))
-    }
 }

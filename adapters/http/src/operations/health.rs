@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
-use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, spooling::Spooling};
+use staticreg_application::{check_store::CheckStore, receive_notification::ReceiveNotification, spooling::Spooling};
 
 use crate::{
     api::ApiTag,
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) const PATH: &str = "/healthz";
 
 pub(crate) struct HealthApi {
-    pub(crate) ask: AskMetrics,
+    pub(crate) check: CheckStore,
     pub(crate) store: &'static str,
     pub(crate) receive: Arc<ReceiveNotification>,
     pub(crate) spooling: Option<Arc<Spooling>>,
@@ -36,7 +36,7 @@ impl HealthApi {
     #[oai(path = "/healthz/db", method = "get", operation_id = "get_store_health", tag = "ApiTag::Operations")]
     async fn get_store_health(&self) -> Result<Able, Unable> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
-        let what = match self.ask.check().await {
+        let what = match self.check.check().await {
             Ok(()) if self.receive.trouble().is_failing() => "did not take the last events; the log says why",
             Ok(()) => {
                 return Ok(Able::Ok(Json(StoreHealth {

@@ -6,13 +6,12 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use poem::{Response, http::StatusCode};
 use staticreg_application::{
-    browse::RepositoryStatistics,
+    browse::{DigestPulls, RepositoryStatistics},
     catalog::{ImageDetails, ReadImageError, RepositoryEntry},
 };
 use staticreg_domain::{
     Digest, RepositoryName, Tag,
     catalog::{Artifact, Descriptor, ImageConfiguration, ManifestContent, Reference},
-    metrics::DigestPulls,
 };
 
 use super::{

@@ -29,7 +29,7 @@ async fn a_list_for_cleaning_up_tells_when_it_was_watched_too_shortly() {
 async fn with_the_store_away_it_says_so() {
     let mut store = MockMetricsRepository::new();
     let away = || staticreg_domain::metrics::MetricsError::Unavailable("away".into());
-    store.expect_pulls().returning(move |_, _, _| Err(away()));
+    store.expect_breakdown().returning(move |_| Err(away()));
     let text = site::with(Arc::new(store), None).await.page("/insights").await.text();
     assert!(text.contains("The store of pull metrics is away"), "{text}");
     assert!(!text.contains("Nothing to clean up") && !text.contains("Nothing was pulled"), "{text}");

@@ -127,7 +127,7 @@ async fn without_a_registry_it_lists_what_was_pulled() {
 #[tokio::test(start_paused = true)]
 async fn with_the_store_away_it_says_so_and_still_lists() {
     let mut store = MockMetricsRepository::new();
-    store.expect_pulls().returning(|_, _, _| Err(MetricsError::Unavailable("away".into())));
+    store.expect_breakdown().returning(|_| Err(MetricsError::Unavailable("away".into())));
     let site = site::with(Arc::new(store), Some(SampleRegistry::new())).await;
     let answer = site.page("/?sort=name").await;
     assert_eq!(names(&answer.body).len(), 22);
@@ -141,7 +141,7 @@ async fn with_the_store_away_it_says_so_and_still_lists() {
 
 fn away() -> Arc<dyn MetricsRepository> {
     let mut store = MockMetricsRepository::new();
-    store.expect_pulls().returning(|_, _, _| Err(MetricsError::Unavailable("away".into())));
+    store.expect_breakdown().returning(|_| Err(MetricsError::Unavailable("away".into())));
     Arc::new(store)
 }
 

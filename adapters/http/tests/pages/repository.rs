@@ -335,7 +335,7 @@ async fn without_a_registry_the_statistics_are_there() {
 #[tokio::test(start_paused = true)]
 async fn with_the_store_away_the_tags_are_there() {
     let mut store = MockMetricsRepository::new();
-    store.expect_images().returning(|_, _| Err(MetricsError::Unavailable("away".into())));
+    store.expect_breakdown().returning(|_| Err(MetricsError::Unavailable("away".into())));
     let site = site::with(Arc::new(store), Some(SampleRegistry::new())).await;
     let text = site.page("/repo/base/node").await.text();
     assert!(text.contains("pulls cannot be shown now") && text.contains("22.11"), "{text}");

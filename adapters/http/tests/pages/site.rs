@@ -13,6 +13,7 @@ use poem::{
 use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
+    check_store::CheckStore,
     receive_notification::{Followers, ReceiveNotification},
     recorder::{Recorder, RecorderOptions},
 };
@@ -123,7 +124,8 @@ pub(crate) fn called(
     let receive = ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock));
     Site(TestClient::new(staticreg_http::endpoint(Services {
         receive: Arc::new(receive),
-        ask: AskMetrics::new(store, clock),
+        ask: AskMetrics::new(store.clone(), clock),
+        check: CheckStore::new(store),
         spooling: None,
         store: "memory",
         body_limits: BodyLimits { size: 64 * 1024, time: Duration::from_secs(5) },

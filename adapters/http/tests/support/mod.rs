@@ -12,6 +12,7 @@ use poem::{
 use serde_json::{Value, json};
 use staticreg_application::{
     ask_metrics::AskMetrics,
+    check_store::CheckStore,
     receive_notification::{Followers, ReceiveNotification},
     recorder::{Recorder, RecorderOptions},
 };
@@ -47,7 +48,8 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
             Followers::default(),
             Arc::clone(&clock),
         )),
-        ask: AskMetrics::new(store, clock),
+        ask: AskMetrics::new(store.clone(), clock),
+        check: CheckStore::new(store),
         spooling: None,
         store: "mock",
         body_limits: BodyLimits { size: MAX_BODY, time: Duration::from_secs(5) },

@@ -8,6 +8,7 @@ use std::{
 use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{ReadImage, RefreshCatalog, RefreshOptions},
+    check_store::CheckStore,
     receive_notification::{Followers, ReceiveNotification},
     recorder::{Recorder, RecorderOptions},
 };
@@ -67,7 +68,8 @@ impl Site {
             ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock));
         let endpoint = staticreg_http::endpoint(Services {
             receive: Arc::new(receive),
-            ask: AskMetrics::new(store, clock),
+            ask: AskMetrics::new(store.clone(), clock),
+            check: CheckStore::new(store),
             spooling: None,
             store: "memory",
             body_limits: BodyLimits { size: 1_000_000, time: Duration::from_secs(1) },

@@ -5,8 +5,8 @@ use std::{process::ExitCode, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsRepository, MetricsRow, Page, Recording, Slice,
-    Summary,
+    Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+    Recording, Slice, Summary,
 };
 
 /// Takes every event and forgets it.
@@ -29,7 +29,10 @@ impl MetricsRepository for Nothing {
     async fn check(&self) -> Result<(), MetricsError> {
         Ok(())
     }
+}
 
+#[async_trait]
+impl MetricsReader for Nothing {
     async fn summary(&self, _: NaiveDate) -> Result<Summary, MetricsError> {
         Ok(Summary::default())
     }
