@@ -191,7 +191,8 @@ impl Trail {
         if let Some(outcome) = alone {
             self.count_alone(index, outcome, facts, changes);
         } else if is_last {
-            let mut state = self.state_before(index);
+            let mut state = self.state.take().unwrap_or_default();
+            self.note_before(index, &mut state);
             self.read(index, &mut state, facts, changes);
             self.keep(state);
         } else {
@@ -276,16 +277,14 @@ impl Trail {
         self.count(index, true, state, facts, changes);
     }
 
-    /// The state that the accesses before the last, at an index, have led to.
-    fn state_before(&mut self, index: usize) -> Box<State> {
-        let mut state = self.state.take().unwrap_or_default();
+    /// Notes in a state what lies before an index and is not noted yet.
+    fn note_before(&self, index: usize, state: &mut State) {
         let noted = state.noted_to().filter(|place| self.accesses.get(*place).is_some());
         let noted = noted.map_or(0, |place| self.accesses.index(place) + 1);
         let begin = if index - noted > SMALL { noted.max(self.window_before(index)) } else { noted };
         for index in begin..index {
             state.note(&self.accesses, self.accesses.place(index));
         }
-        state
     }
 
     /// The index of the first access that may belong to the one at an index.

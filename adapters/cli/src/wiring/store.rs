@@ -11,9 +11,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::late_store::LateStore;
 use crate::{
     Failure,
-    late_store::LateStore,
     lifecycle::Lifecycle,
     settings::{Db, Secret, Spool, Unusable},
 };
