@@ -15,9 +15,10 @@ use staticreg_domain::{
 
 use crate::{
     activity_log::ActivityLog,
-    catalog::{CatalogChanges, IndexChildren},
+    catalog::CatalogChanges,
     clock_skew::ClockSkew,
-    recorder::{RecordError, Recorded, Recorder, Trouble},
+    platforms::IndexChildren,
+    recording::{RecordError, Recorded, Recorder, Trouble},
 };
 
 /// The most bytes of a text that are logged; more than the longest well-formed one has.

@@ -24,7 +24,7 @@ use staticreg_application::{
     browse::Browse,
     catalog::{CatalogView, ReadImage},
     receive_notification::ReceiveNotification,
-    spooling::Spooling,
+    recording::Spooling,
 };
 
 use delivery::Client;

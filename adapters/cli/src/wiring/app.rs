@@ -7,10 +7,8 @@ use std::{
 
 use staticreg_application::{
     ask_metrics::AskMetrics,
-    forget_ids::ForgetIds,
     receive_notification::ReceiveNotification,
-    recorder::{Recorder, RecorderOptions},
-    spooling::Spooling,
+    recording::{ForgetIds, Recorder, RecorderOptions, Spooling},
 };
 use staticreg_domain::{
     Clock,

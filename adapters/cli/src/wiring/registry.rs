@@ -6,10 +6,10 @@ use std::{
 };
 
 use staticreg_application::{
-    catalog::{IndexChildren, ReadImage, RefreshCatalog, RefreshOptions},
-    correct_architectures::CorrectArchitectures,
+    catalog::{ReadImage, RefreshCatalog, RefreshOptions},
+    platforms::{CorrectArchitectures, IndexChildren},
     receive_notification::Followers,
-    recorder::Recorder,
+    recording::Recorder,
 };
 use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Counting, rules::OWN_PRODUCT};
 use staticreg_registry::{HttpRegistryCatalog, InvalidOptions, RegistryOptions, Tls};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use staticreg_application::spooling::Spooling;
+use staticreg_application::recording::Spooling;
 use staticreg_domain::{error::describe, metrics::MetricsRepository};
 use staticreg_memory::MemoryMetrics;
 use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};

@@ -14,7 +14,7 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
     receive_notification::{Followers, ReceiveNotification},
-    recorder::{Recorder, RecorderOptions},
+    recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
 use staticreg_http::{BodyLimits, Registry, Services};

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use staticreg_application::{
     ask_metrics::AskMetrics,
     receive_notification::{Followers, ReceiveNotification},
-    recorder::{Recorder, RecorderOptions},
+    recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, clock::MockClock, counting::Tagged, metrics::MetricsRepository};
 use staticreg_http::{BodyLimits, Services};

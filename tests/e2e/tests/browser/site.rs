@@ -9,7 +9,7 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{ReadImage, RefreshCatalog, RefreshOptions},
     receive_notification::{Followers, ReceiveNotification},
-    recorder::{Recorder, RecorderOptions},
+    recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
 use staticreg_http::{

@@ -14,7 +14,7 @@ use staticreg_domain::{
 };
 use tokio::sync::mpsc;
 
-use super::images::lock;
+use crate::catalog::lock;
 
 /// Questions that may wait; more are dropped.
 const MOST_WAITING: usize = 1_024;

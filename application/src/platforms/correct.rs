@@ -8,7 +8,8 @@ use std::{
 use staticreg_domain::{counting::Counting, metrics::CountedEvent};
 use tokio::{sync::mpsc, time::sleep};
 
-use crate::{catalog::IndexLookups, recorder::Recorder};
+use super::IndexLookups;
+use crate::recording::Recorder;
 
 /// The pause before corrections that could not be stored are tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -74,11 +75,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        catalog::{
-            IndexChildren,
-            testing::{FakeRegistry, digest, name},
-        },
-        recorder::RecorderOptions,
+        catalog::testing::{FakeRegistry, digest, name},
+        platforms::IndexChildren,
+        recording::RecorderOptions,
     };
 
     const PATIENCE: Duration = Duration::from_secs(3);

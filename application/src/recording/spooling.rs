@@ -19,7 +19,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::recorder::{BatchSize, Batches, Trouble};
+use super::{
+    batches::{BatchSize, Batches},
+    trouble::Trouble,
+};
 
 /// The pause before the store is tried again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(500);
@@ -216,7 +219,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::recorder::{RecordError, Recorded, Recorder, RecorderOptions};
+    use crate::recording::{RecordError, Recorded, Recorder, RecorderOptions};
 
     /// Where an event stands: it has its number.
     fn position(event: &CountedEvent) -> SpoolPosition {
