@@ -1,10 +1,8 @@
 //! Corrects the architecture of pulls once the registry has told an index's platforms.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use staticreg_domain::{counting::Counting, metrics::CountedEvent};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -31,7 +29,7 @@ impl CorrectArchitectures {
         let Self { lookups, counting, recorder } = self;
         let (found, corrections) = mpsc::unbounded_channel();
         let looking = lookups.run(move |_repository, index, children| {
-            let corrections = counting.lock().unwrap_or_else(PoisonError::into_inner).learn(index, children);
+            let corrections = counting.lock().learn(index, children);
             if !corrections.is_empty() {
                 // Fails only when recording has ended, and then so does this.
                 let _ = found.send(corrections);

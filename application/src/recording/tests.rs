@@ -1,11 +1,9 @@
 //! The recorder and its writer on stores that answer in every way.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chrono::DateTime;
+use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, EventId,
     clock::MockClock,
@@ -50,7 +48,7 @@ fn recorder(
     let seen = Arc::clone(&calls);
     let mut store = MockMetricsRepository::new();
     store.expect_record().returning(move |batch, _now| {
-        let mut seen = seen.lock().unwrap();
+        let mut seen = seen.lock();
         seen.push(batch.iter().map(|event| event.id).collect());
         answer(seen.len(), batch).map(|()| vec![Recording::Counted; batch.len()])
     });
@@ -59,7 +57,7 @@ fn recorder(
 }
 
 fn sizes(calls: &Calls) -> Vec<usize> {
-    calls.lock().unwrap().iter().map(Vec::len).collect()
+    calls.lock().iter().map(Vec::len).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,9 +135,9 @@ async fn patience_ends_and_what_nobody_waits_for_is_not_recorded() {
     assert_eq!(recorder.record(events(0..1)).await, Err(RecordError::Unavailable));
     assert_eq!(start.elapsed(), Duration::from_secs(3));
     store_is_back.store(true, std::sync::atomic::Ordering::Relaxed);
-    calls.lock().unwrap().clear();
+    calls.lock().clear();
     recorder.record(events(1..2)).await.unwrap();
-    assert_eq!(*calls.lock().unwrap(), [vec![event(1).id]]);
+    assert_eq!(*calls.lock(), [vec![event(1).id]]);
     assert!(!recorder.is_untroubled_for(Duration::from_secs(5)));
     sleep(Duration::from_secs(10)).await;
     assert!(recorder.is_untroubled_for(Duration::from_secs(5)));

@@ -1,10 +1,8 @@
 //! Whether the store takes what it is given.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// How long after a failure the store is taken to be failing still when nobody gave it anything since: a registry tries
@@ -50,6 +48,6 @@ impl Trouble {
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

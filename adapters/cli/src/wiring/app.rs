@@ -1,10 +1,8 @@
 //! All that answers: the use cases over their adapters, and the tasks that run them.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use staticreg_application::{
     ask_metrics::AskMetrics,
     receive_notification::ReceiveNotification,

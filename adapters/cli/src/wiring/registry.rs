@@ -1,10 +1,8 @@
 //! The registry, when there is one.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use staticreg_application::{
     catalog::{ReadImage, RefreshCatalog, RefreshOptions},
     platforms::{CorrectArchitectures, IndexChildren},

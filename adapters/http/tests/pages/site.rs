@@ -1,10 +1,8 @@
 //! A server with a registry and pulls of its own, at a time that stands still.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use poem::{
     Endpoint, Response,
     http::{HeaderMap, Method, StatusCode},

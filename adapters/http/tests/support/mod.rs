@@ -1,10 +1,8 @@
 //! A server around a mocked store, at a chosen time.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use poem::{
     Endpoint, Response,
     test::{TestClient, TestResponse},

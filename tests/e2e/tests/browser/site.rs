@@ -1,10 +1,8 @@
 //! The server in this process, on a sample registry and its pulls.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{ReadImage, RefreshCatalog, RefreshOptions},
