@@ -1,10 +1,8 @@
 //! The log lines of what was recorded: each by itself while there are few, summed up while there are many.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use staticreg_domain::metrics::{AccessKind, CountKey, CountedEvent};
 use tokio::{
     sync::Notify,
@@ -137,7 +135,7 @@ impl ActivityLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

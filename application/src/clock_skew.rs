@@ -1,11 +1,9 @@
 //! Tells when the registry's clock cannot be believed.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use staticreg_domain::ManifestAccess;
 use tokio::time::Instant;
 
@@ -33,7 +31,7 @@ impl ClockSkew {
     /// Takes note of an access; warns when its time cannot be believed, once a minute.
     pub(crate) fn note(&self, access: &ManifestAccess) {
         let Some(arrived_at) = access.arrived_at else { return };
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.latest = Some((access.at, arrived_at));
         state.events += 1;
         if state.warned.is_none_or(|warned| warned.elapsed() >= WARN_PAUSE) {
@@ -52,7 +50,7 @@ impl ClockSkew {
     /// a day.
     #[must_use]
     pub fn ahead(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let (at, arrived_at) = self.0.lock().unwrap_or_else(PoisonError::into_inner).latest?;
+        let (at, arrived_at) = self.0.lock().latest?;
         // A clock that has been set since is another clock.
         ((now - arrived_at).abs() < MEMORY).then(|| at - arrived_at)
     }

@@ -9,11 +9,9 @@ pub mod browse;
 pub mod catalog;
 pub mod check_store;
 pub mod clock_skew;
-pub mod correct_architectures;
-pub mod forget_ids;
+pub mod platforms;
 pub mod receive_notification;
-pub mod recorder;
-pub mod spooling;
+pub mod recording;
 
 #[cfg(test)]
 mod logged;

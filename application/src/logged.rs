@@ -2,9 +2,10 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tracing::{Level, subscriber::DefaultGuard};
 
 /// The lines of this thread, from now on until it is dropped.
@@ -17,7 +18,7 @@ struct Writer(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -40,7 +41,7 @@ impl Logged {
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.text.lock().unwrap().clone()).expect("text");
+        let text = String::from_utf8(self.text.lock().clone()).expect("text");
         text.lines().map(|line| line.trim_start().to_owned()).collect()
     }
 }

@@ -1,11 +1,9 @@
 //! Receives a notification of the registry: decides what counts, records it and gives the receipt.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::TimeDelta;
+use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, RegistryEvent,
     counting::Counting,
@@ -15,9 +13,10 @@ use staticreg_domain::{
 
 use crate::{
     activity_log::ActivityLog,
-    catalog::{CatalogChanges, IndexChildren},
+    catalog::CatalogChanges,
     clock_skew::ClockSkew,
-    recorder::{RecordError, Recorded, Recorder, Trouble},
+    platforms::IndexChildren,
+    recording::{RecordError, Recorded, Recorder, Trouble},
 };
 
 /// The most bytes of a text that are logged; more than the longest well-formed one has.
@@ -75,7 +74,7 @@ impl ReceiveNotification {
         followers: Followers,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let scope = counting.lock().unwrap_or_else(PoisonError::into_inner).scope();
+        let scope = counting.lock().scope();
         let rules = Rules::new(scope, ignored_user_agents);
         let (clock_skew, activity) = (ClockSkew::default(), Arc::default());
         Self { rules, counting, recorder, followers, clock, clock_skew, activity }
@@ -124,7 +123,7 @@ impl ReceiveNotification {
     fn count(&self, events: &[RegistryEvent], receipt: &mut Receipt) -> Vec<CountedEvent> {
         let now = self.clock.now();
         let admitted: Vec<_> = events.iter().map(|event| self.rules.admit(event, now)).collect();
-        let mut counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counting = self.counting.lock();
         let mut counted = Vec::with_capacity(admitted.len());
         for (event, access) in events.iter().zip(admitted) {
             if let Ok(access) = &access {

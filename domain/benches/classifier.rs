@@ -1,6 +1,7 @@
 //! What classifying costs: nanoseconds per event with a full memory, and bytes per remembered event.
 //!
-//! Every event has an id of its own; 2,000 images of 200 repositories are pulled by 500 hosts with one user agent.
+//! Every event has an id of its own; 2,000 images of 200 repositories are pulled by 500 hosts with one user agent, by as
+//! many hosts as there are pulls, and one image by a single host that pulls without end.
 
 use std::{
     env, fs,
@@ -23,6 +24,8 @@ const IMAGES: usize = 2_000;
 const TAGS_OF_A_REPOSITORY: usize = 10;
 const HOSTS: usize = 500;
 const EVENTS: usize = 1_000_000;
+/// The pulls that are made ahead, and repeated with new ids and times.
+const PULLS_MADE: usize = 10_000;
 /// Events come this fast, so the memory is full of the last five seconds.
 const MICROSECONDS_PER_EVENT: i64 = 25;
 
@@ -36,14 +39,29 @@ struct Image {
 /// What is done to which manifest, by tag or by digest.
 type Step = (Action, bool, ManifestKind);
 
-/// Name, whether the platforms are known, and what a client does.
-const CASES: [(&str, bool, &[Step]); 5] = [
-    ("GET by tag of an image", false, &[(Action::Get, true, ManifestKind::Image)]),
-    ("HEAD by tag of an image", false, &[(Action::Head, true, ManifestKind::Image)]),
-    ("HEAD by tag of an index", false, &[(Action::Head, true, ManifestKind::Index)]),
-    ("docker pull: HEAD, GET index, GET image", false, &PULL),
-    ("the same, platforms known", true, &PULL),
+/// What is measured.
+struct Case {
+    name: &'static str,
+    /// Whether the platforms of indexes are known.
+    known: bool,
+    images: usize,
+    hosts: usize,
+    /// What a client does.
+    steps: &'static [Step],
+}
+
+const CASES: [Case; 7] = [
+    Case { name: "GET by tag of an image", steps: &[(Action::Get, true, ManifestKind::Image)], ..PULLS },
+    Case { name: "HEAD by tag of an image", steps: &[(Action::Head, true, ManifestKind::Image)], ..PULLS },
+    Case { name: "HEAD by tag of an index", steps: &[(Action::Head, true, ManifestKind::Index)], ..PULLS },
+    PULLS,
+    Case { name: "the same, platforms known", known: true, ..PULLS },
+    Case { name: "the same, each of another host", known: true, hosts: PULLS_MADE, ..PULLS },
+    Case { name: "the same, of one host and image", known: true, images: 1, hosts: 1, ..PULLS },
 ];
+
+const PULLS: Case =
+    Case { name: "docker pull: HEAD, GET index, GET image", known: false, images: IMAGES, hosts: HOSTS, steps: &PULL };
 
 const PULL: [Step; 3] = [
     (Action::Head, true, ManifestKind::Index),
@@ -55,33 +73,32 @@ const PULL: [Step; 3] = [
 fn main() {
     const CASE: &str = "CLASSIFIER_CASE";
     if let Some(case) = env::var(CASE).ok().and_then(|case| case.parse::<usize>().ok()) {
-        let (name, known, steps) = CASES[case];
-        measure(name, known, steps);
+        measure(&CASES[case]);
         return;
     }
     println!("{EVENTS} events, {} remembered", Classified::DEFAULT_MAX_ENTRIES);
     println!("{:<44} {:>9} {:>12}", "", "ns/event", "bytes/event");
     let program = env::current_exe().expect("a program knows where it is");
-    for (case, (name, ..)) in CASES.iter().enumerate() {
+    for (case, Case { name, .. }) in CASES.iter().enumerate() {
         let status = Command::new(&program).env(CASE, case.to_string()).status().expect("it runs again");
         assert!(status.success(), "{name}");
     }
 }
 
-fn measure(name: &str, known: bool, steps: &[Step]) {
-    let images: Vec<Image> = (0..IMAGES).map(image).collect();
+fn measure(Case { name, known, images, hosts, steps }: &Case) {
+    let images: Vec<Image> = (0..*images).map(image).collect();
     let before = resident_bytes();
     let mut counting = Classified::default();
-    if known {
+    if *known {
         for image in &images {
             counting.learn(&image.index, &[child(image)]);
         }
     }
     let start: DateTime<Utc> = "2026-11-21T20:00:00Z".parse().expect("a time");
     let mut accesses: Vec<ManifestAccess> = Vec::new();
-    for n in 0..HOSTS * images.len() / 100 {
+    for n in 0..PULLS_MADE {
         let image = &images[n * 7 % images.len()];
-        accesses.extend(steps.iter().map(|step| access(n % HOSTS, image, *step)));
+        accesses.extend(steps.iter().map(|step| access(n % hosts, image, *step)));
     }
     let own = resident_bytes() - before;
     let mut changes = 0;

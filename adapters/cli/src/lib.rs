@@ -4,13 +4,10 @@
 
 mod arguments;
 mod health;
-mod late_store;
 mod lifecycle;
 mod line_writer;
 mod log;
 mod settings;
-mod store;
-mod system_clock;
 mod wiring;
 
 use std::{
@@ -24,7 +21,7 @@ use std::{
 use arguments::Task;
 use settings::{Given, InvalidSettings, Settings, Sources, Unusable};
 use staticreg_domain::metrics::MetricsRepository;
-use store::Store;
+use wiring::store::{self, Store};
 
 /// How long the end of the program waits for its last words to be taken, and for work that cannot be given up.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -72,7 +69,7 @@ fn say(sentence: &str) {
 /// The OpenAPI document, as JSON.
 #[must_use]
 pub fn openapi_document() -> String {
-    wiring::openapi_document()
+    wiring::openapi_document().expect("a server without settings can be put together")
 }
 
 /// Why the program ends early.

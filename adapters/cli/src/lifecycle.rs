@@ -44,7 +44,7 @@ impl Lifecycle {
         Ok(lifecycle)
     }
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             stop: CancellationToken::new(),
             served: CancellationToken::new(),

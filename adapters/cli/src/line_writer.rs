@@ -4,11 +4,12 @@
 use std::{
     fs::File,
     io::{self, ErrorKind, Write},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How many bytes of lines may wait to be written.
@@ -86,15 +87,14 @@ impl Queue {
 
     /// Takes the lines that wait; false at the end.
     fn wait_for_lines(&self, piece: &mut Vec<u8>) -> bool {
-        let state = self.state();
-        let nothing = |state: &mut State| state.lines.is_empty() && !state.ending;
-        let mut state = self.changed.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        self.changed.wait_while(&mut state, |state| state.lines.is_empty() && !state.ending);
         std::mem::swap(piece, &mut state.lines);
         !piece.is_empty()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -141,7 +141,7 @@ impl Drop for Written {
         state.ending = true;
         self.0.changed.notify_all();
         // What is not written by then has nobody to read it.
-        let _ = self.0.changed.wait_timeout_while(state, LAST_LINES, |state| !state.ended);
+        let _ = self.0.changed.wait_while_for(&mut state, |state| !state.ended, LAST_LINES);
     }
 }
 

@@ -25,7 +25,7 @@ use staticreg_application::{
     catalog::{CatalogView, ReadImage},
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
-    spooling::Spooling,
+    recording::Spooling,
 };
 
 use delivery::Client;

@@ -1,13 +1,10 @@
 //! Credentials: basic authentication (RFC 7617) and the token flow of registries
 //! (<https://distribution.github.io/distribution/spec/auth/token/>).
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use parking_lot::{Mutex, RwLock};
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
@@ -107,7 +104,7 @@ impl Auth {
 
     /// The authorization for a scope, as far as it is known what the registry asks for.
     pub(crate) async fn usual(&self, client: &Client, scope: &str) -> Result<Option<HeaderValue>, CatalogError> {
-        let scheme = self.scheme.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let scheme = self.scheme.read().clone();
         match scheme {
             None => Ok(None),
             Some(Scheme::Basic) => Ok(self.basic.clone()),
@@ -133,7 +130,7 @@ impl Auth {
         let Some(challenge) = choose(refusal.headers(), &self.registry) else {
             return denied("the answer is 401 and does not say how to authenticate");
         };
-        *self.scheme.write().unwrap_or_else(PoisonError::into_inner) = Some(challenge.scheme.clone());
+        *self.scheme.write() = Some(challenge.scheme.clone());
         match challenge.scheme {
             Scheme::Basic => match &self.basic {
                 None => denied("it asks for a user and password"),
@@ -148,7 +145,7 @@ impl Auth {
     }
 
     fn kept(&self, scope: &str) -> Option<HeaderValue> {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.tokens.lock();
         tokens.get(scope).filter(|token| Instant::now() < token.good_until).map(|token| token.authorization.clone())
     }
 
@@ -199,7 +196,7 @@ impl Auth {
     }
 
     fn keep(&self, scope: &str, token: Token) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.lock();
         if tokens.len() >= MOST_TOKENS {
             let now = Instant::now();
             tokens.retain(|_, token| now < token.good_until);
@@ -349,7 +346,7 @@ mod tests {
             let good_until = Instant::now() + Duration::from_mins(1);
             auth.keep(&n.to_string(), Token { authorization: HeaderValue::from_static("x"), good_until });
         }
-        assert_eq!(auth.tokens.lock().unwrap().len(), MOST_TOKENS);
+        assert_eq!(auth.tokens.lock().len(), MOST_TOKENS);
         assert!(auth.kept(&(2 * MOST_TOKENS - 1).to_string()).is_some());
     }
 }

@@ -4,11 +4,9 @@
 //! word, or whose call was given up half-way. Here a connection comes back only from a call that got its answer. Any
 //! other is dropped where it is, and its place is free.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use staticreg_domain::metrics::MetricsError;
 use tokio::sync::Semaphore;
 
@@ -80,7 +78,7 @@ impl<C> Connections<C> {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle<C>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 

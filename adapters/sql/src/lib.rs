@@ -161,7 +161,8 @@ impl MetricsReader for SqlMetrics {
             if sums::can_answer(breakdown) {
                 let (asked, kind) = (breakdown.clone(), breakdown.kind());
                 let question = move |kept: &Kept| kept.breakdown(&asked);
-                if let Some(slice) = self.sums.answer(&self.database, breakdown.filter.dates, kind, question).await? {
+                let answer = self.sums.answer(&self.database, breakdown.filter.dates, kind, question);
+                if let Some(slice) = Box::pin(answer).await? {
                     return slice;
                 }
             }

@@ -1,14 +1,10 @@
 //! The spool: a SQLite file where events wait while the database is away.
 
-use std::{
-    path::Path,
-    str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate};
+use parking_lot::{Mutex, MutexGuard};
 use sea_orm::sqlx::{
     self, Row, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
@@ -74,7 +70,7 @@ impl SqliteSpool {
     }
 
     fn known(&self) -> MutexGuard<'_, Option<u64>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     /// Notes that so many more or fewer wait. After a failure it is not known what was done.

@@ -1,13 +1,9 @@
 //! Answers that are kept: shown at once, and renewed when somebody looks.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use staticreg_domain::{Clock, metrics::MetricsError};
 use tokio::{
     sync::watch,
@@ -66,10 +62,6 @@ impl<V> Slot<V> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<K, V> Kept<K, V>
 where
     K: Clone + Eq + Hash,
@@ -87,7 +79,7 @@ where
     {
         let slot = self.slot(key);
         let (mut asking, patience) = {
-            let mut state = lock(&slot);
+            let mut state = slot.lock();
             state.looked_at = Instant::now();
             if state.looked_at < state.new_until {
                 return state.shown();
@@ -108,13 +100,13 @@ where
         };
         // An error is the channel's end, which is what this waits for.
         let _ = timeout(patience, asking.changed()).await;
-        lock(&slot).shown()
+        slot.lock().shown()
     }
 
     fn slot(&self, key: K) -> Arc<Mutex<Slot<V>>> {
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         if !slots.contains_key(&key) && slots.len() >= self.capacity {
-            let oldest = slots.iter().min_by_key(|(_, slot)| lock(slot).looked_at).map(|(key, _)| key.clone());
+            let oldest = slots.iter().min_by_key(|(_, slot)| slot.lock().looked_at).map(|(key, _)| key.clone());
             oldest.and_then(|oldest| slots.remove(&oldest));
         }
         let new = || {
@@ -145,7 +137,7 @@ async fn renew<V>(
     let started = Instant::now();
     let answer = answer.await;
     let took = started.elapsed();
-    let mut state = lock(&slot);
+    let mut state = slot.lock();
     match answer {
         Ok(value) => {
             state.value = Some(Arc::new(value));
@@ -260,7 +252,7 @@ mod tests {
             advance(Duration::from_millis(1)).await;
             kept.show(key, move |_| after(Duration::ZERO, Ok(key))).await;
         }
-        let mut keys: Vec<u32> = lock(&kept.slots).keys().copied().collect();
+        let mut keys: Vec<u32> = kept.slots.lock().keys().copied().collect();
         keys.sort_unstable();
         assert_eq!(keys, [1, 3]);
     }

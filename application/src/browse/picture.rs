@@ -297,7 +297,7 @@ mod tests {
             counted.pulls(date, "a:1", count).await;
         }
         let picture = first(&counted).await;
-        *counted.clock.0.lock().unwrap() = "2026-11-23T00:00:01Z".parse().unwrap();
+        *counted.clock.0.lock() = "2026-11-23T00:00:01Z".parse().unwrap();
         let picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
         let counts = picture.repository(&"a".parse().unwrap()).unwrap();
         assert_eq!((counts.days[27], counts.last_30_days(), counts.all), (1, 1, 3));

@@ -1,12 +1,13 @@
 //! A store with chosen counts, at a chosen time.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
+use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, EventId, RegistryEvent,
     metrics::{
@@ -24,7 +25,7 @@ pub(super) struct SetClock(pub(super) Mutex<DateTime<Utc>>);
 
 impl Clock for SetClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
+        *self.0.lock()
     }
 }
 

@@ -4,10 +4,11 @@ use std::{
     borrow::Borrow,
     collections::{HashMap, HashSet},
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use staticreg_domain::{
     Digest, Platform, RepositoryName, Tag,
     catalog::{
@@ -95,8 +96,8 @@ impl Images {
 
     /// Forgets what no picture shows any more.
     pub(super) fn forget_unused(&self) {
-        lock(&self.known).retain(|image| Arc::strong_count(&image.0) > 1);
-        lock(&self.platforms).retain(|platforms| Arc::strong_count(platforms) > 1);
+        self.known.lock().retain(|image| Arc::strong_count(&image.0) > 1);
+        self.platforms.lock().retain(|platforms| Arc::strong_count(platforms) > 1);
     }
 
     async fn read_target(
@@ -157,21 +158,21 @@ impl Images {
         if let Some(known) = self.known(digest) {
             return Ok(known);
         }
-        let reading = lock(&self.reading).entry(digest.clone()).or_default().clone();
+        let reading = self.reading.lock().entry(digest.clone()).or_default().clone();
         let _reading = reading.lock().await;
         if let Some(known) = self.known(digest) {
             return Ok(known);
         }
         let image = read().await.map(Arc::new);
         if let Ok(image) = &image {
-            lock(&self.known).insert(ByDigest(image.clone()));
+            self.known.lock().insert(ByDigest(image.clone()));
         }
-        lock(&self.reading).remove(digest);
+        self.reading.lock().remove(digest);
         image
     }
 
     fn known(&self, digest: &Digest) -> Option<Arc<ImageSummary>> {
-        lock(&self.known).get(digest).map(|image| image.0.clone())
+        self.known.lock().get(digest).map(|image| image.0.clone())
     }
 
     async fn summary(
@@ -287,7 +288,7 @@ impl Images {
 
     /// The same list of platforms is kept once: most images have one of a few.
     fn shared(&self, platforms: Vec<Platform>) -> Arc<[Platform]> {
-        let mut shared = lock(&self.platforms);
+        let mut shared = self.platforms.lock();
         if let Some(found) = shared.get(platforms.as_slice()) {
             return found.clone();
         }
@@ -297,10 +298,6 @@ impl Images {
         }
         platforms
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Borrow<Digest> for ByDigest {

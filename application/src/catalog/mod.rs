@@ -4,14 +4,12 @@ mod bounded;
 mod fault;
 mod images;
 mod picture;
-pub mod platforms;
 pub mod read_image;
 pub mod refresh;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use platforms::{IndexChildren, IndexLookups};
 pub use read_image::{ImageDetails, ReadImage, ReadImageError};
 pub use refresh::{CatalogChanges, RefreshCatalog, RefreshOptions};
 pub use snapshot::{

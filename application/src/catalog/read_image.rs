@@ -1,10 +1,8 @@
 //! Reads one image in full, for its page.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use staticreg_domain::{
     Digest, ManifestKind, RepositoryName,
     catalog::{
@@ -17,7 +15,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     bounded::Bounded,
-    images::{MOST_DEPTH, MOST_NESTED, lock},
+    images::{MOST_DEPTH, MOST_NESTED},
 };
 
 /// How long a page waits.
@@ -178,12 +176,12 @@ impl Reader {
         reference: &Reference,
     ) -> Result<Arc<Manifest>, CatalogError> {
         if let Reference::Digest(digest) = reference
-            && let Some(known) = lock(&self.manifests).get(digest)
+            && let Some(known) = self.manifests.lock().get(digest)
         {
             return Ok(known);
         }
         let manifest = Arc::new(self.catalog.manifest(repository, reference).await?);
-        lock(&self.manifests).insert(&manifest.digest, manifest.clone(), manifest_size(&manifest));
+        self.manifests.lock().insert(&manifest.digest, manifest.clone(), manifest_size(&manifest));
         Ok(manifest)
     }
 
@@ -195,13 +193,13 @@ impl Reader {
         if descriptor.artifact() != Artifact::Image {
             return Ok(None);
         }
-        if let Some(known) = lock(&self.configurations).get(&descriptor.digest) {
+        if let Some(known) = self.configurations.lock().get(&descriptor.digest) {
             return Ok(Some(known));
         }
         match self.catalog.configuration(repository, &descriptor.digest).await {
             Ok(read) => {
                 let read = Arc::new(read);
-                lock(&self.configurations).insert(&descriptor.digest, read.clone(), configuration_size(&read));
+                self.configurations.lock().insert(&descriptor.digest, read.clone(), configuration_size(&read));
                 Ok(Some(read))
             }
             // The image is there all the same.

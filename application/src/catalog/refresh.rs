@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, RepositoryName, Tag,
     catalog::{CatalogError, RegistryCatalog, TagList},
@@ -19,7 +20,7 @@ use tokio::{sync::Notify, time::sleep};
 
 use super::{
     fault,
-    images::{Images, lock},
+    images::Images,
     picture::{MOST_REPOSITORIES, Moment, Picture},
     snapshot::{CatalogView, ReadFault, ReadProgress, RepositoryEntry, TagEntry, TagTarget},
 };
@@ -76,7 +77,7 @@ struct Changes {
 impl CatalogChanges {
     /// Has a repository read again soon: a push or delete event of it arrived.
     pub fn repository_changed(&self, name: RepositoryName) {
-        let mut waiting = lock(&self.0.waiting);
+        let mut waiting = self.0.waiting.lock();
         if waiting.len() < MOST_WAITING {
             waiting.insert(name);
             self.0.arrived.notify_one();
@@ -154,7 +155,7 @@ impl RefreshCatalog {
         loop {
             self.changes.0.arrived.notified().await;
             sleep(DEBOUNCE).await;
-            let names = std::mem::take(&mut *lock(&self.changes.0.waiting));
+            let names = std::mem::take(&mut *self.changes.0.waiting.lock());
             stream::iter(names).for_each_concurrent(self.options.concurrency, |name| self.follow(name)).await;
             self.picture.show();
         }
@@ -268,7 +269,7 @@ impl RefreshCatalog {
         let tags = stream::iter(tags).map(|tag| self.read_tag(&before, tag, &failures));
         let tags = tags.buffered(self.options.concurrency).collect::<Vec<_>>().await;
         let now = self.clock.now();
-        let failure = failures.first.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failure = failures.first.into_inner();
         let fault = match &incomplete {
             Some(error) => Some(fault::of_tags(error, now)),
             None => failure.as_ref().map(|error| fault::of_repository(error, now)),
@@ -286,7 +287,7 @@ impl RefreshCatalog {
         let (target, failure) = self.images.target(&before.name, &tag, before_target).await;
         if let Some(failure) = failure {
             failures.number.fetch_add(1, Ordering::Relaxed);
-            lock(&failures.first).get_or_insert(failure);
+            failures.first.lock().get_or_insert(failure);
         }
         TagEntry { tag, target }
     }

@@ -559,5 +559,5 @@ async fn a_flood_of_changes_is_bounded() {
     for n in 0..2 * MOST_WAITING {
         changes.repository_changed(name(&format!("r{n}")));
     }
-    assert_eq!(lock(&changes.0.waiting).len(), MOST_WAITING);
+    assert_eq!(changes.0.waiting.lock().len(), MOST_WAITING);
 }

@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, Digest, Platform, RepositoryName, Tag,
     catalog::{
@@ -16,8 +17,6 @@ use staticreg_domain::{
     },
 };
 use tokio::time::sleep;
-
-use super::images::lock;
 
 pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -52,20 +51,20 @@ impl FakeRegistry {
     }
 
     pub(crate) fn tag(&self, repository: &str, tag: &str, digest: &Digest) {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         held.repositories.entry(name(repository)).or_default().insert(tag.parse().unwrap(), digest.clone());
     }
 
     pub(crate) fn untag(&self, repository: &str, tag: &str) {
-        lock(&self.held).repositories.get_mut(&name(repository)).unwrap().remove(&tag.parse::<Tag>().unwrap());
+        self.held.lock().repositories.get_mut(&name(repository)).unwrap().remove(&tag.parse::<Tag>().unwrap());
     }
 
     pub(crate) fn add_repository(&self, repository: &str) {
-        lock(&self.held).repositories.entry(name(repository)).or_default();
+        self.held.lock().repositories.entry(name(repository)).or_default();
     }
 
     pub(crate) fn remove_repository(&self, repository: &str) {
-        lock(&self.held).repositories.remove(&name(repository));
+        self.held.lock().repositories.remove(&name(repository));
     }
 
     /// An image of 100 bytes: 10 of the configuration, twice 45 of layers.
@@ -76,7 +75,7 @@ impl FakeRegistry {
             created: Some(DateTime::UNIX_EPOCH + Duration::from_secs(seed.into())),
             ..Default::default()
         };
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         held.configurations.insert(configuration.clone(), told);
         let layer = descriptor("layer", digest(2_000_000), 45);
         let content = ManifestContent::Image {
@@ -97,40 +96,40 @@ impl FakeRegistry {
 
     pub(crate) fn index_of(&self, seed: u32, entries: Vec<IndexEntry>) -> Digest {
         let content = ManifestContent::Index(entries);
-        lock(&self.held).manifests.insert(digest(seed), manifest(digest(seed), INDEX, content));
+        self.held.lock().manifests.insert(digest(seed), manifest(digest(seed), INDEX, content));
         digest(seed)
     }
 
     /// Has an image's manifest say what it is.
     pub(crate) fn set_artifact_type(&self, image: &Digest, artifact_type: &str) {
-        lock(&self.held).manifests.get_mut(image).unwrap().artifact_type = Some(artifact_type.to_owned());
+        self.held.lock().manifests.get_mut(image).unwrap().artifact_type = Some(artifact_type.to_owned());
     }
 
     /// Has requests that begin so fail.
     pub(crate) fn fail(&self, request: &str, error: fn() -> CatalogError) {
-        lock(&self.held).failing.push((request.to_owned(), error));
+        self.held.lock().failing.push((request.to_owned(), error));
     }
 
     /// Has the page with the first so many tags of each repository fail.
     pub(crate) fn hide_tags(&self, hidden: usize) {
-        lock(&self.held).hidden_tags = hidden;
+        self.held.lock().hidden_tags = hidden;
     }
 
     pub(crate) fn heal(&self) {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         held.failing.clear();
         held.hidden_tags = 0;
     }
 
     /// The requests since this was last called, sorted.
     pub(crate) fn asked(&self) -> Vec<String> {
-        let mut asked = std::mem::take(&mut lock(&self.held).asked);
+        let mut asked = std::mem::take(&mut self.held.lock().asked);
         asked.sort();
         asked
     }
 
     pub(crate) fn most_under_way(&self) -> usize {
-        lock(&self.held).most_under_way
+        self.held.lock().most_under_way
     }
 
     async fn answer<T>(
@@ -139,12 +138,12 @@ impl FakeRegistry {
         answer: impl FnOnce(&Held) -> Result<T, CatalogError>,
     ) -> Result<T, CatalogError> {
         {
-            let mut held = lock(&self.held);
+            let mut held = self.held.lock();
             held.under_way += 1;
             held.most_under_way = held.most_under_way.max(held.under_way);
         }
         sleep(self.delay).await;
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         held.under_way -= 1;
         let failure = held.failing.iter().find(|(failing, _)| request.starts_with(failing)).map(|(_, error)| error());
         held.asked.push(request);
@@ -166,7 +165,7 @@ impl RegistryCatalog for FakeRegistry {
     }
 
     async fn tags(&self, repository: &RepositoryName) -> Result<TagList, CatalogError> {
-        let hidden = lock(&self.held).hidden_tags;
+        let hidden = self.held.lock().hidden_tags;
         self.answer(format!("tags {repository}"), |held| {
             let tags = held.repositories.get(repository).into_iter().flat_map(|tags| tags.keys().rev());
             let shown = tags.clone().count().saturating_sub(hidden);
@@ -215,13 +214,13 @@ impl FakeClock {
     }
 
     pub(crate) fn advance(&self, duration: Duration) {
-        *lock(&self.0) += duration;
+        *self.0.lock() += duration;
     }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> DateTime<Utc> {
-        *lock(&self.0)
+        *self.0.lock()
     }
 }
 

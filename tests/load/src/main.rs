@@ -10,7 +10,7 @@ mod recording;
 mod registry;
 mod sender;
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::PathBuf, thread, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Arg, Command, value_parser};
@@ -34,6 +34,13 @@ async fn main() {
                 .help("Of how many days there are rows to ask about; ten million in a year"),
         )
         .arg(
+            Arg::new("beside")
+                .long("beside")
+                .value_name("PROGRAM")
+                .value_parser(value_parser!(PathBuf))
+                .help("Another build of staticreg that records the same loads in turns with this one"),
+        )
+        .arg(
             Arg::new("parts")
                 .num_args(0..)
                 .value_parser(["recording", "questions", "registry"])
@@ -48,7 +55,8 @@ async fn main() {
 
     println!("# staticreg {} on {}\n", env!("CARGO_PKG_VERSION"), machine());
     if wanted("recording") {
-        recording::measure(duration, &now().to_rfc3339_opts(SecondsFormat::Nanos, true)).await;
+        let beside = arguments.get_one::<PathBuf>("beside").map(PathBuf::as_path);
+        recording::measure(duration, &now().to_rfc3339_opts(SecondsFormat::Nanos, true), beside).await;
     }
     if wanted("questions") {
         questions::measure(*arguments.get_one("days").expect("there is a default")).await;

@@ -31,6 +31,11 @@ impl Program {
     pub(crate) async fn start(name: &str, settings: &[(&str, &str)]) -> Self {
         let program = env::current_exe().expect("this program's file").with_file_name(name);
         assert!(program.is_file(), "{} is missing: run `make bench`, which builds it", program.display());
+        Self::start_file(&program, settings).await
+    }
+
+    /// Starts a program of this file.
+    pub(crate) async fn start_file(program: &Path, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the log");
         let log = folder.path().join("log");
         let output = File::create(&log).expect("the log");

@@ -1,6 +1,6 @@
 //! How fast events are recorded, beside what the database and the server do by themselves, in one run.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use staticreg_test_support::postgres::{Durability, Postgres};
 
@@ -21,11 +21,19 @@ const ROUNDS: u32 = 5;
 
 const PGBENCH_CLIENTS: usize = 64;
 
-/// Measures every load for so long, prints the table, and panics when an event was lost or counted twice.
-pub(crate) async fn measure(duration: Duration, timestamp: &str) {
+/// Measures every load for so long, prints the table, and panics when an event was lost or counted twice. Another build
+/// records into a database of its own.
+pub(crate) async fn measure(duration: Duration, timestamp: &str, beside: Option<&Path>) {
     let postgres = Postgres::start(Durability::Durable);
     let database = postgres.new_database();
     let server = Program::start("staticreg", &[("STATICREG_DB_URL", &database)]).await;
+    let other = match beside {
+        Some(program) => {
+            let database = postgres.new_database();
+            Some(Program::start_file(program, &[("STATICREG_DB_URL", &database)]).await)
+        }
+        None => None,
+    };
     let nothing = Program::start("staticreg-storing-nothing", &[]).await;
 
     println!("## Recording, {} s each, one event per POST\n", duration.as_secs());
@@ -37,12 +45,16 @@ pub(crate) async fn measure(duration: Duration, timestamp: &str) {
         for (client, keep_alive) in KINDS {
             let load = Load { client, connections, keep_alive, duration: duration / ROUNDS };
             let clients = connections.min(PGBENCH_CLIENTS);
-            let (mut rows, mut empty, mut full) = (0.0, Measured::default(), Measured::default());
+            let mut rows = 0.0;
+            let (mut empty, mut full, mut others) = (Measured::default(), Measured::default(), Measured::default());
             for _ in 0..ROUNDS {
-                seed += 2;
+                seed += 3;
                 rows += pgbench::run(&postgres, &database, clients, load.duration).await / f64::from(ROUNDS);
                 empty.add(send(nothing.address, load, timestamp, seed).await);
                 full.add(send(server.address, load, timestamp, seed + 1).await);
+                if let Some(other) = &other {
+                    others.add(send(other.address, load, timestamp, seed + 2).await);
+                }
             }
             stored += full.stored;
             stored_of_podman += if client == Client::Podman { full.stored } else { 0 };
@@ -51,6 +63,10 @@ pub(crate) async fn measure(duration: Duration, timestamp: &str) {
             let to_pgbench = full.per_second() / rows;
             let to_nothing = full.per_second() / empty.per_second();
             print_row("PostgreSQL", load, &full, Some(to_pgbench), Some(to_nothing), &server);
+            if let Some(other) = &other {
+                let ratio = |rate| Some(others.per_second() / rate);
+                print_row("the other build", load, &others, ratio(rows), ratio(empty.per_second()), other);
+            }
             assert_eq!(full.failed, 0, "every event is stored at once");
         }
     }

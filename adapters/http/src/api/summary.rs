@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
-use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, spooling::Spooling};
+use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, recording::Spooling};
 use staticreg_domain::metrics::{Summary, Totals};
 
 use super::{ApiTag, example_time};

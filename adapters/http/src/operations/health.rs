@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
-use staticreg_application::{check_store::CheckStore, receive_notification::ReceiveNotification, spooling::Spooling};
+use staticreg_application::{check_store::CheckStore, receive_notification::ReceiveNotification, recording::Spooling};
 
 use crate::{
     api::ApiTag,

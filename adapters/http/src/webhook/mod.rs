@@ -18,7 +18,7 @@ use poem_openapi::{
 use staticreg_application::{
     aside::aside,
     receive_notification::{Receipt, ReceiveNotification},
-    recorder::RecordError,
+    recording::RecordError,
 };
 use staticreg_domain::RegistryEvent;
 

@@ -1,10 +1,8 @@
 //! A server with a registry and pulls of its own, at a time that stands still.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use poem::{
     Endpoint, Response,
     http::{HeaderMap, Method, StatusCode},
@@ -15,7 +13,7 @@ use staticreg_application::{
     catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
     check_store::CheckStore,
     receive_notification::{Followers, ReceiveNotification},
-    recorder::{Recorder, RecorderOptions},
+    recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
 use staticreg_http::{BodyLimits, Registry, Services};

@@ -1,10 +1,8 @@
 //! A server around a mocked store, at a chosen time.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use poem::{
     Endpoint, Response,
     test::{TestClient, TestResponse},
@@ -14,7 +12,7 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
     receive_notification::{Followers, ReceiveNotification},
-    recorder::{Recorder, RecorderOptions},
+    recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, clock::MockClock, counting::Tagged, metrics::MetricsRepository};
 use staticreg_http::{BodyLimits, Services};

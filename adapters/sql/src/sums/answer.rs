@@ -59,7 +59,7 @@ impl Kept {
                 let first = rows.len();
                 fold.rows(day, &mut rows)?;
                 if rows_come_in_order {
-                    rows[first..].sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                    rows[first..].sort_unstable_by_key(|(place, _)| *place);
                     if rows.iter().filter(|(place, _)| after.is_none_or(|after| *place > after)).count() >= needed {
                         break;
                     }

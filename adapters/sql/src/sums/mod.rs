@@ -18,12 +18,13 @@ mod keys;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use staticreg_domain::metrics::{AccessKind, DateRange, Filter, MetricsError};
 use tokio::{
     sync::{Mutex, Notify},
@@ -214,11 +215,11 @@ impl Sums {
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+        self.kept.read()
     }
 
     fn kept_mut(&self) -> RwLockWriteGuard<'_, Kept> {
-        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+        self.kept.write()
     }
 }
 

@@ -38,16 +38,6 @@ impl<'a> Wanted<'a> {
         Self { kind: *kind, date: *date, repository, tag: tag.as_ref(), digest, architecture }
     }
 
-    fn is(&self, key: &CountKey) -> bool {
-        let Self { kind, date, repository, tag, digest, architecture } = *self;
-        kind == key.kind
-            && date == key.date
-            && *repository == key.repository
-            && tag == key.tag.as_ref()
-            && *digest == key.digest
-            && *architecture == key.architecture
-    }
-
     fn make(&self) -> Arc<CountKey> {
         let Self { kind, date, repository, tag, digest, architecture } = *self;
         Arc::new(CountKey {
@@ -67,8 +57,7 @@ impl Keys {
         let Wanted { kind, date, repository, tag, architecture, digest: _ } = wanted;
         let hash = hashes.of((kind as u8, date, repository, tag, digest, architecture));
         if let Some(key) = self.keys.get(&hash) {
-            // Two keys of one hash: the later goes without a place here.
-            return if wanted.is(key) { Arc::clone(key) } else { wanted.make() };
+            return Arc::clone(key);
         }
         if self.keys.len() >= self.full.max(SLACK) {
             self.keys.retain(|_, key| Arc::strong_count(key) > 1);

@@ -45,9 +45,12 @@ struct Arrival {
     arrived: u32,
 }
 
-/// What an access changed when it came.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
+/// What an access changed when it came, or why it did not count.
+pub(super) type Answered = Result<Vec<Change>, SkipReason>;
+
+/// The same, as it is remembered.
+#[derive(Debug)]
+enum Answer {
     Skipped(SkipReason),
     Nothing,
     More(Arc<CountKey>),
@@ -56,25 +59,26 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// The changes; without any, the reason why the access does not count.
-    pub(super) fn new(mut changes: Vec<Change>, skipped: Option<SkipReason>) -> Self {
-        match &mut changes[..] {
-            [] => skipped.map_or(Self::Nothing, Self::Skipped),
-            [Change { key, delta: 1 }] => Self::More(Arc::clone(key)),
-            [Change { key: less, delta: -1 }, Change { key: more, delta: 1 }] => {
+    fn new(answered: &Answered) -> Self {
+        match answered.as_deref() {
+            Err(reason) => Self::Skipped(*reason),
+            Ok([]) => Self::Nothing,
+            Ok([Change { key, delta: 1 }]) => Self::More(Arc::clone(key)),
+            Ok([Change { key: less, delta: -1 }, Change { key: more, delta: 1 }]) => {
                 Self::Moved(Arc::clone(less), Arc::clone(more))
             }
-            _ => Self::Several(changes.into()),
+            Ok(changes) => Self::Several(changes.into()),
         }
     }
 
-    pub(super) fn changes(self) -> Result<Vec<Change>, SkipReason> {
+    fn answered(&self) -> Answered {
+        let change = |key: &Arc<CountKey>, delta| Change { key: Arc::clone(key), delta };
         match self {
-            Self::Skipped(reason) => Err(reason),
+            Self::Skipped(reason) => Err(*reason),
             Self::Nothing => Ok(Vec::new()),
-            Self::More(key) => Ok(vec![Change { key, delta: 1 }]),
-            Self::Moved(less, more) => Ok(vec![Change { key: less, delta: -1 }, Change { key: more, delta: 1 }]),
-            Self::Several(changes) => Ok(changes.into_vec()),
+            Self::More(key) => Ok(vec![change(key, 1)]),
+            Self::Moved(less, more) => Ok(vec![change(less, -1), change(more, 1)]),
+            Self::Several(changes) => Ok(changes.to_vec()),
         }
     }
 }
@@ -120,24 +124,24 @@ impl Memory {
     }
 
     /// What was answered to an access when it came first. That it came again keeps it for another while.
-    pub(super) fn recall(&mut self, id: EventId, id_hash: u64, now: i64) -> Option<Answer> {
+    pub(super) fn recall(&mut self, id: EventId, id_hash: u64, now: i64) -> Option<Answered> {
         let number = self.ids.get(id_hash, |number| self.get(number).is_some_and(|arrival| arrival.id == id))?;
         let index = self.index(number);
         let arrival = self.arrivals.get_mut(index)?;
         arrival.arrived = second(now);
-        Some(arrival.answer.clone())
+        Some(arrival.answer.answered())
     }
 
     /// Remembers an access and reads it; what is too old or too much is forgotten. `access` makes it of its number,
-    /// `answer` what is answered of what it was read as.
+    /// `skipped` tells why what was read so does not count.
     pub(super) fn add(
         &mut self,
         Arriving { id, id_hash, trail, now }: Arriving,
         access: impl FnOnce(Number) -> Access,
         facts: &mut Facts<'_>,
         changes: &mut Changes,
-        answer: impl FnOnce(Outcome, Vec<Change>) -> Answer,
-    ) -> Answer {
+        skipped: impl FnOnce(Outcome) -> Option<SkipReason>,
+    ) -> Answered {
         self.forget(now);
         if self.arrivals.len() == self.arrivals.capacity() {
             // Never more room than may be used.
@@ -155,9 +159,10 @@ impl Memory {
         let id_of = |other: Number| if other == number { id } else { arrivals[other.wrapping_sub(first) as usize].id };
         let id_order = |one, other| id_of(one).cmp(&id_of(other));
         let outcome = self.trails.entry(trail).or_default().add(access, id_order, facts, changes);
-        let answer = answer(outcome, changes.take());
+        let changes = changes.take();
+        let answered = skipped(outcome).filter(|_| changes.is_empty()).map_or(Ok(changes), Err);
+        let answer = Answer::new(&answered);
         let (id_hash, digest_hash, arrived) = (table::short(id_hash), table::short(digest), second(now));
-        let answered = answer.clone();
         self.arrivals.push_back(Arrival { id, trail, answer, same_digest, id_hash, digest_hash, arrived });
         answered
     }

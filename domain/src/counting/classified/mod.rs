@@ -32,7 +32,7 @@ use self::{
     hashes::Hashes,
     keys::{Keys, Wanted},
     known::Known,
-    memory::{Answer, Arriving, Memory},
+    memory::{Arriving, Memory},
     trail::{Access, Facts, Outcome},
 };
 use super::Counting;
@@ -134,7 +134,7 @@ impl Counting for Classified {
     fn count(&mut self, access: &ManifestAccess, now: DateTime<Utc>) -> Result<CountedEvent, SkipReason> {
         let now = now.timestamp();
         let id_hash = self.hashes.of(access.id);
-        let answer = self.memory.recall(access.id, id_hash, now).unwrap_or_else(|| {
+        let answered = self.memory.recall(access.id, id_hash, now).unwrap_or_else(|| {
             let mut changes = Changes::default();
             let digest = self.hashes.of(&access.digest);
             if access.manifest == ManifestKind::Index {
@@ -148,10 +148,10 @@ impl Counting for Classified {
             let access_of =
                 |number| Access { at, digest, base, counts: None, outcome: Outcome::Unread, number, action, manifest };
             let arriving = Arriving { id: access.id, id_hash, trail, now };
-            let answer = |outcome, changes| Answer::new(changes, skip_reason(access, outcome));
-            memory.add(arriving, access_of, &mut Facts { hashes, keys, known }, &mut changes, answer)
+            let skipped = |outcome| skip_reason(access, outcome);
+            memory.add(arriving, access_of, &mut Facts { hashes, keys, known }, &mut changes, skipped)
         });
-        Ok(CountedEvent { id: access.id, at: access.counted_at(), changes: answer.changes()? })
+        Ok(CountedEvent { id: access.id, at: access.counted_at(), changes: answered? })
     }
 
     fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<CountedEvent> {

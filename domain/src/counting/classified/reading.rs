@@ -22,8 +22,9 @@ pub(super) struct State {
     fetched: Hashed<Fetched>,
     /// The accesses to signatures, attachments and lists of these.
     referrers: VecDeque<Place>,
-    /// How many accesses were noted.
+    /// How many accesses were noted, and which one last.
     noted: usize,
+    noted_to: Option<Place>,
     /// Until when old places need not be dropped.
     clean_until: i64,
 }
@@ -127,6 +128,7 @@ impl State {
     pub(super) fn note(&mut self, accesses: &Accesses, place: Place) {
         let Some(access) = accesses.get(place) else { return };
         self.noted += 1;
+        self.noted_to = Some(place);
         match access.outcome {
             Outcome::Unread | Outcome::Push => {}
             Outcome::Referrer => self.referrers.push_back(place),
@@ -169,14 +171,19 @@ impl State {
     }
 
     /// The children of a pull that began within the window.
-    pub(super) fn children_of(&self, index: u64, root: Place) -> Option<&[u64]> {
+    pub(super) fn children_of(&self, index: u64, root: Place, accesses: &Accesses) -> Option<&[u64]> {
         let pulls = &self.manifests.get(&index)?.pulls;
-        pulls.iter().find(|pulls| pulls.roots.contains(&root)).map(|pulls| &*pulls.children)
+        pulls.iter().find(|pulls| pulls.find(root, accesses).is_ok()).map(|pulls| &*pulls.children)
     }
 
     /// How many accesses were noted.
     pub(super) fn noted(&self) -> usize {
         self.noted
+    }
+
+    /// The place of the last access that was noted.
+    pub(super) fn noted_to(&self) -> Option<Place> {
+        self.noted_to
     }
 
     /// Drops what is older than the window; now and then, for nothing finds it anyway.
@@ -320,17 +327,16 @@ impl Manifest {
                 && pulls.children.len() == children.len()
                 && children.iter().all(|child| pulls.children.contains(child))
         };
-        if let Some(Pulls { roots, .. }) = self.pulls.iter_mut().find(same) {
-            let order = |place: &Place| accesses.index(*place);
-            let at = roots.partition_point(|other| order(other) < order(&root));
-            roots.insert(at, root);
+        if let Some(pulls) = self.pulls.iter_mut().find(same) {
+            let (Ok(at) | Err(at)) = pulls.find(root, accesses);
+            pulls.roots.insert(at, root);
         } else {
             self.pulls.push(Pulls { children, shared, roots: VecDeque::from([root]) });
         }
     }
 
     fn add_child(&mut self, root: Place, child: u64, accesses: &Accesses) {
-        let place = |pulls: &Pulls| pulls.roots.iter().position(|other| *other == root);
+        let place = |pulls: &Pulls| pulls.find(root, accesses).ok();
         let Some((set, place)) = (self.pulls.iter().enumerate()).find_map(|(set, pulls)| Some((set, place(pulls)?)))
         else {
             return;
@@ -349,6 +355,11 @@ impl Manifest {
 }
 
 impl Pulls {
+    /// Where among the roots one is, or belongs.
+    fn find(&self, root: Place, accesses: &Accesses) -> Result<usize, usize> {
+        self.roots.binary_search_by_key(&accesses.order(root), |other| accesses.order(*other))
+    }
+
     /// Whether an image came with them, or was there.
     fn have_image(&self) -> bool {
         !self.children.is_empty() || self.shared.is_some()

@@ -90,7 +90,10 @@ pub(super) struct Trail {
     accesses: Accesses,
     /// Until when accesses may belong to some that are forgotten: what they were read as stays.
     settled: i64,
-    /// Where all accesses have led to, when that is dear to find out again.
+    /// The time of the newest access, and of the newest HEAD by tag.
+    newest: i64,
+    newest_look_up: i64,
+    /// Where the accesses have led to, when that is dear to find out again. The latest may not be noted in it yet.
     state: Option<Box<State>>,
 }
 
@@ -111,6 +114,11 @@ impl Accesses {
     /// How many accesses lie before a place.
     pub(super) fn index(&self, place: Place) -> usize {
         place.wrapping_sub(self.first) as usize
+    }
+
+    /// A number that says which of two places comes first, also where their accesses are forgotten.
+    pub(super) fn order(&self, place: Place) -> i32 {
+        place.wrapping_sub(self.first).cast_signed()
     }
 
     /// The accesses before an index, the newest first.
@@ -142,7 +150,13 @@ impl Accesses {
 
 impl Default for Trail {
     fn default() -> Self {
-        Self { accesses: Accesses::default(), settled: i64::MIN, state: None }
+        Self {
+            accesses: Accesses::default(),
+            settled: i64::MIN,
+            newest: i64::MIN,
+            newest_look_up: i64::MIN,
+            state: None,
+        }
     }
 }
 
@@ -161,24 +175,53 @@ impl Trail {
                 .cmp(&(access.at, access.action != Action::Head))
                 .then_with(|| id_order(other.number, access.number))
         };
-        let is_last = self.accesses.list.back().is_none_or(|last| order(last).is_lt());
+        // Mostly it is the newest; then no other needs to be looked at.
+        let is_last = access.at > self.newest || self.accesses.list.back().is_none_or(|last| order(last).is_lt());
         let index = if is_last {
             self.accesses.list.len()
         } else {
             self.accesses.list.partition_point(|other| order(other).is_lt())
         };
+        let alone = if is_last { self.read_alone(&access) } else { None };
+        self.newest = self.newest.max(access.at);
+        if access.action == Action::Head && access.base.tag.is_some() {
+            self.newest_look_up = self.newest_look_up.max(access.at);
+        }
         self.accesses.insert(index, access);
-        if is_last {
-            let mut state = match self.state.take() {
-                Some(state) => state,
-                None => Box::new(self.state_before(index)),
-            };
+        if let Some(outcome) = alone {
+            self.count_alone(index, outcome, facts, changes);
+        } else if is_last {
+            let mut state = self.state.take().unwrap_or_default();
+            self.note_before(index, &mut state);
             self.read(index, &mut state, facts, changes);
             self.keep(state);
         } else {
             self.read_again(index, facts, changes);
         }
         self.accesses.list[index].outcome
+    }
+
+    /// What the newest access is read as, when those before it make no difference: nothing needs to be found out of
+    /// them. [`State::read`] says the same.
+    fn read_alone(&self, access: &Access) -> Option<Outcome> {
+        let tag = access.base.tag.as_ref()?;
+        let may_use_look_up = is_within(self.newest_look_up, access.at, TAG_LOOK_UP_WINDOW);
+        match access.action {
+            _ if tag.is_referrer() => Some(Outcome::Referrer),
+            Action::Push => Some(Outcome::Push),
+            Action::Head => Some(Outcome::LookUp),
+            Action::Get if access.manifest == ManifestKind::Image && !may_use_look_up => {
+                Some(Outcome::Root { index: access.digest, look_up: None, shared: None })
+            }
+            Action::Get => None,
+        }
+    }
+
+    fn count_alone(&mut self, index: usize, outcome: Outcome, facts: &mut Facts<'_>, changes: &mut Changes) {
+        let access = &mut self.accesses.list[index];
+        access.outcome = outcome;
+        let key = (outcome != Outcome::Referrer).then(|| facts.key_alone(access));
+        self.set(index, key, changes);
     }
 
     /// Reads all again from the first access to one of some manifests, of which more is known now.
@@ -196,7 +239,9 @@ impl Trail {
             self.settled = self.settled.max(access.at.saturating_add(WINDOW));
             *first = first.wrapping_add(1);
         }
-        !list.is_empty()
+        let length = list.len();
+        self.state.take_if(|state| state.noted() > 2 * length + SMALL);
+        length > 0
     }
 
     /// The newest access.
@@ -232,13 +277,14 @@ impl Trail {
         self.count(index, true, state, facts, changes);
     }
 
-    /// The state that the accesses before an index have led to.
-    fn state_before(&self, index: usize) -> State {
-        let mut state = State::default();
-        for index in self.window_before(index)..index {
+    /// Notes in a state what lies before an index and is not noted yet.
+    fn note_before(&self, index: usize, state: &mut State) {
+        let noted = state.noted_to().filter(|place| self.accesses.get(*place).is_some());
+        let noted = noted.map_or(0, |place| self.accesses.index(place) + 1);
+        let begin = if index - noted > SMALL { noted.max(self.window_before(index)) } else { noted };
+        for index in begin..index {
             state.note(&self.accesses, self.accesses.place(index));
         }
-        state
     }
 
     /// The index of the first access that may belong to the one at an index.
@@ -287,7 +333,11 @@ impl Trail {
         let Outcome::Root { index: pulled, shared, .. } = root.outcome else { return };
         let Some(key) = &root.counts else { return };
         let is_of_index = root.manifest == ManifestKind::Index || pulled != root.digest;
-        let children = if is_of_index { state.children_of(pulled, self.accesses.place(index)) } else { Some(&[][..]) };
+        let children = if is_of_index {
+            state.children_of(pulled, self.accesses.place(index), &self.accesses)
+        } else {
+            Some(&[][..])
+        };
         let Some(children) = children else { return };
         let architecture = architecture_of_pull(facts.known, root, pulled, shared, children);
         if key.architecture != *architecture {

@@ -1,16 +1,14 @@
 //! The server in this process, on a sample registry and its pulls.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{ReadImage, RefreshCatalog, RefreshOptions},
     check_store::CheckStore,
     receive_notification::{Followers, ReceiveNotification},
-    recorder::{Recorder, RecorderOptions},
+    recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
 use staticreg_http::{

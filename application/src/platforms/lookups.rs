@@ -1,11 +1,9 @@
 //! Asks the registry which manifests an index lists, off the way of counting.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 use staticreg_domain::{
     Digest, RepositoryName,
     catalog::{Manifest, ManifestContent, Reference, RegistryCatalog},
@@ -13,8 +11,6 @@ use staticreg_domain::{
     manifest_access::IndexChild,
 };
 use tokio::sync::mpsc;
-
-use super::images::lock;
 
 /// Questions that may wait; more are dropped.
 const MOST_WAITING: usize = 1_024;
@@ -47,7 +43,7 @@ impl IndexChildren {
 
     /// Has the registry asked for the children of an index, unless it is being asked or too much waits.
     pub fn ask(&self, repository: &RepositoryName, index: &Digest) {
-        let mut asked = lock(&self.asked);
+        let mut asked = self.asked.lock();
         if !asked.contains(index) && self.questions.try_send((repository.clone(), index.clone())).is_ok() {
             asked.insert(index.clone());
         }
@@ -63,7 +59,7 @@ impl IndexLookups {
             .map(|(repository, index)| ask(&*catalog, repository, index))
             .buffer_unordered(CONCURRENCY);
         while let Some((repository, index, children)) = answers.next().await {
-            lock(&asked).remove(&index);
+            asked.lock().remove(&index);
             if let Some(children) = &children {
                 learned(&repository, &index, children);
             }
@@ -113,7 +109,7 @@ mod tests {
         let heard = learned.clone();
         let running = tokio::spawn(lookups.run(move |_, index, children| {
             let platforms = children.iter().map(|child| child.platform.as_ref().map(ToString::to_string)).collect();
-            lock(&heard).push((index.clone(), platforms));
+            heard.lock().push((index.clone(), platforms));
         }));
         (children, learned, running)
     }
@@ -127,7 +123,7 @@ mod tests {
             children.ask(&name("a"), &index);
         }
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(*lock(&learned), [(index, vec![Some("linux/arm64".to_owned()), None])]);
+        assert_eq!(*learned.lock(), [(index, vec![Some("linux/arm64".to_owned()), None])]);
         assert_eq!(registry.asked(), ["get 3"]);
         drop(children);
         running.await.unwrap();
@@ -140,7 +136,7 @@ mod tests {
         let (children, learned, _running) = running(&registry);
         children.ask(&name("a"), &image);
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(*lock(&learned), [(image, vec![])]);
+        assert_eq!(*learned.lock(), [(image, vec![])]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,11 +149,11 @@ mod tests {
             children.ask(&name("a"), index);
         }
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(*lock(&learned), []);
+        assert_eq!(*learned.lock(), []);
         registry.heal();
         children.ask(&name("a"), &index);
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(*lock(&learned), [(index, vec![])]);
+        assert_eq!(*learned.lock(), [(index, vec![])]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -167,6 +163,6 @@ mod tests {
         for seed in 0..10_000 {
             children.ask(&name("a"), &digest(seed));
         }
-        assert_eq!(lock(&children.asked).len(), MOST_WAITING);
+        assert_eq!(children.asked.lock().len(), MOST_WAITING);
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use staticreg_domain::{Clock, error::describe, metrics::MetricsRepository};
 use tokio::time::sleep;
 
-use crate::{recorder::Recorder, spooling::Spooling};
+use super::{Recorder, Spooling};
 
 /// How often old ids are looked for.
 const INTERVAL: Duration = Duration::from_mins(1);

@@ -19,7 +19,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::recorder::{BatchSize, Batches, Trouble};
+use super::{
+    batches::{BatchSize, Batches},
+    trouble::Trouble,
+};
 
 /// The pause before the store is tried again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(500);
@@ -205,7 +208,7 @@ impl Spooling {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use chrono::DateTime;
     use staticreg_domain::{
@@ -216,7 +219,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::recorder::{RecordError, Recorded, Recorder, RecorderOptions};
+    use crate::recording::{RecordError, Recorded, Recorder, RecorderOptions};
 
     /// Where an event stands: it has its number.
     fn position(event: &CountedEvent) -> SpoolPosition {
@@ -234,12 +237,12 @@ mod tests {
         let mut spool = MockEventSpool::new();
         let events = Arc::clone(waiting);
         spool.expect_append().returning(move |batch| {
-            events.lock().unwrap().extend_from_slice(batch);
+            events.lock().extend_from_slice(batch);
             Ok(())
         });
         let events = Arc::clone(waiting);
         spool.expect_oldest().returning(move |after, at_most| {
-            let events = events.lock().unwrap();
+            let events = events.lock();
             let behind = events.iter().map(|event| (position(event), event.clone())).filter(|(at, _)| *at > after);
             Ok(behind.take(at_most as usize).collect())
         });
@@ -248,11 +251,11 @@ mod tests {
             if is_full.load(Ordering::Relaxed) {
                 return Err(SpoolError::Unavailable("the disk is full".into()));
             }
-            events.lock().unwrap().retain(|event| position(event) > last);
+            events.lock().retain(|event| position(event) > last);
             Ok(())
         });
         let events = Arc::clone(waiting);
-        spool.expect_waiting().returning(move || Ok(events.lock().unwrap().len() as u64));
+        spool.expect_waiting().returning(move || Ok(events.lock().len() as u64));
         Arc::new(spool)
     }
 
@@ -264,7 +267,7 @@ mod tests {
             if !is_there.load(Ordering::Relaxed) {
                 return Err(MetricsError::Unavailable("away".into()));
             }
-            stored.lock().unwrap().extend_from_slice(batch);
+            stored.lock().extend_from_slice(batch);
             Ok(vec![Recording::Counted; batch.len()])
         });
         Arc::new(store)
@@ -303,7 +306,7 @@ mod tests {
         is_there.store(true, Ordering::Relaxed);
         sleep(REPLAY_PAUSE * 3).await;
         assert_eq!(spooling.waiting(), 0);
-        assert_eq!(*stored.lock().unwrap(), [event(1), event(2), event(3)]);
+        assert_eq!(*stored.lock(), [event(1), event(2), event(3)]);
 
         assert_eq!(recorder.record(vec![event(4)]).await, Ok(vec![Recorded::Counted]), "nothing waits any more");
     }
@@ -316,7 +319,7 @@ mod tests {
         assert_eq!(spooling.waiting(), 2);
         let replayed = spooling.replay(store(&is_there, &stored), clock(), Trouble::default());
         tokio::time::timeout(Duration::from_secs(1), replayed).await.expect_err("replays for ever");
-        assert_eq!(*stored.lock().unwrap(), [event(1), event(2)]);
+        assert_eq!(*stored.lock(), [event(1), event(2)]);
         assert_eq!(spooling.waiting(), 0);
     }
 
@@ -342,7 +345,7 @@ mod tests {
 
         let mut expected: Vec<_> = (1..=EVENTS).map(event).collect();
         sleep(REPLAY_PAUSE).await;
-        assert_eq!(*stored.lock().unwrap(), expected, "each once, in their order");
+        assert_eq!(*stored.lock(), expected, "each once, in their order");
         assert_eq!(spooling.waiting(), 0);
         assert!(!spooling.is_empty(), "a restart would replay them, so their ids must not be forgotten");
 
@@ -353,12 +356,12 @@ mod tests {
         is_there.store(true, Ordering::Relaxed);
         sleep(REPLAY_PAUSE * 3).await;
         expected.extend([event(EVENTS + 1), event(EVENTS + 2)]);
-        assert_eq!(*stored.lock().unwrap(), expected, "none again");
+        assert_eq!(*stored.lock(), expected, "none again");
         assert_eq!(spooling.waiting(), 0);
 
         is_full.store(false, Ordering::Relaxed);
         sleep(REMOVAL_PAUSE * 2).await;
-        assert!(held.lock().unwrap().is_empty());
+        assert!(held.lock().is_empty());
         assert!(spooling.is_empty());
     }
 

@@ -1,14 +1,13 @@
 //! Corrects the architecture of pulls once the registry has told an index's platforms.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use staticreg_domain::{counting::Counting, metrics::CountedEvent};
 use tokio::{sync::mpsc, time::sleep};
 
-use crate::{catalog::IndexLookups, recorder::Recorder};
+use super::IndexLookups;
+use crate::recording::Recorder;
 
 /// The pause before corrections that could not be stored are tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -30,7 +29,7 @@ impl CorrectArchitectures {
         let Self { lookups, counting, recorder } = self;
         let (found, corrections) = mpsc::unbounded_channel();
         let looking = lookups.run(move |_repository, index, children| {
-            let corrections = counting.lock().unwrap_or_else(PoisonError::into_inner).learn(index, children);
+            let corrections = counting.lock().learn(index, children);
             if !corrections.is_empty() {
                 // Fails only when recording has ended, and then so does this.
                 let _ = found.send(corrections);
@@ -74,11 +73,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        catalog::{
-            IndexChildren,
-            testing::{FakeRegistry, digest, name},
-        },
-        recorder::RecorderOptions,
+        catalog::testing::{FakeRegistry, digest, name},
+        platforms::IndexChildren,
+        recording::RecorderOptions,
     };
 
     const PATIENCE: Duration = Duration::from_secs(3);

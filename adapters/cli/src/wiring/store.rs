@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use staticreg_application::spooling::Spooling;
+use staticreg_application::recording::Spooling;
 use staticreg_domain::{error::describe, metrics::MetricsRepository};
 use staticreg_memory::MemoryMetrics;
 use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};
@@ -11,9 +11,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::late_store::LateStore;
 use crate::{
     Failure,
-    late_store::LateStore,
     lifecycle::Lifecycle,
     settings::{Db, Secret, Spool, Unusable},
 };

@@ -1,0 +1,134 @@
+//! All that answers: the use cases over their adapters, and the tasks that run them.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use staticreg_application::{
+    ask_metrics::AskMetrics,
+    check_store::CheckStore,
+    receive_notification::ReceiveNotification,
+    recording::{ForgetIds, Recorder, RecorderOptions, Spooling},
+};
+use staticreg_domain::{
+    Clock,
+    counting::{Classified, Counting, Tagged},
+};
+use staticreg_http::{
+    BodyLimits, Services,
+    server::{self, ServerOptions},
+};
+use tokio::net::TcpListener;
+
+use super::{registry, store::Store};
+use crate::{
+    Failure,
+    lifecycle::Lifecycle,
+    settings::{CountingMode, Http, Metrics, Settings},
+};
+
+/// How long a client may take none of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the use cases stand on.
+pub(super) struct Adapters {
+    pub(super) store: Store,
+    pub(super) spooling: Option<Arc<Spooling>>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// The use cases, as the way in needs them. The program, the OpenAPI document and tests assemble them alike.
+pub(super) struct App {
+    services: Services,
+}
+
+impl App {
+    /// Puts the use cases together; what runs beside the requests is the lifecycle's.
+    pub(super) fn assemble(
+        settings: &Settings,
+        adapters: Adapters,
+        lifecycle: &mut Lifecycle,
+    ) -> Result<Self, Failure> {
+        let Adapters { store: Store { metrics, name }, spooling, clock } = adapters;
+        let options = recorder_options(&settings.metrics);
+        let (recorder, writer) = Recorder::new(Arc::clone(&metrics), spooling.clone(), Arc::clone(&clock), options);
+        lifecycle.spawn_essential("stores events", writer.run());
+        let forget = ForgetIds {
+            store: Arc::clone(&metrics),
+            recorder: recorder.clone(),
+            spooling: spooling.clone(),
+            clock: Arc::clone(&clock),
+            window: settings.metrics.dedupe_window,
+        };
+        lifecycle.spawn_background("forgets old event ids", forget.run());
+        if let Some(spooling) = spooling.clone() {
+            let (store, clock, trouble) = (Arc::clone(&metrics), Arc::clone(&clock), recorder.trouble());
+            lifecycle.spawn_background("stores spooled events", async move {
+                spooling.replay(store, clock, trouble).await;
+            });
+        }
+        let counting = counting(&settings.metrics);
+        let (followers, registry) = registry::follow(&settings.registry, &counting, &recorder, &clock, lifecycle)?;
+        let ignored = settings.metrics.ignored_user_agents.clone();
+        let receive = Arc::new(ReceiveNotification::new(counting, ignored, recorder, followers, Arc::clone(&clock)));
+        let (activity, served) = (receive.activity(), lifecycle.served());
+        lifecycle.spawn_essential("logs what was received", async move { activity.run(served).await });
+        let services = Services {
+            receive,
+            ask: AskMetrics::new(metrics.clone(), clock),
+            check: CheckStore::new(metrics),
+            spooling,
+            store: name,
+            body_limits: BodyLimits { size: settings.webhook.max_body.bytes(), time: settings.http.body_timeout },
+            registry,
+            public_name: settings.registry.public_name.clone(),
+        };
+        Ok(Self { services })
+    }
+
+    /// The OpenAPI document, as JSON.
+    pub(super) fn openapi_document(self) -> String {
+        staticreg_http::openapi_json(self.services)
+    }
+
+    /// Answers until the lifecycle stops, then finishes what was accepted.
+    pub(super) async fn serve(
+        self,
+        listener: TcpListener,
+        settings: &Http,
+        mut lifecycle: Lifecycle,
+    ) -> Result<(), Failure> {
+        let options = ServerOptions {
+            max_connections: settings.max_connections.get(),
+            header_timeout: settings.header_timeout,
+            write_timeout: WRITE_TIMEOUT,
+            stop_timeout: settings.stop_timeout,
+        };
+        tracing::info!("Listening on http://{}", listener.local_addr()?);
+        let endpoint = staticreg_http::endpoint(self.services);
+        let serving = server::serve(listener, endpoint, &options, lifecycle.stopping());
+        let time_left = lifecycle.serve(serving).await?;
+        // The writer ends after the last request, so not now when one was not finished.
+        if lifecycle.finish(time_left).await? {
+            tracing::info!("Stopped; everything accepted was finished");
+        } else {
+            tracing::warn!("Stopped before everything accepted was finished; the registry sends it again");
+        }
+        Ok(())
+    }
+}
+
+fn recorder_options(metrics: &Metrics) -> RecorderOptions {
+    RecorderOptions {
+        batch_size: metrics.batch_size.get(),
+        buffer_size: metrics.buffer_size.get(),
+        flush_interval: metrics.flush_interval,
+        patience: metrics.patience,
+    }
+}
+
+fn counting(metrics: &Metrics) -> Arc<Mutex<dyn Counting>> {
+    match metrics.counting {
+        CountingMode::Classified => Arc::new(Mutex::new(Classified::new(metrics.correlation_entries.get()))),
+        CountingMode::Tagged => Arc::new(Mutex::new(Tagged)),
+    }
+}

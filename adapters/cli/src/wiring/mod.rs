@@ -1,0 +1,70 @@
+//! Wires the adapters to the use cases: [`app`] is all that answers, over [`store`] and, when there is one, [`registry`].
+
+mod app;
+mod late_store;
+mod registry;
+pub(crate) mod store;
+mod system_clock;
+
+use std::sync::Arc;
+
+use staticreg_http::server;
+use staticreg_memory::MemoryMetrics;
+
+use crate::{
+    Failure,
+    lifecycle::Lifecycle,
+    settings::{Settings, Sources, Unusable},
+};
+use app::{Adapters, App};
+use store::Store;
+use system_clock::SystemClock;
+
+/// Serves until SIGTERM or SIGINT, then finishes what was accepted.
+pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<(), Failure> {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "The limit of open files could not be raised");
+    }
+    let mut lifecycle = Lifecycle::until_signal()?;
+    let bind_addr = &settings.http.bind_addr;
+    let deaf = |error| Unusable::new("http.bind_addr", format!("cannot listen on {bind_addr}: {error}"));
+    let listener = server::listen(bind_addr.resolve().map_err(deaf)?.as_slice()).await.map_err(deaf)?;
+    let store = match store {
+        Some(store) => store,
+        None => store::open(&settings.db, settings.metrics.memory_rows.get(), &mut lifecycle).await?,
+    };
+    let spooling = store::open_spool(&settings.spool).await?;
+    let adapters = Adapters { store, spooling, clock: Arc::new(SystemClock) };
+    App::assemble(&settings, adapters, &mut lifecycle)?.serve(listener, &settings.http, lifecycle).await
+}
+
+/// The OpenAPI document of the server without settings, as JSON.
+pub(crate) fn openapi_document() -> Result<String, Failure> {
+    let settings = Sources::default().read()?.settings()?;
+    let store = Store { metrics: Arc::new(MemoryMetrics::new(1)), name: "memory" };
+    let adapters = Adapters { store, spooling: None, clock: Arc::new(SystemClock) };
+    // The tasks of the use cases end with it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _within = runtime.enter();
+    Ok(App::assemble(&settings, adapters, &mut Lifecycle::new())?.openapi_document())
+}
+
+#[cfg(test)]
+mod tests {
+    use staticreg_domain::metrics::MockMetricsRepository;
+
+    use super::*;
+    use crate::settings::Sources;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_ends_the_server() {
+        let mut store = MockMetricsRepository::new();
+        store.expect_forget_ids().returning(|_, _| panic!("no ids"));
+        let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".into())];
+        let settings = Sources { variables, ..Sources::default() }.read().unwrap().settings().unwrap();
+        let ended = serve(settings, Some(Store { metrics: Arc::new(store), name: "mock" })).await;
+        let Err(Failure::Other(told)) = ended else { panic!("it did not fail") };
+        let words = "the part of the program that forgets old event ids has failed (it panicked: no ids).";
+        assert!(told.starts_with(words), "{told}");
+    }
+}

@@ -1,0 +1,118 @@
+//! What takes events.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use staticreg_domain::{
+    Clock,
+    metrics::{CountedEvent, MetricsRepository},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{
+    batches::{BatchSize, Batches, Recorded},
+    room::{Room, Taken},
+    spooling::Spooling,
+    trouble::Trouble,
+    writer::Writer,
+};
+
+/// How the recorder gathers and waits.
+#[derive(Clone, Debug)]
+pub struct RecorderOptions {
+    /// The most events recorded in one call of the store.
+    pub batch_size: usize,
+    /// The most events that may wait.
+    pub buffer_size: usize,
+    /// How long to wait for more events before a batch is recorded; zero records at once.
+    pub flush_interval: Duration,
+    /// How long a request waits for its events to be stored.
+    pub patience: Duration,
+}
+
+/// Why events could not be recorded. Some of them may be stored all the same; to give them again is always right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// As many events as may wait are waiting.
+    #[error("too many events are waiting to be stored")]
+    Busy,
+    /// The store did not take them in time.
+    #[error("the store is unavailable")]
+    Unavailable,
+}
+
+/// Takes events to be recorded. Clones share one writer, which ends when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    submissions: mpsc::UnboundedSender<Submission>,
+    room: Room,
+    patience: Duration,
+    trouble: Trouble,
+}
+
+#[derive(Debug)]
+pub(super) struct Submission {
+    /// What is still to be recorded.
+    pub(super) events: Vec<CountedEvent>,
+    /// What became of the events before those.
+    pub(super) recorded: Vec<Recorded>,
+    pub(super) answer: oneshot::Sender<Vec<Recorded>>,
+    /// Frees its room in the buffer when the submission is answered or given up.
+    _room: Taken,
+}
+
+impl Recorder {
+    /// A recorder and its writer, to be run until it ends.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn MetricsRepository>,
+        spooling: Option<Arc<Spooling>>,
+        clock: Arc<dyn Clock>,
+        options: RecorderOptions,
+    ) -> (Self, Writer) {
+        let (submissions, inbox) = mpsc::unbounded_channel();
+        let trouble = Trouble::default();
+        let recorder = Self {
+            submissions,
+            room: Room::new(options.buffer_size),
+            patience: options.patience,
+            trouble: trouble.clone(),
+        };
+        let batches = Batches { store, clock, trouble };
+        let size = BatchSize::at_most(options.batch_size);
+        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, options })
+    }
+
+    /// Records events; answers when they are stored, with what became of each.
+    pub async fn record(&self, events: Vec<CountedEvent>) -> Result<Vec<Recorded>, RecordError> {
+        let room = self.room.take(events.len())?;
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission { events, recorded: Vec::new(), answer, _room: room };
+        self.submissions.send(submission).map_err(|_| RecordError::Unavailable)?;
+        match timeout(self.patience, answered).await {
+            Ok(Ok(recorded)) => Ok(recorded),
+            Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
+        }
+    }
+
+    /// Whether the store took everything it was given for so long.
+    #[must_use]
+    pub fn is_untroubled_for(&self, span: Duration) -> bool {
+        self.trouble.is_over_for(span)
+    }
+
+    /// What trouble there is with the store.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+}
+
+impl Submission {
+    pub(super) fn answer(self) {
+        // The request may have gone in the meantime; its events are stored all the same.
+        let _ = self.answer.send(self.recorded);
+    }
+}

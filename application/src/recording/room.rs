@@ -1,0 +1,61 @@
+//! How many events may wait.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::RecordError;
+
+/// The most events of a small submission. A registry's has one.
+const SMALL: usize = 16;
+
+/// The part of the buffer that is kept for small submissions, whatever comes in large ones.
+const KEPT_PART: usize = 4;
+
+/// The room in the buffer, in events.
+#[derive(Clone, Debug)]
+pub(super) struct Room {
+    all: Part,
+    /// What large submissions may take of it.
+    large: Part,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    free: Arc<Semaphore>,
+    size: usize,
+}
+
+/// Room that a submission has taken; a large one counts in both parts.
+#[derive(Debug)]
+pub(super) struct Taken {
+    _all: OwnedSemaphorePermit,
+    _large: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    pub(super) fn new(size: usize) -> Self {
+        Self { all: Part::new(size), large: Part::new(size - size / KEPT_PART) }
+    }
+
+    pub(super) fn take(&self, events: usize) -> Result<Taken, RecordError> {
+        if events <= SMALL {
+            return Ok(Taken { _all: self.all.take(events)?, _large: None });
+        }
+        // More events than find room are let in when no other large submission waits, else they could never be recorded.
+        let events = events.min(self.large.size);
+        let large = self.large.take(events)?;
+        Ok(Taken { _all: self.all.take(events)?, _large: Some(large) })
+    }
+}
+
+impl Part {
+    fn new(size: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(size)), size }
+    }
+
+    fn take(&self, events: usize) -> Result<OwnedSemaphorePermit, RecordError> {
+        let events = u32::try_from(events.min(self.size)).map_err(|_| RecordError::Busy)?;
+        Arc::clone(&self.free).try_acquire_many_owned(events).map_err(|_| RecordError::Busy)
+    }
+}

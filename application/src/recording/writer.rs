@@ -1,0 +1,155 @@
+//! The one writer.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use staticreg_domain::metrics::CountedEvent;
+use tokio::{sync::mpsc, time::sleep};
+
+use super::{
+    batches::{BatchSize, Batches, Recorded, Unstored},
+    recorder::{RecorderOptions, Submission},
+    spooling::Spooling,
+};
+
+/// The pause before the store is tried again: at first, and at most.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+
+/// Gathers and records batches.
+pub struct Writer {
+    pub(super) inbox: mpsc::UnboundedReceiver<Submission>,
+    pub(super) waiting: VecDeque<Submission>,
+    pub(super) batches: Batches,
+    pub(super) size: BatchSize,
+    pub(super) spooling: Option<Arc<Spooling>>,
+    pub(super) options: RecorderOptions,
+}
+
+impl Writer {
+    /// Records until every [`Recorder`] is gone and all that was waiting is answered or given up.
+    pub async fn run(mut self) {
+        let mut pause = RETRY_PAUSE.0;
+        while self.gather().await {
+            let batch = self.next_batch();
+            if batch.is_empty() {
+                continue;
+            }
+            let mut recorded = Vec::with_capacity(batch.events.len());
+            if self.store(&batch, &mut recorded).await.is_ok() {
+                pause = RETRY_PAUSE.0;
+                self.size.grow();
+                answer(batch, recorded);
+            } else {
+                self.size.shrink();
+                self.put_back(batch, recorded);
+                sleep(pause).await;
+                pause = (pause * 2).min(RETRY_PAUSE.1);
+            }
+        }
+    }
+
+    /// Waits until something is waiting; false when nothing will come any more.
+    async fn gather(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            match self.inbox.recv().await {
+                Some(first) => self.waiting.push_back(first),
+                None => return false,
+            }
+            if !self.options.flush_interval.is_zero() {
+                sleep(self.options.flush_interval).await;
+            }
+        }
+        while let Ok(next) = self.inbox.try_recv() {
+            self.waiting.push_back(next);
+        }
+        true
+    }
+
+    /// Takes as many submissions as a batch may hold, at least one, leaving out those whose requests have gone.
+    fn next_batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        while let Some(mut submission) = self.waiting.pop_front() {
+            if submission.answer.is_closed() {
+                continue;
+            }
+            if !batch.events.is_empty() && batch.events.len() + submission.events.len() > self.size.now() {
+                self.waiting.push_front(submission);
+                break;
+            }
+            let events = std::mem::take(&mut submission.events);
+            batch.submissions.push((submission, events.len()));
+            batch.events.extend(events);
+        }
+        batch
+    }
+
+    /// Stores a batch and adds what became of each event, also when it does not come to the end.
+    async fn store(&self, batch: &Batch, recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
+        for chunk in batch.events.chunks(self.size.now()) {
+            self.store_or_spool(chunk, recorded).await?;
+        }
+        Ok(())
+    }
+
+    async fn store_or_spool(&self, events: &[CountedEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
+        let Some(spooling) = &self.spooling else {
+            return self.batches.record(events, recorded).await;
+        };
+        let store_first = !spooling.is_active();
+        let before = recorded.len();
+        if store_first && self.batches.record(events, recorded).await.is_ok() {
+            return Ok(());
+        }
+        let rest = &events[recorded.len() - before..];
+        match spooling.spool(rest).await {
+            Ok(()) => {
+                recorded.resize(before + events.len(), Recorded::Spooled);
+                Ok(())
+            }
+            Err(_) if store_first => Err(Unstored),
+            // A spool that takes nothing must not keep events from a store that may be back.
+            Err(_) => self.batches.record(rest, recorded).await,
+        }
+    }
+
+    /// What was recorded is not given to the store again: it would call it a duplicate.
+    fn put_back(&mut self, batch: Batch, recorded: Vec<Recorded>) {
+        let Batch { submissions, events } = batch;
+        let mut rest = events.into_iter().skip(recorded.len());
+        let mut recorded = recorded.into_iter();
+        let mut restored = VecDeque::with_capacity(submissions.len() + self.waiting.len());
+        for (mut submission, count) in submissions {
+            let before = submission.recorded.len();
+            submission.recorded.extend(recorded.by_ref().take(count));
+            let done = submission.recorded.len() - before;
+            submission.events = rest.by_ref().take(count - done).collect();
+            if done == count {
+                submission.answer();
+            } else {
+                restored.push_back(submission);
+            }
+        }
+        restored.append(&mut self.waiting);
+        self.waiting = restored;
+    }
+}
+
+/// Submissions that are recorded together: how many of the events are whose.
+#[derive(Default)]
+struct Batch {
+    submissions: Vec<(Submission, usize)>,
+    events: Vec<CountedEvent>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.submissions.is_empty()
+    }
+}
+
+fn answer(batch: Batch, recorded: Vec<Recorded>) {
+    let mut recorded = recorded.into_iter();
+    for (mut submission, count) in batch.submissions {
+        submission.recorded.extend(recorded.by_ref().take(count));
+        submission.answer();
+    }
+}
