@@ -40,7 +40,8 @@ fn sums_of_parts(
     distinct: Dimension,
 ) -> SelectStatement {
     let mut all = dimensions.to_vec();
-    if !all.contains(&distinct) {
+    // Counts that are not told apart by kind are of one kind, and have no column for it.
+    if !all.contains(&distinct) && distinct != Dimension::Kind {
         all.push(distinct);
     }
     let parts = grouped(dialect, breakdown, dimensions, &all, Expr::col("n").sum());
