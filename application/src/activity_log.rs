@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use staticreg_domain::metrics::{AccessKind, CountKey, CountedEvent};
+use staticreg_domain::metrics::{AccessKind, CountKey, PullEvent};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -69,7 +69,7 @@ impl ActivityLog {
     }
 
     /// Tells of the pulls and pushes of an event that was just stored.
-    pub(crate) fn stored(&self, event: &CountedEvent) {
+    pub(crate) fn stored(&self, event: &PullEvent) {
         for CountKey { repository, tag, digest, architecture, .. } in event.added(AccessKind::PullByTag) {
             let tag = tag.as_ref().map(tracing::field::display);
             self.tell(
@@ -183,8 +183,8 @@ mod tests {
         Change { key: Arc::new(key), delta }
     }
 
-    fn event(changes: &[Change]) -> CountedEvent {
-        CountedEvent { id: Uuid::nil().into(), at: DateTime::UNIX_EPOCH, changes: changes.to_vec() }
+    fn event(changes: &[Change]) -> PullEvent {
+        PullEvent { id: Uuid::nil().into(), at: DateTime::UNIX_EPOCH, changes: changes.to_vec() }
     }
 
     fn receipt(total: usize, processed: usize) -> Receipt {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, RegistryEvent,
     counting::Counting,
-    metrics::CountedEvent,
+    metrics::PullEvent,
     rules::{Rules, SkipReason},
 };
 
@@ -120,7 +120,7 @@ impl ReceiveNotification {
         Ok(receipt)
     }
 
-    fn count(&self, events: &[RegistryEvent], receipt: &mut Receipt) -> Vec<CountedEvent> {
+    fn count(&self, events: &[RegistryEvent], receipt: &mut Receipt) -> Vec<PullEvent> {
         let now = self.clock.now();
         let admitted: Vec<_> = events.iter().map(|event| self.rules.admit(event, now)).collect();
         let mut counting = self.counting.lock();

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::metrics::{BoxError, CountedEvent};
+use crate::metrics::{BoxError, PullEvent};
 
 /// Why the spool could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -24,14 +24,10 @@ pub struct SpoolPosition(pub i64);
 #[async_trait]
 pub trait EventSpool: Send + Sync {
     /// Writes a batch durably, all or nothing. An event whose id waits already is not written again.
-    async fn append(&self, batch: &[CountedEvent]) -> Result<(), SpoolError>;
+    async fn append(&self, batch: &[PullEvent]) -> Result<(), SpoolError>;
 
     /// The events behind a place that wait longest, in the order they were written.
-    async fn oldest(
-        &self,
-        after: SpoolPosition,
-        at_most: u32,
-    ) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError>;
+    async fn oldest(&self, after: SpoolPosition, at_most: u32) -> Result<Vec<(SpoolPosition, PullEvent)>, SpoolError>;
 
     /// Removes every event up to a place, that one included. This may fail while the events can still be read.
     async fn remove_through(&self, position: SpoolPosition) -> Result<(), SpoolError>;

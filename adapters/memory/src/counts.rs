@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, CountKey, CountedEvent, Filter, MetricsError},
+    metrics::{AccessKind, CountKey, Filter, MetricsError, PullEvent},
 };
 
 use crate::{
@@ -172,7 +172,7 @@ impl Counts {
     }
 
     /// Adds the changes of events, all or nothing.
-    pub(crate) fn add<'a>(&mut self, events: impl Iterator<Item = &'a CountedEvent>) -> Result<(), MetricsError> {
+    pub(crate) fn add<'a>(&mut self, events: impl Iterator<Item = &'a PullEvent>) -> Result<(), MetricsError> {
         let mut sums: HashMap<&Arc<CountKey>, Sum> = HashMap::new();
         for event in events {
             let at = event.at.trunc_subsecs(MICROSECONDS);
@@ -316,7 +316,7 @@ mod tests {
 
     use super::*;
 
-    fn pull(date: &str, tag: &str) -> CountedEvent {
+    fn pull(date: &str, tag: &str) -> PullEvent {
         let date: NaiveDate = date.parse().expect("a date");
         let key = CountKey {
             kind: AccessKind::PullByTag,
@@ -326,7 +326,7 @@ mod tests {
             digest: format!("sha256:{}", "0a".repeat(32)).parse().expect("a digest"),
             architecture: staticreg_domain::Architecture::not_specified(),
         };
-        CountedEvent {
+        PullEvent {
             id: Uuid::from_u128(0).into(),
             at: date.and_hms_opt(12, 0, 0).expect("a time").and_utc(),
             changes: vec![Change { key: Arc::new(key), delta: 1 }],

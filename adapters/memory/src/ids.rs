@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use staticreg_domain::{
     EventId,
-    metrics::{CountedEvent, Recording},
+    metrics::{PullEvent, Recording},
 };
 
 /// Remembers ids and when they were recorded; past its limit the oldest go first.
@@ -22,7 +22,7 @@ impl Ids {
     }
 
     /// What becomes of each event of a batch.
-    pub(crate) fn sort_out(&self, batch: &[CountedEvent]) -> Vec<Recording> {
+    pub(crate) fn sort_out(&self, batch: &[PullEvent]) -> Vec<Recording> {
         let mut in_batch = HashSet::with_capacity(batch.len());
         batch
             .iter()

@@ -21,8 +21,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsReader, MetricsRepository,
-    MetricsRow, Page, Recording, Slice, Summary,
+    AccessKind, Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+    PullEvent, Recording, Slice, Summary,
 };
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -82,7 +82,7 @@ impl MemoryMetrics {
 
 #[async_trait]
 impl MetricsRepository for MemoryMetrics {
-    async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+    async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
         let mut store = self.store();
         let Store { counts, ids } = &mut *store;
         let recordings = ids.sort_out(batch);

@@ -4,7 +4,7 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use staticreg_domain::metrics::{AccessKind, Change, CountKey, CountedEvent, MetricsRepository};
+use staticreg_domain::metrics::{AccessKind, Change, CountKey, MetricsRepository, PullEvent};
 use staticreg_sql::{Options, SqlMetrics};
 use staticreg_test_support::postgres::{Durability, Postgres};
 use tokio::time::Instant;
@@ -87,11 +87,11 @@ impl Images {
         Self { keys: (0..IMAGES).map(key).map(Arc::new).collect(), sums: sums.collect(), now }
     }
 
-    fn batch(&mut self, size: usize) -> Vec<CountedEvent> {
+    fn batch(&mut self, size: usize) -> Vec<PullEvent> {
         (0..size).map(|_| self.event()).collect()
     }
 
-    fn event(&mut self) -> CountedEvent {
+    fn event(&mut self) -> PullEvent {
         let id = Uuid::new_v4();
         // Random bits of the id choose the image.
         let chosen =
@@ -101,7 +101,7 @@ impl Images {
         self.now += Duration::from_micros(50);
         // Every event has a key of its own, as those of requests have.
         let key = Arc::new(CountKey::clone(&self.keys[image]));
-        CountedEvent { id: id.into(), at: self.now, changes: vec![Change { key, delta: 1 }] }
+        PullEvent { id: id.into(), at: self.now, changes: vec![Change { key, delta: 1 }] }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use staticreg_domain::{
     EventId,
-    metrics::{CountKey, CountedEvent, MetricsError, Recording},
+    metrics::{CountKey, MetricsError, PullEvent, Recording},
 };
 use uuid::Uuid;
 
@@ -62,14 +62,14 @@ pub(crate) struct Part {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn of(events: &'a [CountedEvent]) -> Result<Self, MetricsError> {
+    pub(crate) fn of(events: &'a [PullEvent]) -> Result<Self, MetricsError> {
         Self::of_those(events, |_| true)
     }
 
     /// Leaves the other events out.
     pub(crate) fn of_those(
-        events: &'a [CountedEvent],
-        belongs: impl Fn(&CountedEvent) -> bool,
+        events: &'a [PullEvent],
+        belongs: impl Fn(&PullEvent) -> bool,
     ) -> Result<Self, MetricsError> {
         let mut order: Vec<(EventId, u32)> = events
             .iter()

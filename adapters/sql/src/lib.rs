@@ -23,8 +23,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, CountedEvent, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository,
-    MetricsRow, Page, Recording, Slice, Summary,
+    Breakdown, BreakdownRow, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+    PullEvent, Recording, Slice, Summary,
 };
 use tokio::task::JoinSet;
 
@@ -119,7 +119,7 @@ impl SqlMetrics {
 
 #[async_trait]
 impl MetricsRepository for SqlMetrics {
-    async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+    async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
         match &*self.database {
             Database::Postgres(postgres) => postgres.record(batch, now).await,
             Database::Sqlite(sqlite) => sqlite.record(batch, now).await,

@@ -11,7 +11,7 @@ use sea_orm::sqlx::{
 };
 use serde::{Deserialize, Serialize};
 use staticreg_domain::{
-    metrics::{AccessKind, BoxError, Change, CountKey, CountedEvent},
+    metrics::{AccessKind, BoxError, Change, CountKey, PullEvent},
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use uuid::Uuid;
@@ -91,7 +91,7 @@ impl SqliteSpool {
 
 #[async_trait]
 impl EventSpool for SqliteSpool {
-    async fn append(&self, batch: &[CountedEvent]) -> Result<(), SpoolError> {
+    async fn append(&self, batch: &[PullEvent]) -> Result<(), SpoolError> {
         if self.waiting().await? + batch.len() as u64 > self.max_events {
             return Err(SpoolError::Full);
         }
@@ -101,11 +101,7 @@ impl EventSpool for SqliteSpool {
         self.note(written, |waiting, written| waiting + written.rows_affected())
     }
 
-    async fn oldest(
-        &self,
-        after: SpoolPosition,
-        at_most: u32,
-    ) -> Result<Vec<(SpoolPosition, CountedEvent)>, SpoolError> {
+    async fn oldest(&self, after: SpoolPosition, at_most: u32) -> Result<Vec<(SpoolPosition, PullEvent)>, SpoolError> {
         let rows = sqlx::query(OLDEST).bind(after.0).bind(at_most).fetch_all(&self.pool).await.map_err(unavailable)?;
         if rows.is_empty() {
             // Another process may have taken them.
@@ -145,7 +141,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(event: &CountedEvent) -> serde_json::Result<Self> {
+    fn of(event: &PullEvent) -> serde_json::Result<Self> {
         let changes: Vec<_> = event.changes.iter().map(StoredChange::from).collect();
         Ok(Self {
             id: event.id.to_string(),
@@ -155,12 +151,12 @@ impl Entry {
     }
 }
 
-fn event_of(row: &SqliteRow) -> Result<(SpoolPosition, CountedEvent), BoxError> {
+fn event_of(row: &SqliteRow) -> Result<(SpoolPosition, PullEvent), BoxError> {
     let id = Uuid::from_str(row.try_get("id")?)?.into();
     let at = DateTime::from_timestamp_micros(row.try_get("at")?).ok_or("a time out of range")?;
     let changes: Vec<StoredChange> = serde_json::from_str(row.try_get("changes")?)?;
     let changes = changes.into_iter().map(Change::try_from).collect::<Result<_, _>>()?;
-    Ok((SpoolPosition(row.try_get("position")?), CountedEvent { id, at, changes }))
+    Ok((SpoolPosition(row.try_get("position")?), PullEvent { id, at, changes }))
 }
 
 #[derive(Serialize, Deserialize)]

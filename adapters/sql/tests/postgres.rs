@@ -9,8 +9,8 @@ use staticreg_contract::{
     lists,
 };
 use staticreg_domain::metrics::{
-    AccessKind, CountedEvent, DateRange, Filter, GroupKey, MetricsError, MetricsReader, MetricsRepository, Page,
-    Position, Recording,
+    AccessKind, DateRange, Filter, GroupKey, MetricsError, MetricsReader, MetricsRepository, Page, Position, PullEvent,
+    Recording,
 };
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::postgres::{Durability, Postgres, Stop};
@@ -30,12 +30,12 @@ async fn open(url: &str) -> SqlMetrics {
     SqlMetrics::open(&options(url)).await.expect("opens")
 }
 
-fn events(count: usize) -> Vec<CountedEvent> {
+fn events(count: usize) -> Vec<PullEvent> {
     (0..count).map(|number| pull(&format!("app{}:v1", number % 5), "2026-11-20T10:00:00Z").event()).collect()
 }
 
 /// Gives a batch again until it is stored, as the recorder does.
-async fn record_in_the_end(store: &SqlMetrics, batch: &[CountedEvent]) {
+async fn record_in_the_end(store: &SqlMetrics, batch: &[PullEvent]) {
     loop {
         match store.record(batch, now()).await {
             Ok(_) => return,
@@ -518,7 +518,7 @@ async fn servers_that_share_some_events_never_wait_for_each_other_in_a_circle() 
             pull(&format!("app{}:v1", number % 12), "2026-11-20T10:00:00Z").of_kind(kind)
         })
         .collect();
-    let shared: Vec<Vec<CountedEvent>> =
+    let shared: Vec<Vec<PullEvent>> =
         (0..ROUNDS).map(|_| accesses.iter().map(Access::event).collect::<Vec<_>>()).collect();
     let mut servers = Vec::new();
     for server in 0..3_usize {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use staticreg_domain::{
-    metrics::{AccessKind, Change, CountKey, CountedEvent},
+    metrics::{AccessKind, Change, CountKey, PullEvent},
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use staticreg_sql::spool::SqliteSpool;
 use uuid::Uuid;
 
-fn event(number: u128) -> CountedEvent {
+fn event(number: u128) -> PullEvent {
     let key = CountKey {
         kind: if number.is_multiple_of(2) { AccessKind::PullByTag } else { AccessKind::PullByDigest },
         date: "2026-11-21".parse().expect("a date"),
@@ -18,18 +18,18 @@ fn event(number: u128) -> CountedEvent {
         digest: format!("sha256:{number:064x}").parse().expect("a digest"),
         architecture: "amd64".parse().expect("never fails"),
     };
-    CountedEvent {
+    PullEvent {
         id: Uuid::from_u128(number).into(),
         at: "2026-11-21T20:00:00.123456Z".parse().expect("a time"),
         changes: vec![Change { key: Arc::new(key), delta: if number.is_multiple_of(2) { 1 } else { -1 } }],
     }
 }
 
-fn events(numbers: impl IntoIterator<Item = u128>) -> Vec<CountedEvent> {
+fn events(numbers: impl IntoIterator<Item = u128>) -> Vec<PullEvent> {
     numbers.into_iter().map(event).collect()
 }
 
-async fn waiting(spool: &SqliteSpool) -> Vec<CountedEvent> {
+async fn waiting(spool: &SqliteSpool) -> Vec<PullEvent> {
     spool.oldest(SpoolPosition::default(), 100).await.expect("reads").into_iter().map(|(_, event)| event).collect()
 }
 

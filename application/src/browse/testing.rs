@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, EventId, RegistryEvent,
     metrics::{
-        AccessKind, Breakdown, BreakdownRow, Change, CountKey, CountedEvent, Dimension, Filter, MetricsError,
-        MetricsReader, MetricsRepository, MetricsRow, Page, Recording, Slice, Summary,
+        AccessKind, Breakdown, BreakdownRow, Change, CountKey, Dimension, Filter, MetricsError, MetricsReader,
+        MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary,
     },
 };
 use staticreg_memory::MemoryMetrics;
@@ -71,13 +71,13 @@ impl Counted {
         let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
         let at = date.and_hms_opt(10, 0, 0).unwrap().and_utc();
         let changes = vec![Change { key: Arc::new(key), delta: count }];
-        self.store.record(&[CountedEvent { id, at, changes }], at).await.unwrap();
+        self.store.record(&[PullEvent { id, at, changes }], at).await.unwrap();
     }
 }
 
 #[async_trait]
 impl MetricsRepository for Watched {
-    async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+    async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
         self.store.record(batch, now).await
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use staticreg_domain::{counting::Counting, metrics::CountedEvent};
+use staticreg_domain::{counting::Counting, metrics::PullEvent};
 use tokio::{sync::mpsc, time::sleep};
 
 use super::IndexLookups;
@@ -45,7 +45,7 @@ impl CorrectArchitectures {
     }
 }
 
-async fn record(mut corrections: mpsc::UnboundedReceiver<Vec<CountedEvent>>, recorder: Recorder) {
+async fn record(mut corrections: mpsc::UnboundedReceiver<Vec<PullEvent>>, recorder: Recorder) {
     while let Some(events) = corrections.recv().await {
         while recorder.record(events.clone()).await.is_err() && !corrections.is_closed() {
             sleep(RETRY_PAUSE).await;
@@ -88,12 +88,12 @@ mod tests {
             Scope::AllAccesses
         }
 
-        fn count(&mut self, _: &ManifestAccess, _: DateTime<Utc>) -> Result<CountedEvent, SkipReason> {
+        fn count(&mut self, _: &ManifestAccess, _: DateTime<Utc>) -> Result<PullEvent, SkipReason> {
             Err(SkipReason::NotAPull)
         }
 
-        fn learn(&mut self, _: &Digest, _: &[IndexChild]) -> Vec<CountedEvent> {
-            vec![CountedEvent { id: Uuid::nil().into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }]
+        fn learn(&mut self, _: &Digest, _: &[IndexChild]) -> Vec<PullEvent> {
+            vec![PullEvent { id: Uuid::nil().into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }]
         }
     }
 

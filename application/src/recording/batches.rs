@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use staticreg_domain::{
     Clock,
     error::describe,
-    metrics::{CountedEvent, MetricsError, MetricsRepository, Recording},
+    metrics::{MetricsError, MetricsRepository, PullEvent, Recording},
 };
 
 use super::trouble::Trouble;
@@ -63,7 +63,7 @@ impl Batches {
     /// Records a batch; when the store refuses it for its data, its halves, until the culprits are found. Of an event
     /// that takes back what is not there (counts were removed by hand, or the store is an older state) the rest counts.
     /// Adds what became of each event, also when it does not come to the end.
-    pub(super) async fn record(&self, events: &[CountedEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
+    pub(super) async fn record(&self, events: &[PullEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
         let mut parts = vec![Cow::Borrowed(events)];
         while let Some(part) = parts.pop() {
             match self.store.record(&part, self.clock.now()).await {
@@ -75,7 +75,7 @@ impl Batches {
                     if let Cow::Borrowed(several @ [_, _, ..]) = part {
                         let (first, second) = several.split_at(several.len() / 2);
                         parts.extend([Cow::Borrowed(second), Cow::Borrowed(first)]);
-                    } else if let Some(rest) = part.first().and_then(CountedEvent::without_taking) {
+                    } else if let Some(rest) = part.first().and_then(PullEvent::without_taking) {
                         tracing::warn!(event = %rest.id, reason, "What an event takes back may be gone; the rest counts");
                         parts.push(Cow::Owned(vec![rest]));
                     } else if let Some(event) = part.first() {

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use staticreg_domain::{
     Clock,
-    metrics::{CountedEvent, MetricsRepository},
+    metrics::{MetricsRepository, PullEvent},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -55,7 +55,7 @@ pub struct Recorder {
 #[derive(Debug)]
 pub(super) struct Submission {
     /// What is still to be recorded.
-    pub(super) events: Vec<CountedEvent>,
+    pub(super) events: Vec<PullEvent>,
     /// What became of the events before those.
     pub(super) recorded: Vec<Recorded>,
     pub(super) answer: oneshot::Sender<Vec<Recorded>>,
@@ -86,7 +86,7 @@ impl Recorder {
     }
 
     /// Records events; answers when they are stored, with what became of each.
-    pub async fn record(&self, events: Vec<CountedEvent>) -> Result<Vec<Recorded>, RecordError> {
+    pub async fn record(&self, events: Vec<PullEvent>) -> Result<Vec<Recorded>, RecordError> {
         let room = self.room.take(events.len())?;
         let (answer, answered) = oneshot::channel();
         let submission = Submission { events, recorded: Vec::new(), answer, _room: room };

@@ -11,7 +11,7 @@ use std::{
 use staticreg_domain::{
     Clock,
     error::describe,
-    metrics::{CountedEvent, MetricsRepository},
+    metrics::{MetricsRepository, PullEvent},
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use tokio::{
@@ -86,7 +86,7 @@ impl Spooling {
         self.active.load(Ordering::Acquire)
     }
 
-    pub(crate) async fn spool(&self, events: &[CountedEvent]) -> Result<(), SpoolError> {
+    pub(crate) async fn spool(&self, events: &[PullEvent]) -> Result<(), SpoolError> {
         let changing = self.changing.lock().await;
         let appended = self.spool.append(events).await;
         if let Err(error) = &appended {
@@ -159,7 +159,7 @@ impl Spooling {
         }
     }
 
-    async fn oldest(&self, after: SpoolPosition, at_most: usize) -> Option<Vec<(SpoolPosition, CountedEvent)>> {
+    async fn oldest(&self, after: SpoolPosition, at_most: usize) -> Option<Vec<(SpoolPosition, PullEvent)>> {
         match self.spool.oldest(after, u32::try_from(at_most).unwrap_or(u32::MAX)).await {
             Ok(oldest) => Some(oldest),
             Err(error) => {
@@ -222,17 +222,17 @@ mod tests {
     use crate::recording::{RecordError, Recorded, Recorder, RecorderOptions};
 
     /// Where an event stands: it has its number.
-    fn position(event: &CountedEvent) -> SpoolPosition {
+    fn position(event: &PullEvent) -> SpoolPosition {
         SpoolPosition(i64::try_from(event.id.as_uuid().as_u128()).unwrap())
     }
 
     /// A spool that holds events in memory.
-    fn spool(waiting: &Arc<Mutex<Vec<CountedEvent>>>) -> Arc<dyn EventSpool> {
+    fn spool(waiting: &Arc<Mutex<Vec<PullEvent>>>) -> Arc<dyn EventSpool> {
         spool_on_disk(waiting, &Arc::default())
     }
 
     /// A spool that holds events in memory and cannot remove them while its disk is full.
-    fn spool_on_disk(waiting: &Arc<Mutex<Vec<CountedEvent>>>, is_full: &Arc<AtomicBool>) -> Arc<dyn EventSpool> {
+    fn spool_on_disk(waiting: &Arc<Mutex<Vec<PullEvent>>>, is_full: &Arc<AtomicBool>) -> Arc<dyn EventSpool> {
         let is_full = Arc::clone(is_full);
         let mut spool = MockEventSpool::new();
         let events = Arc::clone(waiting);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     /// A store that is away until told otherwise, and what it stored.
-    fn store(is_there: &Arc<AtomicBool>, stored: &Arc<Mutex<Vec<CountedEvent>>>) -> Arc<dyn MetricsRepository> {
+    fn store(is_there: &Arc<AtomicBool>, stored: &Arc<Mutex<Vec<PullEvent>>>) -> Arc<dyn MetricsRepository> {
         let (is_there, stored) = (Arc::clone(is_there), Arc::clone(stored));
         let mut store = MockMetricsRepository::new();
         store.expect_record().returning(move |batch, _now| {
@@ -279,8 +279,8 @@ mod tests {
         Arc::new(clock)
     }
 
-    fn event(number: u128) -> CountedEvent {
-        CountedEvent { id: Uuid::from_u128(number).into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }
+    fn event(number: u128) -> PullEvent {
+        PullEvent { id: Uuid::from_u128(number).into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -328,7 +328,7 @@ mod tests {
         const EVENTS: u128 = 2 * REPLAY_BATCH as u128 + 500;
         let held = Arc::new(Mutex::new((1..=EVENTS).map(event).collect::<Vec<_>>()));
         let is_full = Arc::new(AtomicBool::new(true));
-        let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<CountedEvent>>>::default());
+        let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<PullEvent>>>::default());
         let store = store(&is_there, &stored);
         let spooling = Arc::new(Spooling::new(spool_on_disk(&held, &is_full)).await.unwrap());
         let options = RecorderOptions {

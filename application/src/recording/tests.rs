@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, EventId,
     clock::MockClock,
-    metrics::{AccessKind, BoxError, Change, CountKey, CountedEvent, MetricsError, MockMetricsRepository, Recording},
+    metrics::{AccessKind, BoxError, Change, CountKey, MetricsError, MockMetricsRepository, PullEvent, Recording},
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -17,11 +17,11 @@ use super::*;
 /// What the store was given, call by call.
 type Calls = Arc<Mutex<Vec<Vec<EventId>>>>;
 
-fn event(number: u128) -> CountedEvent {
-    CountedEvent { id: Uuid::from_u128(number).into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }
+fn event(number: u128) -> PullEvent {
+    PullEvent { id: Uuid::from_u128(number).into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }
 }
 
-fn events(numbers: std::ops::Range<u128>) -> Vec<CountedEvent> {
+fn events(numbers: std::ops::Range<u128>) -> Vec<PullEvent> {
     numbers.map(event).collect()
 }
 
@@ -42,7 +42,7 @@ fn clock() -> Arc<dyn Clock> {
 /// A recorder on a store that answers each call with `answer`, and the calls.
 fn recorder(
     options: RecorderOptions,
-    answer: impl Fn(usize, &[CountedEvent]) -> Result<(), MetricsError> + Send + Sync + 'static,
+    answer: impl Fn(usize, &[PullEvent]) -> Result<(), MetricsError> + Send + Sync + 'static,
 ) -> (Recorder, Writer, Calls) {
     let calls = Calls::default();
     let seen = Arc::clone(&calls);
@@ -193,7 +193,7 @@ async fn a_notification_larger_than_the_buffer_is_recorded_in_parts() {
 /// A store that fails at the calls for which `fails` says so, and tells duplicates as a real one does.
 fn remembering(
     options: RecorderOptions,
-    fails: impl Fn(usize, &[CountedEvent]) -> Option<MetricsError> + Send + Sync + 'static,
+    fails: impl Fn(usize, &[PullEvent]) -> Option<MetricsError> + Send + Sync + 'static,
 ) -> (Recorder, Writer) {
     let (mut calls, mut ids) = (0, std::collections::HashSet::new());
     let mut store = MockMetricsRepository::new();
@@ -297,7 +297,7 @@ async fn of_an_event_that_takes_back_what_is_not_there_the_rest_counts() {
         digest: format!("sha256:{:064x}", 1).parse().unwrap(),
         architecture: "amd64".parse().unwrap(),
     };
-    let takes = CountedEvent { changes: vec![Change { key: Arc::new(key), delta: -1 }], ..event(1) };
+    let takes = PullEvent { changes: vec![Change { key: Arc::new(key), delta: -1 }], ..event(1) };
     assert_eq!(recorder.record(vec![event(0), takes]).await, Ok(vec![Recorded::Counted; 2]));
     assert_eq!(sizes(&calls), [2, 1, 1, 1]);
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use staticreg_domain::metrics::CountedEvent;
+use staticreg_domain::metrics::PullEvent;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
@@ -90,7 +90,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn store_or_spool(&self, events: &[CountedEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
+    async fn store_or_spool(&self, events: &[PullEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
         let Some(spooling) = &self.spooling else {
             return self.batches.record(events, recorded).await;
         };
@@ -137,7 +137,7 @@ impl Writer {
 #[derive(Default)]
 struct Batch {
     submissions: Vec<(Submission, usize)>,
-    events: Vec<CountedEvent>,
+    events: Vec<PullEvent>,
 }
 
 impl Batch {

@@ -6,7 +6,6 @@ use super::Counting;
 use crate::{
     Digest, ManifestAccess, PullEvent,
     manifest_access::IndexChild,
-    metrics::CountedEvent,
     rules::{Scope, SkipReason},
 };
 
@@ -19,11 +18,11 @@ impl Counting for Tagged {
         Scope::TaggedPulls
     }
 
-    fn count(&mut self, access: &ManifestAccess, _now: DateTime<Utc>) -> Result<CountedEvent, SkipReason> {
-        PullEvent::by_tag(access).map(CountedEvent::from).ok_or(SkipReason::NoTag)
+    fn count(&mut self, access: &ManifestAccess, _now: DateTime<Utc>) -> Result<PullEvent, SkipReason> {
+        PullEvent::by_tag(access).ok_or(SkipReason::NoTag)
     }
 
-    fn learn(&mut self, _index: &Digest, _children: &[IndexChild]) -> Vec<CountedEvent> {
+    fn learn(&mut self, _index: &Digest, _children: &[IndexChild]) -> Vec<PullEvent> {
         Vec::new()
     }
 }

@@ -4,8 +4,9 @@ mod breakdown;
 mod count;
 mod question;
 
+pub use crate::pull_event::PullEvent;
 pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
-pub use count::{AccessKind, Change, CountKey, CountedEvent};
+pub use count::{AccessKind, Change, CountKey};
 pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Summary, Totals};
 
 use async_trait::async_trait;
@@ -66,7 +67,7 @@ pub trait MetricsRepository: MetricsReader {
     /// An event whose id is remembered, or came earlier in the batch, changes nothing. Answers what became of each
     /// event, in the batch's order. After an error it is not known whether the batch was stored; to give it again is
     /// always right.
-    async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
+    async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
 
     /// Forgets the ids recorded before a moment, oldest first and at most so many; answers how many it forgot.
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
@@ -89,7 +90,7 @@ mockall::mock! {
 
     #[async_trait]
     impl MetricsRepository for MetricsRepository {
-        async fn record(&self, batch: &[CountedEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
+        async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
         async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
         async fn check(&self) -> Result<(), MetricsError>;
     }

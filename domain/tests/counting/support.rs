@@ -10,7 +10,7 @@ use staticreg_domain::{
     Action, Architecture, Digest, EventId, ManifestAccess, ManifestKind, Platform,
     counting::{Classified, Counting},
     manifest_access::IndexChild,
-    metrics::{AccessKind, CountKey, CountedEvent},
+    metrics::{AccessKind, CountKey, PullEvent},
     rules::SkipReason,
 };
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// Records a batch. No count may ever fall below zero.
-    pub(crate) fn record(&mut self, batch: &[CountedEvent]) {
+    pub(crate) fn record(&mut self, batch: &[PullEvent]) {
         for event in batch {
             if self.ids.insert(event.id) {
                 for change in &event.changes {

@@ -8,7 +8,7 @@ use std::sync::{
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     EventId,
-    metrics::{AccessKind, Change, CountKey, CountedEvent, Filter, MetricsRepository, MetricsRow, Page, Recording},
+    metrics::{AccessKind, Change, CountKey, Filter, MetricsRepository, MetricsRow, Page, PullEvent, Recording},
 };
 use uuid::Uuid;
 
@@ -104,14 +104,14 @@ impl Access {
 
     /// An event with an id of its own.
     #[must_use]
-    pub fn event(&self) -> CountedEvent {
+    pub fn event(&self) -> PullEvent {
         self.event_with(new_id())
     }
 
     /// An event with this id.
     #[must_use]
-    pub fn event_with(&self, id: EventId) -> CountedEvent {
-        CountedEvent { id, at: self.at, changes: vec![self.change()] }
+    pub fn event_with(&self, id: EventId) -> PullEvent {
+        PullEvent { id, at: self.at, changes: vec![self.change()] }
     }
 }
 

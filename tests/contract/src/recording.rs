@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use staticreg_domain::metrics::{
-    AccessKind, CountedEvent, DateRange, Filter, MetricsError, MetricsRepository, MetricsRow, Recording,
+    AccessKind, DateRange, Filter, MetricsError, MetricsRepository, MetricsRow, PullEvent, Recording,
 };
 
 use crate::{
@@ -158,7 +158,7 @@ pub async fn the_same_events_at_two_servers_at_once_count_once(Subject { store, 
     for _ in 0..ROUNDS {
         let events: Vec<_> = (0..EVENTS).map(|_| pull("app:v1", "2026-11-20T10:00:00Z").event()).collect();
         let backwards: Vec<_> = events.iter().rev().cloned().collect();
-        let record = |store: Arc<dyn MetricsRepository>, events: Vec<CountedEvent>| async move {
+        let record = |store: Arc<dyn MetricsRepository>, events: Vec<PullEvent>| async move {
             let recorded = store.record(&events, now()).await.expect("records");
             recorded.iter().filter(|recording| **recording == Recording::Counted).count()
         };
@@ -242,7 +242,7 @@ pub async fn what_is_not_there_cannot_be_taken_back(Subject { store, .. }: Subje
         let beside = pull("web:v1", "2026-11-20T10:00:00Z").of_kind(kind).event();
         // Of a count that is not there, and then more than it holds; with known ids and without.
         for taken in [1, 2, 2] {
-            let take = CountedEvent { changes: vec![one.clone().times(-taken).change()], ..take.clone() };
+            let take = PullEvent { changes: vec![one.clone().times(-taken).change()], ..take.clone() };
             let refused = store.record(&[beside.clone(), take], now()).await;
             assert!(matches!(refused, Err(MetricsError::Refused(_))), "{kind}: {refused:?}");
             assert_eq!(rows_of(&*store, kind).await.len(), usize::from(taken > 1), "{kind}: nothing of it is stored");
@@ -310,7 +310,7 @@ pub async fn kinds_are_kept_apart(Subject { store, .. }: Subject) {
 }
 
 pub async fn an_event_that_changes_nothing_is_remembered(Subject { store, .. }: Subject) {
-    let event = CountedEvent { id: new_id(), at: now(), changes: Vec::new() };
+    let event = PullEvent { id: new_id(), at: now(), changes: Vec::new() };
     let counted = pull("app:v1", "2026-11-20T10:00:00Z").event_with(event.id);
     assert_eq!(store.record(&[event], now()).await.expect("records"), [Recording::Counted]);
     assert_eq!(store.record(&[counted], now()).await.expect("records"), [Recording::Duplicate]);

@@ -11,7 +11,7 @@ use staticreg_domain::{
         CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
         RegistryCatalog, RepositoriesPage, TagList,
     },
-    metrics::{AccessKind, Change, CountKey, CountedEvent, MetricsRepository},
+    metrics::{AccessKind, Change, CountKey, MetricsRepository, PullEvent},
 };
 use uuid::Uuid;
 
@@ -255,7 +255,7 @@ pub async fn fill(store: &Arc<dyn MetricsRepository>) {
     }
 }
 
-fn events_of_day(name: &str, tag: &str, age: u64, popularity: u64, days_ago: u64) -> Vec<CountedEvent> {
+fn events_of_day(name: &str, tag: &str, age: u64, popularity: u64, days_ago: u64) -> Vec<PullEvent> {
     let date = now().date_naive() - Days::new(days_ago);
     let character = digest(name).as_str().as_bytes().iter().fold(0_u64, |sum, byte| sum * 7 % 1_009 + u64::from(*byte));
     let weekend = 2 + character % 8;
@@ -312,9 +312,9 @@ fn at(date: NaiveDate, noise: u64) -> DateTime<Utc> {
 
 /// One event that counts so much, with an id of its own content.
 #[must_use]
-pub fn event(at: DateTime<Utc>, key: CountKey, count: u64) -> CountedEvent {
+pub fn event(at: DateTime<Utc>, key: CountKey, count: u64) -> PullEvent {
     let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{key:?} {at}").as_bytes());
     let delta = i32::try_from(count).expect("a count of tests");
     let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
-    CountedEvent { id, at, changes: vec![Change { key: Arc::new(key), delta }] }
+    PullEvent { id, at, changes: vec![Change { key: Arc::new(key), delta }] }
 }

@@ -10,7 +10,7 @@ use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
-use staticreg_domain::metrics::{CountedEvent, MetricsError, Recording};
+use staticreg_domain::metrics::{MetricsError, PullEvent, Recording};
 use tokio::{sync::Mutex, time::timeout};
 
 use self::{
@@ -98,7 +98,7 @@ impl PostgresMetrics {
 
     pub(crate) async fn record(
         &self,
-        events: &[CountedEvent],
+        events: &[PullEvent],
         now: DateTime<Utc>,
     ) -> Result<Vec<Recording>, MetricsError> {
         if events.is_empty() {

@@ -20,7 +20,7 @@ use sea_orm::{
     },
 };
 use sea_orm_migration::MigratorTrait;
-use staticreg_domain::metrics::{CountedEvent, MetricsError, Recording};
+use staticreg_domain::metrics::{MetricsError, PullEvent, Recording};
 use staticreg_migration::Migrator;
 
 use crate::{
@@ -92,7 +92,7 @@ impl SqliteMetrics {
 
     pub(crate) async fn record(
         &self,
-        events: &[CountedEvent],
+        events: &[PullEvent],
         now: DateTime<Utc>,
     ) -> Result<Vec<Recording>, MetricsError> {
         if events.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{self, Connection as _, SqliteConnection, SqliteTransaction};
 use serde_json::json;
-use staticreg_domain::metrics::{AccessKind, CountedEvent, MetricsError, Recording};
+use staticreg_domain::metrics::{AccessKind, MetricsError, PullEvent, Recording};
 use uuid::Uuid;
 
 use super::BEGIN;
@@ -54,7 +54,7 @@ RETURNING event_count";
 
 pub(super) async fn record(
     connection: &mut SqliteConnection,
-    events: &[CountedEvent],
+    events: &[PullEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recording>, MetricsError> {
     let given = Batch::of(events)?;

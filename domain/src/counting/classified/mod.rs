@@ -39,7 +39,7 @@ use super::Counting;
 use crate::{
     Action, Digest, ManifestAccess, ManifestKind, RepositoryName,
     manifest_access::IndexChild,
-    metrics::{AccessKind, CountedEvent},
+    metrics::{AccessKind, PullEvent},
     rules::{Scope, SkipReason},
 };
 
@@ -131,7 +131,7 @@ impl Counting for Classified {
         Scope::AllAccesses
     }
 
-    fn count(&mut self, access: &ManifestAccess, now: DateTime<Utc>) -> Result<CountedEvent, SkipReason> {
+    fn count(&mut self, access: &ManifestAccess, now: DateTime<Utc>) -> Result<PullEvent, SkipReason> {
         let now = now.timestamp();
         let id_hash = self.hashes.of(access.id);
         let answered = self.memory.recall(access.id, id_hash, now).unwrap_or_else(|| {
@@ -151,10 +151,10 @@ impl Counting for Classified {
             let skipped = |outcome| skip_reason(access, outcome);
             memory.add(arriving, access_of, &mut Facts { hashes, keys, known }, &mut changes, skipped)
         });
-        Ok(CountedEvent { id: access.id, at: access.counted_at(), changes: answered? })
+        Ok(PullEvent::new(access, answered?))
     }
 
-    fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<CountedEvent> {
+    fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<PullEvent> {
         let hash = self.hashes.of(index);
         if !self.known.learn(&self.hashes, hash, children, true) {
             return Vec::new();
@@ -171,7 +171,7 @@ impl Counting for Classified {
                 // What counts on another date than that of its timestamp may come from a clock that is wrong.
                 let at = Some(DateTime::from_timestamp_nanos(at)).filter(|at| at.date_naive() == date);
                 let at = at.unwrap_or_else(|| date.and_time(NaiveTime::MIN).and_utc());
-                corrections.push(CountedEvent { id, at, changes });
+                corrections.push(PullEvent { id, at, changes });
             }
         }
         corrections

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, CountedEvent, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+    Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
     Recording, Slice, Summary,
 };
 
@@ -18,7 +18,7 @@ const fn nothing<T>() -> Slice<T> {
 
 #[async_trait]
 impl MetricsRepository for Nothing {
-    async fn record(&self, batch: &[CountedEvent], _: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+    async fn record(&self, batch: &[PullEvent], _: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
         Ok(vec![Recording::Counted; batch.len()])
     }
 
