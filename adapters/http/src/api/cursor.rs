@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_names_its_place_and_fits_its_list_alone() {
+    fn a_cursor_names_its_place_and_no_list_takes_parts_it_has_not() {
         use Dimension::{Architecture, Date, Digest, Repository, Tag};
         let digest = format!("sha256:{}", "0a".repeat(32));
         let lists = [
@@ -92,7 +92,7 @@ mod tests {
             (by(&[Date, Architecture], Order::Key), r#"["2026-11-20","amd64"]"#.to_owned()),
             (by(&[Repository], Order::MostFirst), r#"[7,"a/b"]"#.to_owned()),
             (by(&[Repository, Tag], Order::MostFirst), r#"[7,"a/b",null]"#.to_owned()),
-            (by(&[Tag, Architecture], Order::MostFirst), r#"[7,"v1","amd64"]"#.to_owned()),
+            (by(&[Tag, Architecture], Order::MostFirst), r#"[7,null,"amd64"]"#.to_owned()),
             (by(&[Digest], Order::LatestFirst), format!(r#"["2026-11-20T10:00:00.5Z","{digest}"]"#)),
         ];
         for (list, json) in &lists {
