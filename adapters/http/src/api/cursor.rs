@@ -93,7 +93,7 @@ mod tests {
             (by(&[Repository], Order::MostFirst), r#"[7,"a/b"]"#.to_owned()),
             (by(&[Repository, Tag], Order::MostFirst), r#"[7,"a/b",null]"#.to_owned()),
             (by(&[Tag, Architecture], Order::MostFirst), r#"[7,null,"amd64"]"#.to_owned()),
-            (by(&[Digest], Order::LatestFirst), format!(r#"["2026-11-20T10:00:00.5Z","{digest}"]"#)),
+            (by(&[Digest], Order::LatestFirst), format!(r#"["2026-11-20T10:00:00.500Z","{digest}"]"#)),
         ];
         for (list, json) in &lists {
             let cursor = URL_SAFE_NO_PAD.encode(json);
