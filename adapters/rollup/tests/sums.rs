@@ -1,17 +1,22 @@
 //! Sums answer what the database answers, whoever changed the counts and whenever.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use staticreg_contract::{
     events::{Access, date, now, pull, record},
     lists,
 };
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, DateRange, Dimension, Filter, Listed, Measures, MetricsReader,
+    AccessKind, Breakdown, BreakdownRow, DateRange, Dimension, Filter, Listed, Measures, MetricsError, MetricsReader,
     MetricsRepository, Order,
 };
-use staticreg_sql::{Options, SqlMetrics};
+use staticreg_rollup::{Options, Rollup};
+use staticreg_sql::SqlMetrics;
 use staticreg_test_support::postgres::{Durability, Postgres};
 use tokio::time::sleep;
 
@@ -22,11 +27,22 @@ const READ_TIMES: [Duration; 4] =
 
 const DAYS: u32 = 60;
 
-async fn open(url: &str, sums_capacity: usize) -> SqlMetrics {
+/// Longer than anything takes.
+const LONG: Duration = Duration::from_mins(1);
+
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The database itself.
+async fn open_plain(url: &str) -> SqlMetrics {
     // However slow the disk is.
     let answer_timeout = Duration::from_secs(30);
-    let options = Options { sums_capacity, answer_timeout, ..Options::new(url.parse().expect("a URL")) };
+    let options = staticreg_sql::Options { answer_timeout, ..staticreg_sql::Options::new(url.parse().expect("a URL")) };
     SqlMetrics::open(&options).await.expect("opens")
+}
+
+/// The database behind sums.
+async fn open(url: &str, memory: usize) -> Rollup {
+    Rollup::new(Arc::new(open_plain(url).await), Options { memory, question_timeout: QUESTION_TIMEOUT })
 }
 
 const ROOM: usize = 1 << 20;
@@ -51,7 +67,7 @@ fn accesses() -> Vec<Access> {
 }
 
 /// Every answer, page by page, as text.
-async fn answers(store: &SqlMetrics) -> Vec<String> {
+async fn answers(store: &impl MetricsReader) -> Vec<String> {
     let mut answers = vec![format!("{:?}", store.summary(date("2026-11-20")).await.expect("answers"))];
     let range = |from: &str, to: &str| DateRange::new(date(from), date(to)).expect("a range");
     let ranges = [DateRange::EVER, range("2026-10-22", "2026-11-20"), range("2026-10-03", "2026-10-03")];
@@ -79,7 +95,7 @@ async fn answers(store: &SqlMetrics) -> Vec<String> {
     answers
 }
 
-async fn pages(store: &SqlMetrics, mut question: Breakdown) -> String {
+async fn pages(store: &impl MetricsReader, mut question: Breakdown) -> String {
     let mut text = String::new();
     loop {
         let slice = lists::page(store, &question).await;
@@ -108,7 +124,7 @@ const BY_HAND: &[&str] = &[
 /// Asks two servers that keep sums and one that does not, before and after each change.
 async fn sums_follow_every_change(url: &str, change: impl AsyncFn(&'static str), last: &[&'static str]) {
     let stores = [open(url, ROOM).await, open(url, 2000).await];
-    let plain = open(url, 0).await;
+    let plain = open_plain(url).await;
     record(&stores[1], &accesses()).await;
     let agree = async |after: &str| {
         let expected = answers(&plain).await;
@@ -167,14 +183,14 @@ async fn without_counts<T>(cluster: &Postgres, url: &str, call: impl AsyncFnOnce
 }
 
 /// The sum of the pulls of so many days, when sums alone can tell it.
-async fn kept(cluster: &Postgres, url: &str, store: &SqlMetrics, days: u32) -> Option<u64> {
+async fn kept(cluster: &Postgres, url: &str, store: &Rollup, days: u32) -> Option<u64> {
     let filter = Filter::of_dates(DateRange::days_until(date("2026-11-20"), days));
     let ask = async || store.breakdown(&lists::breakdown(lists::REPOSITORIES, &filter, 100)).await.ok();
     let slice = without_counts(cluster, url, ask).await?;
     Some(slice.items.iter().map(|row| row.count).sum())
 }
 
-async fn wait_until_kept(cluster: &Postgres, url: &str, store: &SqlMetrics, days: u32) -> u64 {
+async fn wait_until_kept(cluster: &Postgres, url: &str, store: &Rollup, days: u32) -> u64 {
     for time in READ_TIMES {
         sleep(time).await;
         if let Some(pulls) = kept(cluster, url, store, days).await {
@@ -188,7 +204,7 @@ async fn wait_until_kept(cluster: &Postgres, url: &str, store: &SqlMetrics, days
 async fn all_days_are_read_in_the_background_and_a_day_that_changed_again() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
-    record(&open(&url, 0).await, &accesses()).await;
+    record(&open_plain(&url).await, &accesses()).await;
     let store = open(&url, ROOM).await;
     let pulls = wait_until_kept(cluster, &url, &store, DAYS).await;
     assert_eq!(pulls.to_string(), cluster.psql(&url, "SELECT sum(pull_count) FROM container_pull_metrics"));
@@ -205,7 +221,7 @@ async fn all_days_are_read_in_the_background_and_a_day_that_changed_again() {
 async fn only_as_many_days_are_kept_as_there_is_room_for_the_latest_first() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
-    record(&open(&url, 0).await, &accesses()).await;
+    record(&open_plain(&url).await, &accesses()).await;
     let store = open(&url, 4000).await;
     wait_until_kept(cluster, &url, &store, 2).await;
     assert_eq!(kept(cluster, &url, &store, DAYS).await, None);
@@ -215,7 +231,7 @@ async fn only_as_many_days_are_kept_as_there_is_room_for_the_latest_first() {
 async fn a_day_with_very_many_counts_is_left_to_the_database() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
-    record(&open(&url, 0).await, &accesses()).await;
+    record(&open_plain(&url).await, &accesses()).await;
     cluster.psql(
         &url,
         "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
@@ -237,7 +253,7 @@ async fn a_day_with_very_many_counts_is_left_to_the_database() {
 }
 
 /// The pulls of each repository and in all, as a store tells them that keeps sums.
-async fn pulls(store: &SqlMetrics) -> String {
+async fn pulls(store: &Rollup) -> String {
     let filter = Filter::of_dates(DateRange::EVER);
     let rows = lists::rows(store, lists::REPOSITORIES, &filter).await;
     let name = |row: &BreakdownRow| row.key.borrowed().text(Dimension::Repository).to_owned();
@@ -367,4 +383,45 @@ async fn on_sqlite_changes_that_no_trigger_tells_are_seen_all_the_same() {
         connection.execute(AssertSqlSafe(change.as_str())).await.expect("changes");
         assert_eq!(pulls(&store).await, format!("app {0}, {0}", number + 2), "{change}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_has_one_limit_however_much_it_asks() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let name = url.rsplit('/').next().expect("a name");
+    cluster.psql(&url, &format!("ALTER DATABASE {name} SET log_statement = 'all'"));
+    let question_timeout = Duration::from_secs(2);
+    let store = Rollup::new(Arc::new(open_plain(&url).await), Options { memory: ROOM, question_timeout });
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    let today = date("2026-11-20");
+    // How often the rows themselves were gone through.
+    let totals = || cluster.log().matches(r#"MAX("last")"#).count();
+    let started = Instant::now();
+    loop {
+        let before = totals();
+        if store.summary(today).await.is_ok() && totals() == before {
+            break;
+        }
+        assert!(started.elapsed() < LONG, "the sums never answer");
+    }
+
+    let before = totals();
+    let mut other = PgConnection::connect(&url).await.expect("connects");
+    let mut holder = other.begin().await.expect("begins");
+    holder.execute("LOCK TABLE container_pull_metrics, container_access_metrics").await.expect("locks");
+    cluster.psql(&url, "UPDATE day_version SET version = version + 1");
+    // The day that changed cannot be read. To ask for the rows in its place takes as long again.
+    let answer = store.summary(today).await;
+    assert!(matches!(answer, Err(MetricsError::Unavailable(_))), "{answer:?}");
+    assert_eq!(totals(), before, "it was asked on");
+    holder.rollback().await.expect("unlocks");
+    // The limit is short for a busy machine.
+    let summary = loop {
+        if let Ok(summary) = store.summary(today).await {
+            break summary;
+        }
+        assert!(started.elapsed() < 2 * LONG, "nothing is answered any more");
+    };
+    assert_eq!(summary.pulls_by_tag.all, 1);
 }

@@ -5,7 +5,7 @@
 //! asked. What differs has a folder per database: connecting and recording. The statements that record a batch are
 //! written by hand, one text that never changes, so that it stays prepared and its plan is known: parts in the right
 //! order, arrays instead of lists of values. No builder has words for that. The schema is the crate `migration`.
-//! Questions about all repositories are answered from sums in memory (`sums/`), which are as the database's counts are.
+//! Which days changed, triggers tell (`versions.rs`): the crate `staticreg-rollup` keeps sums of the counts in memory by it.
 
 mod batch;
 mod connections;
@@ -16,17 +16,21 @@ mod query;
 mod question;
 pub mod spool;
 mod sqlite;
-mod sums;
+mod versions;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
-    PullEvent, Recording, Slice, Summary,
+    AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, MetricsError, MetricsReader,
+    MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary, VersionedMetrics,
 };
-use tokio::task::JoinSet;
+
+use tokio::task::spawn_blocking;
 
 use crate::{
     error::within,
@@ -35,7 +39,6 @@ use crate::{
     query::{Dialect, Query, Row},
     question::{breakdown, rows, summary},
     sqlite::SqliteMetrics,
-    sums::{Kept, Sums},
 };
 
 pub use error::Reason;
@@ -44,11 +47,10 @@ pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, S
 /// The pull metrics in a database.
 #[derive(Debug)]
 pub struct SqlMetrics {
-    database: Arc<Database>,
-    sums: Arc<Sums>,
+    database: Database,
     question_timeout: Duration,
-    /// Reads sums for as long as this is there.
-    _reader: JoinSet<()>,
+    /// Whether the triggers were there when last looked for.
+    is_watched: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -96,18 +98,14 @@ pub enum OpenError {
 impl SqlMetrics {
     /// Connects and brings the schema up to date; servers that do so at once wait for each other.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
-        let database = Arc::new(match &options.url.0 {
+        let database = match &options.url.0 {
             Place::Postgres(place) => Database::Postgres(Box::new(PostgresMetrics::open(place, options).await?)),
             Place::Sqlite(place) => Database::Sqlite(Box::new(SqliteMetrics::open(place, options).await?)),
-        });
-        let (sums, mut reader) = (Arc::new(Sums::new(options.sums_capacity)), JoinSet::new());
-        if options.sums_capacity > 0 {
-            reader.spawn(Arc::clone(&sums).keep(Arc::clone(&database)));
-        }
-        Ok(Self { database, sums, question_timeout: options.question_timeout, _reader: reader })
+        };
+        Ok(Self { database, question_timeout: options.question_timeout, is_watched: AtomicBool::new(true) })
     }
 
-    /// One limit for all that is asked of the sums and the database to answer a question.
+    /// One limit for all that is asked of the database to answer a question.
     async fn in_time<T>(&self, question: impl Future<Output = Result<T, MetricsError>>) -> Result<T, MetricsError> {
         within(self.question_timeout, question).await
     }
@@ -120,21 +118,21 @@ impl SqlMetrics {
 #[async_trait]
 impl MetricsRepository for SqlMetrics {
     async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
-        match &*self.database {
+        match &self.database {
             Database::Postgres(postgres) => postgres.record(batch, now).await,
             Database::Sqlite(sqlite) => sqlite.record(batch, now).await,
         }
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
-        match &*self.database {
+        match &self.database {
             Database::Postgres(postgres) => postgres.forget_ids(recorded_before, at_most).await,
             Database::Sqlite(sqlite) => sqlite.forget_ids(recorded_before, at_most).await,
         }
     }
 
     async fn check(&self) -> Result<(), MetricsError> {
-        match &*self.database {
+        match &self.database {
             Database::Postgres(postgres) => postgres.check().await,
             Database::Sqlite(sqlite) => sqlite.check().await,
         }
@@ -145,10 +143,6 @@ impl MetricsRepository for SqlMetrics {
 impl MetricsReader for SqlMetrics {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
         self.in_time(Box::pin(async {
-            let question = move |kept: &Kept| summary::of_sums(kept, today);
-            if let Some(summary) = self.sums.answer(&self.database, DateRange::EVER, None, question).await? {
-                return Ok(summary);
-            }
             let pulls = self.database.ask(summary::pulls_query(self.dialect(), today)).await?;
             let accesses = self.database.ask(summary::accesses_query(self.dialect(), today)).await?;
             summary::answer(&pulls, &accesses)
@@ -157,25 +151,34 @@ impl MetricsReader for SqlMetrics {
     }
 
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
-        self.in_time(Box::pin(async {
-            if sums::can_answer(breakdown) {
-                let (asked, kind) = (breakdown.clone(), breakdown.kind());
-                let question = move |kept: &Kept| kept.breakdown(&asked);
-                let answer = self.sums.answer(&self.database, breakdown.filter.dates, kind, question);
-                if let Some(slice) = Box::pin(answer).await? {
-                    return slice;
-                }
-            }
-            let rows = self.database.ask(breakdown::query(self.dialect(), breakdown)).await?;
-            let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
-            Ok(Slice::of(rows?, breakdown.page.limit))
-        }))
-        .await
+        let rows = self.database.ask(breakdown::query(self.dialect(), breakdown)).await?;
+        let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
+        Ok(Slice::of(rows?, breakdown.page.limit))
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         let rows = self.database.ask(rows::query(self.dialect(), filter, page)).await?;
         let rows: Result<_, _> = rows.iter().map(|row| rows::item(row, filter.kind)).collect();
         Ok(Slice::of(rows?, page.limit))
+    }
+}
+
+#[async_trait]
+impl VersionedMetrics for SqlMetrics {
+    async fn versions(&self, dates: DateRange, kind: Option<AccessKind>) -> Result<Option<DayVersions>, MetricsError> {
+        let answer = versions::answer(&self.database.ask(versions::query(self.dialect(), dates, kind)).await?)?;
+        let was_watched = self.is_watched.swap(answer.is_some(), Ordering::Relaxed);
+        versions::tell(self.dialect(), answer.is_some(), was_watched);
+        Ok(answer)
+    }
+
+    async fn counts_of_day(&self, day: DayKey, at_most: u32) -> Result<Option<Vec<DayCount>>, MetricsError> {
+        let rows = self.database.ask(versions::counts_query(self.dialect(), day, at_most)).await?;
+        if rows.len() > at_most as usize {
+            return Ok(None);
+        }
+        // A day's rows are many: to read them must not keep others waiting.
+        let reading = spawn_blocking(move || rows.iter().map(versions::count).collect::<Result<_, _>>());
+        reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map(Some)
     }
 }

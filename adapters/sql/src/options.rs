@@ -22,17 +22,12 @@ pub struct Options {
     pub answer_timeout: Duration,
     /// How long a question may take, whatever is asked of the database to answer it.
     pub question_timeout: Duration,
-    /// About the most bytes of memory for sums of the counts, from which questions about all repositories are answered;
-    /// without room for its days a question goes to the database, and takes longer.
-    pub sums_capacity: usize,
 }
 
 impl Options {
     const MAX_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
     const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
     const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
-    /// For more than twenty million counts.
-    const SUMS_CAPACITY: usize = 256 << 20;
 
     /// The usual way to use a database.
     #[must_use]
@@ -43,7 +38,6 @@ impl Options {
             max_connections: Self::MAX_CONNECTIONS,
             answer_timeout: Self::ANSWER_TIMEOUT,
             question_timeout: Self::QUESTION_TIMEOUT,
-            sums_capacity: Self::SUMS_CAPACITY,
         }
     }
 

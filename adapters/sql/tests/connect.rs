@@ -7,7 +7,7 @@ use staticreg_contract::{
     events::{expected, pull, pulls_of, record},
     lists,
 };
-use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsReader, MetricsRepository};
+use staticreg_domain::metrics::{DateRange, Filter, MetricsReader, MetricsRepository};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, proxy::Proxy, tls::TlsPostgres};
 use tokio::time::sleep;
@@ -248,7 +248,6 @@ async fn connections_that_fell_silent_take_no_place() {
     // One for questions.
     let options = Options {
         max_connections: 2.try_into().expect("not zero"),
-        sums_capacity: 0,
         answer_timeout: Duration::from_secs(10),
         ..options(&through(&proxy, &url))
     };
@@ -266,11 +265,7 @@ async fn questions_given_up_half_way_take_no_place() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
     let proxy = Proxy::start("127.0.0.1:0", ([127, 0, 0, 1], cluster.port()).into());
-    let options = Options {
-        max_connections: 3.try_into().expect("not zero"),
-        sums_capacity: 0,
-        ..options(&through(&proxy, &url))
-    };
+    let options = Options { max_connections: 3.try_into().expect("not zero"), ..options(&through(&proxy, &url)) };
     let store = std::sync::Arc::new(SqlMetrics::open(&options).await.expect("opens"));
     one_pull(&store).await;
     let mut holder = PgConnection::connect(&url).await.expect("connects");
@@ -296,45 +291,4 @@ async fn questions_given_up_half_way_take_no_place() {
         }
         assert_eq!(pulls_of(&*store).await, expected(&[("2026-11-20 app:v1", 1)]));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_question_has_one_limit_however_much_it_asks() {
-    let cluster = Postgres::shared();
-    let url = cluster.new_database();
-    let name = url.rsplit('/').next().expect("a name");
-    cluster.psql(&url, &format!("ALTER DATABASE {name} SET log_statement = 'all'"));
-    let question_timeout = Duration::from_secs(2);
-    let store = SqlMetrics::open(&Options { question_timeout, ..options(&url) }).await.expect("opens");
-    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
-    let today = "2026-11-20".parse().expect("a date");
-    // How often the rows themselves were gone through.
-    let totals = || cluster.log().matches(r#"MAX("last")"#).count();
-    let started = Instant::now();
-    loop {
-        let before = totals();
-        if store.summary(today).await.is_ok() && totals() == before {
-            break;
-        }
-        assert!(started.elapsed() < LONG, "the sums never answer");
-    }
-
-    let before = totals();
-    let mut other = PgConnection::connect(&url).await.expect("connects");
-    let mut holder = other.begin().await.expect("begins");
-    holder.execute("LOCK TABLE container_pull_metrics, container_access_metrics").await.expect("locks");
-    cluster.psql(&url, "UPDATE day_version SET version = version + 1");
-    // The day that changed cannot be read. To ask for the rows in its place takes as long again.
-    let answer = store.summary(today).await;
-    assert!(matches!(answer, Err(MetricsError::Unavailable(_))), "{answer:?}");
-    assert_eq!(totals(), before, "it was asked on");
-    holder.rollback().await.expect("unlocks");
-    // The limit is short for a busy machine.
-    let summary = loop {
-        if let Ok(summary) = store.summary(today).await {
-            break summary;
-        }
-        assert!(started.elapsed() < 2 * LONG, "nothing is answered any more");
-    };
-    assert_eq!(summary.pulls_by_tag.all, 1);
 }

@@ -1,4 +1,4 @@
-//! Both databases keep the contract, whether sums answer or the database does.
+//! Both databases keep the contract.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -6,11 +6,10 @@ use staticreg_contract::{Subject, contract_suite};
 use staticreg_sql::{Options, SqlMetrics};
 use staticreg_test_support::postgres::{Postgres, Release};
 
-async fn subject(url: &str, sums_capacity: Option<usize>, home: Box<dyn Any + Send>) -> Subject {
+async fn subject(url: &str, home: Box<dyn Any + Send>) -> Subject {
     let mut options = Options::new(url.parse().expect("a URL"));
     // A slow disk is no fault here. Those who wait for each other in a circle are told after a second.
     options.answer_timeout = Duration::from_secs(30);
-    options.sums_capacity = sums_capacity.unwrap_or(options.sums_capacity);
     let open = async || Arc::new(SqlMetrics::open(&options).await.expect("opens"));
     Subject { store: open().await, second: open().await, home }
 }
@@ -45,23 +44,13 @@ mod postgres {
 
     /// In a database whose own order of text is ICU's.
     async fn in_a_database(release: Release) -> Subject {
-        super::subject(&Postgres::shared_of(release).new_database(), None, Box::new(())).await
+        super::subject(&Postgres::shared_of(release).new_database(), Box::new(())).await
     }
 
     on_each_release!(super::in_a_database);
 }
 
-mod postgres_without_sums {
-    use super::{Postgres, Release, Subject, contract_suite};
-
-    async fn in_a_database(release: Release) -> Subject {
-        super::subject(&Postgres::shared_of(release).new_database(), Some(0), Box::new(())).await
-    }
-
-    on_each_release!(super::in_a_database);
-}
-
-mod postgres_without_sums_in_a_table_of_the_go_program {
+mod postgres_in_a_table_of_the_go_program {
     use super::{Postgres, Release, Subject, contract_suite};
 
     /// Its columns have no order of their own, so they have the database's.
@@ -69,7 +58,7 @@ mod postgres_without_sums_in_a_table_of_the_go_program {
         let cluster = Postgres::shared_of(release);
         let url = cluster.new_database();
         cluster.psql(&url, include_str!("go_schema.sql"));
-        super::subject(&url, Some(0), Box::new(())).await
+        super::subject(&url, Box::new(())).await
     }
 
     on_each_release!(super::in_its_table);
@@ -78,24 +67,10 @@ mod postgres_without_sums_in_a_table_of_the_go_program {
 mod sqlite {
     use super::{Subject, contract_suite};
 
-    pub(super) async fn in_a_file(sums_capacity: Option<usize>) -> Subject {
+    async fn subject() -> Subject {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("counts.db").display());
-        super::subject(&url, sums_capacity, Box::new(folder)).await
-    }
-
-    async fn subject() -> Subject {
-        in_a_file(None).await
-    }
-
-    contract_suite!(subject);
-}
-
-mod sqlite_without_sums {
-    use super::{Subject, contract_suite, sqlite::in_a_file};
-
-    async fn subject() -> Subject {
-        in_a_file(Some(0)).await
+        super::subject(&url, Box::new(folder)).await
     }
 
     contract_suite!(subject);

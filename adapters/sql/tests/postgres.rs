@@ -484,8 +484,7 @@ async fn a_table_that_is_locked_is_waited_for_only_so_long() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
     let answer_timeout = Duration::from_secs(2);
-    // Without those who read sums in the background, who wait longer.
-    let store = SqlMetrics::open(&Options { answer_timeout, sums_capacity: 0, ..options(&url) }).await.expect("opens");
+    let store = SqlMetrics::open(&Options { answer_timeout, ..options(&url) }).await.expect("opens");
     record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
 
     let mut other = PgConnection::connect(&url).await.expect("connects");

@@ -86,7 +86,6 @@ async fn a_question_without_end_is_given_up_and_leaves_nothing_behind() {
         max_connections: 2.try_into().expect("not zero"),
         question_timeout: Duration::from_secs(2),
         answer_timeout: Duration::from_secs(30),
-        sums_capacity: 0,
         ..options(&file)
     };
     let store = std::sync::Arc::new(SqlMetrics::open(&options).await.expect("opens"));

@@ -3,11 +3,13 @@
 mod breakdown;
 mod count;
 mod question;
+mod versions;
 
 pub use crate::pull_event::PullEvent;
 pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
 pub use count::{AccessKind, Change, CountKey};
 pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Summary, Totals};
+pub use versions::{DayCount, DayKey, DayVersions, VersionedMetrics};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};

@@ -46,6 +46,9 @@ settings! {
         schema: Option<SchemaName>, such as "public";
         /// The most connections to the database.
         max_conns: NonZeroU32 = "10", from "1" to "10000";
+        /// The memory for sums of the counts; `0B` keeps none.
+        /// From them questions about all repositories are answered; what does not fit the database answers.
+        rollup_memory: Size = "256MiB", from "0B" to "64GiB";
     }
     metrics: Metrics "Counting" {
         /// `classified`, or `tagged`: every manifest access by tag is a pull.

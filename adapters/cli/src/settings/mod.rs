@@ -24,7 +24,7 @@ pub(crate) use declared::{Db, Http, Log, Metrics, Registry, Settings, Spool};
 pub(crate) use secret::Secret;
 pub(crate) use sources::{CONFIG_VARIABLE, Given, InvalidSettings, Sources, Unusable};
 pub(crate) use template::template;
-pub(crate) use value::{CountingMode, LogFormat, TlsMode};
+pub(crate) use value::{CountingMode, LogFormat, Size, TlsMode};
 
 impl Settings {
     /// What no setting says alone.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use staticreg_application::recording::Spooling;
 use staticreg_domain::{error::describe, metrics::MetricsRepository};
 use staticreg_memory::MemoryMetrics;
+use staticreg_rollup::Rollup;
 use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};
 use tokio::{
     sync::oneshot,
@@ -15,7 +16,7 @@ use super::late_store::LateStore;
 use crate::{
     Failure,
     lifecycle::Lifecycle,
-    settings::{Db, Secret, Spool, Unusable},
+    settings::{Db, Secret, Size, Spool, Unusable},
 };
 
 /// The pause before a database that is away at start is tried again: at first, and at most.
@@ -44,11 +45,11 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
     if options.url.product() == "SQLite" {
         let metrics = SqlMetrics::open(&options).await.map_err(|error| Unusable::new("db.url", error))?;
         tracing::info!("Database schema initialized successfully.");
-        return Ok(Store { metrics: Arc::new(metrics), name: "sqlite" });
+        return Ok(Store { metrics: with_sums(metrics, &options, db.rollup_memory), name: "sqlite" });
     }
     let store = Arc::new(LateStore::default());
     let (trying, tried) = oneshot::channel();
-    lifecycle.spawn_passing("connects to the database", connect(Arc::clone(&store), options, trying));
+    lifecycle.spawn_passing("connects to the database", connect(Arc::clone(&store), options, db.rollup_memory, trying));
     // Mostly it is there at once. One that does not answer, or takes long to change its schema, must not keep the
     // webhook from answering.
     let _ = timeout(HEAD_START, tried).await;
@@ -84,13 +85,25 @@ fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
     Ok(Options { schema: db.schema.clone(), max_connections: db.max_conns, ..Options::new(url) })
 }
 
+/// A database with sums of its counts in memory, when there is memory for them.
+fn with_sums(metrics: SqlMetrics, options: &Options, memory: Size) -> Arc<dyn MetricsRepository> {
+    let store = Arc::new(metrics);
+    match memory.bytes() {
+        0 => store,
+        memory => {
+            let question_timeout = options.question_timeout;
+            Arc::new(Rollup::new(store, staticreg_rollup::Options { memory, question_timeout }))
+        }
+    }
+}
+
 /// Tries until it succeeds; drops `trying` after the first try. Each reason is told once: most stay until somebody does
 /// something.
-async fn connect(store: Arc<LateStore>, options: Options, trying: oneshot::Sender<()>) {
+async fn connect(store: Arc<LateStore>, options: Options, rollup_memory: Size, trying: oneshot::Sender<()>) {
     let (mut trying, mut told, mut pause) = (Some(trying), String::new(), CONNECT_PAUSE.0);
     loop {
         let error = match SqlMetrics::open(&options).await {
-            Ok(metrics) => return arrived(&store, metrics),
+            Ok(metrics) => return arrived(&store, with_sums(metrics, &options, rollup_memory)),
             Err(error) => error,
         };
         let reason = error.to_string();
@@ -113,8 +126,8 @@ async fn connect(store: Arc<LateStore>, options: Options, trying: oneshot::Sende
 const WHAT_HAPPENS: &str = "Trying again until the database can be used. Until then pulls wait in the spool, if there \
                             is one; else the registry is told to send them again. Questions are answered 503.";
 
-fn arrived(store: &LateStore, metrics: SqlMetrics) {
-    store.arrive(Arc::new(metrics));
+fn arrived(store: &LateStore, metrics: Arc<dyn MetricsRepository>) {
+    store.arrive(metrics);
     tracing::info!("PostgreSQL connection pool successfully initialized.");
     tracing::info!("Database schema initialized successfully.");
 }

@@ -4,10 +4,7 @@ use chrono::NaiveDate;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Query as Build, SelectStatement};
 use staticreg_domain::metrics::{AccessKind, DateRange, MetricsError, Summary, Totals};
 
-use crate::{
-    query::{Dialect, Query, Row},
-    sums::{Kept, Sum},
-};
+use crate::query::{Dialect, Query, Row};
 
 /// The days of the spans.
 const WEEK: u32 = 7;
@@ -81,26 +78,4 @@ pub(crate) fn answer(pulls: &[Row], accesses: &[Row]) -> Result<Summary, Metrics
 
 fn totals(row: &Row) -> Result<Totals, MetricsError> {
     Ok(Totals { today: row.count(0)?, last_7_days: row.count(1)?, last_30_days: row.count(2)?, all: row.count(3)? })
-}
-
-pub(crate) fn of_sums(kept: &Kept, today: NaiveDate) -> Summary {
-    let [week, month] = [WEEK, MONTH].map(|days| DateRange::days_until(today, days));
-    let totals = |kind| {
-        let mut totals = Totals::default();
-        for (date, Sum { count, .. }) in kept.totals(DateRange::EVER, kind) {
-            totals.all += count;
-            totals.today += if date == today { count } else { 0 };
-            totals.last_7_days += if week.contains(date) { count } else { 0 };
-            totals.last_30_days += if month.contains(date) { count } else { 0 };
-        }
-        totals
-    };
-    Summary {
-        pulls_by_tag: totals(AccessKind::PullByTag),
-        pulls_by_digest: totals(AccessKind::PullByDigest),
-        version_checks: totals(AccessKind::VersionCheck),
-        pushes: totals(AccessKind::Push),
-        repositories: kept.pulled_repositories(),
-        last_pulled_at: kept.totals(DateRange::EVER, AccessKind::PullByTag).filter_map(|(_, sum)| sum.last()).max(),
-    }
 }

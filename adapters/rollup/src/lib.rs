@@ -1,0 +1,107 @@
+//! Sums of the counts in memory, around any store that tells which days changed ([`VersionedMetrics`]): questions about
+//! all repositories are answered from them, in milliseconds, where a database would have to go through millions of rows.
+//!
+//! [`Rollup`] is a decorator: it records nothing and keeps nothing for good, and whatever its sums do not hold or are not
+//! made for (`answer::can_answer`) the store behind it answers. `sums` keeps the days and reads those that changed,
+//! `day` packs one, `keys` gives numbers to names, `answer` is the one fold that answers every breakdown.
+
+mod answer;
+mod day;
+mod kept;
+mod keys;
+mod summary;
+mod sums;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use staticreg_domain::metrics::{
+    Breakdown, BreakdownRow, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+    PullEvent, Recording, Slice, Summary, VersionedMetrics,
+};
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{kept::Kept, sums::Sums};
+
+/// How sums are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// About the most bytes the sums take; the earliest days that do not fit are left to the store.
+    pub memory: usize,
+    /// How long a question may take, whatever the store is asked to answer it.
+    pub question_timeout: Duration,
+}
+
+/// A store whose questions about all repositories are answered from sums in memory.
+pub struct Rollup {
+    store: Arc<dyn VersionedMetrics>,
+    sums: Arc<Sums>,
+    question_timeout: Duration,
+    /// Reads sums for as long as this is there.
+    _reader: JoinSet<()>,
+}
+
+impl Rollup {
+    /// Keeps sums of a store's counts, which are read in the background from now on.
+    #[must_use]
+    pub fn new(store: Arc<dyn VersionedMetrics>, options: Options) -> Self {
+        let (sums, mut reader) = (Arc::new(Sums::new(options.memory)), JoinSet::new());
+        reader.spawn(Arc::clone(&sums).keep(Arc::clone(&store)));
+        Self { store, sums, question_timeout: options.question_timeout, _reader: reader }
+    }
+
+    /// One limit for all that is asked of the sums and the store to answer a question.
+    async fn in_time<T>(&self, question: impl Future<Output = Result<T, MetricsError>>) -> Result<T, MetricsError> {
+        let late = |_| Err(MetricsError::Unavailable("no answer in time".into()));
+        timeout(self.question_timeout, question).await.unwrap_or_else(late)
+    }
+}
+
+#[async_trait]
+impl MetricsReader for Rollup {
+    async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
+        self.in_time(Box::pin(async {
+            let question = move |kept: &Kept| summary::of_sums(kept, today);
+            if let Some(summary) = self.sums.answer(&*self.store, DateRange::EVER, None, question).await? {
+                return Ok(summary);
+            }
+            self.store.summary(today).await
+        }))
+        .await
+    }
+
+    async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
+        if !answer::can_answer(breakdown) {
+            return self.store.breakdown(breakdown).await;
+        }
+        self.in_time(Box::pin(async {
+            let (asked, kind) = (breakdown.clone(), breakdown.kind());
+            let question = move |kept: &Kept| kept.breakdown(&asked);
+            if let Some(slice) = self.sums.answer(&*self.store, breakdown.filter.dates, kind, question).await? {
+                return slice;
+            }
+            self.store.breakdown(breakdown).await
+        }))
+        .await
+    }
+
+    async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
+        self.store.rows(filter, page).await
+    }
+}
+
+#[async_trait]
+impl MetricsRepository for Rollup {
+    async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
+        self.store.record(batch, now).await
+    }
+
+    async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        self.store.forget_ids(recorded_before, at_most).await
+    }
+
+    async fn check(&self) -> Result<(), MetricsError> {
+        self.store.check().await
+    }
+}
