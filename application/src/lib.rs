@@ -9,6 +9,7 @@ pub mod browse;
 pub mod catalog;
 pub mod check_store;
 pub mod clock_skew;
+pub mod intervals;
 pub mod platforms;
 pub mod receive_notification;
 pub mod recording;

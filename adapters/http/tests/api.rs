@@ -1,5 +1,5 @@
-//! The webhook, the query API and the errors, in process. The store is a mock: here it matters what is asked of it and
-//! what becomes of its answers and failures.
+//! The webhook, the query API and the errors, in process. Mostly the store is a mock: here it matters what is asked of it
+//! and what becomes of its answers and failures.
 
 mod support;
 
@@ -16,6 +16,7 @@ use staticreg_domain::{
         Page, Recording, Slice, Summary, Totals,
     },
 };
+use staticreg_memory::MemoryMetrics;
 use support::{DIGEST, event, notification, server, text};
 
 const WEBHOOK: &str = "/api/webhook/registry";
@@ -224,6 +225,7 @@ async fn a_wrong_parameter_is_named() {
         ("metrics?cursor=WzEsImEiXQ", "cursor"),
         (&format!("digests?repository=a&tag=b&cursor={cursor_of_another_list}"), "cursor"),
         ("pulls?group_by=digest", "group_by"),
+        ("pulls?interval=year", "interval"),
         // ["2026-11-20","amd64"]
         ("pulls?cursor=WyIyMDI2LTExLTIwIiwiYW1kNjQiXQ", "cursor"),
         ("tags", "repository"),
@@ -509,4 +511,68 @@ async fn the_document_is_served_in_both_forms_and_as_a_page() {
     let response = server.get("/docs").send().await;
     response.assert_status_is_ok();
     assert!(text(response).await.contains("SwaggerUIBundle"));
+}
+
+/// Every page of a list, an item each.
+async fn page_by_page<E: poem::Endpoint<Output = poem::Response>>(
+    server: &poem::test::TestClient<E>,
+    query: &str,
+) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = body(server.get(format!("/api/v1/{query}&limit=1{cursor}")).send().await).await;
+        items.extend(page["items"].as_array().expect("items").iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return items,
+        }
+    }
+}
+
+#[tokio::test]
+async fn pulls_are_counted_by_week_and_by_month() {
+    let server = server(MemoryMetrics::new(100));
+    let pulls = [
+        ("2026-09-30", "a"),
+        ("2026-10-31", "a"),
+        ("2026-11-01", "a"),
+        ("2026-11-02", "b"),
+        ("2026-11-08", "a"),
+        ("2026-11-08", "b"),
+        ("2026-11-16", "a"),
+    ];
+    let event = |(number, (day, repository)): (u32, (&str, &str))| {
+        let mut event = event(number);
+        event["timestamp"] = format!("{day}T10:00:00Z").into();
+        event["target"]["repository"] = repository.into();
+        event
+    };
+    let events: Vec<_> = (0..).zip(pulls).map(event).collect();
+    server.post(WEBHOOK).body_json(&notification(&events)).send().await.assert_status_is_ok();
+    let dated = |items: &[(&str, u64)]| -> Vec<Value> {
+        items.iter().map(|(date, pulls)| json!({"date": date, "pulls": pulls})).collect()
+    };
+    let grouped = |items: &[(&str, &str, u64)]| -> Vec<Value> {
+        let item = |(date, name, pulls): &(&str, &str, u64)| json!({"date": date, "repository": name, "pulls": pulls});
+        items.iter().map(item).collect()
+    };
+    for (query, expected) in [
+        ("interval=day&from=2026-11-02", dated(&[("2026-11-02", 1), ("2026-11-08", 2), ("2026-11-16", 1)])),
+        ("interval=week&from=2026-10-31", dated(&[("2026-10-26", 2), ("2026-11-02", 3), ("2026-11-16", 1)])),
+        ("interval=month&from=2026-09-01", dated(&[("2026-09-01", 1), ("2026-10-01", 1), ("2026-11-01", 5)])),
+        ("interval=month&from=2026-11-08&to=2026-11-15", dated(&[("2026-11-01", 2)])),
+        ("interval=month&from=2026-09-01&repository=b", dated(&[("2026-11-01", 2)])),
+        (
+            "interval=week&from=2026-10-31&group_by=repository",
+            grouped(&[("2026-10-26", "a", 2), ("2026-11-02", "a", 1), ("2026-11-02", "b", 2), ("2026-11-16", "a", 1)]),
+        ),
+        (
+            "interval=month&from=2026-10-01&group_by=repository",
+            grouped(&[("2026-10-01", "a", 1), ("2026-11-01", "a", 3), ("2026-11-01", "b", 2)]),
+        ),
+    ] {
+        let whole = body(server.get(format!("/api/v1/pulls?{query}")).send().await).await;
+        assert_eq!(whole, json!({"items": expected, "next_cursor": null}), "{query}");
+        assert_eq!(page_by_page(&server, &format!("pulls?{query}")).await, expected, "{query}");
+    }
 }

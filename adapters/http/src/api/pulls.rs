@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use poem_openapi::{Enum, Object, types::Example};
 use serde::Serialize;
-use staticreg_application::ask_metrics::AskMetrics;
+use staticreg_application::{ask_metrics::AskMetrics, intervals};
 use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
 use super::{
@@ -17,9 +17,10 @@ pub(crate) struct PullsApi {
 }
 
 list_operation! {
-    /// Counts per day.
+    /// Counts per day, week or month.
     ///
-    /// By date, then by group. `group_by` splits each day; days without counts are left out.
+    /// By date, then by group. `group_by` splits each day; days without counts are left out. `interval` counts weeks or
+    /// months in the place of days; the first and the last hold only the dates that are asked for.
     GET "/api/v1/pulls" as "list_pulls" on PullsApi(
         /// Only this repository.
         repository: Option<String>,
@@ -27,6 +28,8 @@ list_operation! {
         tag: Option<String>,
         /// What to split each day by.
         group_by: Option<GroupBy>,
+        /// What is counted together; `day` when not given.
+        interval: Option<Interval>,
     ) -> DailyPulls, |ask, filter, paging, format| {
         let split_by = group_by.0.map(Dimension::from);
         let list = Declaration {
@@ -35,7 +38,7 @@ list_operation! {
             order: Order::Key,
         };
         let breakdown = list.breakdown(filter, paging)?;
-        let rows = ask.store().breakdown(&breakdown).await?;
+        let rows = ask.by_interval(interval.0.map(Into::into).unwrap_or_default(), &breakdown).await?;
         ListAnswer::of_rows(&breakdown, rows, format, |row| DailyPulls::from_row(row, split_by))
     }
 }
@@ -62,11 +65,33 @@ impl From<GroupBy> for Dimension {
     }
 }
 
+/// The dates that are counted together.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+enum Interval {
+    /// Each day.
+    Day,
+    /// Each week, from Monday on.
+    Week,
+    /// Each month.
+    Month,
+}
+
+impl From<Interval> for intervals::Interval {
+    fn from(interval: Interval) -> Self {
+        match interval {
+            Interval::Day => Self::Day,
+            Interval::Week => Self::Week,
+            Interval::Month => Self::Month,
+        }
+    }
+}
+
 /// Counts of one day, or of one group of it.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub(crate) struct DailyPulls {
-    /// The day, in UTC.
+    /// The day, in UTC; the first one of a week or month.
     date: NaiveDate,
     /// The architecture; only with `group_by=architecture`.
     #[oai(skip_serializing_if_is_none)]
