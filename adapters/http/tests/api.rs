@@ -347,10 +347,7 @@ async fn the_summary_shows_every_kind() {
         assert_eq!(today, date("2026-11-21"));
         let totals = |n| Totals { today: n, last_7_days: n + 1, last_30_days: n + 2, all: n + 3 };
         Ok(Summary {
-            pulls_by_tag: totals(1),
-            pulls_by_digest: totals(10),
-            version_checks: totals(20),
-            pushes: totals(30),
+            by_kind: AccessKind::ALL.into_iter().zip([1, 10, 20, 30].map(totals)).collect(),
             repositories: 5,
             last_pulled_at: Some(time("2026-11-21T19:00:00.5Z")),
         })

@@ -10,7 +10,8 @@ use chrono::{Datelike, NaiveDate};
 use staticreg_domain::{
     Tag,
     metrics::{
-        AccessKind, Breakdown, BreakdownRow, DateRange, Dimension, GroupKey, KeyRef, MetricsRow, Page, Slice, Summary,
+        AccessKind, Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, MetricsRow, Page, Slice, Spans, Summary,
+        Totals,
     },
 };
 
@@ -20,38 +21,20 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// The days of the summary's spans.
-const WEEK: u32 = 7;
-const MONTH: u32 = 30;
-
 pub(crate) fn summary(counts: &Snapshot, today: NaiveDate) -> Summary {
-    let (week, month) = (DateRange::days_until(today, WEEK), DateRange::days_until(today, MONTH));
-    let mut summary = Summary::default();
+    let (mut summary, spans) = (Summary::default(), Spans::until(today));
+    let mut totals = AccessKind::ALL.map(|kind| (kind, Totals::default()));
     let mut repositories = HashSet::new();
     for (date, row, count) in counts.rows() {
-        let totals = match row.key.kind {
-            AccessKind::PullByTag => &mut summary.pulls_by_tag,
-            AccessKind::PullByDigest => &mut summary.pulls_by_digest,
-            AccessKind::VersionCheck => &mut summary.version_checks,
-            AccessKind::Push => &mut summary.pushes,
-        };
-        add(&mut totals.today, count, date == today);
-        add(&mut totals.last_7_days, count, week.contains(date));
-        add(&mut totals.last_30_days, count, month.contains(date));
-        add(&mut totals.all, count, true);
+        spans.add(&mut totals[row.key.kind as usize].1, date, count);
         if row.key.kind == AccessKind::PullByTag {
             repositories.insert(row.key.repository);
             summary.last_pulled_at = summary.last_pulled_at.max(Some(row.updated_at));
         }
     }
+    summary.by_kind = totals.into_iter().filter(|(_, totals)| totals.all > 0).collect();
     summary.repositories = repositories.len() as u64;
     summary
-}
-
-fn add(total: &mut u64, count: u64, belongs: bool) {
-    if belongs {
-        *total += count;
-    }
 }
 
 /// The sums of the counts, by what they have in common.

@@ -258,7 +258,7 @@ async fn pulls(store: &Rollup) -> String {
     let rows = lists::rows(store, lists::REPOSITORIES, &filter).await;
     let name = |row: &BreakdownRow| row.key.borrowed().text(Dimension::Repository).to_owned();
     let listed: Vec<_> = rows.iter().map(|row| format!("{} {}", name(row), row.count)).collect();
-    let all = store.summary(date("2026-11-20")).await.expect("answers").pulls_by_tag.all;
+    let all = store.summary(date("2026-11-20")).await.expect("answers").totals(AccessKind::PullByTag).all;
     format!("{}, {all}", listed.join(", "))
 }
 
@@ -423,5 +423,5 @@ async fn a_question_has_one_limit_however_much_it_asks() {
         }
         assert!(started.elapsed() < 2 * LONG, "nothing is answered any more");
     };
-    assert_eq!(summary.pulls_by_tag.all, 1);
+    assert_eq!(summary.totals(AccessKind::PullByTag).all, 1);
 }

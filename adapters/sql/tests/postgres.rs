@@ -199,7 +199,7 @@ async fn the_rights_that_the_readme_tells_suffice_to_run() {
         assert_eq!(store.record(std::slice::from_ref(&event), now()).await.expect("records"), [recorded]);
     }
     assert_eq!(store.forget_ids(now() + Duration::from_secs(1), 10).await.expect("forgets"), 6);
-    assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").pulls_by_tag.today, 2);
+    assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").totals(AccessKind::PullByTag).today, 2);
     assert_eq!((pulls_of(&store).await, sum(&store).await), (expected(&[("2026-11-20 app:v1", 2)]), 2));
 
     let reader = url.replace("postgres@", "reader@");

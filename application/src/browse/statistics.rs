@@ -90,12 +90,21 @@ pub struct RepositoryStatistics {
     pub all: u64,
     /// The last pull.
     pub last_pulled_at: Option<DateTime<Utc>>,
-    /// Look-ups that fetched nothing, in the days.
-    pub version_checks: u64,
-    /// Pulls by digest in the days; zero for a tag.
-    pub pulls_by_digest: u64,
+    /// What else was counted in the days: version checks, and pulls by digest of all tags together.
+    pub others: BTreeMap<AccessKind, u64>,
     /// The digests that were pulled by the tag, the latest pulled first; none without a tag.
     pub digests: Vec<DigestPulls>,
+}
+
+impl RepositoryStatistics {
+    /// How much of a kind was counted in the days.
+    #[must_use]
+    pub fn in_range(&self, kind: AccessKind) -> u64 {
+        match kind {
+            AccessKind::PullByTag => self.daily.total(),
+            _ => self.others.get(&kind).copied().unwrap_or_default(),
+        }
+    }
 }
 
 /// The pulls of a tag.
@@ -135,13 +144,19 @@ impl RepositoryStatistics {
                 counts.in_range = pulls;
             }
         }
+        // What is pulled by digest names no tag.
+        let kinds: &[AccessKind] =
+            if one_tag { &[AccessKind::VersionCheck] } else { &[AccessKind::VersionCheck, AccessKind::PullByDigest] };
+        let mut others = BTreeMap::new();
+        for kind in kinds {
+            others.insert(*kind, sum(ask, &of_range, *kind).await?);
+        }
         Ok(Self {
             daily: Daily::read(ask, &of_range, Some(Dimension::Architecture)).await?,
             tags,
             all,
             last_pulled_at,
-            version_checks: sum(ask, &of_range, AccessKind::VersionCheck).await?,
-            pulls_by_digest: if one_tag { 0 } else { sum(ask, &of_range, AccessKind::PullByDigest).await? },
+            others,
             digests: if one_tag {
                 page(ask, &DigestPulls::asked(ever, MOST_DIGESTS), DigestPulls::from_row).await?
             } else {
@@ -156,14 +171,8 @@ impl RepositoryStatistics {
 pub struct Insights {
     /// Pulls by tag per day and architecture.
     pub by_architecture: Daily,
-    /// Pulls by tag per day.
-    pub pulls: Daily,
-    /// Pulls by digest per day.
-    pub pulls_by_digest: Daily,
-    /// Look-ups of a tag that fetched nothing, per day.
-    pub version_checks: Daily,
-    /// Manifests pushed, per day.
-    pub pushes: Daily,
+    /// Every kind per day.
+    pub by_kind: BTreeMap<AccessKind, Daily>,
     /// The most pulled images.
     pub images: Vec<ImagePulls>,
     /// The architectures.
@@ -173,13 +182,13 @@ pub struct Insights {
 impl Insights {
     pub(super) async fn read(ask: &AskMetrics, range: DateRange) -> Result<Self, MetricsError> {
         let filter = Filter::of_dates(range);
-        let of_kind = |kind| Filter { kind, ..filter.clone() };
+        let mut by_kind = BTreeMap::new();
+        for kind in AccessKind::ALL {
+            by_kind.insert(kind, Daily::read(ask, &Filter { kind, ..filter.clone() }, None).await?);
+        }
         Ok(Self {
             by_architecture: Daily::read(ask, &filter, Some(Dimension::Architecture)).await?,
-            pulls: Daily::read(ask, &filter, None).await?,
-            pulls_by_digest: Daily::read(ask, &of_kind(AccessKind::PullByDigest), None).await?,
-            version_checks: Daily::read(ask, &of_kind(AccessKind::VersionCheck), None).await?,
-            pushes: Daily::read(ask, &of_kind(AccessKind::Push), None).await?,
+            by_kind,
             images: page(ask, &ImagePulls::asked(filter.clone(), MOST_IMAGES), ImagePulls::from_row).await?,
             architectures: page(
                 ask,
@@ -188,6 +197,12 @@ impl Insights {
             )
             .await?,
         })
+    }
+
+    /// How much of a kind was counted in the days.
+    #[must_use]
+    pub fn total(&self, kind: AccessKind) -> u64 {
+        self.by_kind.get(&kind).map_or(0, Daily::total)
     }
 }
 

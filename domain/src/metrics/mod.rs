@@ -8,7 +8,7 @@ mod versions;
 pub use crate::pull_event::PullEvent;
 pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
 pub use count::{AccessKind, Change, CountKey};
-pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Summary, Totals};
+pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Spans, Summary, Totals};
 pub use versions::{DayCount, DayKey, DayVersions, VersionedMetrics};
 
 use async_trait::async_trait;

@@ -1,5 +1,7 @@
 //! What can be asked about the counts, and the answers' items.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::AccessKind;
@@ -159,21 +161,50 @@ pub struct Totals {
     pub all: u64,
 }
 
+/// The spans of [`Totals`], by the day that they end with.
+#[derive(Clone, Copy, Debug)]
+pub struct Spans {
+    today: NaiveDate,
+    /// Today and the six days before.
+    pub week: DateRange,
+    /// Today and the 29 days before.
+    pub month: DateRange,
+}
+
+impl Spans {
+    /// Those that end with a day.
+    #[must_use]
+    pub fn until(today: NaiveDate) -> Self {
+        Self { today, week: DateRange::days_until(today, 7), month: DateRange::days_until(today, 30) }
+    }
+
+    /// Adds what was counted on a date to the totals of the spans that hold it.
+    pub fn add(&self, totals: &mut Totals, date: NaiveDate, count: u64) {
+        let within = |is_within| if is_within { count } else { 0 };
+        totals.today += within(date == self.today);
+        totals.last_7_days += within(self.week.contains(date));
+        totals.last_30_days += within(self.month.contains(date));
+        totals.all += count;
+    }
+}
+
 /// The answer to "how much is pulled?".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Pulls by tag.
-    pub pulls_by_tag: Totals,
-    /// Pulls by digest.
-    pub pulls_by_digest: Totals,
-    /// Look-ups of a tag that fetched nothing.
-    pub version_checks: Totals,
-    /// Manifests pushed.
-    pub pushes: Totals,
+    /// The totals of each kind that was ever counted.
+    pub by_kind: BTreeMap<AccessKind, Totals>,
     /// Repositories that were ever pulled from by tag.
     pub repositories: u64,
     /// When an image was last pulled by tag.
     pub last_pulled_at: Option<DateTime<Utc>>,
+}
+
+impl Summary {
+    /// The totals of a kind; zero when it was never counted.
+    #[must_use]
+    pub fn totals(&self, kind: AccessKind) -> Totals {
+        self.by_kind.get(&kind).copied().unwrap_or_default()
+    }
 }
 
 /// One stored row.

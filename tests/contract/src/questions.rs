@@ -355,8 +355,8 @@ pub async fn dates_decide_ranges_and_times_do_not(Subject { store, .. }: Subject
     assert_eq!(counted(&*store, &counted_on).await, each(1));
     let happened_on = Filter::of_dates(range("2026-11-21", "2026-11-21"));
     assert_eq!(counted(&*store, &happened_on).await, each(0));
-    assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").pulls_by_tag.today, 1);
-    assert_eq!(store.summary(date("2026-11-21")).await.expect("answers").pulls_by_tag.today, 0);
+    assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").totals(AccessKind::PullByTag).today, 1);
+    assert_eq!(store.summary(date("2026-11-21")).await.expect("answers").totals(AccessKind::PullByTag).today, 0);
 }
 
 pub async fn all_of_time_is_a_range(Subject { store, .. }: Subject) {
@@ -410,10 +410,7 @@ pub async fn the_summary_counts_spans_that_end_today(Subject { store, .. }: Subj
     assert_eq!(
         summary,
         Summary {
-            pulls_by_tag: totals(1),
-            pulls_by_digest: totals(10),
-            version_checks: totals(100),
-            pushes: totals(1000),
+            by_kind: AccessKind::ALL.into_iter().zip([1, 10, 100, 1000].map(totals)).collect(),
             repositories: 1,
             last_pulled_at: Some(time("2026-11-21T10:00:00Z")),
         }

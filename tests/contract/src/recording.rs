@@ -216,7 +216,7 @@ pub async fn a_count_of_zero_shows_nowhere(Subject { store, .. }: Subject) {
         assert_eq!(lines(list).await.len(), 1, "{list:?}");
     }
     let summary = store.summary(date("2026-11-20")).await.expect("answers");
-    assert_eq!((summary.pulls_by_tag.all, summary.repositories), (1, 1));
+    assert_eq!((summary.totals(AccessKind::PullByTag).all, summary.repositories), (1, 1));
     assert_eq!(summary.last_pulled_at, Some(time("2026-11-20T10:00:00Z")));
 }
 

@@ -1,11 +1,11 @@
 //! `GET /api/v1/summary`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, recording::Spooling};
-use staticreg_domain::metrics::{Summary, Totals};
+use staticreg_domain::metrics::{AccessKind, Summary, Totals};
 
 use super::{ApiTag, example_time};
 use crate::problem::QuestionError;
@@ -90,15 +90,16 @@ impl From<Totals> for TotalsBody {
 
 impl SummaryBody {
     fn new(summary: &Summary, events_spooled: u64, clock_skew: Option<TimeDelta>) -> Self {
-        let Summary { pulls_by_tag, pulls_by_digest, version_checks, pushes, repositories, last_pulled_at } = *summary;
+        let Summary { by_kind: _, repositories, last_pulled_at } = *summary;
+        let pulls_by_tag = summary.totals(AccessKind::PullByTag);
         Self {
             pulls_today: pulls_by_tag.today,
             pulls_last_7_days: pulls_by_tag.last_7_days,
             pulls_last_30_days: pulls_by_tag.last_30_days,
             pulls_total: pulls_by_tag.all,
-            pulls_by_digest: pulls_by_digest.into(),
-            version_checks: version_checks.into(),
-            pushes: pushes.into(),
+            pulls_by_digest: summary.totals(AccessKind::PullByDigest).into(),
+            version_checks: summary.totals(AccessKind::VersionCheck).into(),
+            pushes: summary.totals(AccessKind::Push).into(),
             repositories,
             last_pulled_at,
             events_spooled,
@@ -111,10 +112,12 @@ impl Example for SummaryBody {
     fn example() -> Self {
         let totals = |today, last_7_days, last_30_days, all| Totals { today, last_7_days, last_30_days, all };
         let summary = Summary {
-            pulls_by_tag: totals(12, 96, 420, 10_240),
-            pulls_by_digest: totals(1, 3, 17, 160),
-            version_checks: totals(48, 310, 1_260, 30_720),
-            pushes: totals(0, 2, 9, 81),
+            by_kind: BTreeMap::from([
+                (AccessKind::PullByTag, totals(12, 96, 420, 10_240)),
+                (AccessKind::PullByDigest, totals(1, 3, 17, 160)),
+                (AccessKind::VersionCheck, totals(48, 310, 1_260, 30_720)),
+                (AccessKind::Push, totals(0, 2, 9, 81)),
+            ]),
             repositories: 14,
             last_pulled_at: Some(example_time()),
         };

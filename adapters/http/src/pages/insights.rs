@@ -6,6 +6,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::browse::{Daily, Insights, Series, Shown, Unused, UnusedImage};
+use staticreg_domain::metrics::AccessKind;
 
 use super::{
     Site,
@@ -142,35 +143,38 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
     page(&template, StatusCode::OK)
 }
 
-/// Every kind of pull against the look-ups that fetched nothing.
+/// The kinds that are drawn: every kind of pull against the look-ups that fetched nothing.
+const DRAWN: [(AccessKind, &str); 3] = [
+    (AccessKind::PullByTag, "pulls by tag"),
+    (AccessKind::VersionCheck, "version checks"),
+    (AccessKind::PullByDigest, "pulls by digest"),
+];
+
+/// The days of the kinds that are drawn.
 pub(super) fn by_kind(insights: &Insights) -> Daily {
-    let length = usize::try_from((insights.pulls.range.to() - insights.pulls.range.from()).num_days() + 1);
-    let series = |name: &str, daily: &Daily| Series {
-        name: name.to_owned(),
-        days: daily.series.first().map_or_else(|| vec![0; length.unwrap_or_default()], |series| series.days.clone()),
+    let range = insights.by_architecture.range;
+    let length = usize::try_from((range.to() - range.from()).num_days() + 1).unwrap_or_default();
+    let series = |(kind, name): (AccessKind, &str)| {
+        let counted = insights.by_kind.get(&kind).and_then(|daily| daily.series.first());
+        Series { name: name.to_owned(), days: counted.map_or_else(|| vec![0; length], |series| series.days.clone()) }
     };
-    Daily {
-        range: insights.pulls.range,
-        series: vec![
-            series("pulls by tag", &insights.pulls),
-            series("version checks", &insights.version_checks),
-            series("pulls by digest", &insights.pulls_by_digest),
-        ],
-    }
+    Daily { range, series: DRAWN.map(series).into() }
 }
 
 fn figures(insights: Option<&Insights>, chosen: &ChosenRange) -> Vec<Figure> {
-    let figure = |label, daily: Option<&Daily>| Figure {
+    let figure = |(kind, label)| Figure {
         label,
-        value: daily.map_or_else(|| "–".to_owned(), |daily| text::number(daily.total())),
+        value: insights.map_or_else(|| "–".to_owned(), |insights| text::number(insights.total(kind))),
         note: chosen.words(),
     };
-    vec![
-        figure("Pulls", insights.map(|insights| &insights.pulls)),
-        figure("Version checks", insights.map(|insights| &insights.version_checks)),
-        figure("Pulls by digest", insights.map(|insights| &insights.pulls_by_digest)),
-        figure("Pushes", insights.map(|insights| &insights.pushes)),
+    [
+        (AccessKind::PullByTag, "Pulls"),
+        (AccessKind::VersionCheck, "Version checks"),
+        (AccessKind::PullByDigest, "Pulls by digest"),
+        (AccessKind::Push, "Pushes"),
     ]
+    .map(figure)
+    .into()
 }
 
 fn image_rows(insights: &Insights, chosen: &ChosenRange, now: DateTime<Utc>) -> Vec<ImageRow> {

@@ -14,7 +14,7 @@ use staticreg_application::{
     browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
-use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact};
+use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact, metrics::AccessKind};
 
 use super::{
     Site,
@@ -334,7 +334,7 @@ pub(super) fn is_read(site: &Site, entry: Option<&RepositoryEntry>) -> bool {
 
 /// Whether nothing was ever counted.
 pub(super) fn never_seen(statistics: &RepositoryStatistics) -> bool {
-    statistics.all == 0 && statistics.version_checks == 0 && statistics.pulls_by_digest == 0
+    statistics.all == 0 && statistics.others.values().all(|count| *count == 0)
 }
 
 /// A name that may be a folder's, or a mistake.
@@ -393,7 +393,7 @@ pub(super) fn figures(
     });
     figures.push(Figure {
         label: "Version checks",
-        value: number(statistics.map(|statistics| statistics.version_checks)),
+        value: number(statistics.map(|statistics| statistics.in_range(AccessKind::VersionCheck))),
         note: chosen.words(),
     });
     figures.push(Figure {

@@ -2,13 +2,9 @@
 
 use chrono::NaiveDate;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Query as Build, SelectStatement};
-use staticreg_domain::metrics::{AccessKind, DateRange, MetricsError, Summary, Totals};
+use staticreg_domain::metrics::{AccessKind, DateRange, MetricsError, Spans, Summary, Totals};
 
 use crate::query::{Dialect, Query, Row};
-
-/// The days of the spans.
-const WEEK: u32 = 7;
-const MONTH: u32 = 30;
 
 /// The totals of pulls by tag, and how many repositories and when last: one row.
 pub(crate) fn pulls_query(dialect: Dialect, today: NaiveDate) -> Query {
@@ -45,35 +41,36 @@ fn sums(
     date: &'static str,
     count: &'static str,
 ) -> SelectStatement {
-    let between = |days| {
-        let dates = DateRange::days_until(today, days);
-        Expr::col(date).between(dialect.date(dates.from()), dialect.date(dates.to()))
-    };
+    let Spans { week, month, .. } = Spans::until(today);
+    let between = |dates: DateRange| Expr::col(date).between(dialect.date(dates.from()), dialect.date(dates.to()));
     let sum = || Func::sum(Expr::col(count));
     let mut sums = Build::select();
     sums.expr_as(sum().filter(Expr::col(date).eq(dialect.date(today))), "today");
-    sums.expr_as(sum().filter(between(WEEK)), "week");
-    sums.expr_as(sum().filter(between(MONTH)), "month");
+    sums.expr_as(sum().filter(between(week)), "week");
+    sums.expr_as(sum().filter(between(month)), "month");
     sums.expr_as(sum(), "ever").from(table).and_where(Expr::col(count).gt(0)).take()
 }
 
 pub(crate) fn answer(pulls: &[Row], accesses: &[Row]) -> Result<Summary, MetricsError> {
     let mut summary = Summary::default();
     for row in pulls {
-        summary.pulls_by_tag = totals(row)?;
+        insert(&mut summary, AccessKind::PullByTag, totals(row)?);
         summary.repositories = row.count(4)?;
         summary.last_pulled_at = row.time_if_any(5)?;
     }
     for row in accesses {
-        match AccessKind::named(&row.text(4)?) {
-            Some(AccessKind::PullByDigest) => summary.pulls_by_digest = totals(row)?,
-            Some(AccessKind::VersionCheck) => summary.version_checks = totals(row)?,
-            Some(AccessKind::Push) => summary.pushes = totals(row)?,
-            // A later version may keep kinds this one does not know.
-            Some(AccessKind::PullByTag) | None => {}
+        // A later version may keep kinds this one does not know.
+        if let Some(kind) = AccessKind::named(&row.text(4)?) {
+            insert(&mut summary, kind, totals(row)?);
         }
     }
     Ok(summary)
+}
+
+fn insert(summary: &mut Summary, kind: AccessKind, totals: Totals) {
+    if totals.all > 0 {
+        summary.by_kind.insert(kind, totals);
+    }
 }
 
 fn totals(row: &Row) -> Result<Totals, MetricsError> {
