@@ -12,14 +12,11 @@ mod names;
 mod question;
 mod snapshot;
 
-use std::{
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::available_parallelism,
-};
+use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
+use parking_lot::Mutex;
 use staticreg_domain::metrics::{
     AccessKind, Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
     PullEvent, Recording, Slice, Summary,
@@ -56,10 +53,6 @@ impl MemoryMetrics {
         }
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn ask<A: Send + 'static>(
         &self,
         snapshot: impl FnOnce(&Counts) -> Snapshot,
@@ -67,7 +60,7 @@ impl MemoryMetrics {
     ) -> Result<A, MetricsError> {
         let turn = Arc::clone(&self.askers).acquire_owned().await;
         let turn = turn.map_err(|closed| MetricsError::Unavailable(closed.into()))?;
-        let snapshot = snapshot(&self.store().counts);
+        let snapshot = snapshot(&self.store.lock().counts);
         let answering = spawn_blocking(move || {
             // Kept to the end, also when nobody waits for the answer any more.
             let _turn = turn;
@@ -83,7 +76,7 @@ impl MemoryMetrics {
 #[async_trait]
 impl MetricsRepository for MemoryMetrics {
     async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
-        let mut store = self.store();
+        let mut store = self.store.lock();
         let Store { counts, ids } = &mut *store;
         let recordings = ids.sort_out(batch);
         let new = batch.iter().zip(&recordings).filter(|(_, recording)| **recording == Recording::Counted);
@@ -99,7 +92,7 @@ impl MetricsRepository for MemoryMetrics {
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
-        Ok(self.store().ids.forget(recorded_before, at_most))
+        Ok(self.store.lock().ids.forget(recorded_before, at_most))
     }
 
     async fn check(&self) -> Result<(), MetricsError> {
