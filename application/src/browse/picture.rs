@@ -9,7 +9,7 @@ use staticreg_domain::{
 };
 use tokio::time::Instant;
 
-use crate::{ask_metrics::AskMetrics, aside::aside};
+use crate::{aside::aside, ask_metrics::AskMetrics};
 
 /// How many days the picture shows.
 pub const DAYS: usize = 30;

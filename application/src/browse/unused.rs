@@ -16,8 +16,8 @@ use staticreg_domain::{
 
 use super::statistics::watched_since;
 use crate::{
-    ask_metrics::AskMetrics,
     aside::aside,
+    ask_metrics::AskMetrics,
     catalog::{CatalogSnapshot, TagEntry},
 };
 

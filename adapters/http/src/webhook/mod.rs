@@ -206,8 +206,7 @@ impl Notification {
         } else {
             notification::parse(&bytes)
         };
-        parsed
-            .map_err(|error| WebhookError::bad_request(format!("The body is no notification: {error}.")))
+        parsed.map_err(|error| WebhookError::bad_request(format!("The body is no notification: {error}.")))
     }
 }
 
