@@ -1,6 +1,6 @@
 //! What the program says and does when its database cannot be used, or not as it was told.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use staticreg_e2e::{Staticreg, eventually};
 use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, tls::TlsPostgres};
@@ -54,19 +54,24 @@ fn what_stays_until_somebody_does_something_is_told_once_and_with_what_to_do() {
         "CREATE ROLE clerk LOGIN; REVOKE ALL ON SCHEMA public FROM public; CREATE ROLE limited LOGIN CONNECTION LIMIT 0",
     );
     let clerk = url.replace("postgres@", "clerk@");
-    for (url, more, said) in [
+    let cases = [
         (cluster.url("nowhere"), &[][..], r#"database "nowhere" does not exist; create it with CREATE DATABASE"#),
         (url.replace("postgres@", "nobody@"), &[], r#"role "nobody" does not exist; create it with CREATE ROLE"#),
         (clerk.clone(), &[], "; name a schema that is there, or grant the user the right to make one"),
         (clerk, &[("STATICREG_DB_SCHEMA", "pulls")], "permission denied for database"),
         (url.replace("postgres@", "limited@"), &[], r#"too many connections for role "limited""#),
-    ] {
-        let server = start_and_try(&url, more);
-        let warnings = warnings(&server);
-        assert_eq!(warnings.iter().filter(|line| line.contains(said)).count(), 1, "{said}: {warnings:#?}");
-        assert!(warnings.len() <= 2 && warnings.concat().contains("Trying again"), "{warnings:#?}");
-        assert!(!server.log().contains("at line"), "{}", server.log());
-    }
+    ];
+    thread::scope(|scope| {
+        for (url, more, said) in cases {
+            scope.spawn(move || {
+                let server = start_and_try(&url, more);
+                let warnings = warnings(&server);
+                assert_eq!(warnings.iter().filter(|line| line.contains(said)).count(), 1, "{said}: {warnings:#?}");
+                assert!(warnings.len() <= 2 && warnings.concat().contains("Trying again"), "{warnings:#?}");
+                assert!(!server.log().contains("at line"), "{}", server.log());
+            });
+        }
+    });
 }
 
 #[test]
