@@ -10,10 +10,10 @@ use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, proxy::Pr
 use tokio::time::sleep;
 
 /// Longer than a busy machine keeps anybody waiting.
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_mins(2);
 
 fn options(url: &str) -> Options {
-    Options { answer_timeout: LONG, ..Options::new(url.parse().expect("a URL")) }
+    Options { answer_timeout: LONG, question_timeout: LONG, ..Options::new(url.parse().expect("a URL")) }
 }
 
 async fn open(url: &str) -> Result<SqlMetrics, OpenError> {
@@ -246,7 +246,6 @@ async fn connections_that_fell_silent_take_no_place() {
     let options = Options {
         max_connections: 2.try_into().expect("not zero"),
         sums_capacity: 0,
-        answer_timeout: Duration::from_secs(10),
         ..options(&through(&proxy, &url))
     };
     let store = SqlMetrics::open(&options).await.expect("opens");

@@ -112,8 +112,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::seed::cases;
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn a_table_holds_what_a_map_would(
             steps in prop::collection::vec((0_u64..40, any::<bool>()), 0..3_000),
