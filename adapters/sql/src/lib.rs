@@ -12,7 +12,6 @@ mod options;
 mod postgres;
 mod query;
 mod question;
-pub mod spool;
 mod sqlite;
 mod sums;
 

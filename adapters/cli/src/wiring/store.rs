@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use staticreg_application::recording::Spooling;
 use staticreg_domain::{error::describe, metrics::MetricsRepository};
 use staticreg_memory::MemoryMetrics;
-use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};
+use staticreg_spool::SqliteSpool;
+use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics};
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
