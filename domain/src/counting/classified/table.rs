@@ -3,7 +3,8 @@
 //! The standard map keeps keys and, where entries come and go all the time, twice the room. Here a place is eight
 //! bytes, and taking one out leaves no mark: the places behind move up (linear probing with backward shift).
 
-use super::memory::Number;
+/// The number of an access, in order of arrival. It wraps around; by then the old ones are long gone.
+pub(super) type Number = u32;
 
 const SMALLEST: usize = 1_024;
 
