@@ -13,6 +13,7 @@ const TARGETS: &[&str] = &[
     "staticreg_memory",
     "staticreg_migration",
     "staticreg_registry",
+    "staticreg_spool",
     "staticreg_sql",
     "h2",
     "hyper_util",
