@@ -29,6 +29,10 @@ lint-tools: ## Installs what lint needs
 	@command -v cargo-machete >/dev/null || cargo install --quiet --locked cargo-machete@0.9.2
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
 
+# Tests wait more than they compute, for servers, for clients and for time to pass: more of them at once than there are
+# cores.
+export RUST_TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
+
 .PHONY: test
 test: test-tools compose-check ## Installs what the tests need and runs all of them
 	@# The program itself is built too, because adapters/cli has tests that run it; tests/e2e runs the same.
@@ -39,7 +43,7 @@ test-fast: ## The tests that need no package of Debian, no server and no browser
 	@# Unit tests need none of these; of the integration tests, those that are named. The whole workspace is asked, so that
 	@# nothing is built anew.
 	cargo test --workspace --exclude staticreg-test-support --lib --test api --test pages --test server \
-		--test counting --test distribution --test document
+		--test counting --test distribution --test document --test spool
 
 .PHONY: test-e2e
 test-e2e: test-tools ## The tests of the real program among real parts

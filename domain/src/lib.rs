@@ -21,6 +21,8 @@ pub mod pull_event;
 pub mod registry_event;
 pub mod repository_name;
 pub mod rules;
+#[cfg(test)]
+mod seed;
 pub mod spool;
 pub mod tag;
 

@@ -9,24 +9,24 @@ use std::{
 use crate::{Failure, settings::ListenAddress};
 
 /// How long the server may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A status line is shorter than this.
 const MOST_BYTES: u64 = 256;
 
-/// Asks the server that listens there.
-pub(crate) fn check(bind_addr: &ListenAddress) -> std::result::Result<(), Failure> {
-    let status = ask(bind_addr).map_err(|error| format!("no answer from {bind_addr}: {error}."))?;
+/// Asks the server that listens there, and waits so long for each part of the answer.
+pub(crate) fn check(bind_addr: &ListenAddress, patience: Duration) -> std::result::Result<(), Failure> {
+    let status = ask(bind_addr, patience).map_err(|error| format!("no answer from {bind_addr}: {error}."))?;
     if status.starts_with("HTTP/1.1 200 ") {
         return Ok(());
     }
     Err(Failure::Other(format!("{bind_addr} is not well, it answered: {}", status.trim().escape_debug())))
 }
 
-fn ask(bind_addr: &ListenAddress) -> Result<String> {
-    let mut connection = connect(bind_addr.resolve()?)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    connection.set_write_timeout(Some(PATIENCE))?;
+fn ask(bind_addr: &ListenAddress, patience: Duration) -> Result<String> {
+    let mut connection = connect(bind_addr.resolve()?, patience)?;
+    connection.set_read_timeout(Some(patience))?;
+    connection.set_write_timeout(Some(patience))?;
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", connection.peer_addr()?);
     connection.write_all(request.as_bytes())?;
     let mut status = String::new();
@@ -35,10 +35,10 @@ fn ask(bind_addr: &ListenAddress) -> Result<String> {
 }
 
 /// Connects to the first place that takes connections.
-fn connect(places: Vec<SocketAddr>) -> Result<TcpStream> {
+fn connect(places: Vec<SocketAddr>, patience: Duration) -> Result<TcpStream> {
     let mut failed = Error::other("no such address");
     for place in places.into_iter().map(reachable) {
-        match TcpStream::connect_timeout(&place, PATIENCE) {
+        match TcpStream::connect_timeout(&place, patience) {
             Ok(connection) => return Ok(connection),
             Err(error) => failed = error,
         }
@@ -63,6 +63,9 @@ mod tests {
     use super::*;
     use crate::settings::Sources;
 
+    /// However busy the machine is.
+    const LONG: Duration = Duration::from_mins(2);
+
     fn listen_address(text: &str) -> ListenAddress {
         let sources = Sources { flags: vec![("http.bind_addr", text.to_owned())], ..Sources::default() };
         sources.read().unwrap().settings().unwrap().http.bind_addr
@@ -70,7 +73,7 @@ mod tests {
 
     /// What is said of a server that is not well.
     fn told(address: &str) -> String {
-        match check(&listen_address(address)) {
+        match check(&listen_address(address), LONG) {
             Err(Failure::Other(sentence)) => sentence,
             other => panic!("{other:?}"),
         }
@@ -97,7 +100,7 @@ mod tests {
     fn a_server_that_answers_ok_is_well_wherever_it_listens() {
         for everywhere in ["0.0.0.0", ""] {
             let port = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-            assert!(check(&listen_address(&format!("{everywhere}:{port}"))).is_ok());
+            assert!(check(&listen_address(&format!("{everywhere}:{port}")), LONG).is_ok());
         }
     }
 

@@ -111,7 +111,7 @@ fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Strin
 fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> Result<(), Failure> {
     let settings = given.settings()?;
     if *task == Task::CheckHealth {
-        return health::check(&settings.http.bind_addr);
+        return health::check(&settings.http.bind_addr, health::PATIENCE);
     }
     // Dropped last, so that the last lines are written.
     let _written = log::start(&settings.log)?;

@@ -26,7 +26,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct LineWriter(Arc<Queue>);
 
 /// Waits, when dropped, until the last lines are written, but not long.
-pub(crate) struct Written(Arc<Queue>);
+pub(crate) struct Written {
+    queue: Arc<Queue>,
+    patience: Duration,
+}
 
 #[derive(Default)]
 struct Queue {
@@ -51,7 +54,7 @@ pub(crate) fn start(output: File, tell: impl Fn(usize) + Send + 'static) -> io::
     let queue = Arc::<Queue>::default();
     let writing = Arc::clone(&queue);
     thread::Builder::new().name("log".to_owned()).spawn(move || writing.write_to(output, tell))?;
-    Ok((LineWriter(Arc::clone(&queue)), Written(queue)))
+    Ok((LineWriter(Arc::clone(&queue)), Written { queue, patience: LAST_LINES }))
 }
 
 impl Queue {
@@ -137,11 +140,11 @@ impl<'a> MakeWriter<'a> for LineWriter {
 
 impl Drop for Written {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.queue.state();
         state.ending = true;
-        self.0.changed.notify_all();
+        self.queue.changed.notify_all();
         // What is not written by then has nobody to read it.
-        let _ = self.0.changed.wait_while_for(&mut state, |state| !state.ended, LAST_LINES);
+        let _ = self.queue.changed.wait_while_for(&mut state, |state| !state.ended, self.patience);
     }
 }
 
@@ -151,6 +154,9 @@ mod tests {
 
     use super::*;
 
+    /// However busy the machine is.
+    const LONG: Duration = Duration::from_mins(2);
+
     fn pipe() -> (io::PipeReader, File) {
         let (reader, writer) = io::pipe().unwrap();
         (reader, File::from(std::os::fd::OwnedFd::from(writer)))
@@ -159,7 +165,8 @@ mod tests {
     #[test]
     fn lines_are_written_in_their_order_to_the_last() {
         let (mut reader, output) = pipe();
-        let (mut lines, written) = start(output, |_| ()).unwrap();
+        let (mut lines, mut written) = start(output, |_| ()).unwrap();
+        written.patience = LONG;
         let reading = thread::spawn(move || {
             let mut text = String::new();
             reader.read_to_string(&mut text).unwrap();
@@ -177,7 +184,8 @@ mod tests {
     fn an_output_that_nobody_reads_makes_nobody_wait_and_what_is_dropped_is_told_once_it_is_over() {
         let (mut reader, output) = pipe();
         let (told, telling) = mpsc::channel();
-        let (lines, written) = start(output, move |dropped| told.send(dropped).unwrap()).unwrap();
+        let (lines, mut written) = start(output, move |dropped| told.send(dropped).unwrap()).unwrap();
+        written.patience = LONG;
         let line = format!("{}\n", "x".repeat(1_023));
         let sent = 4 * MAX_WAITING / line.len();
         for _ in 0..sent {
@@ -212,7 +220,8 @@ mod tests {
     fn an_output_that_is_gone_takes_nothing_and_does_no_harm() {
         let (reader, output) = pipe();
         drop(reader);
-        let (lines, written) = start(output, |_| ()).unwrap();
+        let (lines, mut written) = start(output, |_| ()).unwrap();
+        written.patience = LONG;
         lines.0.push(b"one\ntwo\n");
         drop(written);
         assert_eq!(lines.0.state().dropped, 2);

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::File,
     io::{IsTerminal, stdout},
     os::fd::AsFd,
@@ -29,7 +30,7 @@ pub(crate) fn start(log: &Log) -> Result<Written, InvalidSettings> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(log.level.filter())
         .with_target(false)
-        .with_ansi(stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+        .with_ansi(is_colored(stdout().is_terminal(), env::var_os("NO_COLOR").as_deref()))
         .with_writer(writer);
     match log.format {
         LogFormat::Text => subscriber.init(),
@@ -41,4 +42,25 @@ pub(crate) fn start(log: &Log) -> Result<Written, InvalidSettings> {
         tracing::error!(place, "A panic: {words}");
     }));
     Ok(written)
+}
+
+/// Whether lines are coloured: on a terminal, unless its user asks for none (<https://no-color.org>).
+fn is_colored(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_whose_user_asks_for_colours_gets_them() {
+        let no_color = |value: &'static str| Some(OsStr::new(value));
+        assert!(is_colored(true, None));
+        assert!(is_colored(true, no_color("")), "empty is not set");
+        assert!(!is_colored(true, no_color("1")));
+        assert!(!is_colored(true, no_color("0")), "whatever the value");
+        assert!(!is_colored(false, None));
+        assert!(!is_colored(false, no_color("")));
+    }
 }

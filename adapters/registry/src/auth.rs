@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::{
     challenge,
+    exchange::{self, of_server},
     lenient::Lenient,
     options::{InvalidOptions, RegistryOptions, is_loopback},
-    transport::{self, of_server},
 };
 
 /// How long a token is good when its server does not tell (token authentication specification).
@@ -171,7 +171,7 @@ impl Auth {
             }
             request = request.header(AUTHORIZATION, basic.clone());
         }
-        let response = transport::send(&realm, request).await?;
+        let response = exchange::send(&realm, request).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => {
                 return Err(CatalogError::Denied(of_server(&realm, "it refuses the user or password")));
@@ -183,7 +183,7 @@ impl Auth {
             _ => {}
         }
         let malformed = |cause| CatalogError::Malformed(of_server(&realm, cause));
-        let body = transport::body(transport::checked(response)?, MOST_TOKEN_BYTES).await?;
+        let body = exchange::body(exchange::checked(response)?, MOST_TOKEN_BYTES).await?;
         let json: TokenJson = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let token = json.token().and_then(|token| sensitive(&format!("Bearer {token}")).ok());
         let authorization = token.ok_or_else(|| malformed("it answers without a token".to_owned()))?;

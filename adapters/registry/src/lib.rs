@@ -11,6 +11,7 @@
 mod auth;
 mod challenge;
 mod content;
+mod exchange;
 mod lenient;
 mod links;
 mod options;

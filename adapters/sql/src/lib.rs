@@ -14,7 +14,6 @@ mod options;
 mod postgres;
 mod query;
 mod question;
-pub mod spool;
 mod sqlite;
 mod versions;
 

@@ -13,10 +13,10 @@ use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, proxy::Pr
 use tokio::time::sleep;
 
 /// Longer than a busy machine keeps anybody waiting.
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_mins(2);
 
 fn options(url: &str) -> Options {
-    Options { answer_timeout: LONG, ..Options::new(url.parse().expect("a URL")) }
+    Options { answer_timeout: LONG, question_timeout: LONG, ..Options::new(url.parse().expect("a URL")) }
 }
 
 async fn open(url: &str) -> Result<SqlMetrics, OpenError> {
@@ -246,11 +246,7 @@ async fn connections_that_fell_silent_take_no_place() {
     let url = cluster.new_database();
     let proxy = Proxy::start("127.0.0.1:0", ([127, 0, 0, 1], cluster.port()).into());
     // One for questions.
-    let options = Options {
-        max_connections: 2.try_into().expect("not zero"),
-        answer_timeout: Duration::from_secs(10),
-        ..options(&through(&proxy, &url))
-    };
+    let options = Options { max_connections: 2.try_into().expect("not zero"), ..options(&through(&proxy, &url)) };
     let store = SqlMetrics::open(&options).await.expect("opens");
     one_pull(&store).await;
     for _ in 0..3 {

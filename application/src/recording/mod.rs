@@ -5,7 +5,7 @@
 //! once.
 //!
 //! The parts, each of which knows those before it alone: `trouble` tells how the store does, `batches` gives it what it
-//! takes, `spooling` keeps on disk what it does not take, `room` bounds what waits, `writer` is the one that stores,
+//! takes, `spooling` keeps on disk what it does not take, `room` bounds what waits, `submission` is what waits, `writer` is the one that stores,
 //! `recorder` what requests hand their events to.
 
 mod batches;
@@ -13,6 +13,7 @@ mod forget_ids;
 mod recorder;
 mod room;
 mod spooling;
+mod submission;
 #[cfg(test)]
 mod tests;
 mod trouble;

@@ -6,21 +6,19 @@ use staticreg_domain::{
     Clock,
     metrics::{MetricsRepository, PullEvent},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     batches::{BatchSize, Batches, Recorded},
-    room::{Room, Taken},
+    room::Room,
     spooling::Spooling,
+    submission::Submission,
     trouble::Trouble,
     writer::Writer,
 };
 
 /// How the recorder gathers and waits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RecorderOptions {
     /// The most events recorded in one call of the store.
     pub batch_size: usize,
@@ -52,17 +50,6 @@ pub struct Recorder {
     trouble: Trouble,
 }
 
-#[derive(Debug)]
-pub(super) struct Submission {
-    /// What is still to be recorded.
-    pub(super) events: Vec<PullEvent>,
-    /// What became of the events before those.
-    pub(super) recorded: Vec<Recorded>,
-    pub(super) answer: oneshot::Sender<Vec<Recorded>>,
-    /// Frees its room in the buffer when the submission is answered or given up.
-    _room: Taken,
-}
-
 impl Recorder {
     /// A recorder and its writer, to be run until it ends.
     #[must_use]
@@ -82,14 +69,14 @@ impl Recorder {
         };
         let batches = Batches { store, clock, trouble };
         let size = BatchSize::at_most(options.batch_size);
-        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, options })
+        let flush_interval = options.flush_interval;
+        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, flush_interval })
     }
 
     /// Records events; answers when they are stored, with what became of each.
     pub async fn record(&self, events: Vec<PullEvent>) -> Result<Vec<Recorded>, RecordError> {
-        let room = self.room.take(events.len())?;
-        let (answer, answered) = oneshot::channel();
-        let submission = Submission { events, recorded: Vec::new(), answer, _room: room };
+        let taken = self.room.take(events.len()).ok_or(RecordError::Busy)?;
+        let (submission, answered) = Submission::new(events, taken);
         self.submissions.send(submission).map_err(|_| RecordError::Unavailable)?;
         match timeout(self.patience, answered).await {
             Ok(Ok(recorded)) => Ok(recorded),
@@ -107,12 +94,5 @@ impl Recorder {
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         self.trouble.clone()
-    }
-}
-
-impl Submission {
-    pub(super) fn answer(self) {
-        // The request may have gone in the meantime; its events are stored all the same.
-        let _ = self.answer.send(self.recorded);
     }
 }

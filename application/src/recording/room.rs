@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::RecordError;
-
 /// The most events of a small submission. A registry's has one.
 const SMALL: usize = 16;
 
@@ -38,14 +36,15 @@ impl Room {
         Self { all: Part::new(size), large: Part::new(size - size / KEPT_PART) }
     }
 
-    pub(super) fn take(&self, events: usize) -> Result<Taken, RecordError> {
+    /// Takes room for events; none when it is full.
+    pub(super) fn take(&self, events: usize) -> Option<Taken> {
         if events <= SMALL {
-            return Ok(Taken { _all: self.all.take(events)?, _large: None });
+            return Some(Taken { _all: self.all.take(events)?, _large: None });
         }
         // More events than find room are let in when no other large submission waits, else they could never be recorded.
         let events = events.min(self.large.size);
         let large = self.large.take(events)?;
-        Ok(Taken { _all: self.all.take(events)?, _large: Some(large) })
+        Some(Taken { _all: self.all.take(events)?, _large: Some(large) })
     }
 }
 
@@ -54,8 +53,8 @@ impl Part {
         Self { free: Arc::new(Semaphore::new(size)), size }
     }
 
-    fn take(&self, events: usize) -> Result<OwnedSemaphorePermit, RecordError> {
-        let events = u32::try_from(events.min(self.size)).map_err(|_| RecordError::Busy)?;
-        Arc::clone(&self.free).try_acquire_many_owned(events).map_err(|_| RecordError::Busy)
+    fn take(&self, events: usize) -> Option<OwnedSemaphorePermit> {
+        let events = u32::try_from(events.min(self.size)).ok()?;
+        Arc::clone(&self.free).try_acquire_many_owned(events).ok()
     }
 }

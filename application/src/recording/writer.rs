@@ -7,8 +7,8 @@ use tokio::{sync::mpsc, time::sleep};
 
 use super::{
     batches::{BatchSize, Batches, Recorded, Unstored},
-    recorder::{RecorderOptions, Submission},
     spooling::Spooling,
+    submission::Submission,
 };
 
 /// The pause before the store is tried again: at first, and at most.
@@ -21,11 +21,12 @@ pub struct Writer {
     pub(super) batches: Batches,
     pub(super) size: BatchSize,
     pub(super) spooling: Option<Arc<Spooling>>,
-    pub(super) options: RecorderOptions,
+    /// How long to wait for more events before a batch is recorded.
+    pub(super) flush_interval: Duration,
 }
 
 impl Writer {
-    /// Records until every [`Recorder`] is gone and all that was waiting is answered or given up.
+    /// Records until every recorder is gone and all that was waiting is answered or given up.
     pub async fn run(mut self) {
         let mut pause = RETRY_PAUSE.0;
         while self.gather().await {
@@ -54,8 +55,8 @@ impl Writer {
                 Some(first) => self.waiting.push_back(first),
                 None => return false,
             }
-            if !self.options.flush_interval.is_zero() {
-                sleep(self.options.flush_interval).await;
+            if !self.flush_interval.is_zero() {
+                sleep(self.flush_interval).await;
             }
         }
         while let Ok(next) = self.inbox.try_recv() {
@@ -68,7 +69,7 @@ impl Writer {
     fn next_batch(&mut self) -> Batch {
         let mut batch = Batch::default();
         while let Some(mut submission) = self.waiting.pop_front() {
-            if submission.answer.is_closed() {
+            if submission.is_given_up() {
                 continue;
             }
             if !batch.events.is_empty() && batch.events.len() + submission.events.len() > self.size.now() {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     posted::{self, recording},
+    seed,
     support::{Store, children, digest, start},
 };
 
@@ -497,6 +498,8 @@ fn an_attachment_is_never_guessed() {
 }
 
 proptest! {
+    #![proptest_config(seed::cases(256))]
+
     /// With more accesses than all orders can be tried of.
     #[test]
     fn larger_recordings_count_the_same_in_any_order(

@@ -11,6 +11,7 @@ use staticreg_domain::{
 
 use crate::{
     hosts::{ALL_OPERATIONS, ARCHITECTURES, CLIENTS, Client, Counts, Day, Host, Operation, TAGS, Work},
+    seed::cases,
     support::Store,
 };
 
@@ -88,7 +89,7 @@ fn differences(counted: &Counts, right: &Counts) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(cases(256))]
 
     /// Of one host, so that a failure is small.
     #[test]
@@ -100,7 +101,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn a_day_is_counted_exactly(hosts in days(), delays in vec(0..3_000_i64, 97), twice in vec(any::<bool>(), 89)) {

@@ -9,4 +9,6 @@ mod posted;
 mod properties;
 mod recordings;
 mod rule;
+#[path = "../../src/seed.rs"]
+mod seed;
 mod support;

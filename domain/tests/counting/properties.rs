@@ -11,7 +11,10 @@ use staticreg_domain::{
 };
 use uuid::Uuid;
 
-use crate::support::{Store, children, digest, start};
+use crate::{
+    seed::cases,
+    support::{Store, children, digest, start},
+};
 
 /// An index of every image, `index-N`, lists these with the image's number.
 const PLATFORMS: [(&str, &str); 3] = [("amd", "linux/amd64"), ("arm", "linux/arm64"), ("att", "unknown/unknown")];
@@ -246,6 +249,8 @@ fn with_own_ids(accesses: Vec<ManifestAccess>) -> Vec<ManifestAccess> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn order_of_clients_repetition_batches_and_failures_do_not_matter(
         clients in clients(),

@@ -139,6 +139,16 @@ impl Connection {
         }
     }
 
+    /// Whether the server has closed the connection by now; for one on which no answer is to come.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let stream = self.0.get_ref();
+        stream.set_nonblocking(true).expect("a mode");
+        let closed = stream.peek(&mut [0]).map_or_else(|error| !is_timeout(&error), |length| length == 0);
+        stream.set_nonblocking(false).expect("a mode");
+        closed
+    }
+
     fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.0.read_line(&mut line)?;

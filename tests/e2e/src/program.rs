@@ -25,7 +25,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// How long a notification waits to be stored unless a test says otherwise: no busy machine makes that too short.
-const PATIENCE: (&str, &str) = ("STATICREG_METRICS_PATIENCE", "20s");
+const PATIENCE: (&str, &str) = ("STATICREG_METRICS_PATIENCE", "90s");
 
 /// The line that tells the address.
 const LISTENING: &str = "Listening on http://";
@@ -161,10 +161,13 @@ impl Staticreg {
         answer.unwrap_or_else(|error| panic!("GET {path}: no answer ({error}):\n{}", self.log()))
     }
 
-    /// Gets a JSON document. Panics when it is not there.
+    /// Gets a JSON document. Panics when it is not there. On a busy machine a database may take longer than a question
+    /// may, so it is asked again.
     #[must_use]
     pub fn get_json(&self, path: &str) -> Value {
-        let answer = self.get(path);
+        let answer = eventually(format_args!("an answer to {path}"), LIMIT, || {
+            Some(self.get(path)).filter(|answer| answer.status != 503)
+        });
         assert_eq!(answer.status, 200, "GET {path}: {answer:?}\n{}", self.log());
         answer.json()
     }

@@ -2,15 +2,16 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use staticreg_test_support::postgres::{Durability, Postgres, Release};
+use staticreg_test_support::postgres::{Postgres, Release};
 use tempfile::TempDir;
+
+/// Numbers the schemas, which are of one database.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// Where stores are made.
 #[derive(Debug)]
 pub struct Stores {
-    clusters: [(&'static str, Postgres); 2],
     folder: TempDir,
-    made: AtomicU32,
 }
 
 /// A fresh store.
@@ -25,29 +26,27 @@ pub struct Store {
 }
 
 impl Stores {
-    /// Starts a private PostgreSQL of each release, and makes room for files.
+    /// Makes room for files; the stores in PostgreSQL are in the clusters that the tests share.
     #[must_use]
     pub fn start() -> Self {
-        let clusters = [("packaged PostgreSQL", Release::Packaged), ("PostgreSQL 18", Release::Eighteen)];
-        Self {
-            clusters: clusters.map(|(name, release)| (name, Postgres::start_of(release, Durability::Volatile))),
-            folder: tempfile::tempdir().expect("a folder for files"),
-            made: AtomicU32::new(0),
-        }
+        Self { folder: tempfile::tempdir().expect("a folder for files") }
     }
 
     /// A store in memory, one in a file, and one in a schema of each PostgreSQL.
     pub fn each(&self) -> impl Iterator<Item = Store> {
-        let name = format!("store{}", self.made.fetch_add(1, Ordering::Relaxed));
+        let name = format!("store{}", MADE.fetch_add(1, Ordering::Relaxed));
         let file = self.folder.path().join(&name);
         let none = String::new();
         let memory = Store { name: "memory", kind: "memory", url: none.clone(), schema: none.clone() };
         let sqlite = format!("sqlite://{}.db", file.display());
         let sqlite = Store { name: "SQLite", kind: "sqlite", url: sqlite, schema: none };
-        let postgresql = self.clusters.iter().map(move |(release, cluster)| Store {
-            name: release,
+        let postgresql = Release::ALL.into_iter().map(move |release| Store {
+            name: match release {
+                Release::Packaged => "packaged PostgreSQL",
+                Release::Eighteen => "PostgreSQL 18",
+            },
             kind: "postgresql",
-            url: cluster.url("postgres"),
+            url: Postgres::shared_of(release).url("postgres"),
             schema: name.clone(),
         });
         [memory, sqlite].into_iter().chain(postgresql)

@@ -1,8 +1,10 @@
 //! The benchmark, `make bench`: how fast events are recorded and questions answered, side by side with what the
 //! database and the server do by themselves, in one run on one machine.
 
+mod crowds;
 mod events;
 mod fake_registry;
+mod memory;
 mod pgbench;
 mod program;
 mod questions;
@@ -43,7 +45,7 @@ async fn main() {
         .arg(
             Arg::new("parts")
                 .num_args(0..)
-                .value_parser(["recording", "questions", "registry"])
+                .value_parser(["recording", "questions", "registry", "crowds", "memory"])
                 .help("What to measure; everything when not given"),
         )
         .get_matches();
@@ -63,6 +65,13 @@ async fn main() {
     }
     if wanted("registry") {
         registry::measure().await;
+    }
+    let timestamp = now().to_rfc3339_opts(SecondsFormat::Nanos, true);
+    if wanted("crowds") {
+        crowds::measure(duration, &timestamp).await;
+    }
+    if wanted("memory") {
+        memory::measure(duration, now()).await;
     }
 }
 

@@ -22,7 +22,7 @@ const BUSY_TAGS: usize = 4;
 
 /// The busy repositories are pulled every day by each tag on two architectures, some of the others each day: in a year
 /// ten million rows. `LAST` stands for how many days ago the first day is.
-const ROWS: &str = "\
+pub(crate) const ROWS: &str = "\
 INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count, created_at, updated_at)
 SELECT day, 'team-' || repo % 50 || '/service-' || repo, 'v' || tag, 'sha256:' || md5(repo || '-' || tag) || md5(tag || '-' || repo),
     architecture, 1 + 10000 / repo, day + time '08:00', day + time '20:00'
@@ -163,7 +163,7 @@ async fn wait_until_warm(server: &Program, pulls: u64) -> Option<Duration> {
 }
 
 /// An answer, and how long it took.
-async fn ask(client: &reqwest::Client, server: &Program, path: &str) -> (Duration, String) {
+pub(crate) async fn ask(client: &reqwest::Client, server: &Program, path: &str) -> (Duration, String) {
     let start = Instant::now();
     let answer = client.get(server.url(path)).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
@@ -174,7 +174,7 @@ async fn ask(client: &reqwest::Client, server: &Program, path: &str) -> (Duratio
 }
 
 /// Asks until a page knows all it shows; tells how long that took.
-async fn settle(client: &reqwest::Client, server: &Program, path: &str) -> Duration {
+pub(crate) async fn settle(client: &reqwest::Client, server: &Program, path: &str) -> Duration {
     let start = Instant::now();
     loop {
         let (_, body) = ask(client, server, path).await;

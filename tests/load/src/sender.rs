@@ -38,6 +38,11 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
+    /// The longest that an answer took.
+    pub(crate) fn longest(&self) -> Duration {
+        self.percentile(100)
+    }
+
     /// Adds what came of the same load at another time.
     pub(crate) fn add(&mut self, other: Self) {
         self.stored += other.stored;
@@ -110,7 +115,12 @@ async fn drive(server: SocketAddr, load: Load, mut events: Events, end: Instant)
     measured
 }
 
-async fn exchange(server: SocketAddr, connection: &mut Option<TcpStream>, request: &[u8]) -> io::Result<u16> {
+/// Sends a request and gives the status of its answer.
+pub(crate) async fn exchange(
+    server: SocketAddr,
+    connection: &mut Option<TcpStream>,
+    request: &[u8],
+) -> io::Result<u16> {
     let stream = if let Some(stream) = connection {
         stream
     } else {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{ports::free_port, postgres::Postgres};
 
 /// How long it may take to listen.
-const START_LIMIT: Duration = Duration::from_mins(1);
+const START_LIMIT: Duration = Duration::from_mins(3);
 
 /// Where Debian's package puts it, which is not on everybody's path.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";

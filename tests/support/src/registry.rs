@@ -21,8 +21,8 @@ pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// How long the registry may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// How long the registry may take to listen on a busy machine.
+const START_LIMIT: Duration = Duration::from_mins(3);
 
 /// How the registry is set up.
 #[derive(Clone, Debug)]
@@ -378,7 +378,7 @@ mod tests {
     }
 
     fn next(events: &Receiver<Value>) -> (String, String, Value) {
-        let event = events.recv_timeout(Duration::from_secs(20)).expect("an event");
+        let event = events.recv_timeout(START_LIMIT).expect("an event");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         (text(&event["action"]), text(&event["target"]["digest"]), event["target"].clone())
     }

@@ -14,6 +14,7 @@ const TARGETS: &[&str] = &[
     "staticreg_migration",
     "staticreg_registry",
     "staticreg_rollup",
+    "staticreg_spool",
     "staticreg_sql",
     "h2",
     "hyper_util",

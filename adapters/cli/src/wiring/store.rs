@@ -6,7 +6,8 @@ use staticreg_application::recording::Spooling;
 use staticreg_domain::{error::describe, metrics::MetricsRepository};
 use staticreg_memory::MemoryMetrics;
 use staticreg_rollup::Rollup;
-use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics, spool::SqliteSpool};
+use staticreg_spool::SqliteSpool;
+use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics};
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},

@@ -89,7 +89,7 @@ impl Bodies {
 mod tests {
     use super::*;
 
-    const LIMITS: BodyLimits = BodyLimits { size: 1 << 20, time: Duration::from_secs(5) };
+    const LIMITS: BodyLimits = BodyLimits { size: 1 << 20, time: Duration::from_mins(2) };
 
     /// A body that comes in chunks of some length.
     fn chunks(length: usize, count: usize) -> poem::Body {

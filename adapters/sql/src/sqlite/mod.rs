@@ -146,7 +146,7 @@ impl SqliteMetrics {
 }
 
 /// Why a file cannot be opened. SQLite says no more than that it was unable.
-pub(crate) fn cannot_open(file: &Path, error: sqlx::Error) -> Reason {
+fn cannot_open(file: &Path, error: sqlx::Error) -> Reason {
     let reason = Reason::from(error);
     match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) if !folder.is_dir() => {

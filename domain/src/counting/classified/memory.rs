@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     changes::Changes,
     hashes::Hashed,
-    table::{self, Table},
+    table::{self, Number, Table},
     trail::{Access, Facts, Outcome, Trail},
 };
 use crate::{
@@ -25,9 +25,6 @@ const GROWTH: usize = 1_024;
 
 /// More accesses than this cannot be told apart by their numbers.
 const MAX_LIMIT: usize = 1 << 30;
-
-/// The number of an access, in order of arrival. It wraps around; by then the old ones are long gone.
-pub(super) type Number = u32;
 
 /// That an access arrived, and what was answered.
 #[derive(Debug)]

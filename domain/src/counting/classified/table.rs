@@ -3,7 +3,8 @@
 //! The standard map keeps keys and, where entries come and go all the time, twice the room. Here a place is eight
 //! bytes, and taking one out leaves no mark: the places behind move up (linear probing with backward shift).
 
-use super::memory::Number;
+/// The number of an access, in order of arrival. It wraps around; by then the old ones are long gone.
+pub(super) type Number = u32;
 
 const SMALLEST: usize = 1_024;
 
@@ -112,8 +113,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::seed::cases;
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn a_table_holds_what_a_map_would(
             steps in prop::collection::vec((0_u64..40, any::<bool>()), 0..3_000),

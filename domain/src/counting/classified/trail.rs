@@ -7,8 +7,8 @@ use super::{
     hashes::Hashes,
     keys::{Keys, Wanted},
     known::{ArchitectureId, Known},
-    memory::Number,
     reading::State,
+    table::Number,
 };
 use crate::{
     Action, Architecture, ManifestKind,

@@ -12,6 +12,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::LIMIT;
+
 /// Whether the browser runs scripts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scripts {
@@ -55,6 +57,8 @@ impl Chrome {
         }
         let mut capabilities = Capabilities::new();
         capabilities.insert("goog:chromeOptions".to_owned(), chrome_options);
+        let limit = LIMIT.as_millis();
+        capabilities.insert("timeouts".to_owned(), json!({ "script": limit, "pageLoad": limit }));
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
         // The driver listens on this machine and speaks plain HTTP.
         // reqwest wants one, also where it speaks without TLS only. Another test may have been first.

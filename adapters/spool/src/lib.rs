@@ -5,18 +5,16 @@ use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate};
 use parking_lot::{Mutex, MutexGuard};
-use sea_orm::sqlx::{
-    self, Row, SqlitePool,
+use serde::{Deserialize, Serialize};
+use sqlx::{
+    Row, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
-use serde::{Deserialize, Serialize};
 use staticreg_domain::{
     metrics::{AccessKind, BoxError, Change, CountKey, PullEvent},
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use uuid::Uuid;
-
-use crate::sqlite::cannot_open;
 
 const CREATE: &str = "\
 CREATE TABLE IF NOT EXISTS spooled_event (
@@ -64,7 +62,7 @@ impl SqliteSpool {
             .test_before_acquire(false)
             .connect_with(options)
             .await
-            .map_err(|error| unavailable(cannot_open(file, error)))?;
+            .map_err(|error| cannot_open(file, error))?;
         sqlx::query(CREATE).execute(&pool).await.map_err(unavailable)?;
         Ok(Self { pool, max_events, waiting: Mutex::default() })
     }
@@ -123,6 +121,16 @@ impl EventSpool for SqliteSpool {
         let counted = u64::try_from(counted).unwrap_or_default();
         *self.known() = Some(counted);
         Ok(counted)
+    }
+}
+
+/// SQLite says no more than that it was unable.
+fn cannot_open(file: &Path, error: sqlx::Error) -> SpoolError {
+    match file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => {
+            SpoolError::Unavailable(format!("there is no folder {}, make it first", folder.display()).into())
+        }
+        None => unavailable(error),
     }
 }
 

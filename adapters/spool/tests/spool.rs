@@ -6,7 +6,7 @@ use staticreg_domain::{
     metrics::{AccessKind, Change, CountKey, PullEvent},
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
-use staticreg_sql::spool::SqliteSpool;
+use staticreg_spool::SqliteSpool;
 use uuid::Uuid;
 
 fn event(number: u128) -> PullEvent {
