@@ -5,7 +5,7 @@
 //! asked. What differs has a folder per database: connecting and recording. The statements that record a batch are
 //! written by hand, one text that never changes, so that it stays prepared and its plan is known: parts in the right
 //! order, arrays instead of lists of values. No builder has words for that. The schema is the crate `migration`.
-//! Which days changed, triggers tell (`versions.rs`): the crate `staticreg-rollup` keeps sums of the counts in memory by it.
+//! Which days changed, triggers tell (`versions.rs`); so the crate `staticreg-rollup` can keep sums of the counts.
 
 mod batch;
 mod connections;

@@ -47,7 +47,7 @@ settings! {
         /// The most connections to the database.
         max_conns: NonZeroU32 = "10", from "1" to "10000";
         /// The memory for sums of the counts; `0B` keeps none.
-        /// From them questions about all repositories are answered; what does not fit the database answers.
+        /// From them questions about all repositories are answered; what does not fit, the database answers.
         rollup_memory: Size = "256MiB", from "0B" to "64GiB";
     }
     metrics: Metrics "Counting" {
