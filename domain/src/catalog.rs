@@ -22,7 +22,7 @@ pub enum CatalogError {
     Denied(#[source] BoxError),
     /// The registry knows no such repository, tag or digest.
     #[error("the registry holds no such thing")]
-    NotFound,
+    NotFound(#[source] BoxError),
     /// The registry's answer is none of the OCI distribution specification.
     #[error("the registry's answer is not understood")]
     Malformed(#[source] BoxError),

@@ -64,12 +64,12 @@ impl Lifecycle {
         self.served.clone().cancelled_owned()
     }
 
-    /// Runs a task that ends by itself, but not before everything is answered.
+    /// Runs a task that ends by itself, when nobody needs it any more after a stop.
     pub(crate) fn spawn_essential(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let served = self.served.clone();
+        let stop = self.stop.clone();
         self.spawn(name, async move {
             task.await;
-            served.is_cancelled()
+            stop.is_cancelled()
         });
     }
 
@@ -212,6 +212,23 @@ mod tests {
         let mut lifecycle = Lifecycle::new();
         lifecycle.spawn_background("forgets", async {});
         assert!(told(run(lifecycle).await).contains("forgets has failed (it ended)"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_essential_task_may_end_as_soon_as_what_it_serves_is_gone() {
+        let mut lifecycle = Lifecycle::new();
+        let (needed, mut gone) = tokio::sync::mpsc::channel::<()>(1);
+        lifecycle.spawn_essential("looks up", async move { assert_eq!(gone.recv().await, None) });
+        let (stop, stopping) = (lifecycle.stop.clone(), lifecycle.stopping());
+        let serving = async {
+            stop.cancel();
+            stopping.await;
+            drop(needed);
+            // The last answers take their time.
+            sleep(LIMIT).await;
+        };
+        lifecycle.serve(serving).await;
+        assert!(lifecycle.finish(LIMIT).await.expect("nothing failed"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -195,6 +195,8 @@ pub(crate) fn configuration(body: &[u8]) -> Result<ImageConfiguration, CatalogEr
 
 /// Reads JSON of the registry.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CatalogError> {
+    // Some servers write a byte order mark first.
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     serde_json::from_slice(body).map_err(|error| CatalogError::Malformed(error.into()))
 }
 

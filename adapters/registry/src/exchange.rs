@@ -92,7 +92,7 @@ pub(crate) fn checked(response: Response) -> Result<Response, CatalogError> {
     let cause = || of_server(response.url(), format!("the answer is {status}{}", elsewhere.unwrap_or_default()));
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => CatalogError::Denied(cause()),
-        StatusCode::NOT_FOUND => CatalogError::NotFound,
+        StatusCode::NOT_FOUND => CatalogError::NotFound(cause()),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => CatalogError::Unavailable(cause()),
         status if status.is_server_error() => CatalogError::Unavailable(cause()),
         _ => CatalogError::Malformed(cause()),
@@ -119,7 +119,7 @@ pub(crate) async fn body(mut response: Response, most_bytes: usize) -> Result<Ve
     let codings: Vec<&str> = codings.flat_map(|value| value.split(',')).map(str::trim).collect();
     for coding in codings.into_iter().rev() {
         match coding.to_ascii_lowercase().as_str() {
-            "" | "identity" => {}
+            "" | "identity" | "utf-8" => {}
             "gzip" | "x-gzip" => body = decompressed(body, most_bytes).map_err(|error| malformed(error.to_string()))?,
             _ => return Err(malformed(format!("an answer in the encoding {coding:?}, and gzip was asked for"))),
         }

@@ -37,6 +37,7 @@ use staticreg_domain::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    exchange::of_server,
     lenient::{AtMost, Parsed},
     transport::{Ask, Transport},
 };
@@ -139,7 +140,7 @@ impl RegistryCatalog for HttpRegistryCatalog {
             let page = timeout_at(deadline, self.tag_page(&url, &scope)).await;
             let (tags, link) = match page.unwrap_or_else(|elapsed| Err(CatalogError::Unavailable(elapsed.into()))) {
                 Ok(page) => page,
-                Err(CatalogError::NotFound) if asked.is_empty() => break,
+                Err(CatalogError::NotFound(_)) if asked.is_empty() => break,
                 Err(error) if asked.is_empty() => return Err(error),
                 // What was read before stays.
                 Err(error) => {
@@ -158,7 +159,8 @@ impl RegistryCatalog for HttpRegistryCatalog {
             let leads_on = |link: &Url| !asked.contains(link) && pages_without_news <= MOST_PAGES_WITHOUT_NEWS;
             // An empty page that leads nowhere new is the end.
             if link.as_ref().is_some_and(|link| !leads_on(link)) && !is_empty {
-                list.incomplete = Some(CatalogError::Malformed("the pages of tags lead in a circle".into()));
+                let circle = of_server(self.transport.registry(), "the pages of tags lead in a circle");
+                list.incomplete = Some(CatalogError::Malformed(circle));
             }
             next = link.filter(leads_on);
         }

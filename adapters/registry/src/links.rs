@@ -108,10 +108,12 @@ fn resolve(target: &str, page: &Url) -> Url {
 fn unescape(target: &str) -> Cow<'_, str> {
     let target = target.replace("&amp;", "&").replace("\\u0026", "&");
     let is_encoded_whole = !target.contains(['/', '?']) && target.contains('%');
-    if is_encoded_whole {
-        Cow::Owned(percent_decode_str(&target).decode_utf8_lossy().into_owned())
-    } else {
-        target.into()
+    // Go writes a path that has a query in it so.
+    let encoded_query = target.to_ascii_uppercase().find("%3F").filter(|_| !target.contains('?'));
+    let encoded_from = if is_encoded_whole { Some(0) } else { encoded_query };
+    match encoded_from.and_then(|from| target.split_at_checked(from)) {
+        Some((plain, encoded)) => Cow::Owned(format!("{plain}{}", percent_decode_str(encoded).decode_utf8_lossy())),
+        None => target.into(),
     }
 }
 
@@ -146,6 +148,8 @@ mod tests {
             &["<?last=b&n=2>; REL=Next"],
             &["</v2/_catalog?last=b&n=2>; rel='next'"],
             &["<_catalog?last=b&n=2>; rel=next"],
+            &["</v2/_catalog%3Flast=b&n=2>; rel=next"],
+            &["</v2/_catalog%3flast%3Db%26n%3D2>; rel=next"],
             &["<v2/_catalog?last=b&n=2>; rel=next"],
             // As proxies that take a part of the path away leave it.
             &["</artifactory/api/docker/images/v2/_catalog?last=b&n=2>; rel=next"],

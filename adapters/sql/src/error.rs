@@ -66,7 +66,10 @@ impl From<&sqlx::Error> for Reason {
                 Self { words: cause.message().to_owned(), remedy }
             }
             sqlx::Error::Configuration(cause) => Self::new(cause.to_string()),
-            other => Self::new(other.to_string()),
+            other => {
+                let words = other.to_string();
+                Self { remedy: remedy_of_tls(&words), words }
+            }
         }
     }
 }
@@ -82,10 +85,14 @@ impl From<DbErr> for Reason {
     }
 }
 
+const SETTING: &str = "correct the setting in the `options` of the URL";
+
 /// What helps, by PostgreSQL's code; `PgBouncer` has but one, so there the words tell.
 fn remedy(code: &str, message: &str) -> Option<&'static str> {
     Some(match code {
         "3D000" => "create it with CREATE DATABASE, or correct the name in the URL",
+        "42704" if message.starts_with("unrecognized configuration parameter") => SETTING,
+        "22023" if message.contains("parameter") => SETTING,
         "28P01" => "correct the user or the password in the URL",
         "28000" if message.starts_with("role ") => {
             "create it with CREATE ROLE ... LOGIN, or correct the user in the URL"
@@ -101,6 +108,19 @@ fn remedy(code: &str, message: &str) -> Option<&'static str> {
         "08P01" if message.contains("no such user") => "name it in PgBouncer's auth_file, or correct the URL",
         _ => return None,
     })
+}
+
+/// What helps when TLS fails, by the words of its library.
+fn remedy_of_tls(words: &str) -> Option<&'static str> {
+    const REMEDIES: [(&str, &str); 3] = [
+        ("UnsupportedCertVersion", "make the certificate anew as X.509 version 3, with the host in its subjectAltName"),
+        (
+            "NotValidForName",
+            "name the host in the subjectAltName of the server's certificate, or use sslmode=verify-ca",
+        ),
+        ("UnknownIssuer", "name the file of the authority's certificate with `sslrootcert`"),
+    ];
+    REMEDIES.into_iter().find(|(word, _)| words.contains(word)).map(|(_, remedy)| remedy)
 }
 
 /// Nothing was heard from the database in time.

@@ -137,6 +137,39 @@ async fn a_certificate_that_is_not_there_is_named() {
     assert!(error.contains("`sslrootcert`, /nowhere/authority.crt: No such file"), "{error}");
 }
 
+#[tokio::test]
+async fn a_file_of_tls_that_holds_something_else_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("a file");
+        path.display().to_string()
+    };
+    let certificate = file("a.crt", "-----BEGIN CERTIFICATE-----\n");
+    let encrypted = file("e.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
+    let old = file("o.key", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
+    let text = file("text", "authority.crt\n");
+    for (parameters, told) in [
+        (format!("sslrootcert={text}"), format!("`sslrootcert`, {text}: it holds no certificate in PEM")),
+        (format!("sslcert={text}&sslkey={encrypted}"), format!("`sslcert`, {text}: it holds no certificate in PEM")),
+        (format!("sslcert={certificate}&sslkey={text}"), format!("`sslkey`, {text}: it holds no private key in PEM")),
+        (format!("sslcert={certificate}&sslkey={encrypted}"), format!("`sslkey`, {encrypted}: the key is encrypted")),
+        (format!("sslcert={certificate}&sslkey={old}"), format!("`sslkey`, {old}: the key is encrypted")),
+    ] {
+        let error = open(&format!("postgres://u@127.0.0.1:1/d?{parameters}")).await.expect_err(&told).to_string();
+        assert!(error.contains(&told), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_the_database_refuses_is_told_with_what_to_do() {
+    for options in ["options=-c%20nosuch%3Dx", "options=-c%20work_mem%3Dmuch", "options[work_mem]=much"] {
+        let url = format!("{}?{options}", Postgres::shared().new_database());
+        let error = open(&url).await.expect_err(options).to_string();
+        assert!(error.contains("parameter") && error.contains("correct the setting in the `options`"), "{error}");
+    }
+}
+
 // Through a pooler.
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,6 +179,8 @@ async fn behind_a_pooler_of_sessions_the_schema_asked_for_is_the_one_used() {
         &["pool_mode = session"][..],
         // What people set so that drivers which ask for more can connect: the pooler drops it.
         &["pool_mode = session", "ignore_startup_parameters = extra_float_digits, options, search_path"],
+        // It leaves what the client before prepared.
+        &["pool_mode = session", "server_reset_query =", "default_pool_size = 2"],
     ] {
         let url = cluster.new_database();
         let pooler = PgBouncer::start(cluster, settings);
@@ -157,6 +192,9 @@ async fn behind_a_pooler_of_sessions_the_schema_asked_for_is_the_one_used() {
         assert_eq!(cluster.psql(&url, tables), "pulls");
         assert_eq!(cluster.psql(&url, "SELECT sum(pull_count) FROM pulls.container_pull_metrics"), "1");
         // What was left in the pooler serves the next.
+        for _ in 0..3 {
+            drop(SqlMetrics::open(&options).await.expect("opens again"));
+        }
         drop(store);
         let store = SqlMetrics::open(&options).await.expect("opens again");
         assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 1)]));

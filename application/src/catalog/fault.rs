@@ -10,8 +10,8 @@ use super::snapshot::ReadFault;
 /// The registry, or the list of its repositories, cannot be read.
 pub(super) fn of_registry(error: &CatalogError, at: DateTime<Utc>) -> ReadFault {
     let text = match error {
-        CatalogError::NotFound => "The registry does not list its repositories.",
-        error => return ReadFault { text: sentences(error).into(), at },
+        CatalogError::NotFound(_) => format!("The registry does not list its repositories.{}", server_of(error)),
+        error => sentences(error),
     };
     ReadFault { text: text.into(), at }
 }
@@ -38,10 +38,13 @@ pub(super) fn of_some(failed: usize, all: usize, at: DateTime<Utc>) -> ReadFault
 
 /// What happened, and to which server when that is known: the registry often has another one for its tokens.
 fn sentences(error: &CatalogError) -> String {
+    format!("{}{}", sentence(error), server_of(error))
+}
+
+fn server_of(error: &CatalogError) -> String {
     let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
     let server = causes.find_map(|cause| cause.downcast_ref::<ServerFailure>());
-    let server = server.map_or_else(String::new, |failure| format!(" The server is {}.", failure.server));
-    format!("{}{server}", sentence(error))
+    server.map_or_else(String::new, |failure| format!(" The server is {}.", failure.server))
 }
 
 /// What happened, without what the registry said: that is for the log.
@@ -49,7 +52,7 @@ fn sentence(error: &CatalogError) -> &'static str {
     match error {
         CatalogError::Unavailable(_) => "The registry does not answer, or answers with a failure.",
         CatalogError::Denied(_) => "The registry refuses access. Check the user and password given to staticreg.",
-        CatalogError::NotFound => "The registry does not hold what it lists.",
+        CatalogError::NotFound(_) => "The registry does not hold what it lists.",
         CatalogError::Malformed(_) => "The registry's answer is not understood.",
     }
 }

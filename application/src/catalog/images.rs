@@ -89,7 +89,7 @@ impl Images {
         match self.read_target(repository, tag, &before).await {
             Ok(target) => (target, None),
             // Listed, but not there: a tag just deleted, or one whose manifest is lost.
-            Err(CatalogError::NotFound) => (TagTarget::Unknown, None),
+            Err(CatalogError::NotFound(_)) => (TagTarget::Unknown, None),
             Err(error) => (before, Some(error)),
         }
     }
@@ -125,7 +125,7 @@ impl Images {
         match self.image(repository, &digest, 0).await {
             Ok(image) => Ok(TagTarget::Image(image)),
             // To ask again now would not help.
-            Err(CatalogError::NotFound | CatalogError::Malformed(_)) => Ok(TagTarget::Unread(digest)),
+            Err(CatalogError::NotFound(_) | CatalogError::Malformed(_)) => Ok(TagTarget::Unread(digest)),
             Err(error) => Err(error),
         }
     }
@@ -230,7 +230,7 @@ impl Images {
         let _turn = self.turn().await;
         match self.catalog.configuration(repository, &configuration.digest).await {
             // The image is there; it only tells less of itself.
-            Err(CatalogError::NotFound | CatalogError::Malformed(_)) => Ok(ImageConfiguration::default()),
+            Err(CatalogError::NotFound(_) | CatalogError::Malformed(_)) => Ok(ImageConfiguration::default()),
             configuration => configuration,
         }
     }
@@ -264,7 +264,7 @@ impl Images {
                     first.get_or_insert(image);
                 }
                 // An index may list what the registry does not hold.
-                Err(CatalogError::NotFound | CatalogError::Malformed(_)) => {}
+                Err(CatalogError::NotFound(_) | CatalogError::Malformed(_)) => {}
                 Err(error) => return Err(error),
             }
         }

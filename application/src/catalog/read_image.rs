@@ -108,7 +108,7 @@ impl ReadImage {
         });
         match in_time.await {
             Ok(Ok(Ok(details))) => Ok(details),
-            Ok(Ok(Err(CatalogError::NotFound))) => Err(ReadImageError::NotFound),
+            Ok(Ok(Err(CatalogError::NotFound(_)))) => Err(ReadImageError::NotFound),
             Ok(Ok(Err(CatalogError::Malformed(_)))) => Err(ReadImageError::Malformed),
             Ok(Ok(Err(error))) => {
                 tracing::debug!("Unable to read an image: {}", describe(&error));
@@ -131,7 +131,7 @@ impl Reader {
         let (index, image) = match choose(&builds, platform) {
             Some(build) => (Some(asked), self.manifest(repository, &Reference::Digest(build.clone())).await?),
             None if platform.is_some() && asked.content.kind() == ManifestKind::Index => {
-                return Err(CatalogError::NotFound);
+                return Err(CatalogError::NotFound("no build for this platform".into()));
             }
             None => (None, asked),
         };
@@ -163,7 +163,7 @@ impl Reader {
                     (IndexEntry { platform, ..inner.clone() }, depth + 1)
                 })),
                 // An index may list what the registry does not hold.
-                Err(CatalogError::NotFound | CatalogError::Malformed(_)) => {}
+                Err(CatalogError::NotFound(_) | CatalogError::Malformed(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -203,7 +203,7 @@ impl Reader {
                 Ok(Some(read))
             }
             // The image is there all the same.
-            Err(CatalogError::NotFound | CatalogError::Malformed(_)) => Ok(None),
+            Err(CatalogError::NotFound(_) | CatalogError::Malformed(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -177,7 +177,11 @@ impl RegistryCatalog for FakeRegistry {
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, CatalogError> {
         self.answer(format!("head {repository}:{tag}"), |held| {
-            held.repositories.get(repository).and_then(|tags| tags.get(tag)).cloned().ok_or(CatalogError::NotFound)
+            held.repositories
+                .get(repository)
+                .and_then(|tags| tags.get(tag))
+                .cloned()
+                .ok_or_else(|| CatalogError::NotFound("404".into()))
         })
         .await
     }
@@ -192,14 +196,17 @@ impl RegistryCatalog for FakeRegistry {
                 Reference::Tag(tag) => held.repositories.get(repository).and_then(|tags| tags.get(tag)),
                 Reference::Digest(digest) => Some(digest),
             };
-            digest.and_then(|digest| held.manifests.get(digest)).cloned().ok_or(CatalogError::NotFound)
+            digest
+                .and_then(|digest| held.manifests.get(digest))
+                .cloned()
+                .ok_or_else(|| CatalogError::NotFound("404".into()))
         })
         .await
     }
 
     async fn configuration(&self, _: &RepositoryName, digest: &Digest) -> Result<ImageConfiguration, CatalogError> {
         self.answer(format!("config {}", number(digest) - 1_000_000), |held| {
-            held.configurations.get(digest).cloned().ok_or(CatalogError::NotFound)
+            held.configurations.get(digest).cloned().ok_or_else(|| CatalogError::NotFound("404".into()))
         })
         .await
     }

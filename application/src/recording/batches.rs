@@ -85,7 +85,12 @@ impl Batches {
                 }
                 Err(error @ (MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) => {
                     self.trouble.failed();
-                    tracing::warn!(events = part.len(), error = describe(&error), "The store does not take events");
+                    let reason = describe(&error);
+                    if self.trouble.is_news(&reason) {
+                        tracing::warn!(events = part.len(), error = reason, "The store does not take events");
+                    } else {
+                        tracing::debug!(events = part.len(), error = reason, "The store still does not take events");
+                    }
                     return Err(Unstored);
                 }
             }

@@ -112,7 +112,7 @@ fn parameters_of_the_url_that_change_nothing_are_named_without_values() {
     let url = format!("{}?pool_max_conns=geheim&connect_timeout=5", cluster.new_database());
     let server = Staticreg::start(&[("STATICREG_DB_URL", &url), ("STATICREG_LOG_LEVEL", "trace")]);
     for name in ["pool_max_conns", "connect_timeout"] {
-        let line = format!("WARN STATICREG_DB_URL: the parameter `{name}` is not known and changes nothing.");
+        let line = format!("WARN The parameter `{name}` of the database's URL is not known and changes nothing.");
         has_line(&server, &line);
     }
     server.wait_for_store();

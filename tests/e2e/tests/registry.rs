@@ -250,6 +250,11 @@ impl World {
         });
     }
 
+    /// Ends the server, which asks the registry for platforms until then.
+    fn stop(mut self) {
+        assert!(self.server.terminate().success(), "a stop is no failure:\n{}", self.server.log());
+    }
+
     fn wait_for_delivery(&self) {
         let pulls = || Counts::of(&self.server, Some(Self::MARK)).totals[0];
         let before = pulls();
@@ -301,6 +306,7 @@ fn skopeo_counts_as_its_recordings() {
     world.same_as("skopeo-1.9.3__copy-to-dir-single-again.jsonl", "skopeo/app", || pull("skopeo/app:v1"));
     world.same_as("skopeo-1.9.3__copy-to-dir-by-digest.jsonl", "skopeo/app", || pull(&world.by_digest("skopeo/app")));
     world.same_as("skopeo-1.9.3__copy-to-dir-multi-default.jsonl", "skopeo/multi", || pull("skopeo/multi:v1"));
+    world.stop();
 }
 
 #[test]
@@ -311,6 +317,7 @@ fn podman_counts_as_its_recordings() {
     world.same_as("podman-4.3.1__pull-single-again.jsonl", "podman/app", || pull("podman/app:v1"));
     world.same_as("podman-4.3.1__pull-multi-first.jsonl", "podman/multi", || pull("podman/multi:v1"));
     world.same_as("podman-4.3.1__pull-multi-again.jsonl", "podman/multi", || pull("podman/multi:v1"));
+    world.stop();
 }
 
 #[test]

@@ -216,7 +216,7 @@ impl RegistryCatalog for SampleRegistry {
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, CatalogError> {
         let digest = self.repositories.get(repository).and_then(|tags| tags.get(tag));
-        digest.cloned().ok_or(CatalogError::NotFound)
+        digest.cloned().ok_or_else(|| CatalogError::NotFound("404".into()))
     }
 
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, CatalogError> {
@@ -224,7 +224,7 @@ impl RegistryCatalog for SampleRegistry {
             Reference::Tag(tag) => self.resolve(repository, tag).await?,
             Reference::Digest(digest) => digest.clone(),
         };
-        self.manifests.get(&digest).cloned().ok_or(CatalogError::NotFound)
+        self.manifests.get(&digest).cloned().ok_or_else(|| CatalogError::NotFound("404".into()))
     }
 
     async fn configuration(
@@ -232,7 +232,7 @@ impl RegistryCatalog for SampleRegistry {
         _repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<ImageConfiguration, CatalogError> {
-        self.configurations.get(digest).cloned().ok_or(CatalogError::NotFound)
+        self.configurations.get(digest).cloned().ok_or_else(|| CatalogError::NotFound("404".into()))
     }
 }
 

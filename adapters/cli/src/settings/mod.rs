@@ -30,10 +30,20 @@ impl Settings {
     /// What no setting says alone.
     fn check(&self) -> Result<(), Unusable> {
         if self.metrics.flush_interval >= self.metrics.patience {
-            return Err(Unusable::new("metrics.flush_interval", "must be less than metrics.patience"));
+            let patience = self.metrics.patience;
+            return Err(Unusable::new(
+                "metrics.flush_interval",
+                format!("must be less than the patience of {patience:?}"),
+            ));
         }
         if self.registry.password.is_some() && self.registry.user.is_none() {
             return Err(Unusable::new("registry.password", "needs registry.user (STATICREG_REGISTRY_USER) too"));
+        }
+        if self.registry.user.as_ref().is_some_and(|user| user.contains(':')) {
+            return Err(Unusable::new(
+                "registry.user",
+                "holds a colon, which Basic authentication cannot carry (RFC 7617)",
+            ));
         }
         if let Some(name) = &self.registry.public_name
             && !is_registry_name(name)
@@ -48,5 +58,5 @@ impl Settings {
 fn is_registry_name(name: &str) -> bool {
     let is_part =
         |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-:[]".contains(&c));
-    name.split('/').all(is_part)
+    !name.starts_with('-') && name.split('/').all(is_part)
 }

@@ -81,7 +81,7 @@ pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
 fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
     let url: DatabaseUrl = url.expose().parse().map_err(|error| Unusable::new("db.url", error))?;
     for name in url.unknown_parameters() {
-        tracing::warn!("STATICREG_DB_URL: the parameter `{name}` is not known and changes nothing.");
+        tracing::warn!("The parameter `{name}` of the database's URL is not known and changes nothing.");
     }
     Ok(Options { schema: db.schema.clone(), max_connections: db.max_conns, ..Options::new(url) })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 use staticreg_application::{check_store::CheckStore, receive_notification::ReceiveNotification, recording::Spooling};
+use staticreg_domain::error::describe;
 
 use crate::{
     api::ApiTag,
@@ -47,7 +48,10 @@ impl HealthApi {
                 })));
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "The store is not able to take events");
+                let reason = describe(&error);
+                if self.receive.trouble().is_news(&reason) {
+                    tracing::warn!(error = reason, "The store is not able to take events");
+                }
                 "does not take events now"
             }
         };

@@ -72,7 +72,7 @@ fn word(error: &CatalogError) -> &'static str {
     match error {
         CatalogError::Unavailable(_) => "unavailable",
         CatalogError::Denied(_) => "denied",
-        CatalogError::NotFound => "not found",
+        CatalogError::NotFound(_) => "not found",
         CatalogError::Malformed(_) => "malformed",
     }
 }

@@ -20,8 +20,13 @@ const MIGRATE_TIMEOUT: Duration = Duration::from_hours(1);
 const LOCK: &str = "SELECT pg_advisory_xact_lock(5278241790334716213)";
 
 pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
-    // A pool would tell only that it timed out.
-    let (first, way) = server.in_time(server.connect_bare()).await?;
+    // A pool would tell only that it timed out, and log each time why.
+    let first = async {
+        let (mut first, way) = server.connect_bare().await?;
+        settings::apply(&mut first, server.settings()).await?;
+        Ok((first, way))
+    };
+    let (first, way) = server.in_time(first).await?;
     drop(first.close().await);
 
     // Without the limits that the database or the user may have.

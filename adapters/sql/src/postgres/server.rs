@@ -1,6 +1,6 @@
 //! How a connection is made.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use sea_orm::sqlx::{
     self, ConnectOptions, Connection, PgConnection,
@@ -32,8 +32,8 @@ impl Server {
     pub(super) fn new(place: &Place, options: &Options) -> Result<Self, OpenError> {
         choose_tls_provider();
         for (parameter, file) in &place.files {
-            std::fs::File::open(file).map_err(|error| {
-                OpenError::Connect(Reason::new(format!("`{parameter}`, {}: {error}", file.display())))
+            look_at(parameter, file).map_err(|reason| {
+                OpenError::Connect(Reason::new(format!("`{parameter}`, {}: {reason}", file.display())))
             })?;
         }
         let named = |way: &PgConnectOptions| {
@@ -158,7 +158,9 @@ fn is_about_tls(error: &sqlx::Error, tried: PgSslMode) -> bool {
     /// What `pg_hba.conf` refuses.
     const NOT_LET_IN: &str = "28000";
     match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == NOT_LET_IN),
+        sqlx::Error::Database(error) => {
+            matches!(tried, PgSslMode::Disable) || error.code().is_some_and(|code| code == NOT_LET_IN)
+        }
         sqlx::Error::Tls(_) => true,
         sqlx::Error::Io(error) => {
             matches!(tried, PgSslMode::Prefer)
@@ -168,6 +170,21 @@ fn is_about_tls(error: &sqlx::Error, tried: PgSslMode) -> bool {
                 )
         }
         _ => false,
+    }
+}
+
+/// Whether a file of TLS can be what it is given for: the driver names no file.
+fn look_at(parameter: &str, file: &Path) -> Result<(), String> {
+    let content = std::fs::read(file).map_err(|error| error.to_string())?;
+    let content = String::from_utf8_lossy(&content);
+    let holds = |what: &str| content.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(what));
+    match parameter {
+        "sslkey" if holds("ENCRYPTED PRIVATE KEY") || content.contains("Proc-Type: 4,ENCRYPTED") => {
+            Err("the key is encrypted, and nobody can be asked for its passphrase".to_owned())
+        }
+        "sslkey" if !holds("PRIVATE KEY") => Err("it holds no private key in PEM".to_owned()),
+        "sslrootcert" | "sslcert" if !holds("CERTIFICATE") => Err("it holds no certificate in PEM".to_owned()),
+        _ => Ok(()),
     }
 }
 

@@ -30,8 +30,9 @@ pub(super) async fn apply(connection: &mut PgConnection, settings: &Settings) ->
                        WHERE name <> $3 OR current_setting(name, true) IS NOT NULL";
     let (names, values): (Vec<&str>, Vec<&str>) =
         settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).unzip();
-    // First, as the limit that the database has may be shorter than what follows takes.
-    sqlx::raw_sql("SET statement_timeout = 0").execute(&mut *connection).await?;
+    // First, as the limit that the database has may be shorter than what follows takes. A pooler may leave what the
+    // client before prepared.
+    sqlx::raw_sql("SET statement_timeout = 0; DEALLOCATE ALL").execute(&mut *connection).await?;
     sqlx::query(SET).bind(names).bind(values).bind(NEW).persistent(false).execute(connection).await.map(drop)
 }
 

@@ -2,7 +2,7 @@
 //! it does not know, and takes a password with an unencoded delimiter apart without a word.
 
 use std::{
-    fmt,
+    env, fmt,
     net::{IpAddr, Ipv6Addr},
     path::PathBuf,
 };
@@ -50,6 +50,9 @@ const HOST_ADDRESS: UrlFault = UrlFault("`hostaddr` is no IP address");
 const HOST_TWICE: UrlFault =
     UrlFault("with sslmode=verify-full give `host` or `hostaddr`, not both: the one connected to is the one verified");
 const SSL_MODE: UrlFault = UrlFault("`sslmode` is disable, allow, prefer, require, verify-ca or verify-full");
+const SSL_MODE_VARIABLE: UrlFault = UrlFault(
+    "it has no `sslmode`, and PGSSLMODE is none of disable, allow, prefer, require, verify-ca and verify-full",
+);
 const SSL: UrlFault = UrlFault("`ssl` is true; other modes are set with `sslmode`");
 const SYSTEM_ROOTS: UrlFault = UrlFault("sslrootcert=system needs sslmode=verify-full");
 const CLIENT_CERTIFICATE: UrlFault = UrlFault("`sslcert` and `sslkey` belong together");
@@ -57,6 +60,36 @@ const CACHE: UrlFault = UrlFault("`statement-cache-capacity` is no number");
 
 /// The value of `sslrootcert` that names the well-known authorities instead of a file.
 const SYSTEM: &str = "system";
+
+/// Parameters of libpq that change nothing here. The name of one is no part of a password.
+const WITHOUT_EFFECT: [&str; 26] = [
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbsrvname",
+    "load_balance_hosts",
+    "passfile",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslnegotiation",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
 
 /// What the URL gives, decoded.
 #[derive(Default)]
@@ -109,7 +142,8 @@ pub(crate) fn parse(rest: &str) -> Result<Place, UrlFault> {
         parts.parameter(&name, decoded(value)?)?;
     }
     // Beside a password it may be the rest of it, cut off by an unencoded &.
-    if password_in(query) && !parts.unknown.is_empty() {
+    let may_be_password = |name: &String| !WITHOUT_EFFECT.contains(&name.as_str());
+    if password_in(query) && parts.unknown.iter().any(may_be_password) {
         return Err(BESIDE_PASSWORD);
     }
     parts.place()
@@ -191,7 +225,11 @@ impl Parts {
         if matches!(mode, PgSslMode::VerifyFull) && self.host.is_some() && self.host_address.is_some() {
             return Err(HOST_TWICE);
         }
-        let files = [("sslrootcert", self.root_certificate), ("sslcert", self.certificate), ("sslkey", self.key)];
+        let files = [
+            ("sslrootcert", self.root_certificate.or_else(|| env::var("PGSSLROOTCERT").ok())),
+            ("sslcert", self.certificate.or_else(|| env::var("PGSSLCERT").ok())),
+            ("sslkey", self.key.or_else(|| env::var("PGSSLKEY").ok())),
+        ];
         Ok(Place {
             ways: ways(&options, mode),
             settings: self.settings,
@@ -231,6 +269,11 @@ impl Parts {
     /// authority wants it asked.
     fn mode(&self, options: &PgConnectOptions) -> Result<PgSslMode, UrlFault> {
         let given = self.ssl_mode.as_ref().map(|mode| mode.parse().map_err(|_| SSL_MODE)).transpose()?;
+        // The driver takes a word that is no mode for the default.
+        let of_environment = || env::var("PGSSLMODE").map_or(Ok(()), |mode| mode.parse::<PgSslMode>().map(drop));
+        if given.is_none() && of_environment().is_err() {
+            return Err(SSL_MODE_VARIABLE);
+        }
         let mode = given.unwrap_or_else(|| options.get_ssl_mode());
         let socket = options.get_socket().is_some() || options.get_host().starts_with('/');
         Ok(match mode {
@@ -400,6 +443,8 @@ mod tests {
     fn unknown_parameters_are_named_without_their_values() {
         let place = read("u:geheim@db/d?connect_timeout=5&sslmode=require&pool_max_conns=geheim");
         assert_eq!(place.unknown, ["connect_timeout", "pool_max_conns"]);
+        let place = read("?host=db&user=u&password=geheim&connect_timeout=5&target_session_attrs=read-write");
+        assert_eq!(place.unknown, ["connect_timeout", "target_session_attrs"], "they are no part of a password");
     }
 
     #[test]
