@@ -1,8 +1,8 @@
 //! The way from the socket to the routes: HTTP/1.1, with limits that keep slow or many clients from hurting others.
 //!
-//! When all places are taken, the connections that have waited longest for their clients make room: idle ones, and those
-//! that are slow to send or to take something. So a registry's notification, which comes in one piece, finds a place
-//! whatever others do. What waits for staticreg itself keeps its place; questions take no more than a part of them.
+//! When all places are taken, the connections that have waited longest for their clients make room. What waits for
+//! staticreg itself keeps its place; questions take no more than a part of them. Why a loop of our own:
+//! `docs/adr/0004-own-serving-loop.md`.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -70,8 +70,7 @@ pub struct ServerOptions {
 
 /// Listens on the first of an address's places that is free.
 ///
-/// A registry opens a connection for each event, so many may come at once: more than the usual 128 may wait to be
-/// accepted, as one that finds no room tries again only after a second.
+/// A registry opens a connection for each event, so many may come at once, and more than usual may wait to be accepted.
 pub async fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
     let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the address has no place");
     for place in tokio::net::lookup_host(address).await? {

@@ -1,5 +1,5 @@
-//! Sums of the counts in memory, around any store that tells which days changed ([`VersionedMetrics`]): questions about
-//! all repositories are answered from them, in milliseconds, where a database would have to go through millions of rows.
+//! Sums of the counts in memory, around any store that tells which days changed ([`VersionedMetrics`]): they answer
+//! questions about all repositories. Why, and what they cost: `docs/adr/0003-rollups-in-memory.md`.
 //!
 //! [`Rollup`] is a decorator: it records nothing and keeps nothing for good, and whatever its sums do not hold or are not
 //! made for (`answer::can_answer`) the store behind it answers. `sums` keeps the days and reads those that changed,

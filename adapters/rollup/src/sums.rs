@@ -1,9 +1,8 @@
 //! Which days are kept, and the reading of those that changed.
 //!
-//! The sums are never out of date. The store gives a day whose counts change a new version. Every question first asks
-//! for these versions: a day that changed is read again, which is usually today alone. Where more is missing (after the
-//! start, or when rows were brought in by hand), the store answers from the rows themselves while the days are read in
-//! the background, the latest first.
+//! The sums are never out of date (`docs/adr/0003-rollups-in-memory.md`): a question first asks for the versions of its
+//! days, and days that changed are read again. Where more is missing (after the start, or when rows were brought in by
+//! hand), the store answers while the days are read in the background.
 //!
 //! With the versions comes what tells that they can be trusted, see [`DayVersions::watch`]. While they cannot, the store
 //! answers; when the watch is another than before, nothing that was kept is trusted.

@@ -3,9 +3,8 @@
 //! What is the same on both databases is shared: how a batch is made ready (`batch.rs`), what an error means
 //! (`error.rs`) and the questions (`question/`), which sea-query makes: what a question is made of depends on what is
 //! asked. What differs has a folder per database: connecting and recording. The statements that record a batch are
-//! written by hand, one text that never changes, so that it stays prepared and its plan is known: parts in the right
-//! order, arrays instead of lists of values. No builder has words for that. The schema is the crate `migration`.
-//! Which days changed, triggers tell (`versions.rs`); so the crate `staticreg-rollup` can keep sums of the counts.
+//! written by hand: `docs/adr/0005-sql-by-hand-for-batches.md` says why. The schema is the crate `migration`. Which
+//! days changed, triggers tell (`versions.rs`); so the crate `staticreg-rollup` can keep sums of the counts.
 
 mod batch;
 mod connections;

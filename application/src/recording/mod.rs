@@ -1,8 +1,5 @@
-//! Group commit: what is waiting, of all requests, is recorded in one batch.
-//!
-//! Requests hand their events over and wait for the answer, which comes when, and only when, the events are stored.
-//! One writer takes all that is waiting; while it records, the next batch gathers. When idle, an event is recorded at
-//! once.
+//! Group commit: one writer records what is waiting, of all requests, in one batch; a request waits until its events
+//! are stored. Why, and what was tried: `docs/adr/0001-answer-after-commit.md`.
 //!
 //! The parts, each of which knows those before it alone: `trouble` tells how the store does, `batches` gives it what it
 //! takes, `spooling` keeps on disk what it does not take, `room` bounds what waits, `submission` is what waits, `writer` is the one that stores,

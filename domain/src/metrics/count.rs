@@ -48,7 +48,7 @@ impl fmt::Display for AccessKind {
     }
 }
 
-/// What one count is of.
+/// What one count is of. Of which registry it does not say: `docs/adr/0006-one-registry-per-server.md`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CountKey {
     /// The kind of access.

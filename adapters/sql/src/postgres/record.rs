@@ -1,11 +1,11 @@
-//! A batch is one statement and one round trip. The texts never change, so they stay prepared.
+//! A batch is one statement and one round trip: `docs/adr/0005-sql-by-hand-for-batches.md` says why, and at what cost.
 //!
 //! A count that falls to 0 is removed by the table's trigger, in the same statement. Where the trigger is missing, a
 //! second statement does it, in one transaction with the first.
 //!
-//! Of the first there are two. Nearly always every id of a batch is new: [`ALL_NEW`] takes that for granted, stores the sums as they
-//! come, and fails as a whole when an id is known. [`SOME_KNOWN`] finds out which ids are new and sums their changes;
-//! it costs about a third more.
+//! Of the first there are two. Nearly always every id of a batch is new: [`ALL_NEW`] takes that for granted, stores the
+//! sums as they come, and fails as a whole when an id is known. [`SOME_KNOWN`] finds out which ids are new and sums
+//! their changes.
 //!
 //! Ids, keys and days come in order, are stored in that order and so locked in that order by every server, and both
 //! statements store ids first and days last: no two can wait for each other.

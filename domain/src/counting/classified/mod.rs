@@ -4,8 +4,8 @@
 //! for at most one thing, and what that is follows from the accesses before it: they are read one after the other, in
 //! the order of the registry's timestamps. Each is counted when it comes, and an earlier count is taken back when a
 //! later access shows what it was: a version check becomes a pull, a pull moves to its platform's architecture. An access
-//! that comes late is put where it belongs, and what lies behind it is read again. So the counts are right at every
-//! moment, and those of the accesses in order, whatever order they came in.
+//! that comes late is put where it belongs, and what lies behind it is read again. Why nothing waits for the next one:
+//! `docs/adr/0002-corrections-instead-of-waiting.md`.
 //!
 //! Accesses belong together when the client (host and user agent) and the repository are the same and their timestamps
 //! lie within [`Classified::WINDOW`]; those of one client in one repository are a *trail*. The parts: `reading` is the
