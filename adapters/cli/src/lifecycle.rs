@@ -114,6 +114,7 @@ impl Lifecycle {
 
     /// Ends the tasks; whether all of them ended in time. An error tells which one ended too soon.
     pub(crate) async fn finish(mut self, limit: Duration) -> Result<bool, Failure> {
+        self.stop.cancel();
         self.served.cancel();
         let finishing = async {
             while let Some(ended) = self.tasks.join_next_with_id().await {

@@ -180,7 +180,7 @@ async fn behind_a_pooler_of_sessions_the_schema_asked_for_is_the_one_used() {
         // What people set so that drivers which ask for more can connect: the pooler drops it.
         &["pool_mode = session", "ignore_startup_parameters = extra_float_digits, options, search_path"],
         // It leaves what the client before prepared.
-        &["pool_mode = session", "server_reset_query =", "default_pool_size = 2"],
+        &["pool_mode = session", "server_reset_query =", "default_pool_size = 3"],
     ] {
         let url = cluster.new_database();
         let pooler = PgBouncer::start(cluster, settings);
@@ -192,10 +192,11 @@ async fn behind_a_pooler_of_sessions_the_schema_asked_for_is_the_one_used() {
         assert_eq!(cluster.psql(&url, tables), "pulls");
         assert_eq!(cluster.psql(&url, "SELECT sum(pull_count) FROM pulls.container_pull_metrics"), "1");
         // What was left in the pooler serves the next.
-        for _ in 0..3 {
-            drop(SqlMetrics::open(&options).await.expect("opens again"));
-        }
         drop(store);
+        for _ in 0..3 {
+            let again = SqlMetrics::open(&options).await.expect("opens again");
+            assert_eq!(pulls_of(&again).await, expected(&[("2026-11-20 app:v1", 1)]));
+        }
         let store = SqlMetrics::open(&options).await.expect("opens again");
         assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 1)]));
     }
