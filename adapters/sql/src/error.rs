@@ -149,8 +149,11 @@ enum Meaning {
 
 fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning {
     let code = error.code().unwrap_or_default();
-    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
-        of_sqlstate(&code, error.constraint())
+    if let Some(postgres) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        // A trigger that cannot compute is no fault of an event; one that says so by a constraint's name may tell of one.
+        let is_in_function = postgres.r#where().is_some_and(|context| context.contains("function"));
+        let is_computing = is_in_function && (code.starts_with("22") || code.starts_with("54"));
+        if is_computing { Meaning::Unavailable } else { of_sqlstate(&code, error.constraint()) }
     } else {
         // The driver gives SQLite's extended result code in decimal.
         code.parse().map_or(Meaning::Unavailable, of_sqlite)

@@ -8,10 +8,6 @@ use tokio::time::Instant;
 /// A reason that stays is told again so often.
 const TELL_AGAIN: Duration = Duration::from_mins(1);
 
-/// How long after a failure the store is taken to be failing still when nobody gave it anything since: a registry tries
-/// again far sooner.
-const FAILING: Duration = Duration::from_mins(1);
-
 /// Whether the store takes what it is given, and when it last did not.
 #[derive(Clone, Debug)]
 pub struct Trouble(Arc<Mutex<Last>>);
@@ -33,11 +29,10 @@ impl Default for Trouble {
 }
 
 impl Trouble {
-    /// Whether the store did not take the last batch, whatever it says of itself.
+    /// Whether the store did not take the last batch, whatever it says of itself: until it takes one.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        let last = self.last();
-        last.failing && last.failure.elapsed() < FAILING
+        self.last().failing
     }
 
     /// Whether a reason why the store takes nothing is to be told: it is another one than before, or was told a while

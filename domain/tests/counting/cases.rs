@@ -389,6 +389,22 @@ const SMALL: &[Small] = &[
         &["pull_by_tag team/app:v1 amd64 1", "pull_by_tag team/app:v2 amd64 1", "pull_by_tag team/app:v2 arm64 1"],
     ),
     (
+        "a second tag that shares the image, pulled again in full by another host, then its other platform",
+        CONTAINERD,
+        &[
+            (0, "GET", "v1", "I"),
+            (50, "GET", "@", "A"),
+            (9_000, "HEAD", "v2", "J"),
+            (9_050, "GET", "@", "J"),
+            (62_000, "HEAD", "v2", "J"),
+            (62_050, "GET", "@", "J"),
+            (62_100, "GET", "@", "A"),
+            (100_000, "HEAD", "v2", "J"),
+            (100_050, "GET", "@", "S"),
+        ],
+        &["pull_by_tag team/app:v1 amd64 1", "pull_by_tag team/app:v2 amd64 2", "pull_by_tag team/app:v2 arm64 1"],
+    ),
+    (
         "a second tag that could share an image, but for another platform",
         DOCKER,
         &[

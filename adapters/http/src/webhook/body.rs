@@ -12,7 +12,7 @@ use tokio::{
 const ROOM: usize = 64 << 20;
 
 /// What each body may hold without taking room: a registry's event is smaller, so it is read whatever others send.
-const FREE: usize = 16 << 10;
+const FREE: usize = 32 << 10;
 
 /// How large a body may be, and how long it may take.
 #[derive(Clone, Copy, Debug)]

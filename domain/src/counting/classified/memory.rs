@@ -20,8 +20,14 @@ pub(super) const MEMORY_SECONDS: i64 = 15 * 60;
 /// How many old accesses are forgotten with one new access, so that none takes long after a pause.
 const MAX_FORGOTTEN: usize = 64;
 
-/// By how many accesses the memory grows at least.
+/// For how many accesses there is room from the start: address space alone, until they come, and nothing is copied.
+const ROOM_AT_START: usize = 1 << 20;
+
+/// By how many accesses the memory grows at least beyond that.
 const GROWTH: usize = 1_024;
+
+/// In how many parts the trails are kept.
+const TRAIL_PARTS: usize = 64;
 
 /// More accesses than this cannot be told apart by their numbers.
 const MAX_LIMIT: usize = 1 << 30;
@@ -90,9 +96,32 @@ pub(super) struct Memory {
     ids: Table,
     /// The newest arrival of each digest.
     digests: Table,
-    /// By client and repository.
-    trails: Hashed<Trail>,
+    trails: Trails,
     limit: usize,
+}
+
+/// The trails by client and repository, in parts: one part grows at a time, so nobody waits long and there is never twice
+/// the room.
+#[derive(Debug)]
+struct Trails(Vec<Hashed<Trail>>);
+
+impl Trails {
+    fn new() -> Self {
+        Self((0..TRAIL_PARTS).map(|_| Hashed::default()).collect())
+    }
+
+    /// The part of a trail: by bits that the map of a part makes no use of.
+    fn part(trail: u64) -> usize {
+        (trail >> 32) as usize % TRAIL_PARTS
+    }
+
+    fn of(&self, trail: u64) -> &Hashed<Trail> {
+        &self.0[Self::part(trail)]
+    }
+
+    fn of_mut(&mut self, trail: u64) -> &mut Hashed<Trail> {
+        &mut self.0[Self::part(trail)]
+    }
 }
 
 /// What is told of an access beside what is read.
@@ -106,13 +135,14 @@ pub(super) struct Arriving {
 
 impl Memory {
     pub(super) fn new(limit: usize) -> Self {
+        let limit = limit.clamp(1, MAX_LIMIT);
         Self {
-            arrivals: VecDeque::new(),
+            arrivals: VecDeque::with_capacity(limit.min(ROOM_AT_START)),
             first: 0,
             ids: Table::default(),
             digests: Table::default(),
-            trails: Hashed::default(),
-            limit: limit.clamp(1, MAX_LIMIT),
+            trails: Trails::new(),
+            limit,
         }
     }
 
@@ -155,7 +185,7 @@ impl Memory {
         let (arrivals, first) = (&self.arrivals, self.first);
         let id_of = |other: Number| if other == number { id } else { arrivals[other.wrapping_sub(first) as usize].id };
         let id_order = |one, other| id_of(one).cmp(&id_of(other));
-        let outcome = self.trails.entry(trail).or_default().add(access, id_order, facts, changes);
+        let outcome = self.trails.of_mut(trail).entry(trail).or_default().add(access, id_order, facts, changes);
         let changes = changes.take();
         let answered = skipped(outcome).filter(|_| changes.is_empty()).map_or(Ok(changes), Err);
         let answer = Answer::new(&answered);
@@ -175,12 +205,12 @@ impl Memory {
     }
 
     pub(super) fn trail_mut(&mut self, trail: u64) -> Option<&mut Trail> {
-        self.trails.get_mut(&trail)
+        self.trails.of_mut(trail).get_mut(&trail)
     }
 
     /// The id of the newest access of a trail.
     pub(super) fn last_of(&self, trail: u64) -> Option<(EventId, i64)> {
-        let last = self.trails.get(&trail)?.last()?;
+        let last = self.trails.of(trail).get(&trail)?.last()?;
         Some((self.get(last.number)?.id, last.at))
     }
 
@@ -202,8 +232,9 @@ impl Memory {
         self.ids.remove(arrival.id_hash.into(), self.first);
         // The oldest of all is the newest of its digest only when it is the last of it.
         self.digests.remove(arrival.digest_hash.into(), self.first);
-        if self.trails.get_mut(&arrival.trail).is_some_and(|trail| !trail.forget(self.first)) {
-            self.trails.remove(&arrival.trail);
+        let trails = self.trails.of_mut(arrival.trail);
+        if trails.get_mut(&arrival.trail).is_some_and(|trail| !trail.forget(self.first)) {
+            trails.remove(&arrival.trail);
         }
         self.first = self.first.wrapping_add(1);
     }
@@ -218,7 +249,7 @@ impl Memory {
 
     #[cfg(test)]
     pub(super) fn sizes(&self) -> [usize; 4] {
-        [self.arrivals.len(), self.ids.len(), self.digests.len(), self.trails.len()]
+        [self.arrivals.len(), self.ids.len(), self.digests.len(), self.trails.0.iter().map(Hashed::len).sum()]
     }
 }
 

@@ -294,10 +294,10 @@ impl State {
     /// first, then those with the fewest children, then the oldest: the others are of other hosts behind its address.
     fn pull_of_child(&self, reading: &Reading<'_>) -> Option<Place> {
         self.indexes_that_may_list(reading)
-            .flat_map(|(_, manifest, window)| manifest.pulls.iter().map(move |pulls| (pulls, window)))
-            .filter_map(|(Pulls { children, roots, .. }, window)| {
-                let root = reading.first_within(roots, window)?;
-                Some((children.contains(&reading.access.digest), children.len(), reading.order(root), root))
+            .flat_map(|(index, manifest, window)| manifest.pulls.iter().map(move |pulls| (index, pulls, window)))
+            .filter_map(|(index, pulls, window)| {
+                let root = reading.first_within(&pulls.roots, window)?;
+                Some((pulls.have(index, reading), pulls.images(), reading.order(root), root))
             })
             .min()
             .map(|(.., root)| root)
@@ -362,13 +362,27 @@ impl Pulls {
 
     /// Whether an image came with them, or was there.
     fn have_image(&self) -> bool {
-        !self.children.is_empty() || self.shared.is_some()
+        self.images() > 0
+    }
+
+    /// How many images came with them, or were there.
+    fn images(&self) -> usize {
+        self.children.len() + usize::from(self.shared.is_some())
+    }
+
+    /// Whether the manifest came with them, or was there.
+    fn have(&self, index: u64, reading: &Reading<'_>) -> bool {
+        self.children.contains(&reading.access.digest) || self.share_platform_of(index, reading)
+    }
+
+    /// Whether the manifest is of the platform that was there.
+    fn share_platform_of(&self, index: u64, Reading { access, known, .. }: &Reading<'_>) -> bool {
+        self.shared.is_some_and(|shared| known.architecture_in(index, access.digest) == Some(shared))
     }
 
     /// Whether the manifest is of another platform than their images.
-    fn lack_platform_of(&self, index: u64, Reading { access, known, .. }: &Reading<'_>) -> bool {
-        let is_of_shared = |shared| known.architecture_in(index, access.digest) == Some(shared);
-        known.is_other_platform(index, access.digest, &self.children)
-            && !(self.children.is_empty() && self.shared.is_some_and(is_of_shared))
+    fn lack_platform_of(&self, index: u64, reading: &Reading<'_>) -> bool {
+        reading.known.is_other_platform(index, reading.access.digest, &self.children)
+            && !(self.children.is_empty() && self.share_platform_of(index, reading))
     }
 }
