@@ -50,7 +50,7 @@ fn help_lists_commands_flags_and_variables() {
     ] {
         assert!(ended.stdout.contains(word), "{word}:\n{}", ended.stdout);
     }
-    assert_eq!(Staticreg::run(&["help", "serve"], &[]).stdout.matches("[default: ").count(), 22);
+    assert_eq!(Staticreg::run(&["help", "serve"], &[]).stdout.matches("[default: ").count(), 23);
     // Whatever the environment holds.
     let secrets = [("STATICREG_DB_URL", "postgres://u:geheim@db/counts"), ("STATICREG_REGISTRY_PASSWORD", "geheim")];
     let ended = Staticreg::run(&["--help"], &secrets);
@@ -699,11 +699,11 @@ fn large_bodies_are_held_only_so_many_at_once_and_small_ones_always_pass() {
     }
     large.iter().for_each(Connection::wait_until_read);
 
-    // Only so much that it finds no room, the four having left 16 KiB and a byte each: who still writes when the answer
+    // Only so much that it finds no room, the four having left 32 KiB and a byte each: who still writes when the answer
     // comes may not read it.
     let other = request("POST", WEBHOOK, &[("content-type", NOTIFICATION)], &empty);
     let mut connection = server.connect();
-    connection.write(&other[..other.len() - empty.len() + 5 * ((16 << 10) + 1)]).expect("sent");
+    connection.write(&other[..other.len() - empty.len() + 5 * ((32 << 10) + 1)]).expect("sent");
     let refused = connection.answer().expect("an answer");
     assert_eq!(refused.status, 503, "{refused:?}");
     assert_eq!(refused.header("retry-after"), Some("1"), "{refused:?}");
