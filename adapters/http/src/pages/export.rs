@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use ::csv::Writer;
 use chrono::{DateTime, Utc};
 use poem::{
     IntoResponse, Request, Response, handler,
@@ -24,7 +25,7 @@ use super::{
     repository::chosen_tags,
     tag::{self, NoImage},
 };
-use crate::problem::Problem;
+use crate::{csv, problem::Problem};
 
 /// The rows of a table, its head first.
 type Table = Vec<Vec<String>>;
@@ -48,17 +49,13 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
         Ok(rows) => rows,
         Err(reason) => return problem(&reason),
     };
-    match aside(move || csv(&rows)).await {
-        Ok(text) => Response::builder()
-            .content_type("text/csv; charset=utf-8")
-            .header(header::CACHE_CONTROL, "no-cache")
-            .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{table}.csv\""))
-            .body(text),
-        Err(error) => {
-            tracing::error!(%error, "A table could not be written as CSV");
-            Problem::internal().into_response()
-        }
-    }
+    let response = Response::builder()
+        .header(header::CACHE_CONTROL, "no-cache")
+        .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{table}.csv\""));
+    let write = move |writer: &mut Writer<Vec<u8>>| {
+        rows.iter().try_for_each(|row| writer.write_record(row.iter().map(|cell| harmless(cell))))
+    };
+    aside(move || csv::answer(response, write)).await
 }
 
 fn problem(reason: &NoTable) -> Response {
@@ -74,15 +71,6 @@ fn problem(reason: &NoTable) -> Response {
         }
     }
     .into_response()
-}
-
-/// RFC 4180.
-fn csv(rows: &Table) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(vec![]);
-    for row in rows {
-        writer.write_record(row.iter().map(|cell| harmless(cell)))?;
-    }
-    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 /// What a spreadsheet would take for a formula is marked as a text: labels and variables are untrusted.
