@@ -17,13 +17,15 @@ use staticreg_application::{
 use staticreg_domain::{RepositoryName, Tag};
 
 use super::{
-    Site,
     home::Query,
     insights::{by_kind, unused_days},
     parameters::Parameters,
     range::ChosenRange,
-    repository::chosen_tags,
-    tag::{self, NoImage},
+    repository::{
+        tag::{self, NoImage},
+        tags::chosen_tags,
+    },
+    site::Site,
 };
 use crate::{csv, problem::Problem};
 

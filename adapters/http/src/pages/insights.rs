@@ -9,13 +9,13 @@ use staticreg_application::browse::{Daily, Insights, Series, Shown, Unused, Unus
 use staticreg_domain::metrics::AccessKind;
 
 use super::{
-    Site,
+    addresses::{repository_address, tag_address, tag_address_in},
     chart::{Chart, ChartInput, Share},
-    home::{Figure, Pages, repository_address},
-    layout::{Layout, Part, page},
+    layout::{Figure, Layout, Part, page},
+    list::Pages,
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
-    tag,
+    site::Site,
     text::{self, Moment},
 };
 
@@ -184,7 +184,7 @@ fn image_rows(insights: &Insights, chosen: &ChosenRange, now: DateTime<Utc>) -> 
         .iter()
         .map(|image| {
             let (name, address) = match &image.tag {
-                Some(tag) => (format!("{}:{tag}", image.repository), tag::address_in(&image.repository, tag, chosen)),
+                Some(tag) => (format!("{}:{tag}", image.repository), tag_address_in(&image.repository, tag, chosen)),
                 None => (image.repository.to_string(), repository_address(image.repository.as_str())),
             };
             ImageRow {
@@ -273,7 +273,7 @@ fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
     let UnusedImage { repository, tag, size, created, last_pulled_at, version_checks } = image;
     UnusedRow {
         image: format!("{repository}:{tag}"),
-        address: tag::address(repository, tag),
+        address: tag_address(repository, tag),
         size: size.map_or_else(|| "–".to_owned(), text::size),
         created: created.map(|at| Moment::new(at, now)),
         last_pull: last_pulled_at.map(|at| Moment::new(at, now)),
