@@ -16,6 +16,7 @@ use super::{
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
     site::Site,
+    table::{NoTable, Table, time, with_head},
     text::{self, Moment},
 };
 
@@ -94,13 +95,12 @@ struct Row {
 }
 
 /// What the address asks for.
-pub(crate) struct Query {
-    pub(crate) question: ListingQuestion,
+struct Query {
+    question: ListingQuestion,
 }
 
 impl Query {
-    pub(crate) fn of(request: &Request) -> Self {
-        let parameters = Parameters::of(request);
+    fn of(parameters: &Parameters) -> Self {
         let sort = match parameters.get("sort") {
             Some("name") => Sort::Name,
             Some("tags") => Sort::Tags,
@@ -113,7 +113,7 @@ impl Query {
                 search: parameters.get("q").unwrap_or_default().to_owned(),
                 folder: folder.filter(|folder| !folder.is_empty()),
                 sort,
-                reverse: is_reverse(&parameters),
+                reverse: is_reverse(parameters),
                 page: parameters.parse("page").unwrap_or(1),
                 per_page: PER_PAGE,
             },
@@ -163,7 +163,7 @@ fn address(path: &str, question: &ListingQuestion) -> String {
 
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
-    let (query, origin) = (Query::of(request), origin(request));
+    let (query, origin) = (Query::of(&Parameters::of(request)), origin(request));
     let overview = site.browse.overview().await;
     let site = Arc::clone(site);
     aside(move || page_of(&site, &query, &origin, &overview)).await
@@ -314,4 +314,27 @@ fn columns(question: &ListingQuestion) -> Vec<Column> {
         }
     })
     .collect()
+}
+
+/// The repositories as CSV: all that the list has on its pages.
+pub(super) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let overview = site.browse.overview().await;
+    if overview.picture.value.is_none() {
+        return Err(NoTable::StoreAway);
+    }
+    let question = ListingQuestion { page: 1, per_page: usize::MAX, ..Query::of(parameters).question };
+    let list = aside(move || {
+        let rows = overview.listing(&question).rows.into_iter().map(|row| {
+            let counts = row.counts.unwrap_or_default();
+            vec![
+                row.name.to_string(),
+                row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
+                counts.last_30_days().to_string(),
+                counts.all.to_string(),
+                time(counts.last_pulled_at),
+            ]
+        });
+        with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows)
+    });
+    Ok(list.await)
 }

@@ -1,9 +1,9 @@
 //! The web pages: complete without JavaScript, with nothing from any other host.
 //!
-//! A page is a file here and a template of the same name; `layout` and `list` are what pages have in common, `chart`
-//! draws, `text` puts numbers and times into words, `export` gives every table as CSV. A page imports from these, and no
-//! page from another. Templates escape all they are given: names and labels of the registry are
-//! untrusted text.
+//! A page is a file here and a template of the same name. `layout` and `list` are what pages have in common, `chart`
+//! draws, `text` puts numbers and times into words. A page also says which tables it gives as CSV: `table` is what they
+//! have in common, and `export` is their route. No page imports from another. Templates escape all they are given: names
+//! and labels of the registry are untrusted text.
 
 mod addresses;
 mod assets;
@@ -19,6 +19,7 @@ mod parameters;
 mod range;
 mod repository;
 mod site;
+mod table;
 mod text;
 
 pub(crate) use error::of_status;

@@ -10,8 +10,10 @@ use staticreg_domain::metrics::AccessKind;
 use crate::pages::{
     addresses::folder_address,
     layout::{Figure, Layout, Notice, Part},
+    parameters::Parameters,
     range::ChosenRange,
     site::Site,
+    table::{NoTable, Table, asked_repository, asked_tag, daily, known},
     text::{self, Moment},
 };
 
@@ -96,4 +98,12 @@ pub(super) fn figures(
         note: String::new(),
     });
     figures
+}
+
+/// The pulls by day and architecture as CSV.
+pub(crate) async fn daily_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?);
+    let range = ChosenRange::of(parameters, site.browse.ask()).range;
+    let statistics = known(site.browse.repository(&name, tag.as_ref(), range).await)?;
+    Ok(daily(&statistics.daily, "architecture", "pulls"))
 }

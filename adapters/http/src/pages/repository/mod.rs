@@ -1,7 +1,7 @@
 //! `GET /repo/NAME`: a repository's page. With `?tag=` it is a tag's.
 
 mod commands;
-mod frame;
+pub(super) mod frame;
 pub(super) mod tag;
 pub(super) mod tags;
 

@@ -26,6 +26,7 @@ use crate::pages::{
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
     site::Site,
+    table::{NoTable, Table, asked_repository, asked_tag, known, time, with_head},
     text::{self, Moment},
 };
 
@@ -179,7 +180,7 @@ pub(super) async fn page_of(
 
 /// Why there is no image to show.
 #[derive(Clone, Copy)]
-pub(crate) enum NoImage {
+enum NoImage {
     NoRegistry,
     /// The registry does not hold the tag.
     NoTag,
@@ -204,7 +205,7 @@ impl NoImage {
 }
 
 /// The image of a tag; of an index that of the platform.
-pub(crate) async fn read_image(
+async fn read_image(
     site: &Site,
     name: &RepositoryName,
     entry: Option<&RepositoryEntry>,
@@ -263,7 +264,7 @@ fn section(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Opt
 }
 
 /// What there is to say of an image, beside its lists.
-pub(crate) fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
+fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
     let ImageDetails { index, builds: _, image, configuration } = details;
     let mut facts = vec![("Digest", image.digest.to_string()), ("Media type", image.media_type.clone())];
     if let Some(index) = index {
@@ -311,7 +312,7 @@ pub(crate) fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
 }
 
 /// The variables and their values.
-pub(crate) fn environment(configuration: &ImageConfiguration) -> Vec<(String, String)> {
+fn environment(configuration: &ImageConfiguration) -> Vec<(String, String)> {
     let variables = configuration.environment.iter();
     variables
         .map(|variable| variable.split_once('=').unwrap_or((variable, "")))
@@ -320,12 +321,12 @@ pub(crate) fn environment(configuration: &ImageConfiguration) -> Vec<(String, St
 }
 
 /// The labels and their values.
-pub(crate) fn labels(configuration: &ImageConfiguration) -> Vec<(String, String)> {
+fn labels(configuration: &ImageConfiguration) -> Vec<(String, String)> {
     configuration.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The layers, the lowest first; of a build cache all that it lists.
-pub(crate) fn layers(details: &ImageDetails) -> Vec<&Descriptor> {
+fn layers(details: &ImageDetails) -> Vec<&Descriptor> {
     match &details.image.content {
         ManifestContent::Image { layers, .. } => layers.iter().collect(),
         ManifestContent::Index(entries) if details.image.artifact() == Artifact::BuildCache => {
@@ -359,4 +360,63 @@ fn platforms(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: O
             }
         })
         .collect()
+}
+
+/// The digests that the tag pointed to as CSV.
+pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
+    let range = ChosenRange::of(parameters, site.browse.ask()).range;
+    let statistics = known(site.browse.repository(&name, Some(&tag), range).await)?;
+    let rows = statistics.digests.iter().map(|digest| {
+        vec![
+            digest.digest.to_string(),
+            digest.pulls.to_string(),
+            digest.first_pulled_on.to_string(),
+            time(Some(digest.last_pulled_at)),
+        ]
+    });
+    Ok(with_head(&["digest", "pulls", "first_pulled_on", "last_pulled_at"], rows))
+}
+
+/// The facts about the image as CSV.
+pub(crate) async fn facts_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let facts = facts(&asked_image(site, parameters).await?);
+    Ok(with_head(&["fact", "value"], facts.into_iter().map(|(fact, value)| vec![fact.to_owned(), value])))
+}
+
+/// The image's labels as CSV.
+pub(crate) async fn labels_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let image = asked_image(site, parameters).await?;
+    Ok(pairs("label", image.configuration.as_deref().map(labels)))
+}
+
+/// The image's variables as CSV.
+pub(crate) async fn environment_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let image = asked_image(site, parameters).await?;
+    Ok(pairs("variable", image.configuration.as_deref().map(environment)))
+}
+
+/// The image's layers as CSV.
+pub(crate) async fn layers_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let image = asked_image(site, parameters).await?;
+    let rows = layers(&image)
+        .into_iter()
+        .map(|layer| vec![layer.digest.to_string(), layer.media_type.clone(), layer.size.to_string()]);
+    Ok(with_head(&["digest", "media_type", "size"], rows))
+}
+
+/// The image of a tag, and of a platform.
+async fn asked_image(site: &Site, parameters: &Parameters) -> Result<ImageDetails, NoTable> {
+    let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
+    let snapshot = site.browse.snapshot();
+    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name));
+    let read = read_image(site, &name, entry.map(AsRef::as_ref), &tag, parameters.get("platform"));
+    read.await.map_err(|reason| match reason {
+        NoImage::NotRead | NoImage::Unread(ReadImageError::Unavailable) => NoTable::RegistryAway,
+        NoImage::NoRegistry | NoImage::NoTag | NoImage::Unread(_) => NoTable::Unknown,
+    })
+}
+
+fn pairs(name: &str, pairs: Option<Vec<(String, String)>>) -> Table {
+    with_head(&[name, "value"], pairs.unwrap_or_default().into_iter().map(|(name, value)| vec![name, value]))
 }

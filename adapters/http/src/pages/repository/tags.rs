@@ -25,6 +25,7 @@ use crate::pages::{
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
     site::Site,
+    table::{NoTable, Table, asked_repository, known, time, with_head},
     text::{self, Moment},
 };
 
@@ -83,11 +84,11 @@ struct Row {
 }
 
 /// A tag of the registry, of the counts, or of both.
-pub(crate) struct TagItem<'a> {
-    pub(crate) tag: &'a Tag,
-    pub(crate) digest: Option<&'a Digest>,
-    pub(crate) image: Option<&'a Arc<ImageSummary>>,
-    pub(crate) counts: TagCounts,
+struct TagItem<'a> {
+    tag: &'a Tag,
+    digest: Option<&'a Digest>,
+    image: Option<&'a Arc<ImageSummary>>,
+    counts: TagCounts,
     in_registry: bool,
 }
 
@@ -262,7 +263,7 @@ async fn unknown(site: &Site, name: &RepositoryName) -> Response {
 }
 
 /// The tags that the address asks for, in its order.
-pub(crate) fn chosen_tags<'a>(
+fn chosen_tags<'a>(
     entry: Option<&'a RepositoryEntry>,
     statistics: Option<&'a RepositoryStatistics>,
     parameters: &Parameters,
@@ -339,4 +340,33 @@ fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) 
             }
         })
         .collect()
+}
+
+/// The tags as CSV: all that the list has on its pages.
+pub(crate) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let range = ChosenRange::of(parameters, site.browse.ask()).range;
+    let name = asked_repository(parameters)?;
+    let statistics = known(site.browse.repository(&name, None, range).await)?;
+    let entry = site.browse.snapshot().and_then(|snapshot| snapshot.repository(&name).cloned());
+    let parameters = parameters.clone();
+    Ok(aside(move || tag_list(entry.as_deref(), &statistics, &parameters)).await)
+}
+
+fn tag_list(entry: Option<&RepositoryEntry>, statistics: &RepositoryStatistics, parameters: &Parameters) -> Table {
+    let rows = chosen_tags(entry, Some(statistics), parameters).into_iter().map(|item| {
+        let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+        vec![
+            item.tag.to_string(),
+            item.digest.map(ToString::to_string).unwrap_or_default(),
+            platforms.join(" "),
+            item.image.map(|image| image.size.to_string()).unwrap_or_default(),
+            time(item.image.and_then(|image| image.created)),
+            item.counts.in_range.to_string(),
+            item.counts.all.to_string(),
+            time(item.counts.last_pulled_at),
+        ]
+    });
+    let head = ["tag", "digest", "platforms", "size", "created_at", "pulls", "pulls_total", "last_pulled_at"];
+    with_head(&head, rows)
 }
