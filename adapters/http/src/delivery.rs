@@ -10,6 +10,7 @@ use poem::{
 };
 
 use crate::{
+    accept,
     pages::{self, Site},
     problem::Problem,
 };
@@ -27,10 +28,8 @@ impl Client {
     pub(crate) fn of(request: &Request) -> Self {
         let path = request.uri().path();
         let is_api = path == "/api" || path.starts_with("/api/");
-        Self {
-            page: !is_api && accepts(request.headers(), &header::ACCEPT, "text/html"),
-            gzip: accepts(request.headers(), &header::ACCEPT_ENCODING, "gzip"),
-        }
+        let accepts = |header, name| accept::quality(request.headers(), header, &[name]) > 0.0;
+        Self { page: !is_api && accepts(&header::ACCEPT, "text/html"), gzip: accepts(&header::ACCEPT_ENCODING, "gzip") }
     }
 
     /// The answer as this client likes it.
@@ -67,18 +66,6 @@ impl Client {
     }
 }
 
-/// Whether a list such as `text/html, */*;q=0.8` names something, and not with a quality of zero.
-fn accepts(headers: &HeaderMap, name: &header::HeaderName, wanted: &str) -> bool {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
-        let refused = parts
-            .filter_map(|parameter| parameter.strip_prefix("q="))
-            .any(|quality| quality.parse().is_ok_and(|quality: f32| quality <= 0.0));
-        named && !refused
-    })
-}
-
 /// Text that is sent in full.
 fn is_compressible(response: &Response) -> bool {
     const TYPES: [&str; 4] = ["application/json", "application/yaml", "image/svg+xml", "text/"];
@@ -93,27 +80,5 @@ fn secure(headers: &mut HeaderMap) {
         [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("x-frame-options", "DENY")];
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_names_what_is_accepted() {
-        for (list, expected) in [
-            ("gzip", true),
-            ("br, GZIP;q=0.5", true),
-            ("gzip;q=0", false),
-            ("gzip; q=0.0, br", false),
-            ("br", false),
-            ("*", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(list));
-            assert_eq!(accepts(&headers, &header::ACCEPT_ENCODING, "gzip"), expected, "{list}");
-        }
     }
 }

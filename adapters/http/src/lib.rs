@@ -4,8 +4,10 @@
 //! OpenAPI document and Swagger UI, `pages` is what people see. A handler takes its parameters, asks one use case and
 //! gives the answer's item; a new question is a new file in `api/`, listed in `apis`.
 
+mod accept;
 mod api;
 mod connection;
+mod csv;
 mod delivery;
 mod operations;
 mod pages;

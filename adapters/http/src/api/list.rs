@@ -1,6 +1,9 @@
 //! Lists: what each is declared by, and its pages as JSON or CSV.
 
-use poem::{FromRequest, IntoResponse, Request, RequestBody, Response, http::header};
+use poem::{
+    FromRequest, IntoResponse, Request, RequestBody, Response,
+    http::{HeaderMap, header},
+};
 use poem_openapi::{
     ApiResponse, Object,
     payload::Json,
@@ -11,7 +14,7 @@ use serde::Serialize;
 use staticreg_domain::metrics::{Breakdown, BreakdownRow, Dimension, Filter, Listed, Measures, Order, Page, Slice};
 
 use super::cursor;
-use crate::problem::{Problem, QuestionError};
+use crate::{accept, csv, problem::QuestionError};
 
 /// How many items a page has when `limit` is not given.
 const DEFAULT_LIMIT: u32 = 100;
@@ -81,25 +84,15 @@ pub(crate) enum Format {
 
 impl<'a> FromRequest<'a> for Format {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Ok(Self::of_accept(accept))
+        Ok(Self::of(request.headers()))
     }
 }
 
 impl Format {
     /// CSV when it is asked for and JSON is not asked for more.
-    fn of_accept(accept: &str) -> Self {
-        let (mut json, mut csv) = (0.0_f32, 0.0_f32);
-        for range in accept.split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
-            match name.as_str() {
-                "text/csv" => csv = quality,
-                "application/json" | "application/*" => json = json.max(quality),
-                _ => {}
-            }
-        }
+    fn of(headers: &HeaderMap) -> Self {
+        let quality = |names: &[&str]| accept::quality(headers, &header::ACCEPT, names);
+        let (json, csv) = (quality(&["application/json", "application/*"]), quality(&["text/csv"]));
         if csv > json { Self::Csv } else { Self::Json }
     }
 }
@@ -131,7 +124,6 @@ impl<T: Item> ListAnswer<T> {
     }
 }
 
-const CSV: &str = "text/csv; charset=utf-8";
 const NEXT_CURSOR: &str = "Next-Cursor";
 
 impl<T: Item> IntoResponse for ListAnswer<T> {
@@ -140,31 +132,20 @@ impl<T: Item> IntoResponse for ListAnswer<T> {
             Self::Json(items, next_cursor) => {
                 Json(List { items, next_cursor }).into_response().with_header(header::VARY, "Accept").into_response()
             }
-            Self::Csv(items, next_cursor) => match csv(&items) {
-                Ok(text) => {
-                    let response = Response::builder().content_type(CSV).header(header::VARY, "Accept");
-                    match next_cursor {
-                        Some(cursor) => response.header(NEXT_CURSOR, cursor).body(text),
-                        None => response.body(text),
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "A list could not be written as CSV");
-                    Problem::internal().into_response()
-                }
-            },
+            Self::Csv(items, next_cursor) => {
+                let response = Response::builder().header(header::VARY, "Accept");
+                let response = match next_cursor {
+                    Some(cursor) => response.header(NEXT_CURSOR, cursor),
+                    None => response,
+                };
+                // With a header line also when there are no items.
+                csv::answer(response, |writer| {
+                    writer.write_record(T::COLUMNS)?;
+                    items.iter().try_for_each(|item| writer.serialize(item))
+                })
+            }
         }
     }
-}
-
-/// RFC 4180, with a header line also when there are no items.
-fn csv<T: Item>(items: &[T]) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(vec![]);
-    writer.write_record(T::COLUMNS)?;
-    for item in items {
-        writer.serialize(item)?;
-    }
-    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 impl<T: Item> ApiResponse for ListAnswer<T> {
@@ -197,6 +178,8 @@ impl<T: Item> ApiResponse for ListAnswer<T> {
 
 #[cfg(test)]
 mod tests {
+    use poem::http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -212,7 +195,9 @@ mod tests {
             ("text/csv;q=0", Format::Json),
             ("text/html,*/*;q=0.8", Format::Json),
         ] {
-            assert_eq!(Format::of_accept(accept), expected, "{accept}");
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(Format::of(&headers), expected, "{accept}");
         }
     }
 }

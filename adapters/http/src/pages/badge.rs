@@ -14,7 +14,7 @@ use serde::Serialize;
 use staticreg_application::ask_metrics::DEFAULT_DAYS;
 use staticreg_domain::{RepositoryName, Tag, metrics::DateRange};
 
-use super::{Site, parameters::Parameters, text};
+use super::{parameters::Parameters, site::Site, text};
 
 /// How long others may keep a badge, in seconds.
 const KEPT_SECONDS: u32 = 300;

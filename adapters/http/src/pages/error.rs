@@ -4,8 +4,8 @@ use askama::Template;
 use poem::{Response, http::StatusCode};
 
 use super::{
-    Site,
     layout::{Layout, Part, page},
+    site::Site,
 };
 
 #[derive(Template)]

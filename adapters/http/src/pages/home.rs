@@ -10,10 +10,13 @@ use staticreg_application::{
 };
 
 use super::{
-    Site,
+    addresses::{folder_address, repository_address},
     chart::Sparkline,
-    layout::{Layout, Part, origin, page},
+    layout::{Figure, Layout, Part, origin, page},
+    list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
+    site::Site,
+    table::{NoTable, Table, time, with_head},
     text::{self, Moment},
 };
 
@@ -73,27 +76,10 @@ impl State {
     }
 }
 
-/// A number that stands for itself.
-pub(crate) struct Figure {
-    pub(crate) label: &'static str,
-    pub(crate) value: String,
-    /// What else there is to say.
-    pub(crate) note: String,
-}
-
 struct FolderLink {
     name: String,
     address: String,
     repositories: String,
-}
-
-/// The head of a column that the list can be sorted by.
-pub(crate) struct Column {
-    pub(crate) label: &'static str,
-    pub(crate) class: &'static str,
-    pub(crate) address: String,
-    /// `ascending` or `descending` for the column it is sorted by.
-    pub(crate) sorted: Option<&'static str>,
 }
 
 struct Row {
@@ -108,47 +94,13 @@ struct Row {
     gone: bool,
 }
 
-/// The links between pages.
-#[derive(Default)]
-pub(crate) struct Pages {
-    /// The page's number.
-    pub(crate) number: String,
-    /// How many there are.
-    pub(crate) count: String,
-    pub(crate) first: Option<String>,
-    pub(crate) previous: Option<String>,
-    pub(crate) next: Option<String>,
-    pub(crate) last: Option<String>,
-}
-
-impl Pages {
-    /// The links around a page.
-    pub(crate) fn new(page: usize, pages: usize, address: impl Fn(usize) -> String) -> Self {
-        let to = |wanted: bool, page: usize| wanted.then(|| address(page));
-        Self {
-            number: text::number(page as u64),
-            count: text::number(pages as u64),
-            first: to(page > 2, 1),
-            previous: to(page > 1, page.saturating_sub(1)),
-            next: to(page < pages, page + 1),
-            last: to(page + 1 < pages, pages),
-        }
-    }
-
-    /// Whether there is more than one page.
-    pub(crate) fn any(&self) -> bool {
-        self.previous.is_some() || self.next.is_some()
-    }
-}
-
 /// What the address asks for.
-pub(crate) struct Query {
-    pub(crate) question: ListingQuestion,
+struct Query {
+    question: ListingQuestion,
 }
 
 impl Query {
-    pub(crate) fn of(request: &Request) -> Self {
-        let parameters = Parameters::of(request);
+    fn of(parameters: &Parameters) -> Self {
         let sort = match parameters.get("sort") {
             Some("name") => Sort::Name,
             Some("tags") => Sort::Tags,
@@ -161,7 +113,7 @@ impl Query {
                 search: parameters.get("q").unwrap_or_default().to_owned(),
                 folder: folder.filter(|folder| !folder.is_empty()),
                 sort,
-                reverse: parameters.get("order") == Some("reverse"),
+                reverse: is_reverse(parameters),
                 page: parameters.parse("page").unwrap_or(1),
                 per_page: PER_PAGE,
             },
@@ -194,10 +146,6 @@ fn sort_name(sort: Sort) -> &'static str {
     }
 }
 
-pub(crate) fn order_name(reverse: bool) -> &'static str {
-    if reverse { "reverse" } else { "" }
-}
-
 /// The address of the list, or of the same as CSV.
 fn address(path: &str, question: &ListingQuestion) -> String {
     let page = if question.page > 1 { question.page.to_string() } else { String::new() };
@@ -213,19 +161,9 @@ fn address(path: &str, question: &ListingQuestion) -> String {
     )
 }
 
-/// The address of a folder's repositories.
-pub(crate) fn folder_address(folder: &str) -> String {
-    text::address("/", &[("folder", folder)])
-}
-
-/// The address of a repository's page.
-pub(crate) fn repository_address(name: &str) -> String {
-    format!("/repo/{name}")
-}
-
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
-    let (query, origin) = (Query::of(request), origin(request));
+    let (query, origin) = (Query::of(&Parameters::of(request)), origin(request));
     let overview = site.browse.overview().await;
     let site = Arc::clone(site);
     aside(move || page_of(&site, &query, &origin, &overview)).await
@@ -376,4 +314,27 @@ fn columns(question: &ListingQuestion) -> Vec<Column> {
         }
     })
     .collect()
+}
+
+/// The repositories as CSV: all that the list has on its pages.
+pub(super) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let overview = site.browse.overview().await;
+    if overview.picture.value.is_none() {
+        return Err(NoTable::StoreAway);
+    }
+    let question = ListingQuestion { page: 1, per_page: usize::MAX, ..Query::of(parameters).question };
+    let list = aside(move || {
+        let rows = overview.listing(&question).rows.into_iter().map(|row| {
+            let counts = row.counts.unwrap_or_default();
+            vec![
+                row.name.to_string(),
+                row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
+                counts.last_30_days().to_string(),
+                counts.all.to_string(),
+                time(counts.last_pulled_at),
+            ]
+        });
+        with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows)
+    });
+    Ok(list.await)
 }

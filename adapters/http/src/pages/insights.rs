@@ -5,17 +5,21 @@ use std::sync::Arc;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
-use staticreg_application::browse::{Daily, Insights, Series, Shown, Unused, UnusedImage};
+use staticreg_application::{
+    aside::aside,
+    browse::{Daily, Insights, Series, Shown, Unused, UnusedImage},
+};
 use staticreg_domain::metrics::AccessKind;
 
 use super::{
-    Site,
+    addresses::{repository_address, tag_address, tag_address_in},
     chart::{Chart, ChartInput, Share},
-    home::{Figure, Pages, repository_address},
-    layout::{Layout, Part, page},
+    layout::{Figure, Layout, Part, page},
+    list::Pages,
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
-    tag,
+    site::Site,
+    table::{NoTable, Table, daily, known, time, with_head},
     text::{self, Moment},
 };
 
@@ -92,7 +96,7 @@ struct UnusedRow {
 }
 
 /// For how many days images are unused.
-pub(super) fn unused_days(parameters: &Parameters) -> u32 {
+fn unused_days(parameters: &Parameters) -> u32 {
     parameters.parse("unused").unwrap_or(UNUSED_DEFAULT).clamp(1, UNUSED_MOST)
 }
 
@@ -151,7 +155,7 @@ const DRAWN: [(AccessKind, &str); 3] = [
 ];
 
 /// The days of the kinds that are drawn.
-pub(super) fn by_kind(insights: &Insights) -> Daily {
+fn by_kind(insights: &Insights) -> Daily {
     let range = insights.by_architecture.range;
     let length = usize::try_from((range.to() - range.from()).num_days() + 1).unwrap_or_default();
     let series = |(kind, name): (AccessKind, &str)| {
@@ -184,7 +188,7 @@ fn image_rows(insights: &Insights, chosen: &ChosenRange, now: DateTime<Utc>) -> 
         .iter()
         .map(|image| {
             let (name, address) = match &image.tag {
-                Some(tag) => (format!("{}:{tag}", image.repository), tag::address_in(&image.repository, tag, chosen)),
+                Some(tag) => (format!("{}:{tag}", image.repository), tag_address_in(&image.repository, tag, chosen)),
                 None => (image.repository.to_string(), repository_address(image.repository.as_str())),
             };
             ImageRow {
@@ -273,10 +277,68 @@ fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
     let UnusedImage { repository, tag, size, created, last_pulled_at, version_checks } = image;
     UnusedRow {
         image: format!("{repository}:{tag}"),
-        address: tag::address(repository, tag),
+        address: tag_address(repository, tag),
         size: size.map_or_else(|| "–".to_owned(), text::size),
         created: created.map(|at| Moment::new(at, now)),
         last_pull: last_pulled_at.map(|at| Moment::new(at, now)),
         version_checks: text::number(*version_checks),
     }
+}
+
+async fn insights(site: &Site, parameters: &Parameters) -> Result<Arc<Insights>, NoTable> {
+    known(site.browse.insights(ChosenRange::of(parameters, site.browse.ask()).range).await)
+}
+
+/// The pulls by day and architecture as CSV.
+pub(super) async fn daily_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    Ok(daily(&insights(site, parameters).await?.by_architecture, "architecture", "pulls"))
+}
+
+/// What is counted by day and kind as CSV.
+pub(super) async fn kinds_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    Ok(daily(&by_kind(&*insights(site, parameters).await?), "kind", "count"))
+}
+
+/// The most pulled images as CSV.
+pub(super) async fn images_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let insights = insights(site, parameters).await?;
+    let rows = insights.images.iter().map(|image| {
+        vec![
+            image.repository.to_string(),
+            image.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
+            image.pulls.to_string(),
+            time(Some(image.last_pulled_at)),
+        ]
+    });
+    Ok(with_head(&["repository", "tag", "pulls", "last_pulled_at"], rows))
+}
+
+/// The architectures as CSV.
+pub(super) async fn architectures_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let insights = insights(site, parameters).await?;
+    let rows = insights
+        .architectures
+        .iter()
+        .map(|item| vec![item.architecture.to_string(), item.pulls.to_string(), item.repositories.to_string()]);
+    Ok(with_head(&["architecture", "pulls", "repositories"], rows))
+}
+
+/// The unused images as CSV, those of all pages.
+pub(super) async fn unused_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let unused = known(site.browse.unused(unused_days(parameters)).await)?;
+    Ok(aside(move || unused_images(&unused)).await)
+}
+
+fn unused_images(unused: &Unused) -> Table {
+    let rows = unused.images.iter().map(|image| {
+        vec![
+            image.repository.to_string(),
+            image.tag.to_string(),
+            image.size.map(|size| size.to_string()).unwrap_or_default(),
+            time(image.created),
+            time(image.last_pulled_at),
+            image.version_checks.to_string(),
+        ]
+    });
+    with_head(&["repository", "tag", "size", "created_at", "last_pulled_at", "version_checks"], rows)
 }

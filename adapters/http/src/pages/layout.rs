@@ -1,4 +1,4 @@
-//! What all pages have in common: the frame, the notices, the headers.
+//! What all pages have in common: the frame, the notices, the figures, the headers.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use poem::{
 use staticreg_application::{browse::Shown, catalog::CatalogSnapshot};
 
 use super::{
-    Site,
     assets::{Assets, hex},
+    site::Site,
     text::{self, Moment},
 };
 use crate::problem::Problem;
@@ -55,6 +55,14 @@ impl Notice {
     pub(crate) fn warning(text: impl Into<String>) -> Self {
         Self { text: text.into(), warning: true }
     }
+}
+
+/// A number that stands for itself.
+pub(crate) struct Figure {
+    pub(crate) label: &'static str,
+    pub(crate) value: String,
+    /// What else there is to say.
+    pub(crate) note: String,
 }
 
 impl<'a> Layout<'a> {

@@ -1,9 +1,11 @@
 //! The web pages: complete without JavaScript, with nothing from any other host.
 //!
-//! A page is a file here and a template of the same name; `chart` draws, `text` puts numbers and times into words,
-//! `export` gives every table as CSV. Templates escape all they are given: names and labels of the registry are
-//! untrusted text.
+//! A page is a file here and a template of the same name. `layout` and `list` are what pages have in common, `chart`
+//! draws, `text` puts numbers and times into words. A page also says which tables it gives as CSV: `table` is what they
+//! have in common, and `export` is their route. No page imports from another. Templates escape all they are given: names
+//! and labels of the registry are untrusted text.
 
+mod addresses;
 mod assets;
 mod badge;
 mod chart;
@@ -12,14 +14,17 @@ mod export;
 mod home;
 mod insights;
 mod layout;
+mod list;
 mod parameters;
 mod range;
 mod repository;
-mod tag;
+mod site;
+mod table;
 mod text;
 
 pub(crate) use error::of_status;
 pub(crate) use layout::tagged;
+pub(crate) use site::Site;
 
 use std::sync::Arc;
 
@@ -28,39 +33,6 @@ use poem::{
     http::{StatusCode, header},
     web::Data,
 };
-use staticreg_application::browse::Browse;
-
-use assets::Assets;
-
-/// What the pages need.
-pub(crate) struct Site {
-    browse: Browse,
-    registry: Option<crate::Registry>,
-    public_name: Option<String>,
-    assets: Assets,
-}
-
-impl Site {
-    pub(crate) fn new(browse: Browse, registry: Option<crate::Registry>, public_name: Option<String>) -> Self {
-        Self { browse, registry, public_name, assets: Assets::new() }
-    }
-
-    fn now(&self) -> chrono::DateTime<chrono::Utc> {
-        self.browse.ask().now()
-    }
-
-    /// Whether the registry was read to its end: only then can a page tell what it does not hold.
-    fn is_registry_read(&self) -> bool {
-        self.browse.snapshot().is_some_and(|snapshot| snapshot.status().read_at.is_some())
-    }
-
-    /// What stands before a repository's name in a command.
-    fn host(&self) -> &str {
-        let name = self.public_name.as_ref().or(self.registry.as_ref().map(|registry| &registry.host));
-        name.map_or("REGISTRY", String::as_str)
-    }
-}
-
 /// Adds the pages to the routes.
 pub(crate) fn routes(routes: Route, site: &Arc<Site>) -> Route {
     let page = |method: RouteMethod| with_site(method, site);

@@ -3,7 +3,7 @@
 use poem::Request;
 
 /// The query of an address.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {

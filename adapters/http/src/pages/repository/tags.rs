@@ -1,30 +1,31 @@
-//! `GET /repo/NAME`: a repository's tags and pulls. With `?tag=` the page is the [`super::tag`]'s.
+//! A repository's page: its tags and pulls.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use askama::Template;
 use chrono::{DateTime, Utc};
-use poem::{
-    IntoResponse, Request, Response, handler,
-    http::StatusCode,
-    web::{Data, Path, Redirect},
-};
+use poem::{IntoResponse, Response, http::StatusCode, web::Redirect};
 use staticreg_application::{
     aside::aside,
     browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
-use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact, metrics::AccessKind};
+use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact};
 
 use super::{
-    Site,
+    commands::{Command, artifact_name, commands},
+    frame::{figures, is_read, layout, never_seen, path},
+};
+use crate::pages::{
+    addresses::{csv_address, folder_address, repository_address, tag_address_in},
     chart::{Chart, ChartInput},
     error::not_found,
-    home::{Column, Figure, Pages, folder_address, order_name, repository_address},
-    layout::{Layout, Notice, Part, origin, page},
+    layout::{Figure, Layout, page},
+    list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
-    tag,
+    site::Site,
+    table::{NoTable, Table, asked_repository, known, time, with_head},
     text::{self, Moment},
 };
 
@@ -65,45 +66,6 @@ struct RepositoryPage<'a> {
     badge_markdown: String,
 }
 
-/// A command to copy.
-pub(super) struct Command {
-    /// What it is called: `the docker command`.
-    pub(super) label: &'static str,
-    pub(super) line: String,
-}
-
-/// How to fetch what a tag points to, by the tools it is made for.
-pub(super) fn commands(site: &Site, name: &RepositoryName, tag: &Tag, artifact: &Artifact) -> Vec<Command> {
-    let repository = format!("{}/{name}", site.host());
-    let command = |label, line| Command { label, line };
-    match artifact {
-        Artifact::Image => vec![
-            command("the docker command", format!("docker pull {repository}:{tag}")),
-            command("the podman command", format!("podman pull {repository}:{tag}")),
-        ],
-        Artifact::Chart => {
-            // Versions may hold a plus, which tags may not: Helm puts an underscore there.
-            let version = tag.as_str().replace('_', "+");
-            vec![command("the helm command", format!("helm pull oci://{repository} --version {version}"))]
-        }
-        Artifact::BuildCache => {
-            let cache = format!("type=registry,ref={repository}:{tag}");
-            vec![command("the docker command", format!("docker buildx build --cache-from {cache} ."))]
-        }
-        Artifact::Other(_) => vec![command("the oras command", format!("oras pull {repository}:{tag}"))],
-    }
-}
-
-/// What people call it, when it is no image.
-pub(super) fn artifact_name(artifact: &Artifact) -> Option<&'static str> {
-    match artifact {
-        Artifact::Image => None,
-        Artifact::Chart => Some("Helm chart"),
-        Artifact::BuildCache => Some("Build cache"),
-        Artifact::Other(_) => Some("Artifact"),
-    }
-}
-
 struct Row {
     tag: String,
     address: String,
@@ -122,11 +84,11 @@ struct Row {
 }
 
 /// A tag of the registry, of the counts, or of both.
-pub(super) struct TagItem<'a> {
-    pub(super) tag: &'a Tag,
-    pub(super) digest: Option<&'a Digest>,
-    pub(super) image: Option<&'a Arc<ImageSummary>>,
-    pub(super) counts: TagCounts,
+struct TagItem<'a> {
+    tag: &'a Tag,
+    digest: Option<&'a Digest>,
+    image: Option<&'a Arc<ImageSummary>>,
+    counts: TagCounts,
     in_registry: bool,
 }
 
@@ -183,27 +145,7 @@ impl Sort {
     }
 }
 
-#[handler]
-pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
-    let parameters = Parameters::of(request);
-    let Ok(name) = path.parse::<RepositoryName>() else {
-        let detail = "Repository names are lower-case letters and digits, such as library/nginx.".to_owned();
-        return not_found(site, "No repository can have this name".to_owned(), detail, Vec::new());
-    };
-    let chosen = ChosenRange::of(&parameters, site.browse.ask());
-    let snapshot = site.browse.snapshot();
-    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name)).cloned();
-    match parameters.get("tag").map(str::parse::<Tag>) {
-        Some(Ok(tag)) => tag::page_of(site, name, entry, tag, &parameters, chosen).await,
-        Some(Err(_)) => {
-            let detail = "Tags are letters, digits, “_”, “.” and “-”, at most 128.".to_owned();
-            not_found(site, "No tag can have this name".to_owned(), detail, Vec::new())
-        }
-        None => page_of(site, name, entry, parameters, chosen, origin(request)).await,
-    }
-}
-
-async fn page_of(
+pub(super) async fn page_of(
     site: &Arc<Site>,
     name: RepositoryName,
     entry: Option<Arc<RepositoryEntry>>,
@@ -301,42 +243,6 @@ fn page_about(
     page(&template, StatusCode::OK)
 }
 
-/// The frame of a repository's or tag's page, with what people should know about it.
-pub(super) fn layout<'a>(
-    site: &'a Site,
-    title: &str,
-    entry: Option<&RepositoryEntry>,
-    shown: &Shown<RepositoryStatistics>,
-    chosen: &ChosenRange,
-    now: DateTime<Utc>,
-) -> Layout<'a> {
-    let mut layout = Layout::new(site, Part::Repositories, title);
-    layout.about_counts(shown, now);
-    match entry {
-        None => layout.about_registry(site.browse.snapshot().as_deref(), now),
-        Some(entry) => {
-            if let Some(fault) = &entry.fault {
-                let at = Moment::new(fault.at, now).ago;
-                layout.notices.push(Notice::warning(format!("{} This was seen {at}; older things stay.", fault.text)));
-            }
-        }
-    }
-    if let Some(notice) = &chosen.notice {
-        layout.notices.push(Notice::warning(notice.text.clone()));
-    }
-    layout
-}
-
-/// Whether a repository's tags were read, all of them: only then can a page tell which it does not hold.
-pub(super) fn is_read(site: &Site, entry: Option<&RepositoryEntry>) -> bool {
-    entry.map_or_else(|| site.is_registry_read(), |entry| entry.read_at.is_some() && !entry.truncated)
-}
-
-/// Whether nothing was ever counted.
-pub(super) fn never_seen(statistics: &RepositoryStatistics) -> bool {
-    statistics.all == 0 && statistics.others.values().all(|count| *count == 0)
-}
-
 /// A name that may be a folder's, or a mistake.
 async fn unknown(site: &Site, name: &RepositoryName) -> Response {
     let overview = site.browse.overview().await;
@@ -356,61 +262,8 @@ async fn unknown(site: &Site, name: &RepositoryName) -> Response {
     not_found(site, "No such repository".to_owned(), detail, similar)
 }
 
-/// The folders above a name, with their addresses, and its last part.
-pub(super) fn path(name: &str) -> (Vec<(String, String)>, String) {
-    let folders = name
-        .match_indices('/')
-        .map(|(end, _)| &name[..end])
-        .map(|path| (path.rsplit('/').next().unwrap_or(path).to_owned(), folder_address(path)))
-        .collect();
-    (folders, name.rsplit('/').next().unwrap_or(name).to_owned())
-}
-
-pub(super) fn csv_address(table: &str, name: &RepositoryName, tag: Option<&Tag>, chosen: &ChosenRange) -> String {
-    let range = chosen.parameters();
-    let mut parameters = vec![("repository", name.as_str()), ("tag", tag.map_or("", Tag::as_str))];
-    parameters.extend(range.iter().map(|(name, value)| (*name, value.as_str())));
-    text::address(&format!("/export/{table}.csv"), &parameters)
-}
-
-pub(super) fn figures(
-    statistics: Option<&RepositoryStatistics>,
-    chosen: &ChosenRange,
-    tags: Option<usize>,
-    now: DateTime<Utc>,
-) -> Vec<Figure> {
-    let number = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), text::number);
-    let last_pull = statistics
-        .map(|statistics| statistics.last_pulled_at.map_or_else(|| "never".to_owned(), |at| Moment::new(at, now).ago));
-    let mut figures = Vec::new();
-    if let Some(tags) = tags {
-        figures.push(Figure { label: "Tags", value: text::number(tags as u64), note: String::new() });
-    }
-    figures.push(Figure {
-        label: "Pulls",
-        value: number(statistics.map(|statistics| statistics.daily.total())),
-        note: chosen.words(),
-    });
-    figures.push(Figure {
-        label: "Version checks",
-        value: number(statistics.map(|statistics| statistics.in_range(AccessKind::VersionCheck))),
-        note: chosen.words(),
-    });
-    figures.push(Figure {
-        label: "Pulls in all",
-        value: number(statistics.map(|statistics| statistics.all)),
-        note: String::new(),
-    });
-    figures.push(Figure {
-        label: "Last pull",
-        value: last_pull.unwrap_or_else(|| "–".to_owned()),
-        note: String::new(),
-    });
-    figures
-}
-
 /// The tags that the address asks for, in its order.
-pub(super) fn chosen_tags<'a>(
+fn chosen_tags<'a>(
     entry: Option<&'a RepositoryEntry>,
     statistics: Option<&'a RepositoryStatistics>,
     parameters: &Parameters,
@@ -423,10 +276,6 @@ pub(super) fn chosen_tags<'a>(
     });
     Sort::of(parameters).order(&mut items, is_reverse(parameters));
     items
-}
-
-fn is_reverse(parameters: &Parameters) -> bool {
-    parameters.get("order") == Some("reverse")
 }
 
 fn tag_items<'a>(entry: Option<&'a RepositoryEntry>, statistics: Option<&'a RepositoryStatistics>) -> Vec<TagItem<'a>> {
@@ -463,7 +312,7 @@ fn row(
     let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
     Row {
         tag: item.tag.to_string(),
-        address: tag::address_in(name, item.tag, chosen),
+        address: tag_address_in(name, item.tag, chosen),
         digest: item.digest.map(|digest| (text::short_digest(digest), digest.to_string())),
         artifact: artifact_name(item.artifact()),
         platforms: platforms.iter().take(PLATFORMS_SHOWN).map(ToString::to_string).collect(),
@@ -491,4 +340,33 @@ fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) 
             }
         })
         .collect()
+}
+
+/// The tags as CSV: all that the list has on its pages.
+pub(crate) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let range = ChosenRange::of(parameters, site.browse.ask()).range;
+    let name = asked_repository(parameters)?;
+    let statistics = known(site.browse.repository(&name, None, range).await)?;
+    let entry = site.browse.snapshot().and_then(|snapshot| snapshot.repository(&name).cloned());
+    let parameters = parameters.clone();
+    Ok(aside(move || tag_list(entry.as_deref(), &statistics, &parameters)).await)
+}
+
+fn tag_list(entry: Option<&RepositoryEntry>, statistics: &RepositoryStatistics, parameters: &Parameters) -> Table {
+    let rows = chosen_tags(entry, Some(statistics), parameters).into_iter().map(|item| {
+        let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+        vec![
+            item.tag.to_string(),
+            item.digest.map(ToString::to_string).unwrap_or_default(),
+            platforms.join(" "),
+            item.image.map(|image| image.size.to_string()).unwrap_or_default(),
+            time(item.image.and_then(|image| image.created)),
+            item.counts.in_range.to_string(),
+            item.counts.all.to_string(),
+            time(item.counts.last_pulled_at),
+        ]
+    });
+    let head = ["tag", "digest", "platforms", "size", "created_at", "pulls", "pulls_total", "last_pulled_at"];
+    with_head(&head, rows)
 }

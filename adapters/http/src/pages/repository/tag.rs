@@ -1,4 +1,4 @@
-//! `GET /repo/NAME?tag=`: what a tag points to, pointed to before, and how much it is pulled.
+//! A tag's page: what the tag points to, pointed to before, and how much it is pulled.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -15,14 +15,18 @@ use staticreg_domain::{
 };
 
 use super::{
-    Site,
+    commands::{Command, artifact_name, commands},
+    frame::{figures, is_read, layout, never_seen, path},
+};
+use crate::pages::{
+    addresses::{csv_address, repository_address, repository_address_with},
     chart::{Chart, ChartInput},
     error::not_found,
-    home::{Figure, repository_address},
-    layout::{Layout, page},
+    layout::{Figure, Layout, page},
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
-    repository::{self, Command},
+    site::Site,
+    table::{NoTable, Table, asked_repository, asked_tag, known, time, with_head},
     text::{self, Moment},
 };
 
@@ -85,24 +89,6 @@ struct LayerRow {
     size: String,
 }
 
-/// The address of a tag's page.
-pub(super) fn address(name: &RepositoryName, tag: &Tag) -> String {
-    text::address(&repository_address(name.as_str()), &[("tag", tag.as_str())])
-}
-
-/// The address of a tag's page about the same dates.
-pub(super) fn address_in(name: &RepositoryName, tag: &Tag, chosen: &ChosenRange) -> String {
-    address_with(name, Some(tag), None, chosen)
-}
-
-/// The address of a repository's page, or of a tag's and one of its platforms, about the same dates.
-fn address_with(name: &RepositoryName, tag: Option<&Tag>, platform: Option<&str>, chosen: &ChosenRange) -> String {
-    let kept = chosen.kept();
-    let mut parameters = vec![("tag", tag.map_or("", Tag::as_str)), ("platform", platform.unwrap_or_default())];
-    parameters.extend(kept.iter().map(|(name, value)| (*name, value.as_str())));
-    text::address(&repository_address(name.as_str()), &parameters)
-}
-
 pub(super) async fn page_of(
     site: &Site,
     name: RepositoryName,
@@ -113,7 +99,7 @@ pub(super) async fn page_of(
 ) -> Response {
     let shown = site.browse.repository(&name, Some(&tag), chosen.range).await;
     let tag_entry = entry.as_ref().and_then(|entry| entry.tag(&tag));
-    if tag_entry.is_none() && shown.value.as_deref().is_some_and(repository::never_seen) {
+    if tag_entry.is_none() && shown.value.as_deref().is_some_and(never_seen) {
         let detail = format!("{name} has no tag {tag}, and it was never pulled.");
         return not_found(
             site,
@@ -125,24 +111,24 @@ pub(super) async fn page_of(
     let digest = tag_entry.and_then(|entry| entry.digest());
     let platform = parameters.get("platform");
     let details = read_image(site, &name, entry.as_deref(), &tag, platform).await;
-    let gone = tag_entry.is_none() && repository::is_read(site, entry.as_deref());
+    let gone = tag_entry.is_none() && is_read(site, entry.as_deref());
     let artifact = match (&details, tag_entry.and_then(|entry| entry.image())) {
         (Ok(details), _) => details.artifact(),
         (Err(_), image) => image.map(|image| image.artifact.clone()).unwrap_or_default(),
     };
-    let commands = if gone { Vec::new() } else { repository::commands(site, &name, &tag, &artifact) };
+    let commands = if gone { Vec::new() } else { commands(site, &name, &tag, &artifact) };
     let (image, no_image) = match details {
         Ok(details) => {
-            let address = |platform: &str| address_with(&name, Some(&tag), Some(platform), &chosen);
+            let address = |platform: &str| repository_address_with(&name, Some(&tag), Some(platform), &chosen);
             (Some(section(address, &details, platform)), "")
         }
         Err(reason) => (None, reason.text()),
     };
     let now = site.now();
     let title = format!("{name}:{tag}");
-    let layout = repository::layout(site, &title, entry.as_deref(), &shown, &chosen, now);
+    let layout = layout(site, &title, entry.as_deref(), &shown, &chosen, now);
     let statistics = shown.value.as_deref();
-    let csv = |table: &str| repository::csv_address(table, &name, Some(&tag), &chosen);
+    let csv = |table: &str| csv_address(table, &name, Some(&tag), &chosen);
     let image_csv = |table: &str| {
         let parameters =
             [("repository", name.as_str()), ("tag", tag.as_str()), ("platform", platform.unwrap_or_default())];
@@ -157,18 +143,18 @@ pub(super) async fn page_of(
             csv: csv("daily"),
         })
     });
-    let mut figures = repository::figures(statistics, &chosen, None, now);
+    let mut figures = figures(statistics, &chosen, None, now);
     if let Some(summary) = tag_entry.and_then(|entry| entry.image()) {
         let created = summary.created.map_or_else(String::new, |at| format!("created {}", Moment::new(at, now).ago));
         figures.insert(0, Figure { label: "Size", value: text::size(summary.size), note: created });
     }
-    let (mut path, own_name) = repository::path(name.as_str());
-    path.push((own_name, address_with(&name, None, None, &chosen)));
+    let (mut path, own_name) = path(name.as_str());
+    path.push((own_name, repository_address_with(&name, None, None, &chosen)));
     let template = TagPage {
         layout,
         path,
         repository: name.to_string(),
-        repository_address: address_with(&name, None, None, &chosen),
+        repository_address: repository_address_with(&name, None, None, &chosen),
         tag: tag.as_str(),
         digest: digest.map(ToString::to_string),
         gone,
@@ -182,7 +168,7 @@ pub(super) async fn page_of(
         history: history(statistics, digest, now),
         history_csv: csv("digests"),
         image,
-        image_heading: repository::artifact_name(&artifact).unwrap_or("Image"),
+        image_heading: artifact_name(&artifact).unwrap_or("Image"),
         no_image,
         facts_csv: image_csv("image"),
         environment_csv: image_csv("environment"),
@@ -194,7 +180,7 @@ pub(super) async fn page_of(
 
 /// Why there is no image to show.
 #[derive(Clone, Copy)]
-pub(super) enum NoImage {
+enum NoImage {
     NoRegistry,
     /// The registry does not hold the tag.
     NoTag,
@@ -219,7 +205,7 @@ impl NoImage {
 }
 
 /// The image of a tag; of an index that of the platform.
-pub(super) async fn read_image(
+async fn read_image(
     site: &Site,
     name: &RepositoryName,
     entry: Option<&RepositoryEntry>,
@@ -227,7 +213,7 @@ pub(super) async fn read_image(
     platform: Option<&str>,
 ) -> Result<ImageDetails, NoImage> {
     let registry = site.registry.as_ref().ok_or(NoImage::NoRegistry)?;
-    let missing = if repository::is_read(site, entry) { NoImage::NoTag } else { NoImage::NotRead };
+    let missing = if is_read(site, entry) { NoImage::NoTag } else { NoImage::NotRead };
     let entry = entry.and_then(|entry| entry.tag(tag)).ok_or(missing)?;
     // Content under a digest is remembered; a tag would be asked for anew.
     let reference =
@@ -278,7 +264,7 @@ fn section(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Opt
 }
 
 /// What there is to say of an image, beside its lists.
-pub(super) fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
+fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
     let ImageDetails { index, builds: _, image, configuration } = details;
     let mut facts = vec![("Digest", image.digest.to_string()), ("Media type", image.media_type.clone())];
     if let Some(index) = index {
@@ -326,7 +312,7 @@ pub(super) fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
 }
 
 /// The variables and their values.
-pub(super) fn environment(configuration: &ImageConfiguration) -> Vec<(String, String)> {
+fn environment(configuration: &ImageConfiguration) -> Vec<(String, String)> {
     let variables = configuration.environment.iter();
     variables
         .map(|variable| variable.split_once('=').unwrap_or((variable, "")))
@@ -335,12 +321,12 @@ pub(super) fn environment(configuration: &ImageConfiguration) -> Vec<(String, St
 }
 
 /// The labels and their values.
-pub(super) fn labels(configuration: &ImageConfiguration) -> Vec<(String, String)> {
+fn labels(configuration: &ImageConfiguration) -> Vec<(String, String)> {
     configuration.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The layers, the lowest first; of a build cache all that it lists.
-pub(super) fn layers(details: &ImageDetails) -> Vec<&Descriptor> {
+fn layers(details: &ImageDetails) -> Vec<&Descriptor> {
     match &details.image.content {
         ManifestContent::Image { layers, .. } => layers.iter().collect(),
         ManifestContent::Index(entries) if details.image.artifact() == Artifact::BuildCache => {
@@ -374,4 +360,63 @@ fn platforms(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: O
             }
         })
         .collect()
+}
+
+/// The digests that the tag pointed to as CSV.
+pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
+    let range = ChosenRange::of(parameters, site.browse.ask()).range;
+    let statistics = known(site.browse.repository(&name, Some(&tag), range).await)?;
+    let rows = statistics.digests.iter().map(|digest| {
+        vec![
+            digest.digest.to_string(),
+            digest.pulls.to_string(),
+            digest.first_pulled_on.to_string(),
+            time(Some(digest.last_pulled_at)),
+        ]
+    });
+    Ok(with_head(&["digest", "pulls", "first_pulled_on", "last_pulled_at"], rows))
+}
+
+/// The facts about the image as CSV.
+pub(crate) async fn facts_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let facts = facts(&asked_image(site, parameters).await?);
+    Ok(with_head(&["fact", "value"], facts.into_iter().map(|(fact, value)| vec![fact.to_owned(), value])))
+}
+
+/// The image's labels as CSV.
+pub(crate) async fn labels_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let image = asked_image(site, parameters).await?;
+    Ok(pairs("label", image.configuration.as_deref().map(labels)))
+}
+
+/// The image's variables as CSV.
+pub(crate) async fn environment_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let image = asked_image(site, parameters).await?;
+    Ok(pairs("variable", image.configuration.as_deref().map(environment)))
+}
+
+/// The image's layers as CSV.
+pub(crate) async fn layers_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
+    let image = asked_image(site, parameters).await?;
+    let rows = layers(&image)
+        .into_iter()
+        .map(|layer| vec![layer.digest.to_string(), layer.media_type.clone(), layer.size.to_string()]);
+    Ok(with_head(&["digest", "media_type", "size"], rows))
+}
+
+/// The image of a tag, and of a platform.
+async fn asked_image(site: &Site, parameters: &Parameters) -> Result<ImageDetails, NoTable> {
+    let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
+    let snapshot = site.browse.snapshot();
+    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name));
+    let read = read_image(site, &name, entry.map(AsRef::as_ref), &tag, parameters.get("platform"));
+    read.await.map_err(|reason| match reason {
+        NoImage::NotRead | NoImage::Unread(ReadImageError::Unavailable) => NoTable::RegistryAway,
+        NoImage::NoRegistry | NoImage::NoTag | NoImage::Unread(_) => NoTable::Unknown,
+    })
+}
+
+fn pairs(name: &str, pairs: Option<Vec<(String, String)>>) -> Table {
+    with_head(&[name, "value"], pairs.unwrap_or_default().into_iter().map(|(name, value)| vec![name, value]))
 }

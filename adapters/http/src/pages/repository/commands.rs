@@ -1,0 +1,44 @@
+//! The commands that fetch what a tag points to.
+
+use staticreg_domain::{RepositoryName, Tag, catalog::Artifact};
+
+use crate::pages::site::Site;
+
+/// A command to copy.
+pub(super) struct Command {
+    /// What it is called: `the docker command`.
+    pub(super) label: &'static str,
+    pub(super) line: String,
+}
+
+/// How to fetch what a tag points to, by the tools it is made for.
+pub(super) fn commands(site: &Site, name: &RepositoryName, tag: &Tag, artifact: &Artifact) -> Vec<Command> {
+    let repository = format!("{}/{name}", site.host());
+    let command = |label, line| Command { label, line };
+    match artifact {
+        Artifact::Image => vec![
+            command("the docker command", format!("docker pull {repository}:{tag}")),
+            command("the podman command", format!("podman pull {repository}:{tag}")),
+        ],
+        Artifact::Chart => {
+            // Versions may hold a plus, which tags may not: Helm puts an underscore there.
+            let version = tag.as_str().replace('_', "+");
+            vec![command("the helm command", format!("helm pull oci://{repository} --version {version}"))]
+        }
+        Artifact::BuildCache => {
+            let cache = format!("type=registry,ref={repository}:{tag}");
+            vec![command("the docker command", format!("docker buildx build --cache-from {cache} ."))]
+        }
+        Artifact::Other(_) => vec![command("the oras command", format!("oras pull {repository}:{tag}"))],
+    }
+}
+
+/// What people call it, when it is no image.
+pub(super) fn artifact_name(artifact: &Artifact) -> Option<&'static str> {
+    match artifact {
+        Artifact::Image => None,
+        Artifact::Chart => Some("Helm chart"),
+        Artifact::BuildCache => Some("Build cache"),
+        Artifact::Other(_) => Some("Artifact"),
+    }
+}

@@ -1,0 +1,36 @@
+//! `GET /repo/NAME`: a repository's page. With `?tag=` it is a tag's.
+
+mod commands;
+pub(super) mod frame;
+pub(super) mod tag;
+pub(super) mod tags;
+
+use std::sync::Arc;
+
+use poem::{
+    Request, Response, handler,
+    web::{Data, Path},
+};
+use staticreg_domain::{RepositoryName, Tag};
+
+use super::{error::not_found, layout::origin, parameters::Parameters, range::ChosenRange, site::Site};
+
+#[handler]
+pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
+    let parameters = Parameters::of(request);
+    let Ok(name) = path.parse::<RepositoryName>() else {
+        let detail = "Repository names are lower-case letters and digits, such as library/nginx.".to_owned();
+        return not_found(site, "No repository can have this name".to_owned(), detail, Vec::new());
+    };
+    let chosen = ChosenRange::of(&parameters, site.browse.ask());
+    let snapshot = site.browse.snapshot();
+    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name)).cloned();
+    match parameters.get("tag").map(str::parse::<Tag>) {
+        Some(Ok(tag)) => tag::page_of(site, name, entry, tag, &parameters, chosen).await,
+        Some(Err(_)) => {
+            let detail = "Tags are letters, digits, “_”, “.” and “-”, at most 128.".to_owned();
+            not_found(site, "No tag can have this name".to_owned(), detail, Vec::new())
+        }
+        None => tags::page_of(site, name, entry, parameters, chosen, origin(request)).await,
+    }
+}
