@@ -13,6 +13,7 @@ mod errors;
 mod operations;
 mod pages;
 mod problem;
+mod quirks;
 pub mod server;
 mod webhook;
 
@@ -115,7 +116,7 @@ parameters, never path segments.";
 /// The OpenAPI document as JSON.
 #[must_use]
 pub fn openapi_json(services: Services) -> String {
-    operations::document::completed(&apis(services).spec())
+    quirks::completed(&apis(services).spec())
 }
 
 /// All routes.
