@@ -9,9 +9,11 @@ mod api;
 mod connection;
 mod csv;
 mod delivery;
+mod errors;
 mod operations;
 mod pages;
 mod problem;
+mod quirks;
 pub mod server;
 mod webhook;
 
@@ -114,7 +116,7 @@ parameters, never path segments.";
 /// The OpenAPI document as JSON.
 #[must_use]
 pub fn openapi_json(services: Services) -> String {
-    operations::document::completed(&apis(services).spec())
+    quirks::completed(&apis(services).spec())
 }
 
 /// All routes.
@@ -129,7 +131,7 @@ pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
     pages::routes(documents, &site)
         .nest_no_strip("/api", Arc::clone(&service))
         .nest_no_strip(operations::health::PATH, service)
-        .with(CatchPanic::new().with_handler(problem::OfPanic))
+        .with(CatchPanic::new().with_handler(errors::OfPanic))
         .around(move |endpoint, mut request: Request| {
             let site = Arc::clone(&site);
             async move {
@@ -139,7 +141,7 @@ pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
                 let client = (uri.path() != webhook::PATH).then(|| Client::of(&request));
                 let response = match endpoint.call(request).await {
                     Ok(response) => response,
-                    Err(error) => problem::of_error(error, &method, &uri),
+                    Err(error) => errors::of_error(error, &method, &uri),
                 };
                 Ok(match client {
                     Some(client) => client.deliver(response, &site).await,

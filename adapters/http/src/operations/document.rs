@@ -4,22 +4,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::{Endpoint, EndpointExt, Response, Route, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::pages::tagged;
-
-/// The document, as JSON or YAML, with what poem-openapi does not write: the format OpenAPI has for dates, the media
-/// type of JSON, which has no charset (RFC 8259), and that nobody signs in here.
-pub(crate) fn completed(document: &str) -> String {
-    document
-        .replace("naive-date", "date")
-        .replace("application/json; charset=utf-8", "application/json")
-        .replacen("\"openapi\": \"3.0.0\",", "\"openapi\": \"3.0.0\",\n  \"security\": [],", 1)
-        .replacen("openapi: 3.0.0\n", "openapi: 3.0.0\nsecurity: []\n", 1)
-}
+use crate::{pages::tagged, quirks};
 
 /// The document in both its forms, and the page that shows it.
 pub(crate) fn routes(document: &str, document_yaml: &str, swagger_ui: &str) -> Route {
-    let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(completed);
-    let swagger_ui = framed(&swagger_ui);
+    let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(quirks::completed);
+    let swagger_ui = quirks::framed(&swagger_ui, HEAD, BODY);
     let policy = policy(&swagger_ui);
     Route::new()
         .at("/openapi.json", content("application/json", document, None))
@@ -42,16 +32,8 @@ const HEAD: &str = "<title>staticreg API</title>
     </style>";
 
 /// The way from there to the pages, above the place that Swagger UI fills.
-const BACK: &str = "<nav class=\"back\" aria-label=\"Site\"><a href=\"/\">Back to staticreg</a></nav>
+const BODY: &str = "<nav class=\"back\" aria-label=\"Site\"><a href=\"/\">Back to staticreg</a></nav>
 <div id=\"ui\"></div>";
-
-/// Swagger UI's page as one of this site. Its scripts stay as they are.
-fn framed(swagger_ui: &str) -> String {
-    swagger_ui
-        .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
-        .replacen("<title>Swagger UI</title>", HEAD, 1)
-        .replacen("<div id=\"ui\"></div>", BACK, 1)
-}
 
 /// What does not change while the server runs.
 fn content(content_type: &'static str, content: String, policy: Option<HeaderValue>) -> impl Endpoint + use<> {
@@ -90,14 +72,6 @@ fn inline_scripts(mut html: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn both_forms_say_that_nobody_signs_in() {
-        let json = completed("{\n  \"openapi\": \"3.0.0\",\n  \"info\": {\"version\": \"3.0.0\"}\n}");
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["security"], serde_json::json!([]));
-        assert_eq!(completed("openapi: 3.0.0\ninfo: {}\n"), "openapi: 3.0.0\nsecurity: []\ninfo: {}\n");
-    }
 
     #[test]
     fn the_policy_allows_the_scripts_of_the_page_and_no_other() {

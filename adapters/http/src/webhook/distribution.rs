@@ -1,4 +1,5 @@
-//! The registry's notification as JSON: read leniently, so that one odd event never spoils its envelope.
+//! The notifications of Distribution, the CNCF's registry: JSON, read leniently, so that one odd event never spoils its
+//! envelope.
 
 use std::{fmt, marker::PhantomData};
 
@@ -10,12 +11,31 @@ use serde::{
 use serde_json::value::RawValue;
 use staticreg_domain::{Digest, RegistryEvent, registry_event::RegistryReference, rules::MAX_CHILDREN};
 
+use super::format::{Format, is_json};
+
 /// The most events of one notification. The registry sends one; a real one has some 500 bytes, so the largest usual
 /// body holds no more of them, while a body of nothing but commas would become gigabytes of events.
 const MAX_EVENTS: usize = 32_768;
 
+/// The notifications of Distribution.
+pub(super) struct Distribution;
+
+impl Format for Distribution {
+    fn media_types(&self) -> &'static str {
+        "application/json or application/*+json"
+    }
+
+    fn takes(&self, content_type: &str) -> bool {
+        is_json(content_type)
+    }
+
+    fn parse(&self, body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
+        parse(body)
+    }
+}
+
 /// Reads an envelope. An event that is odd becomes one without the odd members, for the rules to judge.
-pub(crate) fn parse(body: &[u8]) -> Result<Vec<RegistryEvent>, serde_json::Error> {
+fn parse(body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
     let envelope: Envelope<'_> = serde_json::from_slice(body)?;
     Ok(envelope
         .events

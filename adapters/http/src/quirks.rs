@@ -1,0 +1,75 @@
+//! What poem 3.1 and poem-openapi 5.1 do not do, or do their own way: here their sentences are read and their documents
+//! patched, so that a new version is checked in one place.
+
+/// The format of dates, as poem-openapi names it.
+const NAIVE_DATE: &str = "naive-date";
+
+/// The reason of a wrong parameter as people speak. The framework tells it as a sentence only, which names its types and
+/// validators: <https://github.com/poem-web/poem/issues/195>.
+pub(crate) fn in_plain_words(reason: &str) -> String {
+    if reason.contains(NAIVE_DATE) {
+        return "not a date such as 2026-11-21".to_owned();
+    }
+    let Some((validator, rest)) = reason.strip_prefix("verification failed. ").and_then(|text| text.split_once('('))
+    else {
+        return reason.to_owned();
+    };
+    let limit = rest.split([',', ')']).next().unwrap_or_default();
+    match validator {
+        "minimum" => format!("at least {limit}"),
+        "maximum" => format!("at most {limit}"),
+        "maxLength" => format!("at most {limit} characters"),
+        _ => reason.to_owned(),
+    }
+}
+
+/// The OpenAPI document, as JSON or YAML, with what poem-openapi does not write: the format OpenAPI has for dates, the
+/// media type of JSON, which has no charset (RFC 8259), and that nobody signs in here.
+pub(crate) fn completed(document: &str) -> String {
+    document
+        // https://github.com/poem-web/poem/pull/753, which was not taken.
+        .replace(NAIVE_DATE, "date")
+        // `Json::CONTENT_TYPE` of poem-openapi 5.1.
+        .replace("application/json; charset=utf-8", "application/json")
+        // poem-openapi 5.1 writes what one operation asks for, but not that none asks.
+        .replacen("\"openapi\": \"3.0.0\",", "\"openapi\": \"3.0.0\",\n  \"security\": [],", 1)
+        .replacen("openapi: 3.0.0\n", "openapi: 3.0.0\nsecurity: []\n", 1)
+}
+
+/// Swagger UI's page as one of this site, with a head and a body of our own. Its scripts stay as they are. The page is
+/// fixed, even its title: <https://github.com/poem-web/poem/issues/1073>.
+pub(crate) fn framed(swagger_ui: &str, head: &str, body: &str) -> String {
+    swagger_ui
+        .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
+        .replacen("<title>Swagger UI</title>", head, 1)
+        .replacen("<div id=\"ui\"></div>", body, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_parameter_is_explained_without_the_frameworks_words() {
+        for (reason, expected) in [
+            (
+                "failed to parse \"string_naive-date\": input contains invalid characters",
+                "not a date such as 2026-11-21",
+            ),
+            ("verification failed. minimum(1, exclusive: false)", "at least 1"),
+            ("verification failed. maximum(1000, exclusive: false)", "at most 1000"),
+            ("verification failed. maxLength(255)", "at most 255 characters"),
+            ("something else", "something else"),
+        ] {
+            assert_eq!(in_plain_words(reason), expected);
+        }
+    }
+
+    #[test]
+    fn both_forms_say_that_nobody_signs_in() {
+        let json = completed("{\n  \"openapi\": \"3.0.0\",\n  \"info\": {\"version\": \"3.0.0\"}\n}");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["security"], serde_json::json!([]));
+        assert_eq!(completed("openapi: 3.0.0\ninfo: {}\n"), "openapi: 3.0.0\nsecurity: []\ninfo: {}\n");
+    }
+}
