@@ -89,6 +89,11 @@ impl PgBouncer {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Whether it is still there.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
     /// What it logged.
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
