@@ -1,6 +1,6 @@
 //! Counts by week and by month: intervals of the date.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use staticreg_domain::metrics::{
@@ -8,7 +8,12 @@ use staticreg_domain::metrics::{
     Slice,
 };
 
+use tokio::time::timeout;
+
 use crate::ask_metrics::AskMetrics;
+
+/// How long it may take, however many intervals are asked for: as long as any other question.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many days are asked for at once.
 const DAYS: u32 = 4_000;
@@ -62,6 +67,15 @@ impl AskMetrics {
         if interval == Interval::Day {
             return self.store().breakdown(breakdown).await;
         }
+        let late = |_| Err(MetricsError::Unavailable("no answer in time".into()));
+        timeout(QUESTION_TIMEOUT, self.by_intervals(interval, breakdown)).await.unwrap_or_else(late)
+    }
+
+    async fn by_intervals(
+        &self,
+        interval: Interval,
+        breakdown: &Breakdown,
+    ) -> Result<Slice<BreakdownRow>, MetricsError> {
         let Breakdown { by, measures, filter, order, page } = breakdown;
         let sums = self.sums_of_intervals(interval, breakdown).await?;
         let by: Vec<Dimension> = by.iter().copied().filter(|dimension| *dimension != Dimension::Date).collect();

@@ -87,6 +87,22 @@ fn a_database_that_is_made_meanwhile_is_used_and_another_reason_is_told_too() {
 }
 
 #[test]
+fn what_the_environment_says_of_tls_is_looked_at() {
+    let url = Postgres::shared().new_database();
+    let migrate = |name: &str, value: &str| {
+        let ended = Staticreg::run(&["migrate"], &[("STATICREG_DB_URL", &url), (name, value)]);
+        (ended.status.success(), ended.stderr)
+    };
+    let (migrated, told) = migrate("PGSSLMODE", "verifyfull");
+    assert!(!migrated && told.contains("PGSSLMODE is none of"), "{told}");
+    let (migrated, told) = migrate("PGSSLROOTCERT", "/nowhere/authority.crt");
+    assert!(!migrated && told.contains("`sslrootcert`, /nowhere/authority.crt: No such file"), "{told}");
+    // An empty variable is how container tools say "not set".
+    let (migrated, told) = migrate("PGSSLROOTCERT", "");
+    assert!(migrated, "{told}");
+}
+
+#[test]
 fn nothing_of_a_password_is_told_when_the_url_is_malformed() {
     for url in [
         "postgres://u:1?geheim@db/d",

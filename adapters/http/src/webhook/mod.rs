@@ -183,7 +183,8 @@ impl From<RecordError> for WebhookError {
     }
 }
 
-/// All formats; a further one is a file beside `distribution.rs` and a line here. The first that takes the media type and understands the body is the one.
+/// All formats; a further one is a file beside `distribution.rs` and a line here. The first that takes the media type
+/// and understands the body is the one.
 const FORMATS: [&dyn Format; 1] = [&Distribution];
 
 /// Whether any format is sent as this media type.

@@ -225,10 +225,14 @@ impl Parts {
         if matches!(mode, PgSslMode::VerifyFull) && self.host.is_some() && self.host_address.is_some() {
             return Err(HOST_TWICE);
         }
+        // An empty variable is none, one may hold what others have in a file, and without TLS none matters.
+        let is_file = |value: &String| !value.is_empty() && !value.starts_with("-----BEGIN");
+        let variable = |name| env::var(name).ok().filter(is_file);
+        let of_environment = |name| if matches!(mode, PgSslMode::Disable) { None } else { variable(name) };
         let files = [
-            ("sslrootcert", self.root_certificate.or_else(|| env::var("PGSSLROOTCERT").ok())),
-            ("sslcert", self.certificate.or_else(|| env::var("PGSSLCERT").ok())),
-            ("sslkey", self.key.or_else(|| env::var("PGSSLKEY").ok())),
+            ("sslrootcert", self.root_certificate.or_else(|| of_environment("PGSSLROOTCERT"))),
+            ("sslcert", self.certificate.or_else(|| of_environment("PGSSLCERT"))),
+            ("sslkey", self.key.or_else(|| of_environment("PGSSLKEY"))),
         ];
         Ok(Place {
             ways: ways(&options, mode),
