@@ -145,6 +145,16 @@ impl AskMetrics {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use chrono::{DateTime, Utc};
+    use staticreg_domain::{
+        Clock,
+        metrics::{MetricsReader, MetricsRow, Summary},
+    };
+    use tokio::time::{Instant, sleep};
+
     use super::*;
 
     fn date(text: &str) -> NaiveDate {
@@ -165,6 +175,59 @@ mod tests {
         ] {
             assert_eq!(interval.first(date(day)), date(first), "{interval:?} of {day}");
             assert_eq!(interval.dates(date(first)), (date(first), date(last)), "{interval:?} of {day}");
+        }
+    }
+
+    /// A store that has a pull on every day, and takes a second to say so.
+    struct Slow;
+
+    #[async_trait]
+    impl MetricsReader for Slow {
+        async fn summary(&self, _today: NaiveDate) -> Result<Summary, MetricsError> {
+            Ok(Summary::default())
+        }
+
+        async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
+            sleep(Duration::from_secs(1)).await;
+            let dates = breakdown.filter.dates;
+            let days = dates.from().iter_days().take_while(|date| *date <= dates.to()).map(Some);
+            let dates: Vec<_> = if breakdown.tells(Dimension::Date) { days.collect() } else { vec![None] };
+            let row = |date| BreakdownRow {
+                key: GroupKey { date, architecture: "amd64".parse().ok(), ..GroupKey::default() },
+                count: 1,
+                ..BreakdownRow::default()
+            };
+            Ok(Slice::of(dates.into_iter().map(row).collect(), breakdown.page.limit))
+        }
+
+        async fn rows(&self, _: &Filter, _: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
+            Ok(Slice::of(Vec::new(), 0))
+        }
+    }
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> DateTime<Utc> {
+            "2026-11-21T12:00:00Z".parse().expect("a time")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_intervals_there_are_a_question_has_one_limit() {
+        let ask = AskMetrics::new(Arc::new(Slow), Arc::new(Noon));
+        for (weeks, is_answered) in [(4, true), (40, false)] {
+            let breakdown = Breakdown {
+                by: vec![Dimension::Date, Dimension::Architecture],
+                measures: Measures::COUNT,
+                filter: Filter::of_dates(DateRange::days_until(date("2026-11-22"), 7 * weeks)),
+                order: Order::Key,
+                page: Page::first(100),
+            };
+            let started = Instant::now();
+            let answer = ask.by_interval(Interval::Week, &breakdown).await;
+            assert_eq!(answer.is_ok(), is_answered, "{weeks}: {answer:?}");
+            assert!(started.elapsed() <= QUESTION_TIMEOUT, "{weeks}");
         }
     }
 
