@@ -12,8 +12,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use staticreg_domain::{
-    Action, Architecture, Digest, EventId, ManifestAccess, ManifestKind, Platform, RepositoryName, Tag,
-    counting::{Classified, Counting},
+    Action, Architecture, Client, Digest, EventId, ManifestAccess, ManifestKind, Platform, RepositoryName, Tag,
+    counting::{Classified, Counting, CountingMemory as _},
     manifest_access::IndexChild,
 };
 use uuid::Uuid;
@@ -91,7 +91,7 @@ fn measure(Case { name, known, images, hosts, steps }: &Case) {
     let mut counting = Classified::default();
     if *known {
         for image in &images {
-            counting.learn(&image.index, &[child(image)]);
+            counting.learn(&image.index, &[child(image)], DateTime::UNIX_EPOCH);
         }
     }
     let start: DateTime<Utc> = "2026-11-21T20:00:00Z".parse().expect("a time");
@@ -153,8 +153,7 @@ fn access(host: usize, image: &Image, (action, by_tag, manifest): Step) -> Manif
         tag: by_tag.then(|| image.tag.clone()),
         digest: if by_tag || manifest == ManifestKind::Index { image.index.clone() } else { image.child.clone() },
         architecture: Architecture::of_user_agent(USER_AGENT),
-        client_host: format!("10.0.{}.{}", host / 250, host % 250),
-        user_agent: USER_AGENT.to_owned(),
+        client: Client::new(&format!("10.0.{}.{}", host / 250, host % 250), USER_AGENT),
         children: Vec::new(),
     }
 }

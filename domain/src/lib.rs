@@ -30,7 +30,7 @@ pub use architecture::Architecture;
 pub use clock::Clock;
 pub use digest::Digest;
 pub use event_id::EventId;
-pub use manifest_access::{Action, ManifestAccess};
+pub use manifest_access::{Action, Client, ManifestAccess};
 pub use media_type::ManifestKind;
 pub use platform::Platform;
 pub use pull_event::PullEvent;

@@ -1,6 +1,7 @@
 //! Registry events that passed the rules.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::{Architecture, Digest, EventId, ManifestKind, Platform, RepositoryName, Tag};
 
@@ -25,11 +26,10 @@ pub struct ManifestAccess {
     pub digest: Digest,
     /// The architecture of the client's host, from its user agent.
     pub architecture: Architecture,
-    /// The host of the client's address, without port; empty when unknown.
-    pub client_host: String,
-    /// The client's user agent; empty when unknown.
-    pub user_agent: String,
-    /// The children of an index when the registry tells them, else nothing.
+    /// Who did it.
+    pub client: Client,
+    /// The children of an index when they are told, else nothing. Of an image at most itself, with its platform, when an
+    /// index told that.
     pub children: Vec<IndexChild>,
 }
 
@@ -38,6 +38,23 @@ impl ManifestAccess {
     #[must_use]
     pub fn counted_at(&self) -> DateTime<Utc> {
         self.arrived_at.unwrap_or(self.at)
+    }
+}
+
+/// Stands for the host of a client's address and its user agent, the same on every server and after a restart; of the
+/// two it tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Client(pub u64);
+
+impl Client {
+    /// The namespace of clients (RFC 9562, version 5), drawn once for staticreg.
+    const NAMESPACE: Uuid = Uuid::from_u128(0x3d0c_64f5_17b9_4e0a_8f7e_d2a1_0b5c_9e66);
+
+    /// The client of a host, without port, and a user agent; either is empty when unknown.
+    #[must_use]
+    pub fn new(host: &str, user_agent: &str) -> Self {
+        let text = [host, user_agent].join("\n");
+        Self(Uuid::new_v5(&Self::NAMESPACE, text.as_bytes()).as_u64_pair().0)
     }
 }
 

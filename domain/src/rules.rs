@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
 use crate::{
-    Action, Architecture, EventId, ManifestAccess, ManifestKind, Platform, RegistryEvent,
+    Action, Architecture, Client, EventId, ManifestAccess, ManifestKind, Platform, RegistryEvent,
     manifest_access::IndexChild,
     media_type::{self, BUILDKIT_CACHE_CONFIG},
     registry_event::RegistryReference,
@@ -135,8 +135,7 @@ impl Rules {
             tag,
             digest,
             architecture: Architecture::of_user_agent(user_agent),
-            client_host: host(event.client_address.as_deref().unwrap_or_default()),
-            user_agent: user_agent.to_owned(),
+            client: Client::new(&host(event.client_address.as_deref().unwrap_or_default()), user_agent),
             children: if manifest == ManifestKind::Index { children(&event.references) } else { Vec::new() },
         })
     }
@@ -255,7 +254,7 @@ mod tests {
         assert_eq!(access.tag.as_ref().map(crate::Tag::as_str), Some("v1"));
         assert_eq!(access.digest.as_str(), DIGEST);
         assert_eq!(access.architecture.as_str(), "amd64");
-        assert_eq!(access.client_host, "127.0.0.1");
+        assert_eq!(access.client, Client::new("127.0.0.1", "docker/20.10.24 arch/amd64"));
     }
 
     fn at(event: &mut RegistryEvent, timestamp: &str) {

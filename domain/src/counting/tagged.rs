@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Counting;
 use crate::{
-    Digest, ManifestAccess, PullEvent,
-    manifest_access::IndexChild,
+    ManifestAccess, PullEvent,
     rules::{Scope, SkipReason},
 };
 
@@ -20,9 +19,5 @@ impl Counting for Tagged {
 
     fn count(&mut self, access: &ManifestAccess, _now: DateTime<Utc>) -> Result<PullEvent, SkipReason> {
         PullEvent::by_tag(access).ok_or(SkipReason::NoTag)
-    }
-
-    fn learn(&mut self, _index: &Digest, _children: &[IndexChild]) -> Vec<PullEvent> {
-        Vec::new()
     }
 }

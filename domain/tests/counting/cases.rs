@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 use staticreg_domain::{
     Action, Architecture, EventId, ManifestAccess, ManifestKind,
-    counting::{Classified, Counting},
+    counting::{Classified, Counting, CountingMemory as _},
     manifest_access::IndexChild,
     metrics::CountKey,
     rules::Rules,
@@ -186,8 +186,7 @@ fn accesses(user_agent: &str, events: &[Case], told: bool) -> Vec<ManifestAccess
         tag: (*reference != "@").then(|| reference.parse().expect("a tag")),
         digest: digest(manifest),
         architecture: Architecture::of_user_agent(user_agent),
-        client_host: "10.0.0.7".to_owned(),
-        user_agent: user_agent.to_owned(),
+        client: staticreg_domain::Client::new("10.0.0.7", user_agent),
         children: list(manifest).filter(|_| told).unwrap_or_default(),
     };
     (0..).zip(events).map(access).collect()
@@ -493,7 +492,7 @@ fn small_cases_count_the_same_when_the_lists_are_asked_for() {
                     if place + 1 >= answered_after || place + 1 == accesses.len() {
                         for (_, index) in wanted.drain(..) {
                             let list = ["I", "J", "L", "V", "X", "Y"].into_iter().find(|name| digest(name) == index);
-                            store.record(&counting.learn(&index, &list.and_then(self::list).expect("an index")));
+                            store.record(&counting.learn(&index, &list.and_then(self::list).expect("an index"), start()));
                         }
                     }
                 }

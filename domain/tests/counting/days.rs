@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*, sample::select};
 use staticreg_domain::{
     ManifestAccess,
-    counting::{Classified, Counting},
+    counting::{Classified, Counting as _, CountingMemory as _},
 };
 
 use crate::{
@@ -67,7 +67,8 @@ fn day(hosts: &[(Client, Vec<Deed>)]) -> Day {
 fn counted(accesses: impl IntoIterator<Item = (DateTime<Utc>, ManifestAccess)>) -> Counts {
     let mut counting = Classified::default();
     let mut store = Store::default();
-    for (now, access) in accesses {
+    for (now, mut access) in accesses {
+        counting.prepare(&mut access, now);
         store.record(&counting.count(&access, now).into_iter().collect::<Vec<_>>());
     }
     let mut counts = Counts::new();

@@ -176,8 +176,7 @@ impl Work<'_> {
             tag: (reference != "@").then(|| reference.parse().expect("a tag")),
             digest: self.digest_of(manifest),
             architecture: Architecture::of_user_agent(self.client.user_agent()),
-            client_host: self.address.clone(),
-            user_agent: self.client.user_agent().to_owned(),
+            client: staticreg_domain::Client::new(&self.address, self.client.user_agent()),
             children: self.children_of(manifest),
         });
         self.at += PACE;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use proptest::{collection::vec, prelude::*, sample::select};
 use staticreg_domain::{
     Action, Architecture, EventId, ManifestAccess, ManifestKind,
-    counting::{Classified, Counting},
+    counting::{Classified, Counting, CountingMemory as _},
     metrics::{AccessKind, CountKey},
 };
 use uuid::Uuid;
@@ -77,6 +77,10 @@ fn apart(mut clients: Vec<Client>) -> Vec<Client> {
     clients
 }
 
+fn client_of(host: &str, user_agent: &str) -> staticreg_domain::Client {
+    staticreg_domain::Client::new(host, user_agent)
+}
+
 /// The events of each client, in its order. With `references` every event tells the index's children.
 fn events_of(clients: &[Client], references: bool) -> Vec<Vec<ManifestAccess>> {
     let mut ids = 0_u128;
@@ -108,8 +112,7 @@ fn events_of(clients: &[Client], references: bool) -> Vec<Vec<ManifestAccess>> {
                     tag: by_tag.then(|| "v1".parse().expect("a tag")),
                     digest: digest(&format!("{what}-{image}")),
                     architecture: Architecture::of_user_agent(client.user_agent),
-                    client_host: format!("10.0.0.{number}"),
-                    user_agent: client.user_agent.to_owned(),
+                    client: client_of(&format!("10.0.0.{number}"), client.user_agent),
                     children: if is_index && references { list(*image) } else { Vec::new() },
                 });
             }
@@ -136,7 +139,7 @@ fn counting(knowledge: Knowledge) -> Classified {
     let mut counting = Classified::default();
     if knowledge == Knowledge::FromTheStart {
         for image in 0..2 {
-            counting.learn(&digest(&format!("index-{image}")), &list(image));
+            counting.learn(&digest(&format!("index-{image}")), &list(image), start());
         }
     }
     counting
@@ -146,8 +149,10 @@ fn counting(knowledge: Knowledge) -> Classified {
 fn plain(events: &[Vec<ManifestAccess>], knowledge: Knowledge) -> BTreeMap<CountKey, i64> {
     let mut counting = counting(knowledge);
     let mut store = Store::default();
-    for access in events.iter().flatten() {
-        store.record(&counting.count(access, access.at).into_iter().collect::<Vec<_>>());
+    for mut access in events.iter().flatten().cloned() {
+        let now = access.at;
+        counting.prepare(&mut access, now);
+        store.record(&counting.count(&access, access.at).into_iter().collect::<Vec<_>>());
     }
     store.counts()
 }
@@ -167,12 +172,12 @@ fn interleaved(events: &[Vec<ManifestAccess>], choices: &[usize]) -> Vec<Manifes
     }
 }
 
-/// How a batch fares: its size, how often it fails before it is stored, whether a failed try was stored all the same,
-/// and how many of the events before it come once more.
-type Fate = (usize, usize, bool, usize);
+/// How a batch fares: its size, how often it fails before it is stored, and how many of the events before it come once
+/// more.
+type Fate = (usize, usize, usize);
 
 fn fates() -> impl Strategy<Value = Vec<Fate>> {
-    vec((1..8_usize, 0..4_usize, any::<bool>(), 0..10_usize), 1..20)
+    vec((1..8_usize, 0..4_usize, 0..10_usize), 1..20)
 }
 
 /// Delivers in batches that fail and come again. Arrival has nothing to do with the timestamps.
@@ -183,14 +188,23 @@ fn delivered(mixed: &[ManifestAccess], knowledge: Knowledge, fates: &[Fate]) -> 
     let mut fates = fates.iter().cycle();
     let mut place = 0;
     while place < mixed.len() {
-        let (size, failures, stored, before) = *fates.next().unwrap_or(&(1, 0, true, 0));
+        let (size, failures, before) = *fates.next().unwrap_or(&(1, 0, 0));
         let end = mixed.len().min(place + size);
         let batch = [&mixed[place.saturating_sub(before)..place], &mixed[place..end]].concat();
         for attempt in 0..=failures {
             now += TimeDelta::milliseconds(200);
-            let counted: Vec<_> = batch.iter().filter_map(|access| counting.count(access, now).ok()).collect();
-            if stored || attempt == failures {
+            counting.begin_trial();
+            let mut count = |access: &ManifestAccess| {
+                let mut access = access.clone();
+                counting.prepare(&mut access, now);
+                counting.count(&access, now).ok()
+            };
+            let counted: Vec<_> = batch.iter().filter_map(&mut count).collect();
+            if attempt == failures {
                 store.record(&counted);
+                counting.settle(now);
+            } else {
+                counting.take_back();
             }
         }
         place = end;
@@ -223,8 +237,7 @@ fn wild() -> impl Strategy<Value = ManifestAccess> {
             tag: by_tag.then(|| "v1".parse().expect("a tag")),
             digest: digest(&format!("{what}-{image}")),
             architecture: Architecture::not_specified(),
-            client_host: format!("10.0.0.{host}"),
-            user_agent: String::new(),
+            client: client_of(&format!("10.0.0.{host}"), ""),
             children: if what == "index" && tells { list(image) } else { Vec::new() },
         }
     })
@@ -237,7 +250,7 @@ fn tight() -> impl Strategy<Value = ManifestAccess> {
     (wild(), at, tag).prop_map(|(access, at, tag)| ManifestAccess {
         at: start() + TimeDelta::milliseconds(at),
         tag: access.tag.map(|_| tag.parse().expect("a tag")),
-        client_host: "10.0.0.1".to_owned(),
+        client: client_of("10.0.0.1", ""),
         ..access
     })
 }
@@ -273,14 +286,15 @@ proptest! {
         let mixed = interleaved(&events, &choices);
         let mut counting = counting(Knowledge::Never);
         let mut store = Store::default();
-        for (place, access) in mixed.iter().enumerate() {
+        for (place, mut access) in mixed.into_iter().enumerate() {
             for (_, image) in when.iter().filter(|(when, _)| *when == place) {
-                store.record(&counting.learn(&digest(&format!("index-{image}")), &list(*image)));
+                store.record(&counting.learn(&digest(&format!("index-{image}")), &list(*image), start()));
             }
-            store.record(&counting.count(access, start()).into_iter().collect::<Vec<_>>());
+            counting.prepare(&mut access, start());
+            store.record(&counting.count(&access, start()).into_iter().collect::<Vec<_>>());
         }
         for image in 0..2 {
-            store.record(&counting.learn(&digest(&format!("index-{image}")), &list(image)));
+            store.record(&counting.learn(&digest(&format!("index-{image}")), &list(image), start()));
         }
         prop_assert_eq!(store.counts(), plain(&events, Knowledge::FromTheStart));
     }
@@ -317,7 +331,7 @@ proptest! {
             // A repeat comes while its first is remembered.
             now += TimeDelta::milliseconds(250);
             for (_, image) in learnt.iter().filter(|(when, _)| *when == place) {
-                store.record(&counting.learn(&digest(&format!("index-{image}")), &list(*image)));
+                store.record(&counting.learn(&digest(&format!("index-{image}")), &list(*image), start()));
             }
             // An id belongs to one event.
             let access = first.entry(access.id).or_insert_with(|| access.clone());
@@ -336,7 +350,7 @@ proptest! {
         let mut in_order = in_order;
         in_order.sort_by_key(|access| (access.at, access.action != Action::Head, access.id));
         let learn = |counting: &mut Classified, store: &mut Store, image: usize| {
-            store.record(&counting.learn(&digest(&format!("index-{image}")), &list(image)));
+            store.record(&counting.learn(&digest(&format!("index-{image}")), &list(image), start()));
         };
         let count = |accesses: &[ManifestAccess], learnt: &[usize]| {
             let mut counting = Classified::default();
@@ -363,5 +377,45 @@ proptest! {
             let _ = counting.count(access, start());
             prop_assert!(counting.remembered() <= limit.max(1));
         }
+    }
+
+    /// What is on trial between settled accesses and then taken back is as if it had never come.
+    #[test]
+    fn what_is_taken_back_leaves_no_trace(
+        (settled, tried) in (vec(tight(), 0..40), vec(tight(), 0..40)).prop_map(|(settled, tried)| {
+            let count = settled.len();
+            let mut all = with_own_ids([settled, tried].concat());
+            let tried = all.split_off(count);
+            (all, tried)
+        }),
+        trials in vec((0..40_usize, 0..40_usize, 1..6_usize), 0..8),
+        learnt in vec((0..40_usize, any::<bool>()), 2),
+    ) {
+        let count = |trials: &[(usize, usize, usize)]| {
+            let mut counting = Classified::default();
+            let mut store = Store::default();
+            for place in 0..=settled.len() {
+                for (_, from, size) in trials.iter().filter(|(when, ..)| *when == place) {
+                    counting.begin_trial();
+                    for (image, _) in (0..).zip(&learnt).filter(|(_, (_, on_trial))| *on_trial) {
+                        counting.learn(&digest(&format!("index-{image}")), &list(image), start());
+                    }
+                    for access in tried.iter().skip(*from).take(*size) {
+                        let _ = counting.count(access, start());
+                    }
+                    counting.take_back();
+                }
+                for (image, (when, _)) in learnt.iter().enumerate() {
+                    if place == (*when).min(settled.len()) {
+                        store.record(&counting.learn(&digest(&format!("index-{image}")), &list(image), start()));
+                    }
+                }
+                if let Some(access) = settled.get(place) {
+                    store.record(&counting.count(access, start()).into_iter().collect::<Vec<_>>());
+                }
+            }
+            store.counts()
+        };
+        prop_assert_eq!(count(&trials), count(&[]));
     }
 }

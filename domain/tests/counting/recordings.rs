@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use staticreg_domain::{
     Architecture, Digest, ManifestAccess, Platform,
-    counting::{Classified, Counting, Tagged},
+    counting::{Classified, Counting, CountingMemory, Tagged},
     manifest_access::IndexChild,
     metrics::{AccessKind, CountKey},
     rules::Rules,
@@ -82,16 +82,29 @@ fn replay(
             _ => (1, 1, true),
         };
         let batch = &accesses[place..accesses.len().min(place + size)];
+        let now = batch.last().map_or(DateTime::UNIX_EPOCH, |(_, at)| *at);
         for attempt in 1..=tries {
-            let counted: Vec<_> = batch.iter().filter_map(|(access, at)| counting.count(access, *at).ok()).collect();
-            if attempt == tries || stored_at_first {
+            counting.memory().into_iter().for_each(CountingMemory::begin_trial);
+            let mut count = |(access, at): &(ManifestAccess, DateTime<Utc>)| {
+                let mut access = access.clone();
+                counting.memory().into_iter().for_each(|memory| memory.prepare(&mut access, *at));
+                counting.count(&access, *at).ok()
+            };
+            let counted: Vec<_> = batch.iter().filter_map(&mut count).collect();
+            let is_stored = attempt == tries || stored_at_first;
+            if is_stored {
                 store.record(&counted);
+            }
+            if let Some(memory) = counting.memory() {
+                if is_stored { memory.settle(now) } else { memory.take_back() }
             }
         }
         place += size;
-        for (_, index) in counting.wanted() {
-            if let Some(children) = indexes.and_then(|indexes| indexes.get(&index)) {
-                store.record(&counting.learn(&index, children));
+        for (_, index) in counting.memory().into_iter().flat_map(CountingMemory::wanted).collect::<Vec<_>>() {
+            if let (Some(children), Some(memory)) =
+                (indexes.and_then(|indexes| indexes.get(&index)), counting.memory())
+            {
+                store.record(&memory.learn(&index, children, now));
             }
         }
     }
@@ -200,7 +213,7 @@ fn platforms_known_before_count_as_those_learnt_between() {
     for row in table("classified.tsv") {
         let mut counting = Classified::default();
         for (index, children) in &indexes {
-            assert_eq!(counting.learn(index, children), []);
+            assert_eq!(counting.learn(index, children, DateTime::UNIX_EPOCH), []);
         }
         let store = replay(&recording("events", &row[0]), counting, None, Delivery::Plain);
         let counts = Counts::of(&store);

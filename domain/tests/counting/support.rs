@@ -7,8 +7,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use staticreg_domain::{
-    Action, Architecture, Digest, EventId, ManifestAccess, ManifestKind, Platform,
-    counting::{Classified, Counting},
+    Action, Architecture, Client, Digest, EventId, ManifestAccess, ManifestKind, Platform,
+    counting::{Classified, Counting, CountingMemory as _},
     manifest_access::IndexChild,
     metrics::{AccessKind, CountKey, PullEvent},
     rules::SkipReason,
@@ -104,8 +104,7 @@ impl Play {
             tag: None,
             digest: digest("none"),
             architecture: Architecture::not_specified(),
-            client_host: "10.0.0.7".to_owned(),
-            user_agent: "containerd/2.3.4".to_owned(),
+            client: Client::new("10.0.0.7", "containerd/2.3.4"),
             children: Vec::new(),
         };
         Self { counting: Classified::default(), store: Store::default(), access, ids: 0 }
@@ -119,13 +118,13 @@ impl Play {
 
     /// The client's host says its architecture.
     pub(crate) fn user_agent(&mut self, user_agent: &str) -> &mut Self {
-        user_agent.clone_into(&mut self.access.user_agent);
+        self.access.client = Client::new("10.0.0.7", user_agent);
         self.access.architecture = Architecture::of_user_agent(user_agent);
         self
     }
 
     pub(crate) fn knows(&mut self, index: &str, list: &[(&str, &str)]) -> &mut Self {
-        let corrections = self.counting.learn(&digest(index), &children(list));
+        let corrections = self.counting.learn(&digest(index), &children(list), self.access.at);
         self.store.record(&corrections);
         self
     }
@@ -144,7 +143,9 @@ impl Play {
     }
 
     fn does(&mut self, action: Action, what: &str, reference: &str) -> &mut Self {
-        let access = self.next(action, what, reference);
+        let mut access = self.next(action, what, reference);
+        let now = access.at;
+        self.counting.prepare(&mut access, now);
         if let Ok(event) = self.counting.count(&access, access.at) {
             self.store.record(&[event]);
         }

@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     hashes::{Hashed, Hashes},
+    memory::MEMORY_SECONDS,
     table::short,
 };
-use crate::{Architecture, manifest_access::IndexChild, rules::MAX_CHILDREN};
+use crate::{Architecture, Platform, manifest_access::IndexChild, rules::MAX_CHILDREN};
 
 /// How many children of indexes are known at most, all indexes together; and of how many digests a platform is.
 const MAX_KNOWN_CHILDREN: usize = 32_768;
@@ -17,17 +18,25 @@ const MAX_KNOWN_CHILDREN: usize = 32_768;
 /// How many indexes are remembered as asked for.
 const MAX_ASKED: usize = 16_384;
 
-/// How many seconds later an index that stayed unknown is asked for again.
+/// How many seconds later an index of which no event tells is asked for again; before what was told is forgotten.
 const ASK_AGAIN: i64 = 600;
 
-/// Facts about digests; content never changes under a digest, so no fact grows old, and the oldest make room.
+/// After how many seconds what is told once more is remembered anew.
+const RENEW: i64 = 60;
+
+/// Facts about digests. They are forgotten like accesses: what an access counts depends on nothing that a server which
+/// started lately does not know. What was told earlier stands in an archive, and is told again with the next access.
 ///
 /// Digests come as their hashes.
 #[derive(Debug)]
 pub(super) struct Known {
     indexes: Recent<Index>,
     platforms: Recent<ArchitectureId>,
-    asked: Recent<i64>,
+    asked: Recent<()>,
+    archive: Recent<Archived>,
+    archived_platforms: Recent<Platform>,
+    /// What was entered on trial, and what had its place.
+    trial: Vec<Trial>,
     architectures: Vec<Architecture>,
     /// For what has no architecture.
     unspecified: Architecture,
@@ -36,6 +45,19 @@ pub(super) struct Known {
 /// The place of an architecture's name, from one on. More than 255 names there are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArchitectureId(NonZeroU8);
+
+#[derive(Debug)]
+enum Trial {
+    Index(u64, Option<Held<Index>>),
+    Platform(Option<Held<ArchitectureId>>),
+}
+
+/// What was told of an index. Content never changes under a digest, so it does not grow old.
+#[derive(Debug)]
+struct Archived {
+    children: Box<[IndexChild]>,
+    complete: bool,
+}
 
 #[derive(Debug)]
 struct Index {
@@ -59,6 +81,9 @@ impl Default for Known {
             indexes: Recent::new(MAX_KNOWN_CHILDREN),
             platforms: Recent::new(MAX_KNOWN_CHILDREN),
             asked: Recent::new(MAX_ASKED),
+            archive: Recent::new(MAX_KNOWN_CHILDREN),
+            archived_platforms: Recent::new(MAX_KNOWN_CHILDREN),
+            trial: Vec::new(),
             architectures: Vec::new(),
             unspecified: Architecture::not_specified(),
         }
@@ -71,30 +96,122 @@ impl Known {
         self.indexes.get(index).is_some_and(|index| index.complete)
     }
 
-    /// Takes note of an index's children; answers whether that is news. `asked`: these were asked from the registry, so
-    /// what they leave out nobody can tell; else they came with an event, where a registry may leave all platforms out.
-    pub(super) fn learn(&mut self, hashes: &Hashes, index: u64, children: &[IndexChild], asked: bool) -> bool {
-        if children.is_empty() && !asked || children.len() > MAX_CHILDREN || self.is_complete(index) {
+    /// Takes note of an index's children, on trial; answers whether that is news. `asked`: these were asked from the
+    /// registry, so what they leave out nobody can tell; else they came with an event, where a registry may leave all
+    /// platforms out.
+    pub(super) fn learn(
+        &mut self,
+        hashes: &Hashes,
+        index: u64,
+        children: &[IndexChild],
+        asked: bool,
+        now: i64,
+    ) -> bool {
+        if children.is_empty() && !asked || children.len() > MAX_CHILDREN {
             return false;
         }
-        let complete = asked || children.iter().any(|child| child.platform.is_some());
-        if !complete && self.indexes.get(index).is_some() {
-            return false;
+        let complete = asked || tells_platforms(children);
+        self.archive(hashes, index, children, complete, now);
+        let is_known = self.indexes.get(index).is_some_and(|index| index.complete || !complete);
+        if is_known {
+            let is_complete = self.is_complete(index) == complete;
+            if !is_complete || is_fresh(self.indexes.entered_at(index), now) {
+                return false;
+            }
         }
         let mut list = Vec::with_capacity(children.len());
         for IndexChild { digest, platform } in children {
             let digest = hashes.of(digest);
             let architecture = platform.as_ref().and_then(|platform| self.id_of(&platform.architecture));
             if let Some(architecture) = architecture {
-                self.platforms.insert(digest, architecture, 1);
+                self.trial.push(Trial::Platform(self.platforms.insert(digest, architecture, 1, now)));
             }
             let platform = platform.as_ref().and_then(|platform| NonZeroU32::new(short(hashes.of(platform))));
             list.push(Child { digest, platform, architecture });
         }
         list.sort_unstable_by_key(|child| child.digest);
         let size = list.len() + 1;
-        self.indexes.insert(index, Index { children: list.into(), complete }, size);
-        true
+        let before = self.indexes.insert(index, Index { children: list.into(), complete }, size, now);
+        self.trial.push(Trial::Index(index, before));
+        !is_known
+    }
+
+    /// What an access to an index should tell of its children: nothing when that was told lately; else what its event
+    /// told, or one before.
+    pub(super) fn to_tell(
+        &mut self,
+        hashes: &Hashes,
+        index: u64,
+        told: Vec<IndexChild>,
+        now: i64,
+    ) -> Vec<IndexChild> {
+        if !told.is_empty() {
+            let complete = tells_platforms(&told);
+            self.archive(hashes, index, &told, complete, now);
+        }
+        if self.is_complete(index) && is_fresh(self.indexes.entered_at(index), now) {
+            return Vec::new();
+        }
+        match self.archive.get(index) {
+            Some(archived) if archived.complete => archived.children.to_vec(),
+            _ => told,
+        }
+    }
+
+    /// The platform of an image that an index listed, unless that was told lately.
+    pub(super) fn platform_to_tell(&self, image: u64, now: i64) -> Option<&Platform> {
+        self.archived_platforms.get(image).filter(|_| !is_fresh(self.platforms.entered_at(image), now))
+    }
+
+    /// Takes note of an image's platform, on trial; answers whether that is news.
+    pub(super) fn learn_platform(&mut self, image: u64, platform: &Platform, now: i64) -> bool {
+        let Some(architecture) = self.id_of(&platform.architecture) else { return false };
+        let before = self.platforms.insert(image, architecture, 1, now);
+        let is_news = before.is_none();
+        self.trial.push(Trial::Platform(before));
+        is_news
+    }
+
+    /// Whether somebody told the children's platforms, however long ago.
+    pub(super) fn is_archived(&self, index: u64) -> bool {
+        self.archive.get(index).is_some_and(|archived| archived.complete)
+    }
+
+    fn archive(&mut self, hashes: &Hashes, index: u64, children: &[IndexChild], complete: bool, now: i64) {
+        let is_news = self.archive.get(index).is_none_or(|archived| complete && !archived.complete);
+        if children.len() > MAX_CHILDREN || !is_news {
+            return;
+        }
+        for IndexChild { digest, platform } in children {
+            if let Some(platform) = platform {
+                self.archived_platforms.insert(hashes.of(digest), platform.clone(), 1, now);
+            }
+        }
+        self.archived_platforms.drop_surplus();
+        self.archive.insert(index, Archived { children: children.into(), complete }, children.len() + 1, now);
+        self.archive.drop_surplus();
+    }
+
+    /// What is on trial stays; what is too old or too much is dropped.
+    pub(super) fn settle(&mut self, now: i64) {
+        self.trial.clear();
+        self.indexes.drop_old(now);
+        self.platforms.drop_old(now);
+    }
+
+    /// The indexes that are on trial.
+    pub(super) fn on_trial(&self) -> impl Iterator<Item = u64> {
+        self.trial.iter().filter_map(|trial| if let Trial::Index(index, _) = trial { Some(*index) } else { None })
+    }
+
+    /// Takes out what is on trial.
+    pub(super) fn take_back(&mut self) {
+        while let Some(trial) = self.trial.pop() {
+            match trial {
+                Trial::Index(_, before) => self.indexes.take_back(before),
+                Trial::Platform(before) => self.platforms.take_back(before),
+            }
+        }
     }
 
     /// Whether the index lists the child; none when its children are not known.
@@ -150,9 +267,10 @@ impl Known {
 
     /// Whether to ask for the index now; if so, notes that it is done.
     pub(super) fn ask(&mut self, index: u64, now: i64) -> bool {
-        let again = self.asked.get(index).is_none_or(|asked| now - asked >= ASK_AGAIN);
+        let again = self.asked.entered_at(index).is_none_or(|asked| now - asked >= ASK_AGAIN);
         if again {
-            self.asked.insert(index, now, 1);
+            self.asked.insert(index, (), 1, now);
+            self.asked.drop_surplus();
         }
         again
     }
@@ -179,35 +297,93 @@ impl Index {
     }
 }
 
-/// A map that holds so much and no more: what came first goes first.
+fn is_fresh(entered_at: Option<i64>, now: i64) -> bool {
+    entered_at.is_some_and(|entered| now - entered < RENEW)
+}
+
+fn tells_platforms(children: &[IndexChild]) -> bool {
+    children.iter().any(|child| child.platform.is_some())
+}
+
+/// A map that holds so much and no more, and each entry for so long: what came first goes first.
 #[derive(Debug)]
 struct Recent<V> {
-    values: Hashed<V>,
-    order: VecDeque<(u64, usize)>,
+    values: Hashed<Held<V>>,
+    order: VecDeque<Entered>,
     size: usize,
     limit: usize,
+    entered: u32,
+}
+
+#[derive(Debug)]
+struct Held<V> {
+    value: V,
+    /// Which entry it came with; others of its key are outdated.
+    entered: u32,
+    at: i64,
+}
+
+#[derive(Debug)]
+struct Entered {
+    key: u64,
+    number: u32,
+    size: u32,
+    at: i64,
 }
 
 impl<V> Recent<V> {
     fn new(limit: usize) -> Self {
-        Self { values: Hashed::default(), order: VecDeque::new(), size: 0, limit }
+        Self { values: Hashed::default(), order: VecDeque::new(), size: 0, limit, entered: 0 }
     }
 
     fn get(&self, key: u64) -> Option<&V> {
-        self.values.get(&key)
+        self.values.get(&key).map(|held| &held.value)
     }
 
-    /// A value that takes the place of another counts with that one's size.
-    fn insert(&mut self, key: u64, value: V, size: usize) {
-        if self.values.insert(key, value).is_some() {
-            return;
-        }
-        self.order.push_back((key, size));
+    /// When a value was entered.
+    fn entered_at(&self, key: u64) -> Option<i64> {
+        self.values.get(&key).map(|held| held.at)
+    }
+
+    /// Answers what had its place.
+    fn insert(&mut self, key: u64, value: V, size: usize, now: i64) -> Option<Held<V>> {
+        self.entered = self.entered.wrapping_add(1);
+        let number = self.entered;
+        self.order.push_back(Entered { key, number, size: u32::try_from(size).unwrap_or(u32::MAX), at: now });
         self.size += size;
+        self.values.insert(key, Held { value, entered: number, at: now })
+    }
+
+    /// Undoes the last [`Recent::insert`] that is not undone yet.
+    fn take_back(&mut self, before: Option<Held<V>>) {
+        let Some(Entered { key, size, .. }) = self.order.pop_back() else { return };
+        self.size -= size as usize;
+        match before {
+            Some(before) => self.values.insert(key, before),
+            None => self.values.remove(&key),
+        };
+    }
+
+    /// Drops what is too old or too much.
+    fn drop_old(&mut self, now: i64) {
+        while self.order.front().is_some_and(|oldest| oldest.at + MEMORY_SECONDS < now) {
+            self.drop_oldest();
+        }
+        self.drop_surplus();
+    }
+
+    /// Drops what is too much.
+    fn drop_surplus(&mut self) {
         while self.size > self.limit {
-            let Some((oldest, size)) = self.order.pop_front() else { break };
-            self.values.remove(&oldest);
-            self.size -= size;
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(Entered { key, number, size, .. }) = self.order.pop_front() else { return };
+        self.size -= size as usize;
+        if self.values.get(&key).is_some_and(|held| held.entered == number) {
+            self.values.remove(&key);
         }
     }
 }

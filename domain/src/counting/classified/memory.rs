@@ -1,6 +1,6 @@
 //! The accesses of the last quarter of an hour: by arrival, by id, by digest, and by client and repository.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{
     changes::Changes,
@@ -8,16 +8,12 @@ use super::{
     table::{self, Number, Table},
     trail::{Access, Facts, Outcome, Trail},
 };
-use crate::{
-    EventId,
-    metrics::{Change, CountKey},
-    rules::SkipReason,
-};
+use crate::EventId;
 
 /// How many seconds after its arrival an access is remembered.
 pub(super) const MEMORY_SECONDS: i64 = 15 * 60;
 
-/// How many old accesses are forgotten with one new access, so that none takes long after a pause.
+/// How many old accesses are forgotten with one new access, so that no batch takes long after a pause.
 const MAX_FORGOTTEN: usize = 64;
 
 /// For how many accesses there is room from the start: address space alone, until they come, and nothing is copied.
@@ -32,58 +28,19 @@ const TRAIL_PARTS: usize = 64;
 /// More accesses than this cannot be told apart by their numbers.
 const MAX_LIMIT: usize = 1 << 30;
 
-/// That an access arrived, and what was answered.
+/// That an access arrived.
 #[derive(Debug)]
 struct Arrival {
     id: EventId,
     /// The hash of client and repository.
     trail: u64,
-    answer: Answer,
     /// The arrival before that was of the same digest.
     same_digest: Number,
     /// As far as the tables need them.
     id_hash: u32,
     digest_hash: u32,
-    /// The second of its last arrival.
+    /// The second of its arrival.
     arrived: u32,
-}
-
-/// What an access changed when it came, or why it did not count.
-pub(super) type Answered = Result<Vec<Change>, SkipReason>;
-
-/// The same, as it is remembered.
-#[derive(Debug)]
-enum Answer {
-    Skipped(SkipReason),
-    Nothing,
-    More(Arc<CountKey>),
-    Moved(Arc<CountKey>, Arc<CountKey>),
-    Several(Box<[Change]>),
-}
-
-impl Answer {
-    fn new(answered: &Answered) -> Self {
-        match answered.as_deref() {
-            Err(reason) => Self::Skipped(*reason),
-            Ok([]) => Self::Nothing,
-            Ok([Change { key, delta: 1 }]) => Self::More(Arc::clone(key)),
-            Ok([Change { key: less, delta: -1 }, Change { key: more, delta: 1 }]) => {
-                Self::Moved(Arc::clone(less), Arc::clone(more))
-            }
-            Ok(changes) => Self::Several(changes.into()),
-        }
-    }
-
-    fn answered(&self) -> Answered {
-        let change = |key: &Arc<CountKey>, delta| Change { key: Arc::clone(key), delta };
-        match self {
-            Self::Skipped(reason) => Err(*reason),
-            Self::Nothing => Ok(Vec::new()),
-            Self::More(key) => Ok(vec![change(key, 1)]),
-            Self::Moved(less, more) => Ok(vec![change(less, -1), change(more, 1)]),
-            Self::Several(changes) => Ok(changes.to_vec()),
-        }
-    }
 }
 
 /// The remembered accesses.
@@ -98,6 +55,8 @@ pub(super) struct Memory {
     digests: Table,
     trails: Trails,
     limit: usize,
+    /// How many of the newest are on trial.
+    on_trial: usize,
 }
 
 /// The trails by client and repository, in parts: one part grows at a time, so nobody waits long and there is never twice
@@ -143,6 +102,7 @@ impl Memory {
             digests: Table::default(),
             trails: Trails::new(),
             limit,
+            on_trial: 0,
         }
     }
 
@@ -150,29 +110,26 @@ impl Memory {
         self.arrivals.len()
     }
 
-    /// What was answered to an access when it came first. That it came again keeps it for another while.
-    pub(super) fn recall(&mut self, id: EventId, id_hash: u64, now: i64) -> Option<Answered> {
-        let number = self.ids.get(id_hash, |number| self.get(number).is_some_and(|arrival| arrival.id == id))?;
-        let index = self.index(number);
-        let arrival = self.arrivals.get_mut(index)?;
-        arrival.arrived = second(now);
-        Some(arrival.answer.answered())
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
-    /// Remembers an access and reads it; what is too old or too much is forgotten. `access` makes it of its number,
-    /// `skipped` tells why what was read so does not count.
+    /// Whether an access with this id is remembered.
+    pub(super) fn knows(&self, id: EventId, id_hash: u64) -> bool {
+        self.ids.get(id_hash, |number| self.get(number).is_some_and(|arrival| arrival.id == id)).is_some()
+    }
+
+    /// Adds an access, on trial, and reads it. `access` makes it of its number. Answers what it was read as.
     pub(super) fn add(
         &mut self,
         Arriving { id, id_hash, trail, now }: Arriving,
         access: impl FnOnce(Number) -> Access,
         facts: &mut Facts<'_>,
         changes: &mut Changes,
-        skipped: impl FnOnce(Outcome) -> Option<SkipReason>,
-    ) -> Answered {
-        self.forget(now);
+    ) -> Outcome {
         if self.arrivals.len() == self.arrivals.capacity() {
-            // Never more room than may be used.
-            let growth = self.arrivals.len().max(GROWTH).min(self.limit - self.arrivals.len());
+            // Never much more room than may be used.
+            let growth = self.arrivals.len().min(self.limit.saturating_sub(self.arrivals.len())).max(GROWTH);
             self.arrivals.reserve_exact(growth);
         }
         let number = Number::try_from(self.arrivals.len()).expect("the limit is below 2^30");
@@ -186,12 +143,62 @@ impl Memory {
         let id_of = |other: Number| if other == number { id } else { arrivals[other.wrapping_sub(first) as usize].id };
         let id_order = |one, other| id_of(one).cmp(&id_of(other));
         let outcome = self.trails.of_mut(trail).entry(trail).or_default().add(access, id_order, facts, changes);
-        let changes = changes.take();
-        let answered = skipped(outcome).filter(|_| changes.is_empty()).map_or(Ok(changes), Err);
-        let answer = Answer::new(&answered);
         let (id_hash, digest_hash, arrived) = (table::short(id_hash), table::short(digest), second(now));
-        self.arrivals.push_back(Arrival { id, trail, answer, same_digest, id_hash, digest_hash, arrived });
-        answered
+        self.arrivals.push_back(Arrival { id, trail, same_digest, id_hash, digest_hash, arrived });
+        self.on_trial += 1;
+        outcome
+    }
+
+    /// What is on trial stays; what is too old or too much is forgotten.
+    pub(super) fn settle(&mut self, now: i64) {
+        let most = MAX_FORGOTTEN * self.on_trial.max(1);
+        self.on_trial = 0;
+        while self.arrivals.len() > self.limit {
+            self.pop();
+        }
+        self.forget(now - MEMORY_SECONDS, most);
+    }
+
+    /// Forgets what arrived before a second, at most so many.
+    pub(super) fn forget(&mut self, before: i64, most: usize) {
+        for _ in 0..most {
+            match self.arrivals.front() {
+                Some(oldest) if i64::from(oldest.arrived) < before => self.pop(),
+                _ => break,
+            }
+        }
+    }
+
+    /// Takes out what is on trial; answers the trails that are to be read again.
+    pub(super) fn take_back(&mut self) -> BTreeSet<u64> {
+        let mut touched = BTreeSet::new();
+        let left = self.arrivals.len() - std::mem::take(&mut self.on_trial);
+        let from = self.first.wrapping_add(Number::try_from(left).expect("the limit is below 2^30"));
+        while self.arrivals.len() > left
+            && let Some(Arrival { trail, same_digest, id_hash, digest_hash, .. }) = self.arrivals.pop_back()
+        {
+            let number = self.first.wrapping_add(Number::try_from(self.arrivals.len()).expect("as above"));
+            self.ids.remove(id_hash.into(), number);
+            if self.get(same_digest).is_some() {
+                self.digests.set(digest_hash.into(), same_digest, |_| true);
+            } else {
+                self.digests.remove(digest_hash.into(), number);
+            }
+            if touched.insert(trail)
+                && let Some(trail) = self.trail_mut(trail)
+            {
+                trail.take_out(from);
+            }
+        }
+        touched
+    }
+
+    /// Reads a trail again; one that is empty is gone.
+    pub(super) fn read_all_again(&mut self, trail: u64, facts: &mut Facts<'_>, changes: &mut Changes) {
+        let trails = self.trails.of_mut(trail);
+        if trails.get_mut(&trail).is_some_and(|trail| !trail.read_all_again(facts, changes)) {
+            trails.remove(&trail);
+        }
     }
 
     /// The trails that name a digest, maybe some more.
@@ -212,19 +219,6 @@ impl Memory {
     pub(super) fn last_of(&self, trail: u64) -> Option<(EventId, i64)> {
         let last = self.trails.of(trail).get(&trail)?.last()?;
         Some((self.get(last.number)?.id, last.at))
-    }
-
-    /// Forgets what arrived too long ago, and what takes the place of a new access.
-    fn forget(&mut self, now: i64) {
-        if self.arrivals.len() == self.limit {
-            self.pop();
-        }
-        for _ in 0..MAX_FORGOTTEN {
-            match self.arrivals.front() {
-                Some(oldest) if i64::from(oldest.arrived) + MEMORY_SECONDS < now => self.pop(),
-                _ => break,
-            }
-        }
     }
 
     fn pop(&mut self) {

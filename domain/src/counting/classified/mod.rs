@@ -35,9 +35,9 @@ use self::{
     memory::{Arriving, Memory},
     trail::{Access, Facts, Outcome},
 };
-use super::Counting;
+use super::{Counting, CountingMemory};
 use crate::{
-    Action, Digest, ManifestAccess, ManifestKind, RepositoryName,
+    Action, Digest, EventId, ManifestAccess, ManifestKind, RepositoryName,
     manifest_access::IndexChild,
     metrics::{AccessKind, PullEvent},
     rules::{Scope, SkipReason},
@@ -56,6 +56,7 @@ pub struct Classified {
     wanted: Vec<(RepositoryName, Digest)>,
     /// How many corrections were made, to tell their ids apart.
     corrections: u64,
+    is_trial: bool,
 }
 
 impl Default for Classified {
@@ -65,7 +66,7 @@ impl Default for Classified {
 }
 
 impl Classified {
-    /// How many accesses are remembered at most when nothing else is said; at some 200 bytes each.
+    /// How many accesses are remembered at most when nothing else is said; at some 150 bytes each.
     pub const DEFAULT_MAX_ENTRIES: usize = 200_000;
 
     /// How far apart accesses that belong together may lie.
@@ -87,6 +88,7 @@ impl Classified {
             known: Known::default(),
             wanted: Vec::new(),
             corrections: 0,
+            is_trial: false,
         }
     }
 
@@ -98,16 +100,23 @@ impl Classified {
 
     /// Takes note of what an event tells of an index; `index` is the hash of its digest.
     fn read_index(&mut self, access: &ManifestAccess, index: u64, now: i64, changes: &mut Changes) {
-        if self.known.is_complete(index) {
-            return;
-        }
-        if self.known.learn(&self.hashes, index, &access.children, false) {
+        if self.known.learn(&self.hashes, index, &access.children, false, now) {
             for trail in self.trails_of(index) {
                 self.read_again(trail, index, changes);
             }
         }
-        if !self.known.is_complete(index) && self.wanted.len() < MAX_WANTED && self.known.ask(index, now) {
+        if !self.known.is_archived(index) && self.wanted.len() < MAX_WANTED && self.known.ask(index, now) {
             self.wanted.push((access.repository.clone(), access.digest.clone()));
+        }
+    }
+
+    /// Takes note of what is told of an image.
+    fn read_platform(&mut self, access: &ManifestAccess, image: u64, now: i64, changes: &mut Changes) {
+        let platform = access.children.first().and_then(|own| own.platform.as_ref());
+        if platform.is_some_and(|platform| self.known.learn_platform(image, platform, now)) {
+            for trail in self.memory.trails_of(image).collect::<BTreeSet<_>>() {
+                self.read_again(trail, image, changes);
+            }
         }
     }
 
@@ -124,6 +133,13 @@ impl Classified {
             trail.learn(names, &mut Facts { hashes, keys, known }, changes);
         }
     }
+
+    fn settle_unless_on_trial(&mut self, now: i64) {
+        if !self.is_trial {
+            self.memory.settle(now);
+            self.known.settle(now);
+        }
+    }
 }
 
 impl Counting for Classified {
@@ -134,33 +150,60 @@ impl Counting for Classified {
     fn count(&mut self, access: &ManifestAccess, now: DateTime<Utc>) -> Result<PullEvent, SkipReason> {
         let now = now.timestamp();
         let id_hash = self.hashes.of(access.id);
-        let answered = self.memory.recall(access.id, id_hash, now).unwrap_or_else(|| {
-            let mut changes = Changes::default();
-            let digest = self.hashes.of(&access.digest);
-            if access.manifest == ManifestKind::Index {
-                self.read_index(access, digest, now, &mut changes);
-            }
-            let Self { hashes, keys, memory, known, .. } = self;
-            let trail = hashes.of((&access.client_host, &access.user_agent, &access.repository));
-            let base = keys.get(hashes, counted_alone(access), digest);
-            let at = access.at.timestamp_nanos_opt().unwrap_or(i64::MAX);
-            let (action, manifest) = (access.action, access.manifest);
-            let access_of =
-                |number| Access { at, digest, base, counts: None, outcome: Outcome::Unread, number, action, manifest };
-            let arriving = Arriving { id: access.id, id_hash, trail, now };
-            let skipped = |outcome| skip_reason(access, outcome);
-            memory.add(arriving, access_of, &mut Facts { hashes, keys, known }, &mut changes, skipped)
-        });
-        Ok(PullEvent::new(access, answered?))
+        if self.memory.knows(access.id, id_hash) {
+            return Ok(PullEvent::new(access, Vec::new()));
+        }
+        let mut changes = Changes::default();
+        let digest = self.hashes.of(&access.digest);
+        match access.manifest {
+            ManifestKind::Index => self.read_index(access, digest, now, &mut changes),
+            ManifestKind::Image => self.read_platform(access, digest, now, &mut changes),
+        }
+        let Self { hashes, keys, memory, known, .. } = self;
+        let trail = hashes.of((access.client, &access.repository));
+        let base = keys.get(hashes, counted_alone(access), digest);
+        let at = access.at.timestamp_nanos_opt().unwrap_or(i64::MAX);
+        let (action, manifest) = (access.action, access.manifest);
+        let access_of =
+            |number| Access { at, digest, base, counts: None, outcome: Outcome::Unread, number, action, manifest };
+        let arriving = Arriving { id: access.id, id_hash, trail, now };
+        let outcome = memory.add(arriving, access_of, &mut Facts { hashes, keys, known }, &mut changes);
+        self.settle_unless_on_trial(now);
+        let changes = changes.take();
+        match skip_reason(access, outcome) {
+            Some(reason) if changes.is_empty() => Err(reason),
+            _ => Ok(PullEvent::new(access, changes)),
+        }
     }
 
-    fn learn(&mut self, index: &Digest, children: &[IndexChild]) -> Vec<PullEvent> {
+    fn memory(&mut self) -> Option<&mut dyn CountingMemory> {
+        Some(self)
+    }
+}
+
+impl CountingMemory for Classified {
+    fn knows(&self, id: EventId) -> bool {
+        self.memory.knows(id, self.hashes.of(id))
+    }
+
+    fn prepare(&mut self, access: &mut ManifestAccess, now: DateTime<Utc>) {
+        let (digest, now) = (self.hashes.of(&access.digest), now.timestamp());
+        let told = std::mem::take(&mut access.children);
+        access.children = match access.manifest {
+            ManifestKind::Index => self.known.to_tell(&self.hashes, digest, told, now),
+            ManifestKind::Image => {
+                let platform = self.known.platform_to_tell(digest, now).cloned();
+                platform.into_iter().map(|it| IndexChild { digest: access.digest.clone(), platform: Some(it) }).collect()
+            }
+        };
+    }
+
+    fn learn(&mut self, index: &Digest, children: &[IndexChild], now: DateTime<Utc>) -> Vec<PullEvent> {
+        let now = now.timestamp();
         let hash = self.hashes.of(index);
-        if !self.known.learn(&self.hashes, hash, children, true) {
-            return Vec::new();
-        }
+        let is_news = self.known.learn(&self.hashes, hash, children, true, now);
         let mut corrections = Vec::new();
-        for trail in self.trails_of(hash) {
+        for trail in if is_news { self.trails_of(hash) } else { BTreeSet::new() } {
             let mut changes = Changes::default();
             self.read_again(trail, hash, &mut changes);
             let changes = changes.take();
@@ -174,11 +217,42 @@ impl Counting for Classified {
                 corrections.push(PullEvent { id, at, changes });
             }
         }
+        self.settle_unless_on_trial(now);
         corrections
     }
 
     fn wanted(&mut self) -> Vec<(RepositoryName, Digest)> {
         std::mem::take(&mut self.wanted)
+    }
+
+    fn begin_trial(&mut self) {
+        self.is_trial = true;
+    }
+
+    fn settle(&mut self, now: DateTime<Utc>) {
+        self.is_trial = false;
+        self.settle_unless_on_trial(now.timestamp());
+    }
+
+    fn take_back(&mut self) {
+        self.is_trial = false;
+        let indexes: BTreeSet<_> = self.known.on_trial().collect();
+        let mut trails: BTreeSet<_> = indexes.iter().flat_map(|index| self.trails_of(*index)).collect();
+        self.known.take_back();
+        trails.extend(indexes.iter().flat_map(|index| self.trails_of(*index)));
+        trails.extend(self.memory.take_back());
+        let Self { hashes, keys, memory, known, .. } = self;
+        for trail in trails {
+            memory.read_all_again(trail, &mut Facts { hashes, keys, known }, &mut Changes::default());
+        }
+    }
+
+    fn forget_before(&mut self, moment: DateTime<Utc>) {
+        self.memory.forget(moment.timestamp(), usize::MAX);
+    }
+
+    fn clear(&mut self) {
+        *self = Self::new(self.memory.limit());
     }
 }
 

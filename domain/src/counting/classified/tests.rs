@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::*;
-use crate::{Architecture, EventId, Platform};
+use crate::{Architecture, Client, Platform};
 
 fn start() -> DateTime<Utc> {
     "2026-11-21T20:00:00Z".parse().expect("a time")
@@ -12,6 +12,10 @@ fn start() -> DateTime<Utc> {
 
 fn digest(n: usize) -> Digest {
     format!("sha256:{n:064x}").parse().expect("a digest")
+}
+
+fn client() -> Client {
+    Client::new("10.0.0.7", "containerd/2.3.4")
 }
 
 /// A HEAD of an index by tag: it stands in every chain.
@@ -26,8 +30,7 @@ fn head(n: usize, at: DateTime<Utc>) -> ManifestAccess {
         tag: Some("v1".parse().expect("a tag")),
         digest: digest(n),
         architecture: Architecture::not_specified(),
-        client_host: "10.0.0.7".to_owned(),
-        user_agent: "containerd/2.3.4".to_owned(),
+        client: client(),
         children: Vec::new(),
     }
 }
@@ -76,7 +79,7 @@ fn a_busy_trail_keeps_no_more_than_what_is_remembered() {
     for n in 0..3_000 {
         let at = start() + TimeDelta::seconds(i64::try_from(n).expect("few"));
         counting.count(&of_one_trail(head(n, at)), at).expect("it counts");
-        let trail = counting.hashes.of(("10.0.0.7", "containerd/2.3.4", "library/nginx"));
+        let trail = counting.hashes.of((client(), "library/nginx"));
         let trail = counting.memory.trail_mut(trail).expect("it is there");
         assert!(trail.sizes().iter().all(|size| *size <= 300), "{:?}", trail.sizes());
     }
@@ -114,7 +117,7 @@ fn what_is_known_is_bounded() {
     for n in 0..2_000 {
         let children: Vec<_> =
             (0..50).map(|m| IndexChild { digest: digest(100_000 + n * 50 + m), platform: platform(n) }).collect();
-        counting.learn(&digest(n), &children);
+        counting.learn(&digest(n), &children, start());
     }
     for n in 0..40_000 {
         let push = ManifestAccess { action: Action::Push, ..head(n, start()) };
@@ -132,6 +135,6 @@ fn what_is_known_is_bounded() {
 fn an_index_of_too_many_children_is_one_of_unknown_children() {
     let mut counting = Classified::new(10);
     let children: Vec<_> = (0..1_001).map(|n| IndexChild { digest: digest(10 + n), platform: None }).collect();
-    counting.learn(&digest(1), &children);
+    counting.learn(&digest(1), &children, start());
     assert_eq!(counting.known.sizes()[0], 0);
 }

@@ -146,6 +146,18 @@ impl Accesses {
         }
         self.list.insert(index, access);
     }
+
+    /// Takes an access out; links to what lies behind follow it. Links to itself are left to be read anew.
+    fn remove(&mut self, index: usize) {
+        self.list.remove(index);
+        for later in self.list.range_mut(index..) {
+            if let Outcome::Root { look_up: Some(place), .. } | Outcome::Child { root: place } = &mut later.outcome
+                && usize::try_from(place.wrapping_sub(self.first).cast_signed()).is_ok_and(|behind| behind > index)
+            {
+                *place = place.wrapping_sub(1);
+            }
+        }
+    }
 }
 
 impl Default for Trail {
@@ -229,6 +241,24 @@ impl Trail {
         if let Some(index) = self.accesses.list.iter().position(|access| names(access.digest)) {
             self.read_again(index, facts, changes);
         }
+    }
+
+    /// Takes out the accesses from a number of arrival on. Those that are left are to be read again.
+    pub(super) fn take_out(&mut self, from: Number) {
+        let is_out = |access: &Access| access.number.wrapping_sub(from) < Number::MAX / 2;
+        while let Some(index) = self.accesses.list.iter().rposition(is_out) {
+            self.accesses.remove(index);
+        }
+        self.state = None;
+    }
+
+    /// Reads all again; answers whether there is any.
+    pub(super) fn read_all_again(&mut self, facts: &mut Facts<'_>, changes: &mut Changes) -> bool {
+        let is_there = !self.accesses.list.is_empty();
+        if is_there {
+            self.read_again(0, facts, changes);
+        }
+        is_there
     }
 
     /// Forgets an access and all before it; answers whether any is left.
