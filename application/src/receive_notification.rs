@@ -3,19 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::TimeDelta;
-use parking_lot::Mutex;
 use staticreg_domain::{
-    Clock, RegistryEvent,
-    counting::Counting,
-    metrics::PullEvent,
+    Clock, ManifestAccess, RegistryEvent,
     rules::{Rules, SkipReason},
 };
+use tracing::Level;
 
 use crate::{
     activity_log::ActivityLog,
     catalog::CatalogChanges,
     clock_skew::ClockSkew,
-    platforms::IndexChildren,
     recording::{RecordError, Recorded, Recorder, Trouble},
 };
 
@@ -45,39 +42,27 @@ impl Receipt {
     }
 }
 
-/// Who else learns of the events. None of them makes an answer wait.
-#[derive(Clone, Default)]
-pub struct Followers {
-    /// Asks the registry for the children of indexes that were accessed.
-    pub index_children: Option<IndexChildren>,
-    /// Has changed repositories read again.
-    pub catalog_changes: Option<CatalogChanges>,
-}
-
 /// The use case.
 pub struct ReceiveNotification {
     rules: Rules,
-    counting: Arc<Mutex<dyn Counting>>,
     recorder: Recorder,
-    followers: Followers,
+    /// Has changed repositories read again; no answer waits for it.
+    catalog_changes: Option<CatalogChanges>,
     clock: Arc<dyn Clock>,
     clock_skew: ClockSkew,
     activity: Arc<ActivityLog>,
 }
 
 impl ReceiveNotification {
-    /// Counts in the given way. The user agents of clients to leave out hold one of `ignored_user_agents`.
+    /// Admits events by the rules, and has them recorded.
     pub fn new(
-        counting: Arc<Mutex<dyn Counting>>,
-        ignored_user_agents: Vec<String>,
+        rules: Rules,
         recorder: Recorder,
-        followers: Followers,
+        catalog_changes: Option<CatalogChanges>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let scope = counting.lock().scope();
-        let rules = Rules::new(scope, ignored_user_agents);
         let (clock_skew, activity) = (ClockSkew::default(), Arc::default());
-        Self { rules, counting, recorder, followers, clock, clock_skew, activity }
+        Self { rules, recorder, catalog_changes, clock, clock_skew, activity }
     }
 
     /// Tells of what was recorded, while somebody runs it.
@@ -103,53 +88,47 @@ impl ReceiveNotification {
     pub async fn receive(&self, events: Vec<RegistryEvent>) -> Result<Receipt, RecordError> {
         let mut receipt = Receipt { total: events.len(), ..Receipt::default() };
         self.tell_of_changes(&events);
-        let counted = self.count(&events, &mut receipt);
+        let admitted = self.admit(&events, &mut receipt);
         // They may be large, and the store slow.
         drop(events);
-        if !counted.is_empty() {
-            // The recorder takes the events; their keys are shared, so this copies little.
-            let recorded = self.recorder.record(counted.clone()).await?;
-            for (event, recorded) in counted.iter().zip(recorded) {
-                receipt.add(recorded);
-                if recorded == Recorded::Counted {
-                    self.activity.stored(event);
+        if !admitted.is_empty() {
+            let told = if tracing::enabled!(Level::DEBUG) { admitted.clone() } else { Vec::new() };
+            let mut told = told.iter();
+            for recorded in self.recorder.record(admitted).await? {
+                let access = told.next();
+                match &recorded {
+                    Recorded::Counted(event) => self.activity.stored(event),
+                    Recorded::Skipped(reason) => access.into_iter().for_each(|access| log_skipped(access, *reason)),
+                    _ => {}
                 }
+                receipt.add(&recorded);
             }
         }
         self.activity.received(&receipt);
         Ok(receipt)
     }
 
-    fn count(&self, events: &[RegistryEvent], receipt: &mut Receipt) -> Vec<PullEvent> {
+    fn admit(&self, events: &[RegistryEvent], receipt: &mut Receipt) -> Vec<ManifestAccess> {
         let now = self.clock.now();
-        let admitted: Vec<_> = events.iter().map(|event| self.rules.admit(event, now)).collect();
-        let mut counting = self.counting.lock();
-        let mut counted = Vec::with_capacity(admitted.len());
-        for (event, access) in events.iter().zip(admitted) {
-            if let Ok(access) = &access {
-                self.clock_skew.note(access);
-            }
-            match access.and_then(|access| counting.count(&access, now)) {
-                Ok(event) => counted.push(event),
+        let mut admitted = Vec::with_capacity(events.len());
+        for event in events {
+            match self.rules.admit(event, now) {
+                Ok(access) => {
+                    self.clock_skew.note(&access);
+                    admitted.push(access);
+                }
                 Err(reason) => {
                     *receipt.skipped.entry(reason).or_default() += 1;
                     log_skip(event, reason);
                 }
             }
         }
-        let wanted = counting.wanted();
-        drop(counting);
-        if let Some(index_children) = &self.followers.index_children {
-            for (repository, index) in wanted {
-                index_children.ask(&repository, &index);
-            }
-        }
-        counted
+        admitted
     }
 
     /// A push or a delete changes what the registry holds.
     fn tell_of_changes(&self, events: &[RegistryEvent]) {
-        let Some(changes) = &self.followers.catalog_changes else { return };
+        let Some(changes) = &self.catalog_changes else { return };
         for event in events.iter().filter(|event| matches!(event.action.as_deref(), Some("push" | "delete"))) {
             if let Some(repository) = event.repository.as_deref().and_then(|name| name.parse().ok()) {
                 changes.repository_changed(repository);
@@ -159,9 +138,10 @@ impl ReceiveNotification {
 }
 
 impl Receipt {
-    fn add(&mut self, recorded: Recorded) {
+    fn add(&mut self, recorded: &Recorded) {
         match recorded {
-            Recorded::Counted => self.processed += 1,
+            Recorded::Counted(_) | Recorded::Learned => self.processed += 1,
+            Recorded::Skipped(reason) => *self.skipped.entry(*reason).or_default() += 1,
             Recorded::Spooled => {
                 self.processed += 1;
                 self.spooled += 1;
@@ -182,6 +162,13 @@ fn log_skip(event: &RegistryEvent, reason: SkipReason) {
         digest = beginning(event.digest.as_deref()),
         "Skipping event:"
     );
+}
+
+/// One that turned out not to count when it was read with those around it.
+fn log_skipped(access: &ManifestAccess, reason: SkipReason) {
+    let ManifestAccess { repository, tag, digest, .. } = access;
+    let tag = tag.as_ref().map(tracing::field::display);
+    tracing::debug!(reason = %reason.as_str(), %repository, tag, %digest, "Skipping event:");
 }
 
 /// As much of a text as a well-formed one may have.

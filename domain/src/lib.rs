@@ -13,6 +13,7 @@ pub mod counting;
 pub mod digest;
 pub mod error;
 pub mod event_id;
+pub mod journal;
 pub mod manifest_access;
 pub mod media_type;
 pub mod metrics;

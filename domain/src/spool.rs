@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::metrics::{BoxError, PullEvent};
+use crate::{ManifestAccess, metrics::BoxError};
 
 /// Why the spool could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -19,15 +19,19 @@ pub enum SpoolError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SpoolPosition(pub i64);
 
-/// Keeps events durably, in order, until the store takes them.
+/// Keeps accesses durably, in order, until the store takes them: they are counted then, with all that came in between.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait EventSpool: Send + Sync {
     /// Writes a batch durably, all or nothing. An event whose id waits already is not written again.
-    async fn append(&self, batch: &[PullEvent]) -> Result<(), SpoolError>;
+    async fn append(&self, batch: &[ManifestAccess]) -> Result<(), SpoolError>;
 
     /// The events behind a place that wait longest, in the order they were written.
-    async fn oldest(&self, after: SpoolPosition, at_most: u32) -> Result<Vec<(SpoolPosition, PullEvent)>, SpoolError>;
+    async fn oldest(
+        &self,
+        after: SpoolPosition,
+        at_most: u32,
+    ) -> Result<Vec<(SpoolPosition, ManifestAccess)>, SpoolError>;
 
     /// Removes every event up to a place, that one included. This may fail while the events can still be read.
     async fn remove_through(&self, position: SpoolPosition) -> Result<(), SpoolError>;

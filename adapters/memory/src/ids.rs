@@ -36,6 +36,10 @@ impl Ids {
             .collect()
     }
 
+    pub(crate) fn knows(&self, id: EventId) -> bool {
+        self.known.contains(&id)
+    }
+
     pub(crate) fn remember(&mut self, ids: impl Iterator<Item = EventId>, now: DateTime<Utc>) {
         let of_now = self.by_time.entry(now).or_default();
         for id in ids {

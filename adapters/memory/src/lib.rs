@@ -15,14 +15,19 @@ mod snapshot;
 use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism};
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use parking_lot::Mutex;
-use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
-    PullEvent, Recording, Slice, Summary,
+use staticreg_domain::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn, Turn},
+    metrics::{
+        AccessKind, Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+        PullEvent, Recording, Slice, Summary,
+    },
 };
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
+use uuid::Uuid;
 
 use crate::{counts::Counts, ids::Ids, snapshot::Snapshot};
 
@@ -41,6 +46,8 @@ pub struct MemoryMetrics {
 struct Store {
     counts: Counts,
     ids: Ids,
+    /// Where the journal ends. Its rows are not kept: nobody else writes any, and nothing outlives the program.
+    journal: JournalPosition,
 }
 
 impl MemoryMetrics {
@@ -48,7 +55,11 @@ impl MemoryMetrics {
     #[must_use]
     pub fn new(max_rows: usize) -> Self {
         Self {
-            store: Mutex::new(Store { counts: Counts::new(max_rows), ids: Ids::new(MAX_IDS) }),
+            store: Mutex::new(Store {
+                counts: Counts::new(max_rows),
+                ids: Ids::new(MAX_IDS),
+                journal: JournalPosition { number: 0, batch: Uuid::nil() },
+            }),
             askers: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get))),
         }
     }
@@ -73,22 +84,95 @@ impl MemoryMetrics {
     }
 }
 
+impl Store {
+    fn add<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a PullEvent> + Clone,
+        now: DateTime<Utc>,
+    ) -> Result<(), MetricsError> {
+        self.counts.add(events.clone())?;
+        self.ids.remember(events.map(|event| event.id), now);
+        Ok(())
+    }
+
+    fn append(&mut self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        let recordings = self.ids.sort_out(&batch.events);
+        if batch.behind != self.journal || recordings.contains(&Recording::Duplicate) {
+            return Ok(Appended::Conflict);
+        }
+        self.add(batch.events.iter(), now)?;
+        self.journal = batch.position();
+        Ok(Appended::Stored)
+    }
+
+    fn news(&self, behind: Option<JournalPosition>) -> JournalPart {
+        JournalPart { continues: behind == Some(self.journal), rows: Vec::new() }
+    }
+}
+
+/// The line is for those who look for it: counted it is, but saved nowhere.
+fn tell_that_nothing_is_saved<'a>(events: impl Iterator<Item = &'a PullEvent>) {
+    for _ in events.flat_map(|event| event.added(AccessKind::PullByTag)) {
+        tracing::debug!("Skipping pull event save: Database pool is not active.");
+    }
+}
+
 #[async_trait]
 impl MetricsRepository for MemoryMetrics {
     async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
         let mut store = self.store.lock();
-        let Store { counts, ids } = &mut *store;
-        let recordings = ids.sort_out(batch);
+        let recordings = store.ids.sort_out(batch);
         let new = batch.iter().zip(&recordings).filter(|(_, recording)| **recording == Recording::Counted);
         let new = new.map(|(event, _)| event);
-        counts.add(new.clone())?;
-        ids.remember(new.clone().map(|event| event.id), now);
+        store.add(new.clone(), now)?;
         drop(store);
-        // The line is for those who look for it: counted it is, but saved nowhere.
-        for _ in new.flat_map(|event| event.added(AccessKind::PullByTag)) {
-            tracing::debug!("Skipping pull event save: Database pool is not active.");
-        }
+        tell_that_nothing_is_saved(new);
         Ok(recordings)
+    }
+
+    async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        let appended = self.store.lock().append(batch, now)?;
+        if appended == Appended::Stored {
+            tell_that_nothing_is_saved(batch.events.iter());
+        }
+        Ok(appended)
+    }
+
+    async fn append_in_turn(
+        &self,
+        behind: Option<JournalPosition>,
+        ids: &[EventId],
+        batch: &mut dyn TakeTurn,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError> {
+        let mut store = self.store.lock();
+        let news = store.news(behind);
+        let recorded = ids.iter().copied().filter(|id| store.ids.knows(*id)).collect();
+        let Some(batch) = batch.take_turn(Turn { news, end: store.journal, recorded }) else {
+            return Ok(Appended::Stored);
+        };
+        let appended = store.append(&batch, now)?;
+        drop(store);
+        tell_that_nothing_is_saved(batch.events.iter());
+        Ok(appended)
+    }
+
+    async fn journal(
+        &self,
+        behind: Option<JournalPosition>,
+        _at_most: u32,
+        _now: DateTime<Utc>,
+    ) -> Result<JournalPart, MetricsError> {
+        Ok(self.store.lock().news(behind))
+    }
+
+    async fn forget_journal(
+        &self,
+        _older_than: TimeDelta,
+        _at_most: u32,
+        _now: DateTime<Utc>,
+    ) -> Result<u64, MetricsError> {
+        Ok(0)
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {

@@ -15,10 +15,14 @@ mod sums;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
-use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
-    PullEvent, Recording, Slice, Summary, VersionedMetrics,
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use staticreg_domain::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
+    metrics::{
+        Breakdown, BreakdownRow, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+        PullEvent, Recording, Slice, Summary, VersionedMetrics,
+    },
 };
 use tokio::{task::JoinSet, time::timeout};
 
@@ -95,6 +99,38 @@ impl MetricsReader for Rollup {
 impl MetricsRepository for Rollup {
     async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
         self.store.record(batch, now).await
+    }
+
+    async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        self.store.append(batch, now).await
+    }
+
+    async fn append_in_turn(
+        &self,
+        behind: Option<JournalPosition>,
+        ids: &[EventId],
+        batch: &mut dyn TakeTurn,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError> {
+        self.store.append_in_turn(behind, ids, batch, now).await
+    }
+
+    async fn journal(
+        &self,
+        behind: Option<JournalPosition>,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<JournalPart, MetricsError> {
+        self.store.journal(behind, at_most, now).await
+    }
+
+    async fn forget_journal(
+        &self,
+        older_than: TimeDelta,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<u64, MetricsError> {
+        self.store.forget_journal(older_than, at_most, now).await
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {

@@ -1,41 +1,39 @@
-//! The spool: a SQLite file where events wait while the database is away.
+//! The spool: a SQLite file where accesses wait while the database is away.
 
-use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate};
 use parking_lot::{Mutex, MutexGuard};
-use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{
     Row, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use staticreg_domain::{
-    metrics::{AccessKind, BoxError, Change, CountKey, PullEvent},
+    ManifestAccess,
+    journal::JournalEntry,
+    metrics::BoxError,
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
-use uuid::Uuid;
 
 const CREATE: &str = "\
-CREATE TABLE IF NOT EXISTS spooled_event (
+CREATE TABLE IF NOT EXISTS spooled_access (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
-    at INTEGER NOT NULL,
-    changes TEXT NOT NULL
+    access BLOB NOT NULL
 ) STRICT";
 
 /// One statement takes a whole batch, so that it is all or nothing, and durable when it returns.
 const APPEND: &str = "\
-INSERT INTO spooled_event (id, at, changes)
-SELECT value ->> '$.id', value ->> '$.at', value ->> '$.changes' FROM json_each(?1) WHERE true ORDER BY key
+INSERT INTO spooled_access (id, access)
+SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1) WHERE true ORDER BY key
 ON CONFLICT (id) DO NOTHING";
 
-const OLDEST: &str =
-    "SELECT position, id, at, changes FROM spooled_event WHERE position > ?1 ORDER BY position LIMIT ?2";
+const OLDEST: &str = "SELECT position, access FROM spooled_access WHERE position > ?1 ORDER BY position LIMIT ?2";
 
-const REMOVE: &str = "DELETE FROM spooled_event WHERE position <= ?1";
+const REMOVE: &str = "DELETE FROM spooled_access WHERE position <= ?1";
 
-const COUNT: &str = "SELECT count(*) FROM spooled_event";
+const COUNT: &str = "SELECT count(*) FROM spooled_access";
 
 /// How long to wait for another process that reads the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -89,23 +87,27 @@ impl SqliteSpool {
 
 #[async_trait]
 impl EventSpool for SqliteSpool {
-    async fn append(&self, batch: &[PullEvent]) -> Result<(), SpoolError> {
+    async fn append(&self, batch: &[ManifestAccess]) -> Result<(), SpoolError> {
         if self.waiting().await? + batch.len() as u64 > self.max_events {
             return Err(SpoolError::Full);
         }
-        let entries: Vec<_> = batch.iter().map(Entry::of).collect::<Result<_, _>>().map_err(unavailable)?;
-        let entries = serde_json::to_string(&entries).map_err(unavailable)?;
+        let entry = |access: &ManifestAccess| [access.id.to_string(), hex(&encode(access))];
+        let entries = json!(batch.iter().map(entry).collect::<Vec<_>>()).to_string();
         let written = sqlx::query(APPEND).bind(entries).execute(&self.pool).await;
         self.note(written, |waiting, written| waiting + written.rows_affected())
     }
 
-    async fn oldest(&self, after: SpoolPosition, at_most: u32) -> Result<Vec<(SpoolPosition, PullEvent)>, SpoolError> {
+    async fn oldest(
+        &self,
+        after: SpoolPosition,
+        at_most: u32,
+    ) -> Result<Vec<(SpoolPosition, ManifestAccess)>, SpoolError> {
         let rows = sqlx::query(OLDEST).bind(after.0).bind(at_most).fetch_all(&self.pool).await.map_err(unavailable)?;
         if rows.is_empty() {
             // Another process may have taken them.
             *self.known() = None;
         }
-        rows.iter().map(event_of).collect::<Result<_, _>>().map_err(SpoolError::Unavailable)
+        rows.iter().map(access_of).collect::<Result<_, _>>().map_err(SpoolError::Unavailable)
     }
 
     async fn remove_through(&self, position: SpoolPosition) -> Result<(), SpoolError> {
@@ -138,75 +140,22 @@ fn unavailable(error: impl Into<BoxError>) -> SpoolError {
     SpoolError::Unavailable(error.into())
 }
 
-/// An event as the file has it.
-#[derive(Serialize)]
-struct Entry {
-    id: String,
-    /// Microseconds since the Unix epoch.
-    at: i64,
-    /// JSON inside JSON: the file need not look into it.
-    changes: String,
+fn encode(access: &ManifestAccess) -> Vec<u8> {
+    staticreg_journal::encode(&[JournalEntry::Access(access.clone())])
 }
 
-impl Entry {
-    fn of(event: &PullEvent) -> serde_json::Result<Self> {
-        let changes: Vec<_> = event.changes.iter().map(StoredChange::from).collect();
-        Ok(Self {
-            id: event.id.to_string(),
-            at: event.at.timestamp_micros(),
-            changes: serde_json::to_string(&changes)?,
-        })
-    }
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        // A string takes all.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
-fn event_of(row: &SqliteRow) -> Result<(SpoolPosition, PullEvent), BoxError> {
-    let id = Uuid::from_str(row.try_get("id")?)?.into();
-    let at = DateTime::from_timestamp_micros(row.try_get("at")?).ok_or("a time out of range")?;
-    let changes: Vec<StoredChange> = serde_json::from_str(row.try_get("changes")?)?;
-    let changes = changes.into_iter().map(Change::try_from).collect::<Result<_, _>>()?;
-    Ok((SpoolPosition(row.try_get("position")?), PullEvent { id, at, changes }))
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredChange {
-    kind: String,
-    date: String,
-    repository: String,
-    tag: Option<String>,
-    digest: String,
-    architecture: String,
-    delta: i32,
-}
-
-impl From<&Change> for StoredChange {
-    fn from(change: &Change) -> Self {
-        let CountKey { kind, date, repository, tag, digest, architecture } = &*change.key;
-        Self {
-            kind: kind.to_string(),
-            date: date.to_string(),
-            repository: repository.to_string(),
-            tag: tag.as_ref().map(ToString::to_string),
-            digest: digest.to_string(),
-            architecture: architecture.to_string(),
-            delta: change.delta,
-        }
-    }
-}
-
-impl TryFrom<StoredChange> for Change {
-    type Error = BoxError;
-
-    fn try_from(stored: StoredChange) -> Result<Self, BoxError> {
-        let StoredChange { kind, date, repository, tag, digest, architecture, delta } = stored;
-        let kind = AccessKind::ALL.into_iter().find(|known| known.as_str() == kind).ok_or("an unknown kind")?;
-        let key = CountKey {
-            kind,
-            date: NaiveDate::from_str(&date)?,
-            repository: repository.parse()?,
-            tag: tag.map(|tag| tag.parse()).transpose()?,
-            digest: digest.parse()?,
-            architecture: architecture.parse()?,
-        };
-        Ok(Self { key: Arc::new(key), delta })
+fn access_of(row: &SqliteRow) -> Result<(SpoolPosition, ManifestAccess), BoxError> {
+    let entries = staticreg_journal::decode(row.try_get("access")?)?;
+    match entries.into_iter().next() {
+        Some(JournalEntry::Access(access)) => Ok((SpoolPosition(row.try_get("position")?), access)),
+        _ => Err("no access".into()),
     }
 }

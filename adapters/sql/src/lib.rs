@@ -9,6 +9,7 @@
 mod batch;
 mod connections;
 mod error;
+mod journal;
 mod options;
 mod postgres;
 mod query;
@@ -22,10 +23,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
-use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, MetricsError, MetricsReader,
-    MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary, VersionedMetrics,
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use staticreg_domain::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
+    metrics::{
+        AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, MetricsError,
+        MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary, VersionedMetrics,
+    },
 };
 
 use tokio::task::spawn_blocking;
@@ -119,6 +124,50 @@ impl MetricsRepository for SqlMetrics {
         match &self.database {
             Database::Postgres(postgres) => postgres.record(batch, now).await,
             Database::Sqlite(sqlite) => sqlite.record(batch, now).await,
+        }
+    }
+
+    async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.append(batch, now).await,
+            Database::Sqlite(sqlite) => sqlite.append(batch, now).await,
+        }
+    }
+
+    async fn append_in_turn(
+        &self,
+        behind: Option<JournalPosition>,
+        ids: &[EventId],
+        batch: &mut dyn TakeTurn,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.append_in_turn(behind, ids, batch, now).await,
+            Database::Sqlite(sqlite) => sqlite.append_in_turn(behind, ids, batch, now).await,
+        }
+    }
+
+    async fn journal(
+        &self,
+        behind: Option<JournalPosition>,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<JournalPart, MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.journal(behind, at_most).await,
+            Database::Sqlite(sqlite) => sqlite.journal(behind, at_most, now).await,
+        }
+    }
+
+    async fn forget_journal(
+        &self,
+        older_than: TimeDelta,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<u64, MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.forget_journal(older_than, at_most).await,
+            Database::Sqlite(sqlite) => sqlite.forget_journal(older_than, at_most, now).await,
         }
     }
 

@@ -1,24 +1,21 @@
 //! Corrects the architecture of pulls once the registry has told an index's platforms.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use staticreg_domain::{counting::Counting, metrics::PullEvent};
+use staticreg_domain::{Digest, manifest_access::IndexChild};
 use tokio::{sync::mpsc, time::sleep};
 
 use super::IndexLookups;
-use crate::recording::Recorder;
+use crate::recording::{Recorded, Recorder};
 
-/// The pause before corrections that could not be stored are tried again.
+/// The pause before what could not be stored is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The use case, running in the background: no count waits for it.
 pub struct CorrectArchitectures {
     /// Asks the registry.
     pub lookups: IndexLookups,
-    /// Knows which pulls to correct.
-    pub counting: Arc<Mutex<dyn Counting>>,
-    /// Takes the corrections.
+    /// Takes what it told.
     pub recorder: Recorder,
 }
 
@@ -26,14 +23,11 @@ impl CorrectArchitectures {
     /// Asks and corrects until `stop`, or until nobody wants to know of indexes any more. A stop waits for no answer
     /// of the registry: what it would have told stays a guess. What it told is tried once more to be stored.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { lookups, counting, recorder } = self;
-        let (found, corrections) = mpsc::unbounded_channel();
+        let Self { lookups, recorder } = self;
+        let (found, learnt) = mpsc::unbounded_channel();
         let looking = lookups.run(move |_repository, index, children| {
-            let corrections = counting.lock().learn(index, children);
-            if !corrections.is_empty() {
-                // Fails only when recording has ended, and then so does this.
-                let _ = found.send(corrections);
-            }
+            // Fails only when recording has ended, and then so does this.
+            let _ = found.send((index.clone(), children.to_vec()));
         });
         let looking = async {
             tokio::select! {
@@ -41,13 +35,13 @@ impl CorrectArchitectures {
                 () = stop => {}
             }
         };
-        tokio::join!(looking, record(corrections, recorder));
+        tokio::join!(looking, record(learnt, recorder));
     }
 }
 
-async fn record(mut corrections: mpsc::UnboundedReceiver<Vec<PullEvent>>, recorder: Recorder) {
-    while let Some(events) = corrections.recv().await {
-        while recorder.record(events.clone()).await.is_err() && !corrections.is_closed() {
+async fn record(mut learnt: mpsc::UnboundedReceiver<(Digest, Vec<IndexChild>)>, recorder: Recorder) {
+    while let Some((index, children)) = learnt.recv().await {
+        while recorder.learn(index.clone(), children.clone()).await != Ok(Recorded::Learned) && !learnt.is_closed() {
             sleep(RETRY_PAUSE).await;
         }
     }

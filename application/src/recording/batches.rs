@@ -1,25 +1,25 @@
 //! Gives the store batches of the size it takes.
 
-use std::{borrow::Cow, sync::Arc};
+use std::ops::Range;
 
-use staticreg_domain::{
-    Clock,
-    error::describe,
-    metrics::{MetricsError, MetricsRepository, PullEvent, Recording},
-};
+use staticreg_domain::{PullEvent, error::describe, journal::JournalEntry, metrics::MetricsError, rules::SkipReason};
 
-use super::trouble::Trouble;
+use super::{counter::Counter, trouble::Trouble};
 
-/// What became of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of an access, or of what was learnt of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// Its changes are stored.
-    Counted,
+    Counted(PullEvent),
+    /// It does not count, and is stored for those that may belong to it.
+    Skipped(SkipReason),
     /// It was recorded before and changed nothing.
     Duplicate,
     /// It waits in the spool, durably.
     Spooled,
-    /// The store refuses this very event, now and for ever.
+    /// What was learnt is stored, and what follows from it.
+    Learned,
+    /// It is not taken, now and for ever.
     Refused,
 }
 
@@ -54,32 +54,36 @@ pub(super) struct Unstored;
 
 /// Records batches, leaving out the events the store refuses.
 pub(super) struct Batches {
-    pub(super) store: Arc<dyn MetricsRepository>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) counter: Counter,
     pub(super) trouble: Trouble,
 }
 
 impl Batches {
     /// Records a batch; when the store refuses it for its data, its halves, until the culprits are found. Of an event
     /// that takes back what is not there (counts were removed by hand, or the store is an older state) the rest counts.
-    /// Adds what became of each event, also when it does not come to the end.
-    pub(super) async fn record(&self, events: &[PullEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
-        let mut parts = vec![Cow::Borrowed(events)];
-        while let Some(part) = parts.pop() {
-            match self.store.record(&part, self.clock.now()).await {
-                Ok(recordings) => {
+    /// Adds what became of each, also when it does not come to the end.
+    pub(super) async fn record(
+        &mut self,
+        entries: &mut [JournalEntry],
+        recorded: &mut Vec<Recorded>,
+    ) -> Result<(), Unstored> {
+        let mut parts: Vec<(Range<usize>, bool)> = vec![(0..entries.len(), false)];
+        while let Some((part, without_taking)) = parts.pop() {
+            match self.counter.store(&mut entries[part.clone()], without_taking).await {
+                Ok(stored) => {
                     self.trouble.succeeded();
-                    recorded.extend(recordings.into_iter().map(Recorded::from));
+                    recorded.extend(stored);
                 }
                 Err(MetricsError::Refused(reason)) => {
-                    if let Cow::Borrowed(several @ [_, _, ..]) = part {
-                        let (first, second) = several.split_at(several.len() / 2);
-                        parts.extend([Cow::Borrowed(second), Cow::Borrowed(first)]);
-                    } else if let Some(rest) = part.first().and_then(PullEvent::without_taking) {
-                        tracing::warn!(event = %rest.id, reason, "What an event takes back may be gone; the rest counts");
-                        parts.push(Cow::Owned(vec![rest]));
-                    } else if let Some(event) = part.first() {
-                        tracing::error!(event = %event.id, reason, "The store refuses an event; it is skipped");
+                    let event = id(&entries[part.start]);
+                    if part.len() > 1 {
+                        let middle = part.start + part.len() / 2;
+                        parts.extend([(middle..part.end, false), (part.start..middle, false)]);
+                    } else if !without_taking && self.counter.takes() {
+                        tracing::warn!(event, reason, "What an event takes back may be gone; the rest counts");
+                        parts.push((part, true));
+                    } else {
+                        tracing::error!(event, reason, "The store refuses an event; it is skipped");
                         recorded.push(Recorded::Refused);
                     }
                 }
@@ -99,11 +103,9 @@ impl Batches {
     }
 }
 
-impl From<Recording> for Recorded {
-    fn from(recording: Recording) -> Self {
-        match recording {
-            Recording::Counted => Self::Counted,
-            Recording::Duplicate => Self::Duplicate,
-        }
+fn id(entry: &JournalEntry) -> Option<String> {
+    match entry {
+        JournalEntry::Access(access) => Some(access.id.to_string()),
+        JournalEntry::Index { .. } => None,
     }
 }

@@ -1,13 +1,15 @@
 //! Group commit: one writer records what is waiting, of all requests, in one batch; a request waits until its events
 //! are stored. Why, and what was tried: `docs/adr/0001-answer-after-commit.md`.
 //!
-//! The parts, each of which knows those before it alone: `trouble` tells how the store does, `batches` gives it what it
-//! takes, `spooling` keeps on disk what it does not take, `room` bounds what waits, `submission` is what waits, `writer` is the one that stores,
+//! The parts, each of which knows those before it alone: `trouble` tells how the store does, `counter` counts and stores,
+//! in step with the journal, `batches` gives it what it takes, `spooling` keeps on disk what it does not take, `room` bounds what waits, `submission` is what waits, `writer` is the one that stores,
 //! `recorder` what requests hand their events to.
 
 mod batches;
-mod forget_ids;
+mod counter;
+mod forget_old;
 mod recorder;
+mod replay;
 mod room;
 mod spooling;
 mod submission;
@@ -17,8 +19,10 @@ mod trouble;
 mod writer;
 
 pub use batches::Recorded;
-pub use forget_ids::ForgetIds;
+pub use counter::AskForIndex;
+pub use forget_old::ForgetOld;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
+pub use replay::Replay;
 pub use spooling::Spooling;
 pub use trouble::Trouble;
 pub use writer::Writer;

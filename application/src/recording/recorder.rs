@@ -3,13 +3,17 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use staticreg_domain::{
-    Clock,
-    metrics::{MetricsRepository, PullEvent},
+    Clock, Digest, ManifestAccess, counting::Counting, journal::JournalEntry, manifest_access::IndexChild,
+    metrics::MetricsRepository,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
 
 use super::{
     batches::{BatchSize, Batches, Recorded},
+    counter::{AskForIndex, Counter},
     room::Room,
     spooling::Spooling,
     submission::Submission,
@@ -51,10 +55,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder and its writer, to be run until it ends.
+    /// A recorder and its writer, to be run until it ends. It asks for the children of indexes that nobody told.
     #[must_use]
     pub fn new(
         store: Arc<dyn MetricsRepository>,
+        counting: Box<dyn Counting>,
+        ask_for_index: Option<AskForIndex>,
         spooling: Option<Arc<Spooling>>,
         clock: Arc<dyn Clock>,
         options: RecorderOptions,
@@ -67,16 +73,27 @@ impl Recorder {
             patience: options.patience,
             trouble: trouble.clone(),
         };
-        let batches = Batches { store, clock, trouble };
+        let counter = Counter::new(store, clock, counting, ask_for_index);
+        let batches = Arc::new(Mutex::new(Batches { counter, trouble }));
         let size = BatchSize::at_most(options.batch_size);
         let flush_interval = options.flush_interval;
         (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, flush_interval })
     }
 
-    /// Records events; answers when they are stored, with what became of each.
-    pub async fn record(&self, events: Vec<PullEvent>) -> Result<Vec<Recorded>, RecordError> {
-        let taken = self.room.take(events.len()).ok_or(RecordError::Busy)?;
-        let (submission, answered) = Submission::new(events, taken);
+    /// Counts and records accesses; answers when they are stored, with what became of each.
+    pub async fn record(&self, accesses: Vec<ManifestAccess>) -> Result<Vec<Recorded>, RecordError> {
+        self.submit(accesses.into_iter().map(JournalEntry::Access).collect()).await
+    }
+
+    /// Records the children of an index, asked from the registry, and what follows from them for what is counted.
+    pub async fn learn(&self, index: Digest, children: Vec<IndexChild>) -> Result<Recorded, RecordError> {
+        let recorded = self.submit(vec![JournalEntry::Index { digest: index, children }]).await?;
+        recorded.into_iter().next().ok_or(RecordError::Unavailable)
+    }
+
+    async fn submit(&self, entries: Vec<JournalEntry>) -> Result<Vec<Recorded>, RecordError> {
+        let taken = self.room.take(entries.len()).ok_or(RecordError::Busy)?;
+        let (submission, answered) = Submission::new(entries, taken);
         self.submissions.send(submission).map_err(|_| RecordError::Unavailable)?;
         match timeout(self.patience, answered).await {
             Ok(Ok(recorded)) => Ok(recorded),

@@ -9,9 +9,9 @@ use std::{
 };
 
 use staticreg_domain::{
-    Clock,
+    ManifestAccess,
     error::describe,
-    metrics::{MetricsRepository, PullEvent},
+    journal::JournalEntry,
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use tokio::{
@@ -19,10 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    batches::{BatchSize, Batches},
-    trouble::Trouble,
-};
+use super::batches::{BatchSize, Batches, Recorded};
 
 /// The pause before the store is tried again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(500);
@@ -86,21 +83,23 @@ impl Spooling {
         self.active.load(Ordering::Acquire)
     }
 
-    pub(crate) async fn spool(&self, events: &[PullEvent]) -> Result<(), SpoolError> {
+    /// Writes what was told into the spool. What was learnt of indexes is not worth it: it can be asked again.
+    pub(super) async fn spool(&self, entries: &[JournalEntry]) -> Result<Vec<Recorded>, SpoolError> {
+        let accesses: Vec<_> = entries.iter().filter_map(access).cloned().collect();
         let changing = self.changing.lock().await;
-        let appended = self.spool.append(events).await;
+        let appended = self.spool.append(&accesses).await;
         if let Err(error) = &appended {
-            tracing::error!(events = events.len(), error = describe(error), "The spool does not take events");
+            tracing::error!(events = accesses.len(), error = describe(error), "The spool does not take events");
         }
         self.count_waiting(&changing).await;
         drop(changing);
         self.spooled.notify_one();
-        appended
+        let recorded = |entry| if access(entry).is_some() { Recorded::Spooled } else { Recorded::Refused };
+        appended.map(|()| entries.iter().map(recorded).collect())
     }
 
-    /// Replays what waits, for ever. `trouble` is told whether the store takes it.
-    pub async fn replay(&self, store: Arc<dyn MetricsRepository>, clock: Arc<dyn Clock>, trouble: Trouble) {
-        let batches = Batches { store, clock, trouble };
+    /// Replays what waits, for ever.
+    pub(super) async fn replay(&self, batches: &AsyncMutex<Batches>) {
         let mut size = BatchSize::at_most(REPLAY_BATCH);
         loop {
             if !self.is_active() {
@@ -113,7 +112,7 @@ impl Spooling {
                 }
                 continue;
             }
-            if self.replay_oldest(&batches, size.now()).await {
+            if self.replay_oldest(batches, size.now()).await {
                 size.grow();
             } else {
                 size.shrink();
@@ -123,15 +122,16 @@ impl Spooling {
     }
 
     /// Moves the oldest events to the store; false when that did not succeed.
-    async fn replay_oldest(&self, batches: &Batches, at_most: usize) -> bool {
+    async fn replay_oldest(&self, batches: &AsyncMutex<Batches>, at_most: usize) -> bool {
         let through = self.changing.lock().await.through;
         let Some(oldest) = self.oldest(through, at_most).await else { return false };
         if oldest.is_empty() {
             return self.end_replay().await;
         }
-        let (positions, events): (Vec<_>, Vec<_>) = oldest.into_iter().unzip();
-        let mut recorded = Vec::with_capacity(events.len());
-        let all = batches.record(&events, &mut recorded).await.is_ok();
+        let (positions, mut entries): (Vec<_>, Vec<_>) =
+            oldest.into_iter().map(|(position, access)| (position, JournalEntry::Access(access))).unzip();
+        let mut recorded = Vec::with_capacity(entries.len());
+        let all = batches.lock().await.record(&mut entries, &mut recorded).await.is_ok();
         let Some(last) = recorded.len().checked_sub(1).map(|last| positions[last]) else { return false };
         // Killed before this line, the events are replayed again, and their ids keep them from counting twice.
         let mut replayed = self.changing.lock().await;
@@ -159,7 +159,7 @@ impl Spooling {
         }
     }
 
-    async fn oldest(&self, after: SpoolPosition, at_most: usize) -> Option<Vec<(SpoolPosition, PullEvent)>> {
+    async fn oldest(&self, after: SpoolPosition, at_most: usize) -> Option<Vec<(SpoolPosition, ManifestAccess)>> {
         match self.spool.oldest(after, u32::try_from(at_most).unwrap_or(u32::MAX)).await {
             Ok(oldest) => Some(oldest),
             Err(error) => {
@@ -203,6 +203,13 @@ impl Spooling {
                 self.active.store(true, Ordering::Release);
             }
         }
+    }
+}
+
+fn access(entry: &JournalEntry) -> Option<&ManifestAccess> {
+    match entry {
+        JournalEntry::Access(access) => Some(access),
+        JournalEntry::Index { .. } => None,
     }
 }
 

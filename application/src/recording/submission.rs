@@ -1,16 +1,16 @@
 //! What a request hands over.
 
-use staticreg_domain::metrics::PullEvent;
+use staticreg_domain::journal::JournalEntry;
 use tokio::sync::oneshot;
 
 use super::{batches::Recorded, room::Taken};
 
-/// Events of one request.
+/// What one request tells.
 #[derive(Debug)]
 pub(super) struct Submission {
     /// What is still to be recorded.
-    pub(super) events: Vec<PullEvent>,
-    /// What became of the events before those.
+    pub(super) entries: Vec<JournalEntry>,
+    /// What became of those before.
     pub(super) recorded: Vec<Recorded>,
     answer: oneshot::Sender<Vec<Recorded>>,
     /// Frees its room in the buffer when the submission is answered or given up.
@@ -18,10 +18,10 @@ pub(super) struct Submission {
 }
 
 impl Submission {
-    /// Events that have taken room in the buffer, and what tells what became of them.
-    pub(super) fn new(events: Vec<PullEvent>, room: Taken) -> (Self, oneshot::Receiver<Vec<Recorded>>) {
+    /// Entries that have taken room in the buffer, and what tells what became of them.
+    pub(super) fn new(entries: Vec<JournalEntry>, room: Taken) -> (Self, oneshot::Receiver<Vec<Recorded>>) {
         let (answer, answered) = oneshot::channel();
-        (Self { events, recorded: Vec::new(), answer, _room: room }, answered)
+        (Self { entries, recorded: Vec::new(), answer, _room: room }, answered)
     }
 
     /// Whether nobody waits for the answer any more.

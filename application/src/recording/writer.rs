@@ -2,11 +2,15 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use staticreg_domain::metrics::PullEvent;
-use tokio::{sync::mpsc, time::sleep};
+use staticreg_domain::journal::JournalEntry;
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::sleep,
+};
 
 use super::{
     batches::{BatchSize, Batches, Recorded, Unstored},
+    replay::Replay,
     spooling::Spooling,
     submission::Submission,
 };
@@ -18,7 +22,8 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::
 pub struct Writer {
     pub(super) inbox: mpsc::UnboundedReceiver<Submission>,
     pub(super) waiting: VecDeque<Submission>,
-    pub(super) batches: Batches,
+    /// Shared with the replay of the spool: of the two only one stores at a time.
+    pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) size: BatchSize,
     pub(super) spooling: Option<Arc<Spooling>>,
     /// How long to wait for more events before a batch is recorded.
@@ -26,16 +31,23 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Stores what waits in the spool; none without one. To be run beside the writer.
+    #[must_use]
+    pub fn replay(&self) -> Option<Replay> {
+        let spooling = Arc::clone(self.spooling.as_ref()?);
+        Some(Replay { spooling, batches: Arc::clone(&self.batches) })
+    }
+
     /// Records until every recorder is gone and all that was waiting is answered or given up.
     pub async fn run(mut self) {
         let mut pause = RETRY_PAUSE.0;
         while self.gather().await {
-            let batch = self.next_batch();
+            let mut batch = self.next_batch();
             if batch.is_empty() {
                 continue;
             }
-            let mut recorded = Vec::with_capacity(batch.events.len());
-            if self.store(&batch, &mut recorded).await.is_ok() {
+            let mut recorded = Vec::with_capacity(batch.entries.len());
+            if self.store(&mut batch, &mut recorded).await.is_ok() {
                 pause = RETRY_PAUSE.0;
                 self.size.grow();
                 answer(batch, recorded);
@@ -72,57 +84,57 @@ impl Writer {
             if submission.is_given_up() {
                 continue;
             }
-            if !batch.events.is_empty() && batch.events.len() + submission.events.len() > self.size.now() {
+            if !batch.entries.is_empty() && batch.entries.len() + submission.entries.len() > self.size.now() {
                 self.waiting.push_front(submission);
                 break;
             }
-            let events = std::mem::take(&mut submission.events);
-            batch.submissions.push((submission, events.len()));
-            batch.events.extend(events);
+            let entries = std::mem::take(&mut submission.entries);
+            batch.submissions.push((submission, entries.len()));
+            batch.entries.extend(entries);
         }
         batch
     }
 
-    /// Stores a batch and adds what became of each event, also when it does not come to the end.
-    async fn store(&self, batch: &Batch, recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
-        for chunk in batch.events.chunks(self.size.now()) {
+    /// Stores a batch and adds what became of each entry, also when it does not come to the end.
+    async fn store(&self, batch: &mut Batch, recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
+        for chunk in batch.entries.chunks_mut(self.size.now()) {
             self.store_or_spool(chunk, recorded).await?;
         }
         Ok(())
     }
 
-    async fn store_or_spool(&self, events: &[PullEvent], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
+    async fn store_or_spool(&self, entries: &mut [JournalEntry], recorded: &mut Vec<Recorded>) -> Result<(), Unstored> {
         let Some(spooling) = &self.spooling else {
-            return self.batches.record(events, recorded).await;
+            return self.batches.lock().await.record(entries, recorded).await;
         };
         let store_first = !spooling.is_active();
         let before = recorded.len();
-        if store_first && self.batches.record(events, recorded).await.is_ok() {
+        if store_first && self.batches.lock().await.record(entries, recorded).await.is_ok() {
             return Ok(());
         }
-        let rest = &events[recorded.len() - before..];
+        let rest = &mut entries[recorded.len() - before..];
         match spooling.spool(rest).await {
-            Ok(()) => {
-                recorded.resize(before + events.len(), Recorded::Spooled);
+            Ok(spooled) => {
+                recorded.extend(spooled);
                 Ok(())
             }
             Err(_) if store_first => Err(Unstored),
             // A spool that takes nothing must not keep events from a store that may be back.
-            Err(_) => self.batches.record(rest, recorded).await,
+            Err(_) => self.batches.lock().await.record(rest, recorded).await,
         }
     }
 
     /// What was recorded is not given to the store again: it would call it a duplicate.
     fn put_back(&mut self, batch: Batch, recorded: Vec<Recorded>) {
-        let Batch { submissions, events } = batch;
-        let mut rest = events.into_iter().skip(recorded.len());
+        let Batch { submissions, entries } = batch;
+        let mut rest = entries.into_iter().skip(recorded.len());
         let mut recorded = recorded.into_iter();
         let mut restored = VecDeque::with_capacity(submissions.len() + self.waiting.len());
         for (mut submission, count) in submissions {
             let before = submission.recorded.len();
             submission.recorded.extend(recorded.by_ref().take(count));
             let done = submission.recorded.len() - before;
-            submission.events = rest.by_ref().take(count - done).collect();
+            submission.entries = rest.by_ref().take(count - done).collect();
             if done == count {
                 submission.answer();
             } else {
@@ -134,11 +146,11 @@ impl Writer {
     }
 }
 
-/// Submissions that are recorded together: how many of the events are whose.
+/// Submissions that are recorded together: how many of the entries are whose.
 #[derive(Default)]
 struct Batch {
     submissions: Vec<(Submission, usize)>,
-    events: Vec<PullEvent>,
+    entries: Vec<JournalEntry>,
 }
 
 impl Batch {

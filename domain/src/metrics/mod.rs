@@ -2,17 +2,26 @@
 
 mod breakdown;
 mod count;
+#[cfg(feature = "mocks")]
+mod mock;
 mod question;
 mod versions;
 
 pub use crate::pull_event::PullEvent;
 pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
 pub use count::{AccessKind, Change, CountKey};
+#[cfg(feature = "mocks")]
+pub use mock::MockMetricsRepository;
 pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Spans, Summary, Totals};
 pub use versions::{DayCount, DayKey, DayVersions, VersionedMetrics};
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
+};
 
 /// What became of an event given to [`MetricsRepository::record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,29 +80,41 @@ pub trait MetricsRepository: MetricsReader {
     /// always right.
     async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
 
+    /// Stores a batch that was counted knowing all of the journal up to the row it stands behind: its row, its changes and
+    /// its ids, as [`MetricsRepository::record`] does, all or nothing.
+    async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError>;
+
+    /// The same where others write too: waits for its turn, tells what stands behind a place and which of some ids are
+    /// recorded, and stores the batch that follows from that.
+    async fn append_in_turn(
+        &self,
+        behind: Option<JournalPosition>,
+        ids: &[EventId],
+        batch: &mut dyn TakeTurn,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError>;
+
+    /// What stands in the journal behind a place, or from the beginning of its window on; at most so many rows. None are
+    /// told where no other server can have written any.
+    async fn journal(
+        &self,
+        behind: Option<JournalPosition>,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<JournalPart, MetricsError>;
+
+    /// Forgets rows of the journal that are older, by the database's clock, oldest first and at most so many, and never the last;
+    /// answers how many it forgot.
+    async fn forget_journal(
+        &self,
+        older_than: TimeDelta,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<u64, MetricsError>;
+
     /// Forgets the ids recorded before a moment, oldest first and at most so many; answers how many it forgot.
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
 
     /// Whether the store could take a batch now.
     async fn check(&self) -> Result<(), MetricsError>;
-}
-
-#[cfg(feature = "mocks")]
-mockall::mock! {
-    /// A store that does as it is told, for failures and for "was called so".
-    pub MetricsRepository {}
-
-    #[async_trait]
-    impl MetricsReader for MetricsRepository {
-        async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError>;
-        async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError>;
-        async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
-    }
-
-    #[async_trait]
-    impl MetricsRepository for MetricsRepository {
-        async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
-        async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
-        async fn check(&self) -> Result<(), MetricsError>;
-    }
 }

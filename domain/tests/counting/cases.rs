@@ -492,7 +492,11 @@ fn small_cases_count_the_same_when_the_lists_are_asked_for() {
                     if place + 1 >= answered_after || place + 1 == accesses.len() {
                         for (_, index) in wanted.drain(..) {
                             let list = ["I", "J", "L", "V", "X", "Y"].into_iter().find(|name| digest(name) == index);
-                            store.record(&counting.learn(&index, &list.and_then(self::list).expect("an index"), start()));
+                            store.record(&counting.learn(
+                                &index,
+                                &list.and_then(self::list).expect("an index"),
+                                start(),
+                            ));
                         }
                     }
                 }

@@ -101,8 +101,7 @@ fn replay(
         }
         place += size;
         for (_, index) in counting.memory().into_iter().flat_map(CountingMemory::wanted).collect::<Vec<_>>() {
-            if let (Some(children), Some(memory)) =
-                (indexes.and_then(|indexes| indexes.get(&index)), counting.memory())
+            if let (Some(children), Some(memory)) = (indexes.and_then(|indexes| indexes.get(&index)), counting.memory())
             {
                 store.record(&memory.learn(&index, children, now));
             }

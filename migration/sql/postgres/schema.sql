@@ -7,3 +7,4 @@
 \ir 0006_random_versions.sql
 \ir 0007_no_empty_counts.sql
 \ir 0008_one_name_for_no_architecture.sql
+\ir 0009_access_journal.sql

@@ -7,3 +7,4 @@
 .read 0006_random_versions.sql
 .read 0007_no_empty_counts.sql
 .read 0008_one_name_for_no_architecture.sql
+.read 0009_access_journal.sql

@@ -2,16 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
-    recording::{ForgetIds, Recorder, RecorderOptions, Spooling},
+    recording::{ForgetOld, Recorder, RecorderOptions, Spooling},
 };
 use staticreg_domain::{
     Clock,
     counting::{Classified, Counting, Tagged},
+    rules::Rules,
 };
 use staticreg_http::{
     BodyLimits, Services,
@@ -50,9 +50,22 @@ impl App {
     ) -> Result<Self, Failure> {
         let Adapters { store: Store { metrics, name }, spooling, clock } = adapters;
         let options = recorder_options(&settings.metrics);
-        let (recorder, writer) = Recorder::new(Arc::clone(&metrics), spooling.clone(), Arc::clone(&clock), options);
+        let (registry, index_children) = registry::open(&settings.registry, &clock)?.unzip();
+        let counting = counting(&settings.metrics);
+        let rules = Rules::new(counting.scope(), settings.metrics.ignored_user_agents.clone());
+        let (recorder, writer) = Recorder::new(
+            Arc::clone(&metrics),
+            counting,
+            index_children,
+            spooling.clone(),
+            Arc::clone(&clock),
+            options,
+        );
+        if let Some(replay) = writer.replay() {
+            lifecycle.spawn_background("stores spooled events", replay.run());
+        }
         lifecycle.spawn_essential("stores events", writer.run());
-        let forget = ForgetIds {
+        let forget = ForgetOld {
             store: Arc::clone(&metrics),
             recorder: recorder.clone(),
             spooling: spooling.clone(),
@@ -60,16 +73,9 @@ impl App {
             window: settings.metrics.dedupe_window,
         };
         lifecycle.spawn_background("forgets old event ids", forget.run());
-        if let Some(spooling) = spooling.clone() {
-            let (store, clock, trouble) = (Arc::clone(&metrics), Arc::clone(&clock), recorder.trouble());
-            lifecycle.spawn_background("stores spooled events", async move {
-                spooling.replay(store, clock, trouble).await;
-            });
-        }
-        let counting = counting(&settings.metrics);
-        let (followers, registry) = registry::follow(&settings.registry, &counting, &recorder, &clock, lifecycle)?;
-        let ignored = settings.metrics.ignored_user_agents.clone();
-        let receive = Arc::new(ReceiveNotification::new(counting, ignored, recorder, followers, Arc::clone(&clock)));
+        let registry = registry.map(|registry| registry.follow(&recorder, lifecycle));
+        let (registry, catalog_changes) = registry.unzip();
+        let receive = Arc::new(ReceiveNotification::new(rules, recorder, catalog_changes, Arc::clone(&clock)));
         let (activity, served) = (receive.activity(), lifecycle.served());
         lifecycle.spawn_essential("logs what was received", async move { activity.run(served).await });
         let services = Services {
@@ -126,9 +132,9 @@ fn recorder_options(metrics: &Metrics) -> RecorderOptions {
     }
 }
 
-fn counting(metrics: &Metrics) -> Arc<Mutex<dyn Counting>> {
+fn counting(metrics: &Metrics) -> Box<dyn Counting> {
     match metrics.counting {
-        CountingMode::Classified => Arc::new(Mutex::new(Classified::new(metrics.correlation_entries.get()))),
-        CountingMode::Tagged => Arc::new(Mutex::new(Tagged)),
+        CountingMode::Classified => Box::new(Classified::new(metrics.correlation_entries.get())),
+        CountingMode::Tagged => Box::new(Tagged),
     }
 }

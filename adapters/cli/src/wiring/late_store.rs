@@ -3,10 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
-use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
-    Recording, Slice, Summary,
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use staticreg_domain::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
+    metrics::{
+        Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
+        Recording, Slice, Summary,
+    },
 };
 
 /// Passes every call on to the store once it is there; unavailable until then.
@@ -23,18 +27,48 @@ impl LateStore {
     fn store(&self) -> Result<&dyn MetricsRepository, MetricsError> {
         self.0.get().map(AsRef::as_ref).ok_or_else(|| MetricsError::Unavailable("the database is not connected".into()))
     }
+
+    fn store_to_save(&self) -> Result<&dyn MetricsRepository, MetricsError> {
+        self.store().inspect_err(|_| tracing::debug!("Skipping pull event save: Database pool is not active."))
+    }
 }
 
 #[async_trait]
 impl MetricsRepository for LateStore {
     async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
-        match self.store() {
-            Ok(store) => store.record(batch, now).await,
-            Err(error) => {
-                tracing::debug!("Skipping pull event save: Database pool is not active.");
-                Err(error)
-            }
-        }
+        self.store_to_save()?.record(batch, now).await
+    }
+
+    async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        self.store_to_save()?.append(batch, now).await
+    }
+
+    async fn append_in_turn(
+        &self,
+        behind: Option<JournalPosition>,
+        ids: &[EventId],
+        batch: &mut dyn TakeTurn,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError> {
+        self.store_to_save()?.append_in_turn(behind, ids, batch, now).await
+    }
+
+    async fn journal(
+        &self,
+        behind: Option<JournalPosition>,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<JournalPart, MetricsError> {
+        self.store()?.journal(behind, at_most, now).await
+    }
+
+    async fn forget_journal(
+        &self,
+        older_than: TimeDelta,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<u64, MetricsError> {
+        self.store()?.forget_journal(older_than, at_most, now).await
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {

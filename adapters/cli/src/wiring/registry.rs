@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use staticreg_application::{
-    catalog::{ReadImage, RefreshCatalog, RefreshOptions},
-    platforms::{CorrectArchitectures, IndexChildren},
-    receive_notification::Followers,
-    recording::Recorder,
+    catalog::{CatalogChanges, ReadImage, RefreshCatalog, RefreshOptions},
+    platforms::{CorrectArchitectures, IndexChildren, IndexLookups},
+    recording::{AskForIndex, Recorder},
 };
-use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Counting, rules::OWN_PRODUCT};
+use staticreg_domain::{Clock, Digest, RepositoryName, catalog::RegistryCatalog, rules::OWN_PRODUCT};
 use staticreg_registry::{HttpRegistryCatalog, InvalidOptions, RegistryOptions, Tls};
 
 use crate::{
@@ -21,33 +19,48 @@ use crate::{
 /// How long one request to the registry may take.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the registry in the background, when there is one, and asks it for indexes until all is served.
-pub(super) fn follow(
-    settings: &Registry,
-    counting: &Arc<Mutex<dyn Counting>>,
-    recorder: &Recorder,
-    clock: &Arc<dyn Clock>,
-    lifecycle: &mut Lifecycle,
-) -> Result<(Followers, Option<staticreg_http::Registry>), Failure> {
-    let Some(hostname) = &settings.hostname else { return Ok((Followers::default(), None)) };
-    let catalog: Arc<dyn RegistryCatalog> = Arc::new(open(settings, hostname)?);
-    let options = RefreshOptions { concurrency: settings.concurrency.get(), interval: settings.refresh_interval };
-    let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(clock), options);
-    let shown = staticreg_http::Registry {
-        host: hostname.clone(),
-        view: refresh.view(),
-        images: ReadImage::new(Arc::clone(&catalog)),
-    };
-    let (index_children, lookups) = IndexChildren::new(catalog);
-    let followers = Followers { index_children: Some(index_children), catalog_changes: Some(refresh.changes()) };
-    lifecycle.spawn_background("reads the registry", refresh.run());
-    let (counting, recorder, served) = (Arc::clone(counting), recorder.clone(), lifecycle.served());
-    let correct = CorrectArchitectures { lookups, counting, recorder };
-    lifecycle.spawn_essential("asks the registry for platforms", correct.run(served));
-    Ok((followers, Some(shown)))
+/// The configured registry.
+pub(super) struct ConfiguredRegistry {
+    host: String,
+    catalog: Arc<dyn RegistryCatalog>,
+    refresh: RefreshCatalog,
+    lookups: IndexLookups,
 }
 
-fn open(settings: &Registry, hostname: &str) -> Result<HttpRegistryCatalog, Failure> {
+/// The registry, when there is one, and what has it asked for indexes.
+pub(super) fn open(
+    settings: &Registry,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<(ConfiguredRegistry, AskForIndex)>, Failure> {
+    let Some(hostname) = &settings.hostname else { return Ok(None) };
+    let catalog: Arc<dyn RegistryCatalog> = Arc::new(connect(settings, hostname)?);
+    let options = RefreshOptions { concurrency: settings.concurrency.get(), interval: settings.refresh_interval };
+    let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(clock), options);
+    let (children, lookups) = IndexChildren::new(Arc::clone(&catalog));
+    let ask = Box::new(move |repository: &RepositoryName, index: &Digest| children.ask(repository, index));
+    Ok(Some((ConfiguredRegistry { host: hostname.clone(), catalog, refresh, lookups }, ask)))
+}
+
+impl ConfiguredRegistry {
+    /// Reads the registry in the background, and asks it for indexes until all is served. Answers what is shown of it,
+    /// and what has changed repositories read again.
+    pub(super) fn follow(
+        self,
+        recorder: &Recorder,
+        lifecycle: &mut Lifecycle,
+    ) -> (staticreg_http::Registry, CatalogChanges) {
+        let Self { host, catalog, refresh, lookups } = self;
+        let shown = staticreg_http::Registry { host, view: refresh.view(), images: ReadImage::new(catalog) };
+        let changes = refresh.changes();
+        lifecycle.spawn_background("reads the registry", refresh.run());
+        let (recorder, served) = (recorder.clone(), lifecycle.served());
+        let correct = CorrectArchitectures { lookups, recorder };
+        lifecycle.spawn_essential("asks the registry for platforms", correct.run(served));
+        (shown, changes)
+    }
+}
+
+fn connect(settings: &Registry, hostname: &str) -> Result<HttpRegistryCatalog, Failure> {
     let options = RegistryOptions {
         hostname: hostname.to_owned(),
         user: settings.user.clone(),

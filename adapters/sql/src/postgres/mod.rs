@@ -1,5 +1,6 @@
 //! PostgreSQL 15 or newer.
 
+mod journal;
 mod record;
 mod schema;
 mod server;
@@ -8,10 +9,15 @@ pub(crate) mod url;
 
 use std::{fmt, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
-use staticreg_domain::metrics::{MetricsError, PullEvent, Recording};
+use staticreg_domain::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
+    metrics::{MetricsError, PullEvent, Recording},
+};
 use tokio::{sync::Mutex, time::timeout};
+use uuid::Uuid;
 
 use self::{
     record::{Care, New},
@@ -23,6 +29,7 @@ use crate::{
     batch::Batch,
     connections::Connections,
     error::{classify, within},
+    journal::is_conflict,
     query::{Dialect, Query, Row},
 };
 
@@ -105,7 +112,10 @@ impl PostgresMetrics {
             return Ok(Vec::new());
         }
         let batch = Batch::of(events)?;
-        let new = self.writing(async |connection, care| record::record(connection, care, &batch, now).await).await?;
+        let record = async |connection: &mut PgConnection, care: &mut Care| {
+            record::record(connection, care, &batch, now).await.map_err(classify)
+        };
+        let new = self.writing(record).await?;
         Ok(match new {
             New::All => batch.all_recorded(),
             New::Only(mut ids) => {
@@ -115,15 +125,69 @@ impl PostgresMetrics {
         })
     }
 
+    pub(crate) async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        let made_ready = Batch::of(&batch.events)?;
+        self.writing(async |connection, care| {
+            record::append(connection, care, &made_ready, batch, now).await.map_err(classify)
+        })
+        .await
+    }
+
+    pub(crate) async fn append_in_turn(
+        &self,
+        behind: Option<JournalPosition>,
+        ids: &[EventId],
+        batch: &mut dyn TakeTurn,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError> {
+        let ids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
+        self.writing(async |connection, care| {
+            let mut transaction = connection.begin().await.map_err(classify)?;
+            let appended = in_turn(&mut transaction, care, behind, &ids, batch, now).await;
+            match appended {
+                Ok(Appended::Stored) => transaction.commit().await.map_err(classify)?,
+                Ok(Appended::Conflict) | Err(MetricsError::Refused(_)) => {
+                    transaction.rollback().await.map_err(classify)?;
+                }
+                // The connection is closed.
+                Err(_) => {}
+            }
+            appended
+        })
+        .await
+    }
+
+    pub(crate) async fn journal(
+        &self,
+        behind: Option<JournalPosition>,
+        at_most: u32,
+    ) -> Result<JournalPart, MetricsError> {
+        self.reading(async |connection| journal::read(connection, behind, at_most.into()).await).await?.part()
+    }
+
+    pub(crate) async fn forget_journal(&self, older_than: TimeDelta, at_most: u32) -> Result<u64, MetricsError> {
+        #[expect(clippy::cast_precision_loss, reason = "a few minutes")]
+        let seconds = older_than.num_seconds() as f64;
+        self.reading(async |connection| {
+            let forget = sqlx::query(journal::FORGET).bind(seconds).bind(i64::from(at_most));
+            Ok(forget.execute(connection).await?.rows_affected())
+        })
+        .await
+    }
+
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {
         const TAKES_BATCHES: &str = "SELECT NOT pg_is_in_recovery() \
              AND NOT current_setting('transaction_read_only')::boolean \
              AND has_table_privilege('recorded_event', 'INSERT') \
              AND has_table_privilege('container_pull_metrics', 'INSERT') \
              AND has_table_privilege('container_access_metrics', 'INSERT') \
-             AND has_table_privilege('day_version', 'INSERT')";
-        let takes_batches: bool =
-            self.writing(async |connection, _| sqlx::query_scalar(TAKES_BATCHES).fetch_one(connection).await).await?;
+             AND has_table_privilege('day_version', 'INSERT') \
+             AND has_table_privilege('access_journal', 'INSERT')";
+        let takes_batches: bool = self
+            .writing(async |connection, _| {
+                sqlx::query_scalar(TAKES_BATCHES).fetch_one(connection).await.map_err(classify)
+            })
+            .await?;
         if takes_batches { Ok(()) } else { Err(MetricsError::Unavailable("the database cannot be written".into())) }
     }
 
@@ -145,7 +209,7 @@ impl PostgresMetrics {
     /// Runs a call on the connection that records, within the time to answer.
     async fn writing<T>(
         &self,
-        call: impl AsyncFnOnce(&mut PgConnection, &mut Care) -> sqlx::Result<T>,
+        call: impl AsyncFnOnce(&mut PgConnection, &mut Care) -> Result<T, MetricsError>,
     ) -> Result<T, MetricsError> {
         within(self.answer_timeout, async {
             let mut state = self.writer.state.lock().await;
@@ -155,7 +219,7 @@ impl PostgresMetrics {
                 state.care.connect_anew();
                 self.writer.server.connect().await.map_err(classify)?
             };
-            let answer = call(&mut connection, &mut state.care).await.map_err(classify);
+            let answer = call(&mut connection, &mut state.care).await;
             if matches!(answer, Ok(_) | Err(MetricsError::Refused(_))) {
                 state.connection = Some(connection);
             }
@@ -179,6 +243,29 @@ impl PostgresMetrics {
         );
         within(self.question_timeout, answer).await
     }
+}
+
+async fn in_turn(
+    connection: &mut PgConnection,
+    care: &mut Care,
+    behind: Option<JournalPosition>,
+    ids: &[Uuid],
+    batch: &mut dyn TakeTurn,
+    now: DateTime<Utc>,
+) -> Result<Appended, MetricsError> {
+    journal::wait_for_turn(connection).await.map_err(classify)?;
+    let mut read = journal::read(connection, behind, i64::from(u32::MAX)).await.map_err(classify)?;
+    if read.rows.is_empty() {
+        match journal::begin(connection).await {
+            Err(error) if is_conflict(&error) => return Ok(Appended::Conflict),
+            begun => begun.map_err(classify)?,
+        }
+        read = journal::read(connection, None, 1).await.map_err(classify)?;
+    }
+    let recorded = journal::recorded(connection, ids).await.map_err(classify)?;
+    let Some(batch) = batch.take_turn(read.turn(recorded)?) else { return Ok(Appended::Stored) };
+    let made_ready = Batch::of(&batch.events)?;
+    record::append(connection, care, &made_ready, &batch, now).await.map_err(classify)
 }
 
 async fn fetch(connection: &mut PgConnection, query: Query) -> sqlx::Result<Vec<PgRow>> {

@@ -18,12 +18,16 @@ use sea_orm::sqlx::{
     postgres::{PgArguments, PgBindIterExt},
     query::Query,
 };
-use staticreg_domain::metrics::AccessKind;
+use staticreg_domain::{
+    journal::{Appended, JournalBatch},
+    metrics::AccessKind,
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
     batch::{Batch, BelowZero, Sum},
+    journal::is_conflict,
     query::tag_text,
 };
 
@@ -90,9 +94,9 @@ pub(super) async fn record(
     if care.batches == 0
         && let Some(sums) = counts(&batch.sums)
     {
-        match all_new(connection, batch, &sums, now).await {
-            Err(error) if is_known_id(&error) => {}
-            stored => return stored.map(|()| New::All),
+        match all_new(connection, batch, &sums, None, now).await {
+            Err(error) if is_conflict(&error) => {}
+            stored => return stored.map(|_| New::All),
         }
         care.batches = CAREFUL_BATCHES;
     }
@@ -104,9 +108,34 @@ pub(super) async fn record(
     Ok(new)
 }
 
-fn is_known_id(error: &sqlx::Error) -> bool {
-    let Some(error) = error.as_database_error() else { return false };
-    error.is_unique_violation() && error.table() == Some("recorded_event")
+/// Stores a batch and its row of the journal. All its ids are new, or nothing is stored.
+pub(super) async fn append(
+    connection: &mut PgConnection,
+    care: &mut Care,
+    batch: &Batch<'_>,
+    row: &JournalBatch,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Appended> {
+    let Some(sums) = counts(&batch.sums) else {
+        return Err(sqlx::Error::InvalidArgument("a count would be out of range".to_owned()));
+    };
+    let appended = if batch.takes_back() && !care.triggers_remove(connection).await? {
+        let mut transaction = connection.begin().await?;
+        let appended = all_new(&mut transaction, batch, &sums, Some(row), now).await;
+        let removed = if appended.is_ok() { remove_empty(&mut transaction, batch).await } else { Ok(()) };
+        if appended.is_err() || removed.is_err() {
+            transaction.rollback().await?;
+        } else {
+            transaction.commit().await?;
+        }
+        removed.and(appended)
+    } else {
+        all_new(connection, batch, &sums, Some(row), now).await
+    };
+    match appended {
+        Err(error) if is_conflict(&error) => Ok(Appended::Conflict),
+        appended => appended,
+    }
 }
 
 /// A sum that is to be stored, as the column has it.
@@ -122,13 +151,25 @@ fn counts<'a>(sums: &'a [Sum<'a>]) -> Option<Vec<Counted<'a>>> {
 }
 
 /// $1 ids, $2 now; $3 to $10 the sums of pulls by tag, $11 to $19 those of the other kinds; $20 and $21 the kinds and
-/// days that change, whose versions the triggers leave to this statement.
+/// days that change, whose versions the triggers leave to this statement; $22 to $24 the row of the journal, $25 the
+/// batch that it stands behind. Without a row $22 is null.
+///
+/// Nothing is stored unless the row is: each part asks for it, so it is also what the statement locks first. PostgreSQL
+/// promises no order of the parts itself.
 ///
 /// A sum below zero takes back what was counted, it is no access: it does not move `updated_at`.
 const ALL_NEW: &str = "\
-WITH days AS (
+WITH appended AS (
+    INSERT INTO access_journal (position, batch, previous, recorded_at, accesses)
+    SELECT $22, $23, $25, clock_timestamp(), $24
+    WHERE EXISTS (SELECT FROM access_journal WHERE position = $22 - 1 AND batch = $25)
+    RETURNING position
+), go AS MATERIALIZED (
+    SELECT WHERE $22 IS NULL OR EXISTS (SELECT FROM appended)
+), days AS (
     INSERT INTO day_version (kind, day)
     SELECT kind, day FROM unnest($20, $21) AS given (kind, day)
+    WHERE EXISTS (SELECT FROM go)
     ON CONFLICT (kind, day) DO UPDATE SET version = excluded.version
 ), pulls AS (
     INSERT INTO container_pull_metrics AS kept
@@ -136,6 +177,7 @@ WITH days AS (
     SELECT day, repo_name, tag, digest, architecture, delta, first, last
     FROM unnest($3, $4, $5, $6, $7, $8, $9, $10)
         AS given (day, repo_name, tag, digest, architecture, delta, first, last)
+    WHERE EXISTS (SELECT FROM go)
     ON CONFLICT (pull_date, repo_name, tag, digest, architecture) DO UPDATE SET
         pull_count = kept.pull_count + excluded.pull_count,
         updated_at = CASE WHEN excluded.pull_count < 0 THEN kept.updated_at
@@ -146,19 +188,25 @@ WITH days AS (
     SELECT day, repo_name, tag, digest, architecture, delta, first, last, kind
     FROM unnest($11, $12, $13, $14, $15, $16, $17, $18, $19)
         AS given (day, repo_name, tag, digest, architecture, delta, first, last, kind)
+    WHERE EXISTS (SELECT FROM go)
     ON CONFLICT (event_date, repo_name, tag, digest, architecture, kind) DO UPDATE SET
         event_count = kept.event_count + excluded.event_count,
         updated_at = CASE WHEN excluded.event_count < 0 THEN kept.updated_at
             ELSE greatest(kept.updated_at, excluded.updated_at) END
+), ids AS (
+    INSERT INTO recorded_event (id, recorded_at)
+    SELECT id, $2 FROM unnest($1) AS given (id)
+    WHERE EXISTS (SELECT FROM go)
 )
-INSERT INTO recorded_event (id, recorded_at) SELECT id, $2 FROM unnest($1) AS given (id)";
+SELECT EXISTS (SELECT FROM go)";
 
 async fn all_new(
     connection: &mut PgConnection,
     batch: &Batch<'_>,
     sums: &[Counted<'_>],
+    row: Option<&JournalBatch>,
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Appended> {
     // The sums are in the order of their keys, and pulls by tag are the first of the kinds.
     let (pulls, accesses) = sums.split_at(sums.partition_point(|(sum, _)| sum.key.kind == AccessKind::PullByTag));
     let mut statement = sqlx::query(ALL_NEW).bind(&batch.ids).bind(now);
@@ -171,14 +219,19 @@ async fn all_new(
     let mut days: Vec<_> = sums.iter().map(|(sum, _)| (sum.key.kind.as_str(), sum.key.date)).collect();
     days.sort_unstable();
     days.dedup();
-    // The answer is read to its end: only there is it known that the commit succeeded.
-    statement
+    let (number, batch) = row.map(|row| (row.position().number, row.id)).unzip();
+    let statement = statement
         .bind(accesses.iter().map(|(sum, _)| sum.key.kind.as_str()).bind_iter())
         .bind(days.iter().map(|(kind, _)| *kind).bind_iter())
         .bind(days.iter().map(|(_, date)| *date).bind_iter())
-        .execute(connection)
-        .await
-        .map(drop)
+        .bind(number)
+        .bind(batch)
+        .bind(row.map(|row| staticreg_journal::encode(&row.entries)))
+        .bind(row.map(|row| row.behind.batch));
+    // The answer is read to its end: only there is it known that the commit succeeded.
+    let rows = statement.fetch_all(connection).await?;
+    let is_stored: bool = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+    Ok(if is_stored { Appended::Stored } else { Appended::Conflict })
 }
 
 /// $1 ids, $2 their events' times, $3 now; $4 to $9 the keys; $10 to $12 the changes of single events, by the places

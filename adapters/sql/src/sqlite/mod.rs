@@ -1,5 +1,6 @@
 //! SQLite: one file, one writer, readers beside it.
 
+mod journal;
 mod record;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     DatabaseConnection, DbErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
     sqlx::{
@@ -20,7 +21,11 @@ use sea_orm::{
     },
 };
 use sea_orm_migration::MigratorTrait;
-use staticreg_domain::metrics::{MetricsError, PullEvent, Recording};
+use staticreg_domain::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
+    metrics::{MetricsError, PullEvent, Recording},
+};
 use staticreg_migration::Migrator;
 
 use crate::{
@@ -101,11 +106,52 @@ impl SqliteMetrics {
         self.writing(async |connection| record::record(connection, events, now).await).await
     }
 
+    pub(crate) async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        self.writing(async |connection| record::append(connection, batch, now).await).await
+    }
+
+    pub(crate) async fn append_in_turn(
+        &self,
+        behind: Option<JournalPosition>,
+        ids: &[EventId],
+        batch: &mut dyn TakeTurn,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError> {
+        let ids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
+        self.writing(async |connection| record::append_in_turn(connection, behind, &ids, batch, now).await).await
+    }
+
+    pub(crate) async fn journal(
+        &self,
+        behind: Option<JournalPosition>,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<JournalPart, MetricsError> {
+        let read = async |connection: &mut SqliteConnection| {
+            journal::read(connection, behind, at_most.into(), now).await.map_err(classify)?.part()
+        };
+        self.writing(read).await
+    }
+
+    pub(crate) async fn forget_journal(
+        &self,
+        older_than: TimeDelta,
+        at_most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<u64, MetricsError> {
+        self.writing(async |connection| {
+            let before = (now - older_than).timestamp_micros();
+            let forget = sqlx::query(journal::FORGET).bind(before).bind(at_most).execute(connection);
+            forget.await.map(|forgotten| forgotten.rows_affected()).map_err(classify)
+        })
+        .await
+    }
+
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {
         self.writing(async |connection| {
             // Takes the lock that recording takes.
             let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
-            sqlx::query("SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event LIMIT 0")
+            sqlx::query("SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event, access_journal LIMIT 0")
                 .execute(&mut *transaction)
                 .await
                 .map_err(classify)?;

@@ -5,10 +5,13 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{self, Connection as _, SqliteConnection, SqliteTransaction};
 use serde_json::json;
-use staticreg_domain::metrics::{AccessKind, MetricsError, PullEvent, Recording};
+use staticreg_domain::{
+    journal::{Appended, JournalBatch, JournalPosition, TakeTurn},
+    metrics::{AccessKind, MetricsError, PullEvent, Recording},
+};
 use uuid::Uuid;
 
-use super::BEGIN;
+use super::{BEGIN, journal};
 use crate::{
     batch::{Batch, BelowZero, Sum},
     error::classify,
@@ -72,6 +75,62 @@ pub(super) async fn record(
     store(&mut transaction, &new, now).await?;
     transaction.commit().await.map_err(classify)?;
     Ok(given.recorded(is_new))
+}
+
+pub(super) async fn append(
+    connection: &mut SqliteConnection,
+    batch: &JournalBatch,
+    now: DateTime<Utc>,
+) -> Result<Appended, MetricsError> {
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
+    let appended = append_to_end(&mut transaction, batch, now).await?;
+    // A transaction that stored nothing is as well committed.
+    transaction.commit().await.map_err(classify)?;
+    Ok(appended)
+}
+
+pub(super) async fn append_in_turn(
+    connection: &mut SqliteConnection,
+    behind: Option<JournalPosition>,
+    ids: &[Uuid],
+    batch: &mut dyn TakeTurn,
+    now: DateTime<Utc>,
+) -> Result<Appended, MetricsError> {
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
+    if journal::end(&mut transaction).await.map_err(classify)?.is_none() {
+        journal::begin(&mut transaction, now).await.map_err(classify)?;
+    }
+    let read = journal::read(&mut transaction, behind, i64::from(u32::MAX), now).await.map_err(classify)?;
+    let recorded: Vec<Uuid> =
+        sqlx::query_scalar(KNOWN).bind(id_list(ids)).fetch_all(&mut *transaction).await.map_err(classify)?;
+    let appended = match batch.take_turn(read.turn(recorded)?) {
+        Some(batch) => append_to_end(&mut transaction, &batch, now).await?,
+        None => Appended::Stored,
+    };
+    transaction.commit().await.map_err(classify)?;
+    Ok(appended)
+}
+
+async fn append_to_end(
+    transaction: &mut SqliteTransaction<'_>,
+    batch: &JournalBatch,
+    now: DateTime<Utc>,
+) -> Result<Appended, MetricsError> {
+    let made_ready = Batch::of(&batch.events)?;
+    if journal::end(transaction).await.map_err(classify)? != Some(batch.behind) {
+        return Ok(Appended::Conflict);
+    }
+    let known: Vec<Vec<u8>> = sqlx::query_scalar(KNOWN)
+        .bind(id_list(&made_ready.ids))
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(classify)?;
+    if !known.is_empty() {
+        return Ok(Appended::Conflict);
+    }
+    journal::append(transaction, batch, now).await.map_err(classify)?;
+    store(transaction, &made_ready, now).await?;
+    Ok(Appended::Stored)
 }
 
 async fn store(

@@ -138,13 +138,7 @@ impl Known {
 
     /// What an access to an index should tell of its children: nothing when that was told lately; else what its event
     /// told, or one before.
-    pub(super) fn to_tell(
-        &mut self,
-        hashes: &Hashes,
-        index: u64,
-        told: Vec<IndexChild>,
-        now: i64,
-    ) -> Vec<IndexChild> {
+    pub(super) fn retell(&mut self, hashes: &Hashes, index: u64, told: Vec<IndexChild>, now: i64) -> Vec<IndexChild> {
         if !told.is_empty() {
             let complete = tells_platforms(&told);
             self.archive(hashes, index, &told, complete, now);

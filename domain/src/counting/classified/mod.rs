@@ -190,10 +190,13 @@ impl CountingMemory for Classified {
         let (digest, now) = (self.hashes.of(&access.digest), now.timestamp());
         let told = std::mem::take(&mut access.children);
         access.children = match access.manifest {
-            ManifestKind::Index => self.known.to_tell(&self.hashes, digest, told, now),
+            ManifestKind::Index => self.known.retell(&self.hashes, digest, told, now),
             ManifestKind::Image => {
                 let platform = self.known.platform_to_tell(digest, now).cloned();
-                platform.into_iter().map(|it| IndexChild { digest: access.digest.clone(), platform: Some(it) }).collect()
+                platform
+                    .into_iter()
+                    .map(|it| IndexChild { digest: access.digest.clone(), platform: Some(it) })
+                    .collect()
             }
         };
     }

@@ -1,8 +1,9 @@
-//! Forgets the ids of events that the registry will not repeat any more.
+//! Forgets what grew old: ids of events that the registry will not repeat any more, and rows of the journal.
 
 use std::{sync::Arc, time::Duration};
 
-use staticreg_domain::{Clock, error::describe, metrics::MetricsRepository};
+use chrono::TimeDelta;
+use staticreg_domain::{Clock, error::describe, journal::JOURNAL_WINDOW, metrics::MetricsRepository};
 use tokio::time::sleep;
 
 use super::{Recorder, Spooling};
@@ -16,12 +17,18 @@ const STEP_PAUSE: Duration = Duration::from_millis(100);
 /// How many ids are forgotten in one step.
 const STEP: u32 = 5_000;
 
+/// How long the journal is kept: a while longer than anybody reads back, so that a server that paused goes on.
+const JOURNAL_KEPT: TimeDelta = TimeDelta::minutes(JOURNAL_WINDOW.num_minutes() + 5);
+
+/// How many rows of the journal are forgotten in one step.
+const JOURNAL_STEP: u32 = 1_000;
+
 /// How long the store must have taken everything before ids are forgotten: a registry, or the spool, may hold events
 /// from before an outage longer than the window, of which nobody knows whether they were stored.
 const QUIET: Duration = Duration::from_mins(2);
 
 /// The use case, running in the background.
-pub struct ForgetIds {
+pub struct ForgetOld {
     /// The store that remembers them.
     pub store: Arc<dyn MetricsRepository>,
     /// Tells whether the store is well.
@@ -34,12 +41,15 @@ pub struct ForgetIds {
     pub window: Duration,
 }
 
-impl ForgetIds {
-    /// Forgets old ids in small steps, for ever.
+impl ForgetOld {
+    /// Forgets in small steps, for ever.
     pub async fn run(self) {
         loop {
             sleep(INTERVAL).await;
-            while self.is_safe() && self.step().await {
+            while self.is_safe() && self.forget_ids().await {
+                sleep(STEP_PAUSE).await;
+            }
+            while self.forget_journal().await {
                 sleep(STEP_PAUSE).await;
             }
         }
@@ -50,12 +60,23 @@ impl ForgetIds {
     }
 
     /// Forgets some; true when there may be more.
-    async fn step(&self) -> bool {
+    async fn forget_ids(&self) -> bool {
         let before = self.clock.now() - self.window;
         match self.store.forget_ids(before, STEP).await {
             Ok(forgotten) => forgotten >= u64::from(STEP),
             Err(error) => {
                 tracing::warn!(error = describe(&error), "Old event ids cannot be removed");
+                false
+            }
+        }
+    }
+
+    /// Forgets some; true when there may be more.
+    async fn forget_journal(&self) -> bool {
+        match self.store.forget_journal(JOURNAL_KEPT, JOURNAL_STEP, self.clock.now()).await {
+            Ok(forgotten) => forgotten >= u64::from(JOURNAL_STEP),
+            Err(error) => {
+                tracing::warn!(error = describe(&error), "Old rows of the journal cannot be removed");
                 false
             }
         }
