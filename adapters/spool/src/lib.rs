@@ -61,6 +61,7 @@ impl SqliteSpool {
             .connect_with(options)
             .await
             .map_err(|error| cannot_open(file, error))?;
+        refuse_effects_of_before(&pool).await?;
         sqlx::query(CREATE).execute(&pool).await.map_err(unavailable)?;
         Ok(Self { pool, max_events, waiting: Mutex::default() })
     }
@@ -124,6 +125,23 @@ impl EventSpool for SqliteSpool {
         *self.known() = Some(counted);
         Ok(counted)
     }
+}
+
+/// An earlier version kept what events had counted. That cannot be counted anew with what came in between.
+async fn refuse_effects_of_before(pool: &SqlitePool) -> Result<(), SpoolError> {
+    const IS_THERE: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'spooled_event'";
+    let tables: i64 = sqlx::query_scalar(IS_THERE).fetch_one(pool).await.map_err(unavailable)?;
+    if tables == 0 {
+        return Ok(());
+    }
+    let waiting: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM spooled_event").fetch_one(pool).await.map_err(unavailable)?;
+    if waiting > 0 {
+        return Err(unavailable(format!(
+            "it holds {waiting} events of an earlier version of staticreg; run that version once more until it has stored them"
+        )));
+    }
+    sqlx::query("DROP TABLE spooled_event").execute(pool).await.map_err(unavailable).map(drop)
 }
 
 /// SQLite says no more than that it was unable.

@@ -1,35 +1,33 @@
 //! The spool keeps events in order, once each, across restarts.
 
-use std::sync::Arc;
-
 use staticreg_domain::{
-    metrics::{AccessKind, Change, CountKey, PullEvent},
+    Action, Client, ManifestAccess, ManifestKind,
     spool::{EventSpool, SpoolError, SpoolPosition},
 };
 use staticreg_spool::SqliteSpool;
 use uuid::Uuid;
 
-fn event(number: u128) -> PullEvent {
-    let key = CountKey {
-        kind: if number.is_multiple_of(2) { AccessKind::PullByTag } else { AccessKind::PullByDigest },
-        date: "2026-11-21".parse().expect("a date"),
+fn event(number: u128) -> ManifestAccess {
+    ManifestAccess {
+        id: Uuid::from_u128(number).into(),
+        at: "2026-11-21T20:00:00.123456789Z".parse().expect("a time"),
+        arrived_at: None,
+        action: if number.is_multiple_of(2) { Action::Get } else { Action::Head },
+        manifest: ManifestKind::Image,
         repository: "demo/app".parse().expect("a name"),
         tag: if number.is_multiple_of(2) { "v1".parse().ok() } else { None },
         digest: format!("sha256:{number:064x}").parse().expect("a digest"),
         architecture: "amd64".parse().expect("never fails"),
-    };
-    PullEvent {
-        id: Uuid::from_u128(number).into(),
-        at: "2026-11-21T20:00:00.123456Z".parse().expect("a time"),
-        changes: vec![Change { key: Arc::new(key), delta: if number.is_multiple_of(2) { 1 } else { -1 } }],
+        client: Client::new("10.0.0.1", "containerd/2.3.4"),
+        children: Vec::new(),
     }
 }
 
-fn events(numbers: impl IntoIterator<Item = u128>) -> Vec<PullEvent> {
+fn events(numbers: impl IntoIterator<Item = u128>) -> Vec<ManifestAccess> {
     numbers.into_iter().map(event).collect()
 }
 
-async fn waiting(spool: &SqliteSpool) -> Vec<PullEvent> {
+async fn waiting(spool: &SqliteSpool) -> Vec<ManifestAccess> {
     spool.oldest(SpoolPosition::default(), 100).await.expect("reads").into_iter().map(|(_, event)| event).collect()
 }
 
@@ -95,4 +93,19 @@ async fn what_another_process_took_waits_no_more() {
     other.remove_through(last).await.unwrap();
     assert!(spool.oldest(SpoolPosition::default(), 3).await.unwrap().is_empty());
     assert_eq!(spool.waiting().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_spool_of_before_with_events_in_it_is_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spool.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let mut before = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let create = "CREATE TABLE spooled_event (position INTEGER PRIMARY KEY, id TEXT, at INTEGER, changes TEXT)";
+    sqlx::query(create).execute(&mut before).await.unwrap();
+    assert!(SqliteSpool::open(&file, 100).await.is_ok(), "nothing waits in it");
+    sqlx::query(create).execute(&mut before).await.unwrap();
+    sqlx::query("INSERT INTO spooled_event (id) VALUES ('x')").execute(&mut before).await.unwrap();
+    let Err(SpoolError::Unavailable(reason)) = SqliteSpool::open(&file, 100).await else { panic!("it opens") };
+    assert!(reason.to_string().contains("1 events of an earlier version"), "{reason}");
 }

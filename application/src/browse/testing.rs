@@ -12,7 +12,7 @@ use staticreg_domain::{
     Clock, EventId, RegistryEvent,
     metrics::{
         AccessKind, Breakdown, BreakdownRow, Change, CountKey, Dimension, Filter, MetricsError, MetricsReader,
-        MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary,
+        MetricsRepository, MetricsRow, Page, PullEvent, Slice, Summary,
     },
 };
 use staticreg_memory::MemoryMetrics;
@@ -71,22 +71,7 @@ impl Counted {
         let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
         let at = date.and_hms_opt(10, 0, 0).unwrap().and_utc();
         let changes = vec![Change { key: Arc::new(key), delta: count }];
-        self.store.record(&[PullEvent { id, at, changes }], at).await.unwrap();
-    }
-}
-
-#[async_trait]
-impl MetricsRepository for Watched {
-    async fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
-        self.store.record(batch, now).await
-    }
-
-    async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
-        self.store.forget_ids(recorded_before, at_most).await
-    }
-
-    async fn check(&self) -> Result<(), MetricsError> {
-        self.store.check().await
+        self.store.store.record(&[PullEvent { id, at, changes }], at).await.unwrap();
     }
 }
 

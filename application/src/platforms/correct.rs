@@ -50,17 +50,21 @@ async fn record(mut learnt: mpsc::UnboundedReceiver<(Digest, Vec<IndexChild>)>, 
 #[cfg(test)]
 mod tests {
     use std::{
+        collections::HashSet,
         future::pending,
-        sync::atomic::{AtomicUsize, Ordering},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
-    use chrono::{DateTime, Utc};
+    use chrono::DateTime;
     use staticreg_domain::{
-        Clock, Digest, ManifestAccess,
+        Clock,
         clock::MockClock,
-        manifest_access::IndexChild,
-        metrics::{MetricsError, MockMetricsRepository, Recording},
-        rules::{Scope, SkipReason},
+        counting::Classified,
+        journal::{Appended, JournalPart, JournalPosition, Turn},
+        metrics::{MetricsError, MockMetricsRepository},
     };
     use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
     use uuid::Uuid;
@@ -74,23 +78,6 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(3);
 
-    /// Finds one correction in whatever it learns.
-    struct Correcting;
-
-    impl Counting for Correcting {
-        fn scope(&self) -> Scope {
-            Scope::AllAccesses
-        }
-
-        fn count(&mut self, _: &ManifestAccess, _: DateTime<Utc>) -> Result<PullEvent, SkipReason> {
-            Err(SkipReason::NotAPull)
-        }
-
-        fn learn(&mut self, _: &Digest, _: &[IndexChild]) -> Vec<PullEvent> {
-            vec![PullEvent { id: Uuid::nil().into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }]
-        }
-    }
-
     struct Running {
         children: IndexChildren,
         stored: Arc<AtomicUsize>,
@@ -102,21 +89,27 @@ mod tests {
         let stored = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&stored);
         let mut store = MockMetricsRepository::new();
-        store.expect_record().returning(move |batch, _| {
+        store.expect_journal().returning(|_, _| Ok(JournalPart::default()));
+        store.expect_turn().returning(|_, _| {
+            let end = JournalPosition { number: 0, batch: Uuid::nil() };
+            Ok(Turn { news: JournalPart::default(), end, recorded: HashSet::new() })
+        });
+        store.expect_append().returning(move |batch, _| {
             if store_away {
                 return Err(MetricsError::Unavailable("away".into()));
             }
-            counted.fetch_add(batch.len(), Ordering::Relaxed);
-            Ok(vec![Recording::Counted; batch.len()])
+            counted.fetch_add(batch.entries.len(), Ordering::Relaxed);
+            Ok(Appended::Stored)
         });
         let mut clock = MockClock::new();
         clock.expect_now().return_const(DateTime::UNIX_EPOCH);
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let options =
             RecorderOptions { batch_size: 1, buffer_size: 1, flush_interval: Duration::ZERO, patience: PATIENCE };
-        let (recorder, writer) = Recorder::new(Arc::new(store), None, clock, options);
+        let (recorder, writer) =
+            Recorder::new(Arc::new(store), Box::new(Classified::new(10)), None, None, clock, options);
         let (children, lookups) = IndexChildren::new(Arc::new(registry));
-        let correct = CorrectArchitectures { lookups, counting: Arc::new(Mutex::new(Correcting)), recorder };
+        let correct = CorrectArchitectures { lookups, recorder };
         let ended = tokio::spawn(async move {
             tokio::join!(correct.run(stop), writer.run());
         });

@@ -90,7 +90,7 @@ impl Counter {
     ) -> Result<Vec<Recorded>, MetricsError> {
         let now = self.clock.now();
         if self.counting.memory().is_none() {
-            return self.store_each(entries, now).await;
+            return self.store_each(entries, without_taking, now).await;
         }
         // Of a call that was given up.
         self.take_back();
@@ -120,6 +120,7 @@ impl Counter {
     async fn store_each(
         &mut self,
         entries: &[JournalEntry],
+        without_taking: bool,
         now: DateTime<Utc>,
     ) -> Result<Vec<Recorded>, MetricsError> {
         let counted: Vec<_> = entries
@@ -129,7 +130,8 @@ impl Counter {
                 JournalEntry::Index { .. } => None,
             })
             .collect();
-        let events: Vec<_> = counted.iter().flatten().flatten().cloned().collect();
+        let events = counted.iter().flatten().flatten().cloned().collect();
+        let events = self.leave_out(events, without_taking);
         let recordings = if events.is_empty() { Vec::new() } else { self.store.record(&events, now).await? };
         let mut recordings = recordings.into_iter();
         let recorded = |counted: Option<_>| match counted {
@@ -260,13 +262,19 @@ impl Counter {
                 }
             });
         }
-        let left: Vec<_> = events.iter().map(PullEvent::without_taking).collect();
-        self.takes = left.iter().any(Option::is_some);
-        if without_taking {
-            events = events.into_iter().zip(left).map(|(event, left)| left.unwrap_or(event)).collect();
-        }
+        let events = self.leave_out(events, without_taking);
         let batch = (!told.is_empty()).then_some(JournalBatch { behind, id, entries: told, events });
         Counted { batch, recorded }
+    }
+
+    /// Notes whether an event takes something from a count, and leaves that out on demand.
+    fn leave_out(&mut self, events: Vec<PullEvent>, without_taking: bool) -> Vec<PullEvent> {
+        let rest: Vec<_> = events.iter().map(PullEvent::without_taking).collect();
+        self.takes = rest.iter().any(Option::is_some);
+        if !without_taking {
+            return events;
+        }
+        events.into_iter().zip(rest).map(|(event, rest)| rest.unwrap_or(event)).collect()
     }
 
     fn take_back(&mut self) {

@@ -14,6 +14,8 @@ mod room;
 mod spooling;
 mod submission;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod trouble;
 mod writer;

@@ -219,27 +219,29 @@ mod tests {
 
     use chrono::DateTime;
     use staticreg_domain::{
+        Clock, EventId, PullEvent,
         clock::MockClock,
-        metrics::{MetricsError, MockMetricsRepository, Recording},
+        counting::Tagged,
+        metrics::{MetricsError, MetricsRepository, MockMetricsRepository, Recording},
         spool::{MockEventSpool, SpoolPosition},
     };
     use uuid::Uuid;
 
     use super::*;
-    use crate::recording::{RecordError, Recorded, Recorder, RecorderOptions};
+    use crate::recording::{RecordError, Recorded, Recorder, RecorderOptions, testing};
 
     /// Where an event stands: it has its number.
-    fn position(event: &PullEvent) -> SpoolPosition {
+    fn position(event: &ManifestAccess) -> SpoolPosition {
         SpoolPosition(i64::try_from(event.id.as_uuid().as_u128()).unwrap())
     }
 
     /// A spool that holds events in memory.
-    fn spool(waiting: &Arc<Mutex<Vec<PullEvent>>>) -> Arc<dyn EventSpool> {
+    fn spool(waiting: &Arc<Mutex<Vec<ManifestAccess>>>) -> Arc<dyn EventSpool> {
         spool_on_disk(waiting, &Arc::default())
     }
 
     /// A spool that holds events in memory and cannot remove them while its disk is full.
-    fn spool_on_disk(waiting: &Arc<Mutex<Vec<PullEvent>>>, is_full: &Arc<AtomicBool>) -> Arc<dyn EventSpool> {
+    fn spool_on_disk(waiting: &Arc<Mutex<Vec<ManifestAccess>>>, is_full: &Arc<AtomicBool>) -> Arc<dyn EventSpool> {
         let is_full = Arc::clone(is_full);
         let mut spool = MockEventSpool::new();
         let events = Arc::clone(waiting);
@@ -267,14 +269,14 @@ mod tests {
     }
 
     /// A store that is away until told otherwise, and what it stored.
-    fn store(is_there: &Arc<AtomicBool>, stored: &Arc<Mutex<Vec<PullEvent>>>) -> Arc<dyn MetricsRepository> {
+    fn store(is_there: &Arc<AtomicBool>, stored: &Arc<Mutex<Vec<EventId>>>) -> Arc<dyn MetricsRepository> {
         let (is_there, stored) = (Arc::clone(is_there), Arc::clone(stored));
         let mut store = MockMetricsRepository::new();
         store.expect_record().returning(move |batch, _now| {
             if !is_there.load(Ordering::Relaxed) {
                 return Err(MetricsError::Unavailable("away".into()));
             }
-            stored.lock().extend_from_slice(batch);
+            stored.lock().extend(batch.iter().map(|event| event.id));
             Ok(vec![Recording::Counted; batch.len()])
         });
         Arc::new(store)
@@ -286,8 +288,16 @@ mod tests {
         Arc::new(clock)
     }
 
-    fn event(number: u128) -> PullEvent {
-        PullEvent { id: Uuid::from_u128(number).into(), at: DateTime::UNIX_EPOCH, changes: Vec::new() }
+    fn access(number: u128) -> ManifestAccess {
+        testing::access(Uuid::from_u128(number).into())
+    }
+
+    fn counted(number: u128) -> Vec<Recorded> {
+        vec![Recorded::Counted(PullEvent::by_tag(&access(number)).unwrap())]
+    }
+
+    fn ids(numbers: impl IntoIterator<Item = u128>) -> Vec<EventId> {
+        numbers.into_iter().map(|number| access(number).id).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -301,41 +311,45 @@ mod tests {
             flush_interval: Duration::ZERO,
             patience: Duration::from_secs(3),
         };
-        let (recorder, writer) = Recorder::new(Arc::clone(&store), Some(Arc::clone(&spooling)), clock(), options);
+        let (recorder, writer) =
+            Recorder::new(store, Box::new(Tagged), None, Some(Arc::clone(&spooling)), clock(), options);
+        tokio::spawn(writer.replay().unwrap().run());
         tokio::spawn(writer.run());
-        let replaying = Arc::clone(&spooling);
-        tokio::spawn(async move { replaying.replay(store, clock(), Trouble::default()).await });
 
         for number in 1..4 {
-            assert_eq!(recorder.record(vec![event(number)]).await, Ok(vec![Recorded::Spooled]));
+            assert_eq!(recorder.record(vec![access(number)]).await, Ok(vec![Recorded::Spooled]));
         }
         assert_eq!(spooling.waiting(), 3);
         is_there.store(true, Ordering::Relaxed);
         sleep(REPLAY_PAUSE * 3).await;
         assert_eq!(spooling.waiting(), 0);
-        assert_eq!(*stored.lock(), [event(1), event(2), event(3)]);
+        assert_eq!(*stored.lock(), ids(1..4));
 
-        assert_eq!(recorder.record(vec![event(4)]).await, Ok(vec![Recorded::Counted]), "nothing waits any more");
+        assert_eq!(recorder.record(vec![access(4)]).await, Ok(counted(4)), "nothing waits any more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_waited_before_a_restart_is_replayed() {
-        let waiting = Arc::new(Mutex::new(vec![event(1), event(2)]));
+        let waiting = Arc::new(Mutex::new(vec![access(1), access(2)]));
         let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::default());
-        let spooling = Spooling::new(spool(&waiting)).await.unwrap();
+        let spooling = Arc::new(Spooling::new(spool(&waiting)).await.unwrap());
         assert_eq!(spooling.waiting(), 2);
-        let replayed = spooling.replay(store(&is_there, &stored), clock(), Trouble::default());
+        let options =
+            RecorderOptions { batch_size: 1, buffer_size: 1, flush_interval: Duration::ZERO, patience: REPLAY_PAUSE };
+        let store = store(&is_there, &stored);
+        let (_, writer) = Recorder::new(store, Box::new(Tagged), None, Some(Arc::clone(&spooling)), clock(), options);
+        let replayed = writer.replay().unwrap().run();
         tokio::time::timeout(Duration::from_secs(1), replayed).await.expect_err("replays for ever");
-        assert_eq!(*stored.lock(), [event(1), event(2)]);
+        assert_eq!(*stored.lock(), ids(1..3));
         assert_eq!(spooling.waiting(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_spool_that_cannot_remove_what_is_stored_goes_on_behind_it_and_removes_it_later() {
         const EVENTS: u128 = 2 * REPLAY_BATCH as u128 + 500;
-        let held = Arc::new(Mutex::new((1..=EVENTS).map(event).collect::<Vec<_>>()));
+        let held = Arc::new(Mutex::new((1..=EVENTS).map(access).collect::<Vec<_>>()));
         let is_full = Arc::new(AtomicBool::new(true));
-        let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<PullEvent>>>::default());
+        let (is_there, stored) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<EventId>>>::default());
         let store = store(&is_there, &stored);
         let spooling = Arc::new(Spooling::new(spool_on_disk(&held, &is_full)).await.unwrap());
         let options = RecorderOptions {
@@ -344,25 +358,24 @@ mod tests {
             flush_interval: Duration::ZERO,
             patience: Duration::from_secs(3),
         };
-        let (recorder, writer) = Recorder::new(Arc::clone(&store), Some(Arc::clone(&spooling)), clock(), options);
+        let (recorder, writer) =
+            Recorder::new(store, Box::new(Tagged), None, Some(Arc::clone(&spooling)), clock(), options);
+        tokio::spawn(writer.replay().unwrap().run());
         tokio::spawn(writer.run());
-        let replaying = Arc::clone(&spooling);
-        let trouble = recorder.trouble();
-        tokio::spawn(async move { replaying.replay(store, clock(), trouble).await });
 
-        let mut expected: Vec<_> = (1..=EVENTS).map(event).collect();
+        let mut expected = ids(1..=EVENTS);
         sleep(REPLAY_PAUSE).await;
         assert_eq!(*stored.lock(), expected, "each once, in their order");
         assert_eq!(spooling.waiting(), 0);
         assert!(!spooling.is_empty(), "a restart would replay them, so their ids must not be forgotten");
 
-        assert_eq!(recorder.record(vec![event(EVENTS + 1)]).await, Ok(vec![Recorded::Counted]), "nothing waits");
+        assert_eq!(recorder.record(vec![access(EVENTS + 1)]).await, Ok(counted(EVENTS + 1)), "nothing waits");
         is_there.store(false, Ordering::Relaxed);
-        assert_eq!(recorder.record(vec![event(EVENTS + 2)]).await, Ok(vec![Recorded::Spooled]));
+        assert_eq!(recorder.record(vec![access(EVENTS + 2)]).await, Ok(vec![Recorded::Spooled]));
         assert_eq!(spooling.waiting(), 1);
         is_there.store(true, Ordering::Relaxed);
         sleep(REPLAY_PAUSE * 3).await;
-        expected.extend([event(EVENTS + 1), event(EVENTS + 2)]);
+        expected.extend(ids([EVENTS + 1, EVENTS + 2]));
         assert_eq!(*stored.lock(), expected, "none again");
         assert_eq!(spooling.waiting(), 0);
 
@@ -379,12 +392,13 @@ mod tests {
         let spooling = Arc::new(Spooling::new(spool(&held)).await.unwrap());
         let options =
             RecorderOptions { batch_size: 1, buffer_size: 1, flush_interval: Duration::ZERO, patience: REPLAY_PAUSE };
-        let (recorder, writer) = Recorder::new(Arc::clone(&store), Some(Arc::clone(&spooling)), clock(), options);
+        let (recorder, writer) =
+            Recorder::new(store, Box::new(Tagged), None, Some(Arc::clone(&spooling)), clock(), options);
+        let replay = writer.replay().unwrap();
         tokio::spawn(writer.run());
-        assert_eq!(recorder.record(vec![event(1)]).await, Ok(vec![Recorded::Spooled]));
+        assert_eq!(recorder.record(vec![access(1)]).await, Ok(vec![Recorded::Spooled]));
         assert!(recorder.trouble().is_failing());
-        let trouble = recorder.trouble();
-        tokio::spawn(async move { spooling.replay(store, clock(), trouble).await });
+        tokio::spawn(replay.run());
         is_there.store(true, Ordering::Relaxed);
         sleep(REPLAY_PAUSE * 3).await;
         assert!(!recorder.trouble().is_failing());
@@ -396,7 +410,7 @@ mod tests {
         full.expect_append().returning(|_| Err(SpoolError::Full));
         full.expect_waiting().returning(|| Ok(5));
         let spooling = Spooling::new(Arc::new(full)).await.unwrap();
-        assert!(matches!(spooling.spool(&[event(1)]).await, Err(SpoolError::Full)));
+        assert!(matches!(spooling.spool(&[JournalEntry::Access(access(1))]).await, Err(SpoolError::Full)));
         assert!(spooling.is_active());
     }
 
@@ -413,10 +427,11 @@ mod tests {
             flush_interval: Duration::ZERO,
             patience: Duration::from_secs(3),
         };
-        let (recorder, writer) = Recorder::new(store(&is_there, &stored), Some(spooling), clock(), options);
+        let (recorder, writer) =
+            Recorder::new(store(&is_there, &stored), Box::new(Tagged), None, Some(spooling), clock(), options);
         tokio::spawn(writer.run());
-        assert_eq!(recorder.record(vec![event(1)]).await, Ok(vec![Recorded::Counted]));
+        assert_eq!(recorder.record(vec![access(1)]).await, Ok(counted(1)));
         is_there.store(false, Ordering::Relaxed);
-        assert_eq!(recorder.record(vec![event(2)]).await, Err(RecordError::Unavailable));
+        assert_eq!(recorder.record(vec![access(2)]).await, Err(RecordError::Unavailable));
     }
 }

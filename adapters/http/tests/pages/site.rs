@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use poem::{
     Endpoint, Response,
     http::{HeaderMap, Method, StatusCode},
@@ -12,10 +11,16 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
     check_store::CheckStore,
-    receive_notification::{Followers, ReceiveNotification},
+    receive_notification::ReceiveNotification,
     recording::{Recorder, RecorderOptions},
 };
-use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
+use staticreg_domain::{
+    Clock,
+    catalog::RegistryCatalog,
+    counting::Tagged,
+    metrics::MetricsRepository,
+    rules::{Rules, Scope},
+};
 use staticreg_http::{BodyLimits, Registry, Services};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, FixedClock, SampleRegistry};
@@ -116,10 +121,11 @@ pub(crate) fn called(
         flush_interval: Duration::ZERO,
         patience: Duration::from_secs(1),
     };
-    let (recorder, writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
+    let (recorder, writer) =
+        Recorder::new(Arc::clone(&store), Box::new(Tagged), None, None, Arc::clone(&clock), options);
     tokio::spawn(writer.run());
-    let counting = Arc::new(Mutex::new(Tagged));
-    let receive = ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock));
+    let receive =
+        ReceiveNotification::new(Rules::new(Scope::TaggedPulls, Vec::new()), recorder, None, Arc::clone(&clock));
     Site(TestClient::new(staticreg_http::endpoint(Services {
         receive: Arc::new(receive),
         ask: AskMetrics::new(store.clone(), clock),

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use poem::{
     Endpoint, Response,
     test::{TestClient, TestResponse},
@@ -11,10 +10,16 @@ use serde_json::{Value, json};
 use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
-    receive_notification::{Followers, ReceiveNotification},
+    receive_notification::ReceiveNotification,
     recording::{Recorder, RecorderOptions},
 };
-use staticreg_domain::{Clock, clock::MockClock, counting::Tagged, metrics::MetricsRepository};
+use staticreg_domain::{
+    Clock,
+    clock::MockClock,
+    counting::Tagged,
+    metrics::MetricsRepository,
+    rules::{Rules, Scope},
+};
 use staticreg_http::{BodyLimits, Services};
 
 /// The digest of the events.
@@ -35,15 +40,14 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
         flush_interval: Duration::ZERO,
         patience: Duration::from_secs(3),
     };
-    let (recorder, writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
+    let (recorder, writer) =
+        Recorder::new(Arc::clone(&store), Box::new(Tagged), None, None, Arc::clone(&clock), options);
     tokio::spawn(writer.run());
-    let counting = Arc::new(Mutex::new(Tagged));
     TestClient::new(staticreg_http::endpoint(Services {
         receive: Arc::new(ReceiveNotification::new(
-            counting,
-            Vec::new(),
+            Rules::new(Scope::TaggedPulls, Vec::new()),
             recorder,
-            Followers::default(),
+            None,
             Arc::clone(&clock),
         )),
         ask: AskMetrics::new(store.clone(), clock),

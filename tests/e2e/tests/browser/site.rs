@@ -2,15 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{ReadImage, RefreshCatalog, RefreshOptions},
     check_store::CheckStore,
-    receive_notification::{Followers, ReceiveNotification},
+    receive_notification::ReceiveNotification,
     recording::{Recorder, RecorderOptions},
 };
-use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
+use staticreg_domain::{
+    Clock,
+    catalog::RegistryCatalog,
+    counting::Tagged,
+    metrics::MetricsRepository,
+    rules::{Rules, Scope},
+};
 use staticreg_http::{
     BodyLimits, Registry, Services,
     server::{self, ServerOptions},
@@ -59,11 +64,11 @@ impl Site {
             flush_interval: Duration::ZERO,
             patience: Duration::from_secs(1),
         };
-        let (recorder, writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
+        let (recorder, writer) =
+            Recorder::new(Arc::clone(&store), Box::new(Tagged), None, None, Arc::clone(&clock), options);
         tokio::spawn(writer.run());
-        let counting = Arc::new(Mutex::new(Tagged));
         let receive =
-            ReceiveNotification::new(counting, Vec::new(), recorder, Followers::default(), Arc::clone(&clock));
+            ReceiveNotification::new(Rules::new(Scope::TaggedPulls, Vec::new()), recorder, None, Arc::clone(&clock));
         let endpoint = staticreg_http::endpoint(Services {
             receive: Arc::new(receive),
             ask: AskMetrics::new(store.clone(), clock),

@@ -1,13 +1,18 @@
 //! The program with a store that stores nothing: what everything but the store costs.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{collections::HashSet, process::ExitCode, sync::Arc};
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
-use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
-    Recording, Slice, Summary,
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use staticreg_domain::{
+    EventId,
+    journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn, Turn},
+    metrics::{
+        Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
+        Recording, Slice, Summary,
+    },
 };
+use uuid::Uuid;
 
 /// Takes every event and forgets it.
 struct Nothing;
@@ -20,6 +25,30 @@ const fn nothing<T>() -> Slice<T> {
 impl MetricsRepository for Nothing {
     async fn record(&self, batch: &[PullEvent], _: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError> {
         Ok(vec![Recording::Counted; batch.len()])
+    }
+
+    async fn append(&self, _: &JournalBatch, _: DateTime<Utc>) -> Result<Appended, MetricsError> {
+        Ok(Appended::Stored)
+    }
+
+    async fn append_in_turn(
+        &self,
+        _: Option<JournalPosition>,
+        _: &[EventId],
+        batch: &mut dyn TakeTurn,
+        _: DateTime<Utc>,
+    ) -> Result<Appended, MetricsError> {
+        let end = JournalPosition { number: 0, batch: Uuid::nil() };
+        batch.take_turn(Turn { news: JournalPart::default(), end, recorded: HashSet::new() });
+        Ok(Appended::Stored)
+    }
+
+    async fn journal(&self, _: Option<JournalPosition>, _: u32, _: DateTime<Utc>) -> Result<JournalPart, MetricsError> {
+        Ok(JournalPart::default())
+    }
+
+    async fn forget_journal(&self, _: TimeDelta, _: u32, _: DateTime<Utc>) -> Result<u64, MetricsError> {
+        Ok(0)
     }
 
     async fn forget_ids(&self, _: DateTime<Utc>, _: u32) -> Result<u64, MetricsError> {
