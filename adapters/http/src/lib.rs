@@ -5,6 +5,7 @@
 //! gives the answer's item; a new question is a new file in `api/`, listed in `apis`.
 
 mod accept;
+mod access;
 mod api;
 mod connection;
 mod csv;
@@ -21,7 +22,7 @@ pub use webhook::BodyLimits;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, middleware::CatchPanic, post};
 use poem_openapi::OpenApiService;
 use staticreg_application::{
     ask_metrics::AskMetrics,
@@ -32,6 +33,7 @@ use staticreg_application::{
     recording::Spooling,
 };
 
+use access::{Gate, Rule};
 use delivery::Client;
 
 /// What the routes need.
@@ -128,9 +130,12 @@ pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
     let service = apis(services);
     let documents = operations::document::routes(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
     let service = Arc::new(service.into_endpoint());
-    pages::routes(documents, &site)
-        .nest_no_strip("/api", Arc::clone(&service))
-        .nest_no_strip(operations::health::PATH, service)
+    let read = pages::routes(documents, &site).nest_no_strip("/api", Arc::clone(&service));
+    // The longest path that fits is taken, so what has no rule of its own is for those who may read.
+    Route::new()
+        .at(webhook::PATH, post(Arc::clone(&service).with(Gate::new(Rule::Post))))
+        .nest_no_strip(operations::health::PATH, service.with(Gate::new(Rule::Open)))
+        .nest_no_strip("/", read.with(Gate::new(Rule::Read)))
         .with(CatchPanic::new().with_handler(errors::OfPanic))
         .around(move |endpoint, mut request: Request| {
             let site = Arc::clone(&site);
