@@ -10,6 +10,7 @@ const TARGETS: &[&str] = &[
     "staticreg_application",
     "staticreg_domain",
     "staticreg_http",
+    "staticreg_journal",
     "staticreg_memory",
     "staticreg_migration",
     "staticreg_registry",

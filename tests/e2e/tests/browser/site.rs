@@ -18,6 +18,7 @@ use staticreg_domain::{
 };
 use staticreg_http::{
     BodyLimits, Registry, Services,
+    access::Access,
     server::{self, ServerOptions},
 };
 use staticreg_memory::MemoryMetrics;
@@ -77,6 +78,7 @@ impl Site {
             store: "memory",
             body_limits: BodyLimits { size: 1_000_000, time: Duration::from_secs(1) },
             registry,
+            access: Access::default(),
             public_name: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
