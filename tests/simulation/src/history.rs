@@ -1,0 +1,201 @@
+//! One history.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use staticreg_application::recording::Recorded;
+use staticreg_domain::{
+    Action, Clock, EventId, ManifestAccess,
+    counting::{Classified, Counting, CountingMemory},
+    journal::JournalEntry,
+    metrics::CountKey,
+};
+use tokio::{
+    task::{LocalSet, spawn_local},
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    clients::accesses,
+    server::{Server, SimulatedClock},
+    store::{State, Store},
+};
+
+/// What may happen in a history.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// How many servers there are.
+    pub servers: usize,
+    /// Of a hundred calls of the store so many fail.
+    pub faults: u32,
+    /// Whether servers are killed and started anew.
+    pub kills: bool,
+    /// Whether the store falls back to an older state.
+    pub fail_over: bool,
+    /// Whether servers ask the registry for the children of indexes.
+    pub asks: bool,
+}
+
+/// The servers, some of which may just have been started anew.
+type Servers = Rc<RefCell<Vec<Server>>>;
+
+/// Plays the history of a seed, and says what is wrong with its end.
+pub fn play(seed: u64, setting: Setting) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    LocalSet::new().block_on(&runtime, history(seed, setting))
+}
+
+async fn history(seed: u64, setting: Setting) -> Result<(), String> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let start: DateTime<Utc> = "2026-11-21T23:58:00Z".parse().map_err(|_| "a time")?;
+    let began = Instant::now();
+    let clock: Arc<dyn Clock> = Arc::new(SimulatedClock { start, began });
+    let store = Store::new(random.fork(), setting.faults);
+    let new_server = {
+        let (store, clock) = (store.clone(), Arc::clone(&clock));
+        move || Server::start(&store, &clock, setting.asks)
+    };
+    let servers: Servers = Rc::new(RefCell::new((0..setting.servers).map(|_| new_server()).collect()));
+    let posted = accesses(&mut random, start);
+
+    let answers: Rc<RefCell<HashMap<EventId, u32>>> = Rc::default();
+    let mut posting = Vec::new();
+    // A few replicas of the registry, each of which posts one event after the other.
+    let replicas = random.usize(1..4);
+    let mut queues = vec![Vec::new(); replicas];
+    for access in &posted {
+        queues[random.usize(0..replicas)].push(access.clone());
+    }
+    for queue in queues {
+        let (servers, answers, mut random) = (Rc::clone(&servers), Rc::clone(&answers), random.fork());
+        let delay = random.u64(0..8_000);
+        posting.push(spawn_local(async move {
+            for access in queue {
+                let happened = (access.at - start).to_std().unwrap_or_default();
+                sleep_until(began + happened + Duration::from_millis(random.u64(0..=delay))).await;
+                post(access, &servers, &answers, &mut random).await;
+            }
+        }));
+    }
+    let ended = Rc::new(Cell::new(false));
+    let (going_on, mut chance, at_risk) = (Rc::clone(&ended), random.fork(), Rc::clone(&servers));
+    let (failing, restart) = (store.clone(), new_server);
+    let trouble = spawn_local(async move {
+        let mut before: Option<State> = None;
+        while !going_on.get() {
+            sleep(Duration::from_millis(chance.u64(100..20_000))).await;
+            if setting.kills && chance.bool() {
+                let which = chance.usize(0..setting.servers);
+                let killed = std::mem::replace(&mut at_risk.borrow_mut()[which], restart());
+                killed.kill();
+            }
+            if setting.fail_over && chance.u32(0..4) == 0 {
+                match before.take() {
+                    Some(before) => failing.restore(before),
+                    None => before = Some(failing.state()),
+                }
+            }
+        }
+    });
+    for posting in posting {
+        posting.await.map_err(|error| error.to_string())?;
+    }
+    ended.set(true);
+    trouble.await.map_err(|error| error.to_string())?;
+    // What was learnt may still be on its way, and what is stored later than anybody thinks.
+    sleep(Duration::from_secs(30)).await;
+    check(&store.state(), &posted, &answers.borrow(), setting)
+}
+
+/// Posts until it is answered; the answer may get lost all the same.
+async fn post(
+    access: ManifestAccess,
+    servers: &Servers,
+    answers: &RefCell<HashMap<EventId, u32>>,
+    random: &mut fastrand::Rng,
+) {
+    loop {
+        let recorder = {
+            let servers = servers.borrow();
+            servers[random.usize(0..servers.len())].recorder()
+        };
+        if let Ok(recorded) = recorder.record(vec![access.clone()]).await {
+            if recorded != [Recorded::Duplicate] {
+                *answers.borrow_mut().entry(access.id).or_default() += 1;
+            }
+            if random.u32(0..10) > 0 {
+                return;
+            }
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn check(
+    state: &State,
+    posted: &[ManifestAccess],
+    answers: &HashMap<EventId, u32>,
+    setting: Setting,
+) -> Result<(), String> {
+    let stored: Vec<_> = state.entries().cloned().collect();
+    let ids: Vec<_> = stored.iter().filter_map(access).map(|access| access.id).collect();
+    let once: BTreeSet<_> = ids.iter().copied().collect();
+    if once.len() != ids.len() {
+        return Err("an access is stored twice".to_owned());
+    }
+    if !setting.fail_over {
+        if once.len() != posted.len() {
+            return Err(format!("{} accesses are stored of {}", once.len(), posted.len()));
+        }
+        if let Some((id, times)) = answers.iter().find(|(_, times)| **times > 1) {
+            return Err(format!("{id} was told {times} times to be counted"));
+        }
+    }
+    let right = read_in_order(&stored);
+    if right == state.counts {
+        return Ok(());
+    }
+    let differs = |key: &&CountKey| right.get(*key) != state.counts.get(*key);
+    let keys: BTreeSet<_> = right.keys().chain(state.counts.keys()).filter(differs).collect();
+    let line = |key: &CountKey| {
+        let [counted, right] = [&state.counts, &right].map(|counts| counts.get(key).copied().unwrap_or_default());
+        let tag = key.tag.as_ref().map_or("-", |tag| tag.as_str());
+        format!("{} {tag} {} {}: {counted} instead of {right}", key.kind, key.digest, key.architecture)
+    };
+    Err(keys.into_iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// The counts of reading everything in the order of the timestamps, by one server that was told all at once.
+fn read_in_order(entries: &[JournalEntry]) -> BTreeMap<CountKey, i64> {
+    let mut counting = Classified::new(100_000);
+    let mut counts: BTreeMap<CountKey, i64> = BTreeMap::new();
+    let now = DateTime::UNIX_EPOCH;
+    let mut accesses: Vec<_> = entries.iter().filter_map(access).collect();
+    accesses.sort_by_key(|access| (access.at, access.action != Action::Head, access.id));
+    let mut events = Vec::new();
+    for entry in entries {
+        if let JournalEntry::Index { digest, children } = entry {
+            events.extend(counting.learn(digest, children, now));
+        }
+    }
+    events.extend(accesses.into_iter().filter_map(|access| counting.count(access, now).ok()));
+    for change in events.iter().flat_map(|event| &event.changes) {
+        *counts.entry((*change.key).clone()).or_default() += i64::from(change.delta);
+    }
+    counts.retain(|_, count| *count != 0);
+    counts
+}
+
+fn access(entry: &JournalEntry) -> Option<&ManifestAccess> {
+    match entry {
+        JournalEntry::Access(access) => Some(access),
+        JournalEntry::Index { .. } => None,
+    }
+}
