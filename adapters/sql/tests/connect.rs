@@ -301,6 +301,24 @@ async fn connections_that_fell_silent_take_no_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_fell_silent_while_nothing_came_records_nothing() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let proxy = Proxy::start("127.0.0.1:0", ([127, 0, 0, 1], cluster.port()).into());
+    let store = SqlMetrics::open(&options(&through(&proxy, &url))).await.expect("opens");
+    let pulls = [pull("app:v1", "2026-11-20T10:00:00Z")];
+    for _ in 0..2 {
+        record(&store, &pulls).await;
+        // So long that it is asked whether it is alive.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        proxy.silence();
+        // By another one, long before an answer is late.
+        record(&store, &pulls).await;
+    }
+    assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 4)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn questions_given_up_half_way_take_no_place() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
