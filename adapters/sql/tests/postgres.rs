@@ -228,6 +228,28 @@ async fn the_rights_that_the_readme_tells_suffice_to_run() {
     assert!(matches!(store.record(&events(1), now()).await, Err(MetricsError::Unavailable(_))));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn events_outlive_what_others_demand_of_the_tables() {
+    let cluster = Postgres::shared();
+    for (obstacle, remedy) in [
+        ("ADD CONSTRAINT no_tag CHECK (length(tag) > 128)", "DROP CONSTRAINT no_tag"),
+        ("ALTER COLUMN tag TYPE varchar(1)", "ALTER COLUMN tag TYPE text"),
+        ("ADD CONSTRAINT one UNIQUE (repo_name)", "DROP CONSTRAINT one"),
+    ] {
+        let url = cluster.new_database();
+        let store = open(&url).await;
+        cluster.psql(&url, &format!("ALTER TABLE container_pull_metrics {obstacle}"));
+        let batch = [pull("app:v1", "2026-11-20T10:00:00Z").event(), pull("app:v2", "2026-11-20T10:00:00Z").event()];
+        for _ in 0..2 {
+            let given = store.record(&batch, now()).await;
+            assert!(matches!(given, Err(MetricsError::Unavailable(_))), "{obstacle}: {given:?}");
+        }
+        cluster.psql(&url, &format!("ALTER TABLE container_pull_metrics {remedy}"));
+        record_in_the_end(&store, &batch).await;
+        assert_eq!(sum(&store).await, 2, "{obstacle}");
+    }
+}
+
 /// As a person does who has very many rows.
 const PARTITION: &str = "ALTER TABLE container_pull_metrics RENAME TO whole; \
     CREATE TABLE container_pull_metrics (LIKE whole INCLUDING DEFAULTS, \

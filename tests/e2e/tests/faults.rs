@@ -188,7 +188,7 @@ fn a_database_that_stops_is_covered_by_the_spool(release: Release) {
 
 #[test]
 fn a_database_that_takes_no_batch_is_told_as_unable_until_it_takes_one() {
-    const OBSTACLES: [(&str, &str); 3] = [
+    const OBSTACLES: [(&str, &str); 4] = [
         (
             "CREATE FUNCTION divide() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.tag := 1 / 0; RETURN NEW; END'; \
              CREATE TRIGGER divide BEFORE INSERT ON container_pull_metrics FOR EACH ROW EXECUTE FUNCTION divide()",
@@ -198,6 +198,10 @@ fn a_database_that_takes_no_batch_is_told_as_unable_until_it_takes_one() {
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'; \
              CREATE TRIGGER refuse BEFORE INSERT ON container_pull_metrics EXECUTE FUNCTION refuse()",
             "DROP TRIGGER refuse ON container_pull_metrics",
+        ),
+        (
+            "ALTER TABLE container_pull_metrics ADD CONSTRAINT none CHECK (length(tag) > 128) NOT VALID",
+            "ALTER TABLE container_pull_metrics DROP CONSTRAINT none",
         ),
         (
             "ALTER TABLE container_pull_metrics RENAME TO elsewhere",
