@@ -226,6 +226,11 @@ async fn the_rights_that_the_readme_tells_suffice_to_run() {
     cluster.psql(&url, "REVOKE INSERT ON recorded_event FROM staticreg_server");
     assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
     assert!(matches!(store.record(&events(1), now()).await, Err(MetricsError::Unavailable(_))));
+
+    cluster.psql(&url, "REVOKE SELECT ON seaql_migrations FROM staticreg_server");
+    let refused = SqlMetrics::open(&options(&url.replace("postgres@", "staticreg_server@"))).await;
+    let told = refused.expect_err("what it may not read").to_string();
+    assert!(told.contains("seaql_migrations; grant SELECT on it"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
