@@ -88,6 +88,12 @@ pub enum OpenError {
          clients ask; set pool_mode = session for this database in pgbouncer.ini, or connect to PostgreSQL itself"
     )]
     TransactionPooling,
+    /// What stands between has one connection to the database for all its clients.
+    #[error(
+        "cannot connect: the pooler before the database has only one connection to it, but several are needed; set \
+         default_pool_size in pgbouncer.ini to as many as there may be, or connect to PostgreSQL itself"
+    )]
+    OneConnection,
     /// The schema could not be brought up to date.
     #[error("cannot bring the schema up to date: {0}")]
     Migrate(Reason),

@@ -228,6 +228,23 @@ async fn a_pooler_of_transactions_is_refused_with_what_to_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_with_one_connection_is_refused_with_what_to_set() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let started = Instant::now();
+    loop {
+        // Now and then Debian's PgBouncer ends by itself.
+        let pooler = PgBouncer::start(cluster, &["pool_mode = session", "default_pool_size = 1"]);
+        // With the usual limits, which end what would wait for ever.
+        let refused = SqlMetrics::open(&Options::new(pooler.url(&url).parse().expect("a URL"))).await;
+        if matches!(refused, Err(OpenError::OneConnection)) {
+            break;
+        }
+        assert!(refused.is_err() && started.elapsed() < LONG, "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_the_user_may_not_use_is_not_another_one() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();

@@ -74,7 +74,7 @@ impl fmt::Debug for PostgresMetrics {
 impl PostgresMetrics {
     pub(crate) async fn open(place: &Place, options: &Options) -> Result<Self, OpenError> {
         let server = Server::new(place, options)?;
-        server.refuse_transaction_pooling().await?;
+        server.refuse_unfit_pooler().await?;
         schema::migrate(&server).await?;
 
         let writer = Writer {
