@@ -35,7 +35,7 @@ use crate::{
     options::Place,
     postgres::PostgresMetrics,
     query::{Dialect, Query, Row},
-    question::{breakdown, rows, summary},
+    question::{architectures::OddNames, breakdown, rows, summary},
     sqlite::SqliteMetrics,
 };
 
@@ -114,6 +114,10 @@ impl SqlMetrics {
         within(self.question_timeout, question).await
     }
 
+    async fn odd_names(&self) -> Result<OddNames, MetricsError> {
+        OddNames::answer(&self.database.ask(OddNames::query()).await?)
+    }
+
     fn dialect(&self) -> Dialect {
         self.database.dialect()
     }
@@ -155,15 +159,23 @@ impl MetricsReader for SqlMetrics {
     }
 
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
-        let rows = self.database.ask(breakdown::query(self.dialect(), breakdown)).await?;
-        let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
-        Ok(Slice::of(rows?, breakdown.page.limit))
+        self.in_time(Box::pin(async {
+            let odd_names = if OddNames::matter_to(breakdown) { self.odd_names().await? } else { OddNames::default() };
+            let rows = self.database.ask(breakdown::query(self.dialect(), breakdown, &odd_names)).await?;
+            let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
+            Ok(Slice::of(rows?, breakdown.page.limit))
+        }))
+        .await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
-        let rows = self.database.ask(rows::query(self.dialect(), filter, page)).await?;
-        let rows: Result<_, _> = rows.iter().map(|row| rows::item(row, filter.kind)).collect();
-        Ok(Slice::of(rows?, page.limit))
+        self.in_time(Box::pin(async {
+            let odd_names = self.odd_names().await?;
+            let rows = self.database.ask(rows::query(self.dialect(), filter, page, &odd_names)).await?;
+            let rows: Result<_, _> = rows.iter().map(|row| rows::item(row, filter.kind)).collect();
+            Ok(Slice::of(rows?, page.limit))
+        }))
+        .await
     }
 }
 

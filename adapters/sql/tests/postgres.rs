@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{Connection, Executor, PgConnection};
 use staticreg_contract::{
+    by_hand,
     events::{Access, date, digest, expected, now, pull, pulls_of, record, rows_of},
     lists,
 };
@@ -387,6 +388,19 @@ async fn the_go_program_writes_on_and_its_unknown_architecture_is_not_specified(
     cluster.psql(&url, "UPDATE container_pull_metrics SET architecture = 'unknown' WHERE architecture = 'amd64'");
     assert_eq!(architectures().await, ["not-specified 15 1"]);
     assert_eq!(cluster.psql(&url, ROWS), "not-specified|15|2026-11-20 07:00:00|2026-11-20 11:00:00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn architectures_in_other_words_are_the_same() {
+    let cluster = Postgres::shared();
+    for go in [false, true] {
+        let url = cluster.new_database();
+        if go {
+            cluster.psql(&url, include_str!("go_schema.sql"));
+        }
+        let write = async |statements: Vec<String>| drop(cluster.psql(&url, &statements.join(";")));
+        by_hand::architectures_are_the_same_in_other_words(&open(&url).await, write).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

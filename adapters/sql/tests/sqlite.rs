@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use sea_orm::sqlx::{self, Connection, SqliteConnection};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, SqliteConnection};
 use staticreg_contract::{
+    by_hand,
     events::{expected, now, pull, pulls_of, record},
     lists,
 };
@@ -53,6 +54,17 @@ async fn times_and_dates_are_text_that_people_read() {
             .expect("asks");
     let time = "2026-11-20T10:00:00.500000Z".to_owned();
     assert_eq!(row, ("2026-11-20".to_owned(), time.clone(), time));
+}
+
+#[tokio::test]
+async fn architectures_in_other_words_are_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let store = open(&file).await;
+    let write = async |statements: Vec<String>| {
+        sqlx::raw_sql(AssertSqlSafe(statements.join(";"))).execute(&mut connect(&file).await).await.expect("writes");
+    };
+    by_hand::architectures_are_the_same_in_other_words(&store, write).await;
 }
 
 #[tokio::test]
