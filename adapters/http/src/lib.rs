@@ -5,6 +5,7 @@
 //! gives the answer's item; a new question is a new file in `api/`, listed in `apis`.
 
 mod accept;
+pub mod access;
 mod api;
 mod connection;
 mod csv;
@@ -21,7 +22,7 @@ pub use webhook::BodyLimits;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, middleware::CatchPanic, post};
 use poem_openapi::OpenApiService;
 use staticreg_application::{
     ask_metrics::AskMetrics,
@@ -32,7 +33,9 @@ use staticreg_application::{
     recording::Spooling,
 };
 
+use access::{Access, Gate, Rule};
 use delivery::Client;
+use webhook::Bodies;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub struct Services {
     pub body_limits: BodyLimits,
     /// The registry that the pages show, when there is one.
     pub registry: Option<Registry>,
+    /// Who may do what.
+    pub access: Access,
     /// How the registry's users call it, when that is another name than the one it is read by.
     pub public_name: Option<String>,
 }
@@ -81,10 +86,11 @@ type Apis = (
     operations::health::HealthApi,
 );
 
-fn apis(services: Services) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, check, spooling, store, body_limits, registry: _, public_name: _ } = services;
+fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
+    let Services { receive, ask, check, spooling, store, body_limits: _, registry: _, access: _, public_name: _ } =
+        services;
     let apis = (
-        webhook::WebhookApi { receive: Arc::clone(&receive), bodies: webhook::Bodies::new(body_limits) },
+        webhook::WebhookApi { receive: Arc::clone(&receive), bodies: Arc::clone(bodies) },
         (
             api::summary::SummaryApi { ask: ask.clone(), receive: Arc::clone(&receive), spooling: spooling.clone() },
             api::pulls::PullsApi { ask: ask.clone() },
@@ -116,7 +122,8 @@ parameters, never path segments.";
 /// The OpenAPI document as JSON.
 #[must_use]
 pub fn openapi_json(services: Services) -> String {
-    quirks::completed(&apis(services).spec())
+    let bodies = Arc::new(Bodies::new(services.body_limits));
+    quirks::completed(&apis(services, &bodies).spec())
 }
 
 /// All routes.
@@ -125,12 +132,17 @@ pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
     let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
     let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
     let site = Arc::new(pages::Site::new(browse, registry, public_name));
-    let service = apis(services);
+    let (access, bodies) = (services.access.clone(), Arc::new(Bodies::new(services.body_limits)));
+    let gate = |rule| Gate::new(rule, &access, &bodies);
+    let service = apis(services, &bodies);
     let documents = operations::document::routes(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
     let service = Arc::new(service.into_endpoint());
-    pages::routes(documents, &site)
-        .nest_no_strip("/api", Arc::clone(&service))
-        .nest_no_strip(operations::health::PATH, service)
+    let read = pages::routes(documents, &site).nest_no_strip("/api", Arc::clone(&service));
+    // The longest path that fits is taken, so what has no rule of its own is for those who may read.
+    Route::new()
+        .at(webhook::PATH, post(Arc::clone(&service).with(gate(Rule::Post))))
+        .nest_no_strip(operations::health::PATH, service.with(gate(Rule::Open)))
+        .nest_no_strip("/", read.with(gate(Rule::Read)))
         .with(CatchPanic::new().with_handler(errors::OfPanic))
         .around(move |endpoint, mut request: Request| {
             let site = Arc::clone(&site);

@@ -24,7 +24,7 @@ pub(crate) fn in_plain_words(reason: &str) -> String {
 }
 
 /// The OpenAPI document, as JSON or YAML, with what poem-openapi does not write: the format OpenAPI has for dates, the
-/// media type of JSON, which has no charset (RFC 8259), and that nobody signs in here.
+/// media type of JSON, which has no charset (RFC 8259), and that nobody signs in where an operation does not say so.
 pub(crate) fn completed(document: &str) -> String {
     document
         // https://github.com/poem-web/poem/pull/753, which was not taken.

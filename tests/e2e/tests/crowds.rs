@@ -104,7 +104,7 @@ impl Trickle {
 const HEAD: &[u8] = b"POST /api/webhook/registry HTTP/1.1\r\nx: ";
 
 /// The head of a body that is long in coming.
-const BODY: &[u8] = b"POST /api/webhook/registry HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+const BODY: &[u8] = b"POST /api/webhook/registry HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n";
 
 #[test]
 fn notifications_get_through_while_others_hold_every_place() {

@@ -181,7 +181,7 @@ async fn slow_body(server: SocketAddr, request: &[u8]) -> io::Result<()> {
 /// Asks a question and reads the whole answer; gives its status.
 async fn ask(server: SocketAddr, path: &str, accept: &str) -> io::Result<u16> {
     let mut connection = TcpStream::connect(server).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).await?;

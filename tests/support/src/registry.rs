@@ -33,12 +33,15 @@ pub struct RegistryOptions {
     pub include_references: bool,
     /// Whether events of blobs are left out, as `compose/registry.yml` does.
     pub ignore_blobs: bool,
+    /// The `Authorization` header of its notifications, when they have one.
+    pub authorization: Option<String>,
 }
 
 impl Default for RegistryOptions {
     /// As the registry is when nobody sets anything.
     fn default() -> Self {
-        Self { address: "127.0.0.1:0".to_owned(), include_references: false, ignore_blobs: false }
+        let address = "127.0.0.1:0".to_owned();
+        Self { address, include_references: false, ignore_blobs: false, authorization: None }
     }
 }
 
@@ -168,6 +171,7 @@ fn listening_address(process: &mut Child, log: &Path) -> Result<String, String> 
 /// JSON is YAML, and needs no care with quotes.
 fn configure(dir: &Path, webhook_url: &str, options: &RegistryOptions) -> String {
     let ignored: &[&str] = if options.ignore_blobs { &["application/octet-stream"] } else { &[] };
+    let headers = options.authorization.as_ref().map(|value| json!({"Authorization": [value]})).unwrap_or_default();
     json!({
         "version": 0.1,
         "log": {"level": "info", "accesslog": {"disabled": true}},
@@ -182,6 +186,7 @@ fn configure(dir: &Path, webhook_url: &str, options: &RegistryOptions) -> String
                 "threshold": 3,
                 "backoff": "1s",
                 "ignoredmediatypes": ignored,
+                "headers": headers,
             }],
         },
     })
@@ -417,8 +422,14 @@ mod tests {
     fn the_registry_of_compose_starts_and_tells_of_manifests_only() {
         let (url, events) = webhook();
         let registry = Registry::serve(|dir| {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose/registry.yml");
-            let mut text = fs::read_to_string(file).unwrap();
+            let compose = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose");
+            let mut text = fs::read_to_string(compose.join("registry.yml")).unwrap();
+            // The registry takes the variable for this part of its file.
+            let services = fs::read_to_string(compose.join("compose.yaml")).unwrap();
+            let (_, endpoints) = services.split_once("REGISTRY_NOTIFICATIONS_ENDPOINTS: |\n").unwrap();
+            let endpoints = endpoints.lines().take_while(|line| line.starts_with("        "));
+            text.push_str("  endpoints:\n");
+            text.extend(endpoints.flat_map(|line| [line, "\n"]));
             let storage = dir.join("storage").display().to_string();
             for (there, here) in [
                 ("http://staticreg:8093/api/webhook/registry", url.as_str()),

@@ -26,6 +26,8 @@ pub(crate) struct Setting {
     pub(super) toml: Toml,
     /// Whether its value never shows. A file may hold it.
     pub(crate) secret: bool,
+    /// Whether it has several values, one a line of that file.
+    pub(super) many: bool,
 }
 
 impl Setting {
@@ -44,11 +46,20 @@ impl Setting {
         self.secret.then(|| Self {
             key: self.file_key,
             file_key: "",
-            help: &["A file that holds it instead.", "A newline at its end is no part of it."],
+            help: if self.many {
+                &[
+                    "A file that holds them instead, one a line; not both at once.",
+                    "It may change while staticreg runs: it is looked at every 2 seconds.",
+                ]
+            } else {
+                &["A file that holds it instead.", "A newline at its end is no part of it."]
+            },
             value_name: "FILE",
             default: None,
             example: Some("/run/secrets/staticreg"),
+            toml: Toml::Quoted,
             secret: false,
+            many: false,
             ..self.clone()
         })
     }
@@ -146,6 +157,7 @@ macro_rules! settings {
                 range: settings!(@maybe $(($least, $most))?),
                 toml: <$type as $crate::settings::value::Value>::TOML,
                 secret: <$type as $crate::settings::value::Value>::SECRET,
+                many: <$type as $crate::settings::value::Value>::MANY,
             },
         )+)+];
 

@@ -9,14 +9,15 @@ use std::{
     time::Duration,
 };
 
+use staticreg_http::access::Networks;
 use staticreg_sql::SchemaName;
 
 use super::{
     address::ListenAddress,
     declare::settings,
     log_filter::LogFilter,
-    secret::Secret,
-    value::{CountingMode, LogFormat, Size, TlsMode},
+    secret::{Secret, SecretList},
+    value::{CountingMode, HostNames, LogFormat, Size, TlsMode},
 };
 
 settings! {
@@ -32,10 +33,29 @@ settings! {
         body_timeout: Duration = "30s", from "1ms" to "24h";
         /// How long a stop may take to finish what was accepted.
         stop_timeout: Duration = "10s", from "0s" to "24h";
+        /// Networks of proxies, by comma, that are believed where a request comes from.
+        /// By `X-Forwarded-For` or `Forwarded`; from all others these say nothing.
+        trusted_proxies: Networks = "", such as "10.0.0.0/8";
+        /// Names, by comma, that the server is reached by; to others it does not answer.
+        /// Addresses, `localhost` and the machine's own names are always among them. Without it a server on loopback
+        /// answers to these only, and any other to every name. The webhook answers to every name.
+        allowed_hosts: HostNames = "", such as "counts.example.com";
     }
     webhook: Webhook "Webhook" {
         /// The largest body of a notification.
         max_body: Size = "16MiB", from "1KiB" to "1GiB";
+        /// Tokens, by comma: who posts must show one, or sign.
+        /// As `Authorization: Bearer TOKEN`, or as the password of Basic. Without tokens and signature secrets nobody must;
+        /// a list that is given and empty lets nobody in.
+        tokens: Option<SecretList> as "TOKENS", such as "TOKEN";
+        /// Networks, by comma: who posts must be in one of them.
+        /// The address of the connection decides, unless it is that of a proxy of `STATICREG_HTTP_TRUSTED_PROXIES`.
+        /// Without it anybody may be anywhere.
+        allowed_networks: Option<Networks>, such as "10.0.0.0/8";
+        /// Secrets, by comma: who posts must sign with one, or show a token.
+        /// As Standard Webhooks has it, where `whsec_` begins base64, or by `X-Hub-Signature-256` or
+        /// `X-Registry-Signature-256`.
+        signature_secrets: Option<SecretList> as "SECRETS", such as "SECRET";
     }
     db: Db "Database" {
         /// Where counts are kept; in memory without it.

@@ -20,8 +20,8 @@ use declared::SETTINGS;
 
 pub(crate) use address::ListenAddress;
 pub(crate) use declare::{Setting, wrapped};
-pub(crate) use declared::{Db, Http, Log, Metrics, Registry, Settings, Spool};
-pub(crate) use secret::Secret;
+pub(crate) use declared::{Db, Http, Log, Metrics, Registry, Settings, Spool, Webhook};
+pub(crate) use secret::{Secret, SecretList};
 pub(crate) use sources::{CONFIG_VARIABLE, Given, InvalidSettings, Sources, Unusable};
 pub(crate) use template::template;
 pub(crate) use value::{CountingMode, LogFormat, Size, TlsMode};

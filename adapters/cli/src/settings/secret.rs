@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use figment::value;
@@ -43,15 +43,66 @@ impl Value for Secret {
     }
 }
 
-/// The secret that a file holds, without the newline at its end, which editors and `echo` add.
-pub(super) fn from_file(path: &Path) -> io::Result<String> {
-    /// No secret is longer; a device could be endless.
+/// Texts that never show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretList {
+    secrets: Vec<Secret>,
+    /// The file that holds them.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl SecretList {
+    pub(crate) fn expose(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(Secret::expose)
+    }
+
+    /// The secrets that a file holds, one a line.
+    pub(crate) fn in_file(path: &Path) -> io::Result<Self> {
+        Ok(Self { secrets: lines_of_file(path)?.into_iter().map(Secret).collect(), file: Some(path.to_owned()) })
+    }
+}
+
+impl Value for SecretList {
+    const NAME: &'static str = "TEXTS";
+    const WHAT: &'static str = "a list of texts";
+    const TOML: Toml = Toml::List;
+    const SECRET: bool = true;
+    const MANY: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Hint> {
+        Ok(Self { secrets: Vec::parse(text)?.into_iter().map(Secret).collect(), file: None })
+    }
+
+    fn read(given: &value::Value) -> Result<Self, Hint> {
+        Ok(Self { secrets: Vec::read(given)?.into_iter().map(Secret).collect(), file: None })
+    }
+
+    fn held_in(self, file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..self }
+    }
+}
+
+/// What a file with secrets holds.
+fn text_of_file(path: &Path) -> io::Result<String> {
+    /// Nobody has so many; a device could be endless.
     const MAX_BYTES: u64 = 64 << 10;
     let mut text = String::new();
     File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_BYTES {
         return Err(io::Error::other("it is longer than 64 KiB"));
     }
+    Ok(text)
+}
+
+/// The lines of a file, without empty ones and the spaces around them.
+pub(super) fn lines_of_file(path: &Path) -> io::Result<Vec<String>> {
+    let text = text_of_file(path)?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+/// The secret that a file holds, without the newline at its end, which editors and `echo` add.
+pub(super) fn from_file(path: &Path) -> io::Result<String> {
+    let mut text = text_of_file(path)?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     if text.is_empty() {
         return Err(io::Error::other("it is empty"));
@@ -92,6 +143,17 @@ mod tests {
         file.write_all(&[0xff]).expect("written");
         assert!(from_file(file.path()).expect_err("no text").to_string().contains("UTF-8"));
         assert_eq!(from_file(Path::new("/dev/zero")).expect_err("endless").to_string(), "it is longer than 64 KiB");
+    }
+
+    #[test]
+    fn a_file_of_many_holds_one_a_line() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        assert_eq!(lines_of_file(file.path()).expect("none"), [""; 0]);
+        write!(file, "a,b\r\n\n  # c d \nlast").expect("written");
+        assert_eq!(lines_of_file(file.path()).expect("some"), ["a,b", "# c d", "last"]);
+        let list = SecretList::in_file(file.path()).expect("some");
+        assert_eq!(list.expose().count(), 3);
+        assert!(!format!("{list:?}").contains("last"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -70,12 +70,14 @@ pub(crate) struct Given {
     values: Figment,
     /// The source of each key that was given, and the key's name there.
     origins: BTreeMap<&'static str, (Source, String)>,
+    /// The file of each secret that one holds.
+    files: BTreeMap<&'static str, PathBuf>,
 }
 
 impl Sources {
     /// Brings together what was given. No value is looked at yet.
     pub(crate) fn read(&self) -> Result<Given, InvalidSettings> {
-        let mut given = Given { values: Figment::new(), origins: BTreeMap::new() };
+        let mut given = Given { values: Figment::new(), origins: BTreeMap::new(), files: BTreeMap::new() };
         for setting in Setting::all() {
             if let Some(default) = setting.default {
                 given.put(setting.key, default);
@@ -150,7 +152,10 @@ impl Given {
             return T::absent().ok_or_else(|| Unusable::new(key, "is missing"));
         };
         match T::read(&given) {
-            Ok(value) if accepts(&value) => Ok(value),
+            Ok(value) if accepts(&value) => Ok(match self.files.get(key) {
+                Some(file) => value.held_in(file),
+                None => value,
+            }),
             Ok(_) => Err(Unusable::new(key, expected::<T>(&setting, &given, None))),
             Err(hint) => Err(Unusable::new(key, expected::<T>(&setting, &given, hint))),
         }
@@ -158,6 +163,10 @@ impl Given {
 
     fn put(&mut self, key: &str, value: &str) {
         self.values = std::mem::take(&mut self.values).merge(Serialized::default(key, value));
+    }
+
+    fn put_list(&mut self, key: &str, values: Vec<String>) {
+        self.values = std::mem::take(&mut self.values).merge(Serialized::default(key, values));
     }
 
     fn put_file(&mut self, file: &Path) -> Result<(), InvalidSettings> {
@@ -194,11 +203,16 @@ impl Given {
             }
             let unusable = |unusable| InvalidSettings(self.sentence(&unusable));
             let path: PathBuf = self.value(in_file.key, |_| true).map_err(unusable)?;
-            let secret = secret::from_file(&path).map_err(|error| {
+            let unreadable = |error: io::Error| {
                 InvalidSettings(format!("{name}: the file {} cannot be read: {error}.", path.display()))
-            })?;
-            self.put(setting.key, &secret);
+            };
+            if setting.many {
+                self.put_list(setting.key, secret::lines_of_file(&path).map_err(unreadable)?);
+            } else {
+                self.put(setting.key, &secret::from_file(&path).map_err(unreadable)?);
+            }
             self.origins.insert(setting.key, (source, name));
+            self.files.insert(setting.key, path);
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::{io::Write as _, path::Path, time::Duration};
 
+use staticreg_http::access::Networks;
+
 use super::*;
 
 fn variables(pairs: &[(&str, &str)]) -> Sources {
@@ -131,6 +133,8 @@ fn a_wrong_value_is_told_in_one_sentence_with_its_variable() {
         ("STATICREG_HTTP_BIND_ADDR", "::1:8093", "an IPv6 address stands in brackets: [::1]:8093".to_owned()),
         ("STATICREG_DB_SCHEMA", "a\nb", "not `a\\nb`; not a schema name".to_owned()),
         ("STATICREG_REGISTRY_PUBLIC_NAME", "https://registry.example", "without https://".to_owned()),
+        ("STATICREG_HTTP_TRUSTED_PROXIES", "10.0.0.0/8,x", "not `10.0.0.0/8,x`; `x` is no network".to_owned()),
+        ("STATICREG_HTTP_ALLOWED_HOSTS", "a:80", "`a:80` is no name; leave out scheme and port".to_owned()),
         ("STATICREG_REGISTRY_PASSWORD", "s3cret", "needs registry.user (STATICREG_REGISTRY_USER) too".to_owned()),
     ] {
         let told = error(&variables(&[(name, value)]));
@@ -165,7 +169,7 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
     let settings = settings(&sources);
     assert_eq!(settings.db.url.as_ref().map(Secret::expose), Some("sqlite://x"));
     assert_eq!(settings.registry.password.as_ref().map(Secret::expose), Some("s3 cret"));
-    assert!(!format!("{settings:?}").contains("cret"));
+    assert!(!format!("{settings:?}").contains("s3 cret"));
 
     let given = sources.read().expect("settings");
     assert_eq!(given.sentence(&Unusable::new("db.url", "no")), "STATICREG_DB_URL_FILE: no.");
@@ -192,6 +196,60 @@ fn a_secret_and_its_file_win_by_their_place_and_are_never_given_together() {
     let both = file(&format!("[db]\nurl = \"sqlite://x\"\nurl_file = \"{named}\""));
     let told = error(&in_file(&both));
     assert!(told.contains("db.url and ") && told.contains("db.url_file: both are given"), "{told}");
+}
+
+fn exposed(list: Option<&SecretList>) -> Option<Vec<&str>> {
+    list.map(|list| list.expose().collect())
+}
+
+#[test]
+fn a_list_of_secrets_stands_in_a_variable_by_comma_or_in_a_file_one_a_line() {
+    let by_variable = settings(&variables(&[("STATICREG_WEBHOOK_TOKENS", "one, two,,")])).webhook;
+    assert_eq!(exposed(by_variable.tokens.as_ref()), Some(vec!["one", "two"]));
+    assert_eq!((by_variable.tokens.and_then(|list| list.file), by_variable.signature_secrets), (None, None));
+
+    let lines = file("one,two\n\n three\r\n");
+    let by_file = settings(&variables(&[("STATICREG_WEBHOOK_SIGNATURE_SECRETS_FILE", shown(lines.path()))])).webhook;
+    let list = by_file.signature_secrets.as_ref();
+    assert_eq!(exposed(list), Some(vec!["one,two", "three"]));
+    assert_eq!(list.and_then(|list| list.file.as_deref()), Some(lines.path()));
+    assert!(!format!("{by_file:?}").contains("three"));
+
+    let both =
+        variables(&[("STATICREG_WEBHOOK_TOKENS", "one"), ("STATICREG_WEBHOOK_TOKENS_FILE", shown(lines.path()))]);
+    assert_eq!(error(&both), "STATICREG_WEBHOOK_TOKENS and STATICREG_WEBHOOK_TOKENS_FILE: both are given, keep one.");
+}
+
+#[test]
+fn a_list_that_is_given_and_empty_is_not_the_same_as_none() {
+    let empty = file("\n");
+    for sources in [
+        variables(&[("STATICREG_WEBHOOK_TOKENS", ",")]),
+        variables(&[("STATICREG_WEBHOOK_TOKENS_FILE", shown(empty.path()))]),
+        flags(&[("webhook.tokens", "")]),
+        in_file(&file("[webhook]\ntokens = []")),
+        in_file(&file("[webhook]\ntokens = \"\"")),
+    ] {
+        assert_eq!(exposed(settings(&sources).webhook.tokens.as_ref()), Some(vec![]));
+    }
+    assert_eq!(settings(&variables(&[("STATICREG_WEBHOOK_TOKENS", "")])).webhook.tokens, None);
+    let networks = |sources: &Sources| settings(sources).webhook.allowed_networks;
+    assert_eq!(networks(&Sources::default()), None);
+    assert_eq!(networks(&variables(&[("STATICREG_WEBHOOK_ALLOWED_NETWORKS", ",")])), Some(Networks::default()));
+}
+
+#[test]
+fn networks_and_names_are_lists() {
+    let sources = variables(&[
+        ("STATICREG_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8, ::1"),
+        ("STATICREG_HTTP_ALLOWED_HOSTS", "a.example,b"),
+    ]);
+    let configuration = file("[http]\ntrusted_proxies = [\"192.0.2.1\"]");
+    let settings = settings(&Sources { file: Some(configuration.path().to_owned()), ..sources });
+    let networks = |texts: &[&str]| Networks::parse(texts.iter().copied()).expect("networks");
+    assert_eq!(settings.webhook.allowed_networks, Some(networks(&["10.0.0.0/8", "::1"])));
+    assert_eq!(settings.http.trusted_proxies, networks(&["192.0.2.1"]));
+    assert_eq!(settings.http.allowed_hosts.0, ["a.example", "b"]);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::{
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use bytesize::ByteSize;
 use figment::{error::Actual, value};
+use staticreg_http::access::{Hosts, Networks};
 use staticreg_sql::SchemaName;
 
 /// Why a text is no value: a hint for people, where there is more to say than what is expected.
@@ -32,6 +33,8 @@ pub(super) trait Value: Sized {
     const TOML: Toml = Toml::Quoted;
     /// Whether a value never shows.
     const SECRET: bool = false;
+    /// Whether a value is several, of which a file holds one a line.
+    const MANY: bool = false;
 
     /// Reads a value as a flag or a variable has it, without the spaces around it.
     fn parse(text: &str) -> Result<Self, Hint>;
@@ -44,6 +47,11 @@ pub(super) trait Value: Sized {
     /// What it is when it is not given.
     fn absent() -> Option<Self> {
         None
+    }
+
+    /// The value, when a file of its own holds it.
+    fn held_in(self, _file: &Path) -> Self {
+        self
     }
 }
 
@@ -70,6 +78,7 @@ impl<T: Value> Value for Option<T> {
     const LISTED: bool = T::LISTED;
     const TOML: Toml = T::TOML;
     const SECRET: bool = T::SECRET;
+    const MANY: bool = T::MANY;
 
     fn parse(text: &str) -> Result<Self, Hint> {
         T::parse(text).map(Some)
@@ -81,6 +90,10 @@ impl<T: Value> Value for Option<T> {
 
     fn absent() -> Option<Self> {
         Some(None)
+    }
+
+    fn held_in(self, file: &Path) -> Self {
+        self.map(|value| value.held_in(file))
     }
 }
 
@@ -173,6 +186,41 @@ impl Value for Vec<String> {
         let words: Option<Self> = list.iter().map(text).collect();
         Ok(words.ok_or(None)?.into_iter().filter(|word| !word.is_empty()).collect())
     }
+}
+
+/// Lists that are read as words, and then as what each word means.
+macro_rules! lists {
+    ($($type:ty as $name:literal, $what:literal, $of:expr;)+) => { $(
+        impl Value for $type {
+            const NAME: &'static str = $name;
+            const WHAT: &'static str = $what;
+            const TOML: Toml = Toml::List;
+
+            fn parse(text: &str) -> Result<Self, Hint> {
+                Vec::parse(text).and_then($of)
+            }
+
+            fn read(given: &value::Value) -> Result<Self, Hint> {
+                Vec::read(given).and_then($of)
+            }
+        }
+    )+ };
+}
+
+/// Names of hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostNames(pub(crate) Vec<String>);
+
+lists! {
+    Networks as "NETWORKS", "a list of networks", |words: Vec<String>| {
+        Networks::parse(words.iter().map(String::as_str)).map_err(|error| Some(error.to_string()))
+    };
+    HostNames as "NAMES", "a list of names", |words: Vec<String>| {
+        match words.iter().find(|word| !Hosts::is_name(word)) {
+            Some(word) => Err(Some(format!("`{}` is no name; leave out scheme and port", word.escape_debug()))),
+            None => Ok(HostNames(words)),
+        }
+    };
 }
 
 impl Value for SchemaName {

@@ -15,6 +15,7 @@ use staticreg_domain::{
 };
 use staticreg_http::{
     BodyLimits, Services,
+    access::Access,
     server::{self, ServerOptions},
 };
 use tokio::net::TcpListener;
@@ -46,6 +47,7 @@ impl App {
     pub(super) fn assemble(
         settings: &Settings,
         adapters: Adapters,
+        access: Access,
         lifecycle: &mut Lifecycle,
     ) -> Result<Self, Failure> {
         let Adapters { store: Store { metrics, name }, spooling, clock } = adapters;
@@ -80,6 +82,7 @@ impl App {
             store: name,
             body_limits: BodyLimits { size: settings.webhook.max_body.bytes(), time: settings.http.body_timeout },
             registry,
+            access,
             public_name: settings.registry.public_name.clone(),
         };
         Ok(Self { services })

@@ -1,5 +1,6 @@
 //! Wires the adapters to the use cases: [`app`] is all that answers, over [`store`] and, when there is one, [`registry`].
 
+mod access;
 mod app;
 mod late_store;
 mod registry;
@@ -8,7 +9,8 @@ mod system_clock;
 
 use std::sync::Arc;
 
-use staticreg_http::server;
+use staticreg_domain::Clock;
+use staticreg_http::{access::Access, server};
 use staticreg_memory::MemoryMetrics;
 
 use crate::{
@@ -21,7 +23,7 @@ use store::Store;
 use system_clock::SystemClock;
 
 /// Serves until SIGTERM or SIGINT, then finishes what was accepted.
-pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<(), Failure> {
+pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Result<(), Failure> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "The limit of open files could not be raised");
     }
@@ -34,8 +36,10 @@ pub(crate) async fn serve(settings: Settings, store: Option<Store>) -> Result<()
         None => store::open(&settings.db, settings.metrics.memory_rows.get(), &mut lifecycle).await?,
     };
     let spooling = store::open_spool(&settings.spool).await?;
-    let adapters = Adapters { store, spooling, clock: Arc::new(SystemClock) };
-    App::assemble(&settings, adapters, &mut lifecycle)?.serve(listener, &settings.http, lifecycle).await
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let access = access::open(&mut settings, listener.local_addr()?, &clock, &mut lifecycle)?;
+    let adapters = Adapters { store, spooling, clock };
+    App::assemble(&settings, adapters, access, &mut lifecycle)?.serve(listener, &settings.http, lifecycle).await
 }
 
 /// The OpenAPI document of the server without settings, as JSON.
@@ -46,7 +50,7 @@ pub(crate) fn openapi_document() -> Result<String, Failure> {
     // The tasks of the use cases end with it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _within = runtime.enter();
-    Ok(App::assemble(&settings, adapters, &mut Lifecycle::new())?.openapi_document())
+    Ok(App::assemble(&settings, adapters, Access::default(), &mut Lifecycle::new())?.openapi_document())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::{io, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
+use hyper::body::Bytes;
+use poem::{Request, http::header::CONTENT_LENGTH};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -41,9 +43,30 @@ pub(crate) struct Bodies {
 
 /// A body, with the room that it takes.
 #[derive(Debug)]
-pub(super) struct Body<'a> {
-    pub(super) bytes: Vec<u8>,
-    pub(super) room: Option<SemaphorePermit<'a>>,
+pub(crate) struct Received<'a> {
+    pub(crate) bytes: Bytes,
+    _room: Option<SemaphorePermit<'a>>,
+}
+
+/// The body of a request that was read before its handler, which does not read it again.
+#[derive(Clone)]
+struct ReadBefore(Bytes);
+
+impl Received<'_> {
+    /// Hands the body on to the handler. The room that it takes stays taken.
+    pub(crate) fn hand_on(&self, request: &mut Request) {
+        request.extensions_mut().insert(ReadBefore(self.bytes.clone()));
+    }
+
+    /// The body of a request, when it was read before.
+    pub(super) fn before(request: &Request) -> Option<Self> {
+        request.extensions().get().map(|ReadBefore(bytes)| Self { bytes: bytes.clone(), _room: None })
+    }
+}
+
+/// The length of a request's body, when it is told.
+pub(super) fn told_length(request: &Request) -> Option<usize> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Bodies {
@@ -51,32 +74,36 @@ impl Bodies {
         Self { limits, room: Semaphore::new(ROOM.max(limits.size).min(Semaphore::MAX_PERMITS)) }
     }
 
-    pub(super) async fn read(&self, body: poem::Body) -> Result<Body<'_>, ReadError> {
+    /// Reads a body, of the length that was told, if any was.
+    pub(super) async fn read(&self, body: poem::Body, length: Option<usize>) -> Result<Received<'_>, ReadError> {
+        if length.is_some_and(|length| length > self.limits.size) {
+            return Err(ReadError::TooLarge);
+        }
         timeout(self.limits.time, self.read_on(body)).await.map_err(|_| ReadError::TimedOut)?
     }
 
-    async fn read_on(&self, body: poem::Body) -> Result<Body<'_>, ReadError> {
+    async fn read_on(&self, body: poem::Body) -> Result<Received<'_>, ReadError> {
         let mut chunks = pin!(body.into_bytes_stream());
-        let mut body = Body { bytes: Vec::new(), room: None };
+        let (mut bytes, mut room) = (Vec::new(), None);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(ReadError::Failed)?;
-            let size = body.bytes.len() + chunk.len();
+            let size = bytes.len() + chunk.len();
             if size > self.limits.size {
                 return Err(ReadError::TooLarge);
             }
-            self.make_room(&mut body, size)?;
-            body.bytes.extend_from_slice(&chunk);
+            self.make_room(&mut room, size)?;
+            bytes.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok(Received { bytes: bytes.into(), _room: room })
     }
 
-    fn make_room<'a>(&'a self, body: &mut Body<'a>, size: usize) -> Result<(), ReadError> {
-        let taken = body.room.as_ref().map_or(0, SemaphorePermit::num_permits);
+    fn make_room<'a>(&'a self, room: &mut Option<SemaphorePermit<'a>>, size: usize) -> Result<(), ReadError> {
+        let taken = room.as_ref().map_or(0, SemaphorePermit::num_permits);
         let more = size.saturating_sub(FREE + taken);
         if more > 0 {
             let more = u32::try_from(more).map_err(|_| ReadError::NoRoom)?;
             let more = self.room.try_acquire_many(more).map_err(|_| ReadError::NoRoom)?;
-            match &mut body.room {
+            match room {
                 Some(room) => room.merge(more),
                 none => *none = Some(more),
             }
@@ -100,30 +127,30 @@ mod tests {
     #[tokio::test]
     async fn a_body_takes_room_until_it_is_dropped() {
         let bodies = Bodies { limits: LIMITS, room: Semaphore::new(100_000) };
-        let first = bodies.read(chunks(10_000, 10)).await.expect("room");
+        let first = bodies.read(chunks(10_000, 10), None).await.expect("room");
         assert_eq!(first.bytes.len(), 100_000);
         assert_eq!(bodies.room.available_permits(), FREE);
-        let error = bodies.read(chunks(10_000, 10)).await.expect_err("no room");
+        let error = bodies.read(chunks(10_000, 10), None).await.expect_err("no room");
         assert!(matches!(error, ReadError::NoRoom), "{error:?}");
         assert_eq!(bodies.room.available_permits(), FREE, "what was read in vain takes no room");
         drop(first);
         assert_eq!(bodies.room.available_permits(), 100_000);
-        bodies.read(chunks(100_000, 1)).await.expect("room again");
+        bodies.read(chunks(100_000, 1), None).await.expect("room again");
     }
 
     #[tokio::test]
     async fn a_small_body_needs_no_room() {
         let bodies = Bodies { limits: LIMITS, room: Semaphore::new(0) };
-        assert_eq!(bodies.read(chunks(FREE / 4, 4)).await.expect("no room needed").bytes.len(), FREE);
-        assert!(bodies.read(chunks(FREE + 1, 1)).await.is_err());
+        assert_eq!(bodies.read(chunks(FREE / 4, 4), None).await.expect("no room needed").bytes.len(), FREE);
+        assert!(bodies.read(chunks(FREE + 1, 1), None).await.is_err());
     }
 
     #[tokio::test]
     async fn the_largest_body_finds_room() {
         let size = ROOM + FREE + 1;
         let bodies = Bodies::new(BodyLimits { size, ..LIMITS });
-        assert_eq!(bodies.read(chunks(size, 1)).await.expect("room").bytes.len(), size);
-        let error = bodies.read(chunks(size + 1, 1)).await.expect_err("too large");
+        assert_eq!(bodies.read(chunks(size, 1), None).await.expect("room").bytes.len(), size);
+        let error = bodies.read(chunks(size + 1, 1), None).await.expect_err("too large");
         assert!(matches!(error, ReadError::TooLarge), "{error:?}");
         Bodies::new(BodyLimits { size: usize::MAX, ..LIMITS });
     }

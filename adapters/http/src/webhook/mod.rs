@@ -7,7 +7,7 @@ mod format;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use poem::{
-    Request, RequestBody, Result,
+    IntoResponse as _, Request, RequestBody, Response, Result,
     http::{StatusCode, header},
 };
 use poem_openapi::{
@@ -24,12 +24,13 @@ use staticreg_application::{
 use staticreg_domain::RegistryEvent;
 
 use crate::{
+    access::Proof,
     api::ApiTag,
     problem::{Problem, RETRY_AFTER_SECONDS},
 };
-pub(crate) use body::Bodies;
 pub use body::BodyLimits;
-use body::{Body, ReadError};
+pub(crate) use body::{Bodies, Received};
+use body::{ReadError, told_length};
 use distribution::{Distribution, NotificationSchema};
 use format::Format;
 
@@ -45,7 +46,7 @@ pub(crate) const WHAT_IT_IS: &str =
 
 pub(crate) struct WebhookApi {
     pub(crate) receive: Arc<ReceiveNotification>,
-    pub(crate) bodies: Bodies,
+    pub(crate) bodies: Arc<Bodies>,
 }
 
 #[OpenApi]
@@ -55,13 +56,17 @@ impl WebhookApi {
     /// Distribution posts its events here. The answer comes when every event that counts is stored, and only then; an
     /// event that does not count is skipped with its reason, an event that was recorded before changes nothing. After
     /// any answer but 200 the registry sends the notification again.
+    ///
+    /// Who may post is the operator's to say: whoever shows a token, signs the body (Standard Webhooks,
+    /// `X-Hub-Signature-256` or `X-Registry-Signature-256`), or is in some network; else everybody. A page of another
+    /// site never may.
     #[oai(
         path = "/api/webhook/registry",
         method = "post",
         operation_id = "receive_notification",
         tag = "ApiTag::Webhook"
     )]
-    async fn receive_notification(&self, notification: Notification) -> Result<Stored, WebhookError> {
+    async fn receive_notification(&self, notification: Notification, _proof: Proof) -> Result<Stored, WebhookError> {
         let events = notification.read(&self.bodies).await?;
         Ok(Stored::Ok(Json(self.receive.receive(events).await?.into())))
     }
@@ -125,6 +130,17 @@ enum WebhookError {
     /// The body is no notification; the detail says where.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
+    /// The sender shows no token that lets it in, and the body has no signature that does.
+    #[oai(status = 401, content_type = "application/problem+json")]
+    Unauthorized(
+        Json<Problem>,
+        /// What the sender may show.
+        #[oai(header = "WWW-Authenticate")]
+        String,
+    ),
+    /// The sender may not post.
+    #[oai(status = 403, content_type = "application/problem+json")]
+    Forbidden(Json<Problem>),
     /// The body took too long to arrive.
     #[oai(status = 408, content_type = "application/problem+json")]
     TimedOut(Json<Problem>),
@@ -173,6 +189,31 @@ impl WebhookError {
     }
 }
 
+/// What a sender may show that is not let in (RFC 6750, RFC 7617).
+const CHALLENGE: &str = "Bearer realm=\"staticreg\", Basic realm=\"staticreg\"";
+
+/// What is told to who may not post: not why.
+const REFUSED: &str = "This request may not post here.";
+
+/// The answer to who shows nothing that lets it in.
+pub(crate) fn unauthorized() -> Response {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, REFUSED);
+    WebhookError::Unauthorized(Json(problem), CHALLENGE.to_owned()).into_response()
+}
+
+/// The answer to who may not post.
+pub(crate) fn forbidden() -> Response {
+    WebhookError::Forbidden(Json(Problem::new(StatusCode::FORBIDDEN, REFUSED))).into_response()
+}
+
+impl Bodies {
+    /// Reads a request's body before its handler; an error is the answer.
+    pub(crate) async fn receive(&self, request: &mut Request) -> Result<Received<'_>, Response> {
+        let (length, body) = (told_length(request), request.take_body());
+        self.read(body, length).await.map_err(|error| WebhookError::of_read(error, self.limits).into_response())
+    }
+}
+
 impl From<RecordError> for WebhookError {
     fn from(error: RecordError) -> Self {
         tracing::debug!(%error, "A notification was turned away");
@@ -209,12 +250,18 @@ fn parse(content_type: &str, body: &[u8]) -> serde_json::Result<Vec<RegistryEven
     Err(refused.unwrap_or_else(|| serde::de::Error::custom("nobody sends this media type")))
 }
 
-/// The body of a notification, not yet read.
+/// A notification whose body is not parsed.
 struct Notification {
     content_type: String,
-    /// The length of the body, when it is told.
-    length: Option<usize>,
-    body: poem::Body,
+    body: Unparsed,
+}
+
+/// The body of a notification.
+enum Unparsed {
+    /// It was read to look at its signature.
+    Read(Received<'static>),
+    /// Not yet read; with its length, when that is told.
+    Unread(poem::Body, Option<usize>),
 }
 
 impl Notification {
@@ -224,11 +271,14 @@ impl Notification {
             let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
             return Err(WebhookError::UnsupportedMediaType(Json(problem)));
         }
-        if self.length.is_some_and(|length| length > bodies.limits.size) {
-            return Err(WebhookError::too_large(bodies.limits.size));
-        }
-        let body = bodies.read(self.body).await.map_err(|error| WebhookError::of_read(error, bodies.limits))?;
-        let Body { bytes, room: _room } = body;
+        // It keeps its room until it is parsed.
+        let received = match self.body {
+            Unparsed::Read(received) => received,
+            Unparsed::Unread(body, length) => {
+                bodies.read(body, length).await.map_err(|error| WebhookError::of_read(error, bodies.limits))?
+            }
+        };
+        let bytes = received.bytes.clone();
         let parsed = if bytes.len() > SOON_READ {
             aside(move || parse(&self.content_type, &bytes)).await
         } else {
@@ -262,11 +312,11 @@ impl<'a> ApiExtractor<'a> for Notification {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        Ok(Self {
-            content_type: header(header::CONTENT_TYPE).unwrap_or_default().to_owned(),
-            length: header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
-            body: body.take()?,
-        })
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let body = match Received::before(request) {
+            Some(received) => Unparsed::Read(received),
+            None => Unparsed::Unread(body.take()?, told_length(request)),
+        };
+        Ok(Self { content_type: content_type.unwrap_or_default().to_owned(), body })
     }
 }

@@ -20,6 +20,13 @@ async fn unknown_paths_and_wrong_methods_are_problems() {
         (Method::POST, "/api/v1/summary", StatusCode::METHOD_NOT_ALLOWED),
         (Method::DELETE, "/api/v1/images", StatusCode::METHOD_NOT_ALLOWED),
         (Method::PUT, "/api/webhook/registry", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/api/webhook", StatusCode::NOT_FOUND),
+        (Method::POST, "/api/webhook/registry/more", StatusCode::NOT_FOUND),
+        (Method::POST, "/api/webhook/registr", StatusCode::NOT_FOUND),
+        (Method::GET, "/healthz/nothing", StatusCode::NOT_FOUND),
+        (Method::POST, "/healthz", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::POST, "/insights", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/nothing", StatusCode::NOT_FOUND),
     ] {
         let response = server(MockMetricsRepository::new()).request(method.clone(), path).send().await;
         response.assert_status(status);

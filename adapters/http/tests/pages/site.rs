@@ -16,7 +16,7 @@ use staticreg_application::{
     recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
-use staticreg_http::{BodyLimits, Registry, Services};
+use staticreg_http::{BodyLimits, Registry, Services, access::Access};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, FixedClock, SampleRegistry};
 
@@ -128,6 +128,7 @@ pub(crate) fn called(
         store: "memory",
         body_limits: BodyLimits { size: 64 * 1024, time: Duration::from_secs(5) },
         registry,
+        access: Access::default(),
         public_name: public_name.map(str::to_owned),
     })))
 }

@@ -15,7 +15,7 @@ use staticreg_application::{
     recording::{Recorder, RecorderOptions},
 };
 use staticreg_domain::{Clock, clock::MockClock, counting::Tagged, metrics::MetricsRepository};
-use staticreg_http::{BodyLimits, Services};
+use staticreg_http::{BodyLimits, Services, access::Access};
 
 /// The digest of the events.
 pub(crate) const DIGEST: &str = "sha256:8bfa990430b3f57834ed6b54c3786189eb0ff2233cbe8fd0ddd0ca5423d04924";
@@ -25,6 +25,14 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// A server on a store, on 2026-11-21. Must be called inside a runtime.
 pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl Endpoint<Output = Response>> {
+    TestClient::new(endpoint(store, Access::default()))
+}
+
+/// All routes of such a server, for those who may.
+pub(crate) fn endpoint(
+    store: impl MetricsRepository + 'static,
+    access: Access,
+) -> impl Endpoint<Output = Response> + 'static {
     let store: Arc<dyn MetricsRepository> = Arc::new(store);
     let mut clock = MockClock::new();
     clock.expect_now().returning(|| "2026-11-21T20:00:00Z".parse().expect("a time"));
@@ -38,7 +46,7 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
     let (recorder, writer) = Recorder::new(Arc::clone(&store), None, Arc::clone(&clock), options);
     tokio::spawn(writer.run());
     let counting = Arc::new(Mutex::new(Tagged));
-    TestClient::new(staticreg_http::endpoint(Services {
+    staticreg_http::endpoint(Services {
         receive: Arc::new(ReceiveNotification::new(
             counting,
             Vec::new(),
@@ -52,8 +60,9 @@ pub(crate) fn server(store: impl MetricsRepository + 'static) -> TestClient<impl
         store: "mock",
         body_limits: BodyLimits { size: MAX_BODY, time: Duration::from_secs(5) },
         registry: None,
+        access,
         public_name: None,
-    }))
+    })
 }
 
 /// The body of an answer.

@@ -13,6 +13,7 @@ use staticreg_application::{
 use staticreg_domain::{Clock, catalog::RegistryCatalog, counting::Tagged, metrics::MetricsRepository};
 use staticreg_http::{
     BodyLimits, Registry, Services,
+    access::Access,
     server::{self, ServerOptions},
 };
 use staticreg_memory::MemoryMetrics;
@@ -72,6 +73,7 @@ impl Site {
             store: "memory",
             body_limits: BodyLimits { size: 1_000_000, time: Duration::from_secs(1) },
             registry,
+            access: Access::default(),
             public_name: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

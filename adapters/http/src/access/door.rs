@@ -1,0 +1,67 @@
+//! Who may post to the webhook.
+//!
+//! No page of another site may. Where networks are given, the sender must be in one of them. Where tokens or signatures
+//! are given, one of them must be right. What can be told without the body is told before it is read.
+
+use std::net::SocketAddr;
+
+use poem::{Request, http::HeaderMap};
+
+use super::{
+    AccessOptions,
+    browser::is_from_another_site,
+    forwarded,
+    refusals::RefusalReason,
+    signature::{Claim, Claimed},
+    tokens::{Shown, shown},
+};
+
+/// Whether a POST may go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Admitted,
+    /// If the body is signed so.
+    IfSigned(Claim),
+    Refused(RefusalReason),
+}
+
+/// Who sent a request, as the connection tells.
+pub(super) fn peer(request: &Request) -> Option<SocketAddr> {
+    let peer = request.remote_addr().as_socket_addr()?;
+    Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+}
+
+/// Looks at all but the body.
+pub(super) fn judge(options: &AccessOptions, peer: Option<SocketAddr>, headers: &HeaderMap) -> Verdict {
+    judged(options, peer, headers).unwrap_or_else(Verdict::Refused)
+}
+
+fn judged(options: &AccessOptions, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<Verdict, RefusalReason> {
+    if is_from_another_site(headers, &options.hosts) {
+        return Err(RefusalReason::AnotherSite);
+    }
+    if let Some(networks) = &options.networks {
+        let sender = peer.and_then(|peer| forwarded::sender(peer.ip(), headers, &options.trusted_proxies));
+        let sender = sender.ok_or(RefusalReason::UnknownAddress)?;
+        if !networks.contain(sender) {
+            return Err(RefusalReason::Network);
+        }
+    }
+    if options.tokens.is_none() && options.signatures.is_none() {
+        return Ok(Verdict::Admitted);
+    }
+    let mut refused = RefusalReason::NoProof;
+    if let Some(tokens) = &options.tokens {
+        match shown(headers) {
+            Shown::Token(token) if tokens.fit(&token) => return Ok(Verdict::Admitted),
+            Shown::Token(_) => refused = RefusalReason::WrongToken,
+            Shown::Several => return Err(RefusalReason::SeveralTokens),
+            Shown::Nothing => {}
+        }
+    }
+    match options.signatures.as_ref().map(|signatures| signatures.claimed(headers)) {
+        Some(Claimed::Signed(claim)) => Ok(Verdict::IfSigned(claim)),
+        Some(Claimed::OutOfTime) => Err(RefusalReason::OldSignature),
+        Some(Claimed::Nothing) | None => Err(refused),
+    }
+}

@@ -1,0 +1,207 @@
+//! Who is asking, and whether they may: the one seam that every route is behind.
+//!
+//! A [`Rule`] says what a route asks of whoever calls it, a [`Gate`] stands before the route and keeps the rule. The
+//! routes name their rule in one place, `endpoint` of this crate; what names none is [`Rule::Read`], so that a new
+//! route is never open by mistake.
+//!
+//! What decides is a file for each question: `door` who may post, by `network` and `forwarded`, `tokens`, `signature`
+//! and `browser`; `host` which names the server answers to. None of them knows a route. `refusals` remembers whom they
+//! turned away.
+
+mod browser;
+mod door;
+mod forwarded;
+mod host;
+mod network;
+mod refusals;
+mod scheme;
+mod signature;
+mod tokens;
+
+pub use host::Hosts;
+pub use network::{InvalidNetwork, Networks};
+pub use refusals::{LastRefusal, RefusalReason, Refused};
+pub use signature::{InvalidSecret, Signatures};
+pub use tokens::Tokens;
+
+pub(crate) use scheme::Proof;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use poem::{Endpoint, IntoResponse as _, Middleware, Request, Response, http::StatusCode};
+use staticreg_application::aside::aside;
+
+use crate::{
+    problem::Problem,
+    webhook::{self, Bodies, Received},
+};
+use door::{Verdict, judge, peer};
+use host::HostError;
+use refusals::Refusals;
+use signature::Claim;
+
+/// The largest body, in bytes, whose signature is checked on the thread that answers: a registry's is smaller.
+const SOON_CHECKED: usize = 64 << 10;
+
+/// What a route asks of whoever calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Everybody may: whether the server is well.
+    Open,
+    /// Who may read: pages, the query API, documents, CSV.
+    Read,
+    /// Who may post notifications, and so change counts.
+    Post,
+}
+
+/// Who may do what. By default everybody may do everything, by whatever name they call the server.
+#[derive(Clone, Debug, Default)]
+pub struct Access(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    options: AccessOptions,
+    refusals: Refusals,
+}
+
+/// What is asked of those who call the server.
+#[derive(Clone, Debug, Default)]
+pub struct AccessOptions {
+    /// Tokens that let a sender in. With none in it nobody is, but by a signature.
+    pub tokens: Option<Tokens>,
+    /// Secrets whose signature lets a sender in.
+    pub signatures: Option<Signatures>,
+    /// The networks that a sender must be in.
+    pub networks: Option<Networks>,
+    /// The proxies that are believed where a request comes from.
+    pub trusted_proxies: Networks,
+    /// The names that the server answers to.
+    pub hosts: Hosts,
+}
+
+impl AccessOptions {
+    /// Whether whoever reaches the server may post.
+    #[must_use]
+    pub fn let_everybody_post(&self) -> bool {
+        self.tokens.is_none() && self.signatures.is_none() && self.networks.is_none()
+    }
+}
+
+impl Access {
+    /// Access as the options have it.
+    #[must_use]
+    pub fn new(options: AccessOptions) -> Self {
+        Self(Arc::new(Inner { options, refusals: Refusals::default() }))
+    }
+
+    /// The POSTs that were refused so far.
+    #[must_use]
+    pub fn refused(&self) -> Refused {
+        self.0.refusals.read()
+    }
+
+    /// Turns a POST away. The answer does not tell why: that is for the operator.
+    fn refuse(&self, reason: RefusalReason, peer: Option<SocketAddr>) -> Response {
+        self.0.refusals.add(reason, peer);
+        match reason.status() {
+            // A token is all that can be asked for (RFC 9110, 15.5.2).
+            StatusCode::UNAUTHORIZED if self.0.options.tokens.is_some() => webhook::unauthorized(),
+            _ => webhook::forbidden(),
+        }
+    }
+
+    /// Whether a body is signed so.
+    async fn is_signed(&self, claim: Claim, received: &Received<'_>) -> bool {
+        let Some(signatures) = self.0.options.signatures.clone() else { return false };
+        let body = received.bytes.clone();
+        if body.len() > SOON_CHECKED {
+            aside(move || signatures.fit(&claim, &body)).await
+        } else {
+            signatures.fit(&claim, &body)
+        }
+    }
+
+    /// Whether the server answers to the name that a request calls it by; else why not, for whoever sent it.
+    fn answers_to(&self, request: &Request) -> Result<(), Problem> {
+        let hosts = &self.0.options.hosts;
+        hosts.check(request.uri(), request.version(), request.headers()).map_err(|error| match error {
+            HostError::Malformed => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "Send one Host header, with the name or the address that this server is reached by.",
+            ),
+            HostError::Unknown(name) => Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                format!(
+                    "This server does not answer to the name {name}. If it is called so, behind a proxy for one, add the \
+                     name to STATICREG_HTTP_ALLOWED_HOSTS and start it again."
+                ),
+            ),
+        })
+    }
+}
+
+/// Keeps the rule of the routes behind it.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    rule: Rule,
+    access: Access,
+    bodies: Arc<Bodies>,
+}
+
+impl Gate {
+    pub(crate) fn new(rule: Rule, access: &Access, bodies: &Arc<Bodies>) -> Self {
+        Self { rule, access: access.clone(), bodies: Arc::clone(bodies) }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Middleware<E> for Gate {
+    type Output = Guarded<E>;
+
+    fn transform(&self, endpoint: E) -> Guarded<E> {
+        Guarded { gate: self.clone(), endpoint }
+    }
+}
+
+/// Routes behind a gate.
+pub(crate) struct Guarded<E> {
+    gate: Gate,
+    endpoint: E,
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let access = &self.gate.access;
+        match self.gate.rule {
+            // Whoever reaches the port may read.
+            Rule::Open | Rule::Read => match access.answers_to(&request) {
+                Ok(()) => self.endpoint.call(request).await,
+                Err(problem) => Ok(problem.into_response()),
+            },
+            // The registry calls the server by any name.
+            Rule::Post => match judge(&access.0.options, peer(&request), request.headers()) {
+                Verdict::Admitted => self.endpoint.call(request).await,
+                Verdict::Refused(reason) => Ok(access.refuse(reason, peer(&request))),
+                // Boxed, so that the usual way does not carry it.
+                Verdict::IfSigned(claim) => Box::pin(self.call_if_signed(request, claim)).await,
+            },
+        }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Guarded<E> {
+    async fn call_if_signed(&self, mut request: Request, claim: Claim) -> poem::Result<Response> {
+        let Gate { access, bodies, .. } = &self.gate;
+        let received = match bodies.receive(&mut request).await {
+            Ok(received) => received,
+            Err(error) => return Ok(error),
+        };
+        if !access.is_signed(claim, &received).await {
+            return Ok(access.refuse(RefusalReason::WrongSignature, peer(&request)));
+        }
+        // The body keeps its room until the answer is there.
+        received.hand_on(&mut request);
+        self.endpoint.call(request).await
+    }
+}

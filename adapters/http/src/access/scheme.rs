@@ -1,0 +1,52 @@
+//! What the OpenAPI document says of who may post.
+
+use poem::{Request, RequestBody, Result};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
+
+const TOKEN: &str = "webhook_token";
+const PASSWORD: &str = "webhook_password";
+
+/// What a sender shows, for the document alone: the gate before the route has looked at it.
+pub(crate) struct Proof;
+
+fn scheme(scheme: &'static str, description: &'static str) -> MetaSecurityScheme {
+    MetaSecurityScheme {
+        ty: "http",
+        description: Some(description),
+        name: None,
+        key_in: None,
+        scheme: Some(scheme),
+        bearer_format: None,
+        flows: None,
+        openid_connect_url: None,
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Proof {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(TOKEN, scheme("bearer", "One of `STATICREG_WEBHOOK_TOKENS`."));
+        let password = "The password is one of `STATICREG_WEBHOOK_TOKENS`; the user's name may be any.";
+        registry.create_security_scheme(PASSWORD, scheme("basic", password));
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![TOKEN, PASSWORD]
+    }
+
+    /// Where no token is configured, and where a signature or a network decides.
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(_: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        Ok(Self)
+    }
+}

@@ -1,0 +1,343 @@
+//! Who may do what, over real connections: the address of whoever sends matters.
+
+#![cfg(target_os = "linux")]
+
+#[expect(dead_code, reason = "other tests need the rest of it")]
+mod support;
+
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use staticreg_domain::clock::MockClock;
+use staticreg_http::{
+    access::{Access, AccessOptions, Hosts, Networks, RefusalReason, Signatures, Tokens},
+    server::{self, ServerOptions},
+};
+use staticreg_memory::MemoryMetrics;
+use support::{event, notification};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+    time::timeout,
+};
+
+/// How long what happens soon may take on a busy machine.
+const SOON: Duration = Duration::from_mins(2);
+
+const WEBHOOK: &str = "/api/webhook/registry";
+
+/// Where those are who may post.
+const INSIDE: &str = "127.0.0.1:0";
+
+/// All of 127.0.0.0/8 is this machine.
+const OUTSIDE: &str = "127.9.9.9:0";
+
+const TOKEN: &str = "r1ght";
+const SECRET: &str = "It's a Secret to Everybody";
+
+/// A server that ends with the runtime of its test.
+struct Server {
+    address: SocketAddr,
+    access: Access,
+}
+
+/// What was answered.
+struct Answer {
+    status: u16,
+    text: String,
+}
+
+impl Server {
+    async fn start(options: AccessOptions) -> Self {
+        let access = Access::new(options);
+        let endpoint = support::endpoint(MemoryMetrics::new(100), access.clone());
+        let listener = server::listen("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let options = ServerOptions {
+            max_connections: 100,
+            header_timeout: SOON,
+            write_timeout: SOON,
+            stop_timeout: Duration::ZERO,
+        };
+        tokio::spawn(async move { server::serve(listener, endpoint, &options, std::future::pending()).await });
+        Self { address, access }
+    }
+
+    /// Sends a request as it stands, from an address, and reads all that comes.
+    async fn send(&self, from: &str, request: &str) -> Answer {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(from.parse().expect(from)).expect(from);
+        let mut stream = socket.connect(self.address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut text = String::new();
+        // What was not read is cut off with the connection, after the answer.
+        timeout(SOON, stream.read_to_string(&mut text)).await.expect("an end").ok();
+        let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{text:?}"));
+        Answer { status, text }
+    }
+
+    /// Posts a notification of one pull.
+    async fn post(&self, from: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(from, &post(headers, &body())).await
+    }
+
+    /// The status of a GET.
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(INSIDE, &request("GET", path, headers, "")).await
+    }
+
+    fn refused(&self, reason: RefusalReason) -> u64 {
+        self.access.refused().by_reason.iter().find(|(known, _)| *known == reason).expect("a reason").1
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let (head, _) = self.text.split_once("\r\n\r\n")?;
+        head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+fn body() -> String {
+    notification(&[event(1)]).to_string()
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        write!(request, "{name}: {value}\r\n").expect("memory takes all");
+    }
+    format!("{request}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn post(headers: &[(&str, &str)], body: &str) -> String {
+    let headers = [&[("content-type", "application/json"), ("host", "staticreg:8093")], headers].concat();
+    request("POST", WEBHOOK, &headers, body)
+}
+
+fn sign(body: &str) -> String {
+    let code = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key").chain_update(body).finalize();
+    code.into_bytes().iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn signatures() -> Signatures {
+    Signatures::new([SECRET], Arc::new(MockClock::new())).expect("a secret")
+}
+
+fn networks(text: &str) -> Networks {
+    Networks::parse([text]).expect(text)
+}
+
+#[tokio::test]
+async fn with_nothing_configured_everybody_may() {
+    let server = Server::start(AccessOptions::default()).await;
+    assert_eq!(server.post(OUTSIDE, &[]).await.status, 200);
+    assert_eq!(server.post(OUTSIDE, &[("authorization", "Bearer any")]).await.status, 200);
+    assert_eq!(server.get("/api/v1/summary", &[("host", "any.example")]).await.status, 200);
+    assert_eq!(server.access.refused().total, 0);
+}
+
+#[tokio::test]
+async fn networks_must_fit_and_one_of_token_and_signature() {
+    let server = Server::start(AccessOptions {
+        tokens: Some(Tokens::new(["other", TOKEN])),
+        signatures: Some(signatures()),
+        networks: Some(networks("127.0.0.1")),
+        ..AccessOptions::default()
+    })
+    .await;
+    let right_token = format!("Bearer {TOKEN}");
+    let right_signature = sign(&body());
+    let wrong_signature = sign("other");
+    for from in [INSIDE, OUTSIDE] {
+        for token in [None, Some("Bearer wrong"), Some(&*right_token)] {
+            for signature in [None, Some(&*wrong_signature), Some(&*right_signature)] {
+                let headers =
+                    [token.map(|token| ("authorization", token)), signature.map(|it| ("x-hub-signature-256", it))];
+                let headers: Vec<_> = headers.into_iter().flatten().collect();
+                let answer = server.post(from, &headers).await;
+                let has_proof = token == Some(&*right_token) || signature == Some(&*right_signature);
+                let expected = match (from, has_proof) {
+                    (OUTSIDE, _) => 403,
+                    (_, false) => 401,
+                    (_, true) => 200,
+                };
+                assert_eq!(answer.status, expected, "{from} {headers:?}: {}", answer.text);
+            }
+        }
+    }
+    assert_eq!(server.refused(RefusalReason::Network), 9);
+    assert_eq!(server.refused(RefusalReason::NoProof), 1);
+    assert_eq!(server.refused(RefusalReason::WrongToken), 1);
+    assert_eq!(server.refused(RefusalReason::WrongSignature), 2);
+    assert_eq!(server.access.refused().total, 13);
+}
+
+#[tokio::test]
+async fn each_alone_decides_alone() {
+    let by_network =
+        Server::start(AccessOptions { networks: Some(networks("127.9.0.0/16")), ..AccessOptions::default() }).await;
+    assert_eq!(by_network.post(OUTSIDE, &[]).await.status, 200);
+    assert_eq!(by_network.post(INSIDE, &[]).await.status, 403);
+
+    let by_token =
+        Server::start(AccessOptions { tokens: Some(Tokens::new([TOKEN])), ..AccessOptions::default() }).await;
+    // printf 'registry:r1ght' | base64
+    assert_eq!(by_token.post(OUTSIDE, &[("authorization", "basic  cmVnaXN0cnk6cjFnaHQ=")]).await.status, 200);
+    assert_eq!(by_token.post(OUTSIDE, &[("x-hub-signature-256", &sign(&body()))]).await.status, 401);
+
+    let by_signature =
+        Server::start(AccessOptions { signatures: Some(signatures()), ..AccessOptions::default() }).await;
+    assert_eq!(by_signature.post(OUTSIDE, &[("x-registry-signature-256", &sign(&body()))]).await.status, 200);
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(by_signature.post(OUTSIDE, &[("authorization", &bearer)]).await.status, 403);
+}
+
+#[tokio::test]
+async fn an_empty_list_lets_nobody_in() {
+    let nobody = Server::start(AccessOptions { tokens: Some(Tokens::new([])), ..AccessOptions::default() }).await;
+    for authorization in ["Bearer ", "Bearer x", "Basic Og=="] {
+        assert_eq!(nobody.post(INSIDE, &[("authorization", authorization)]).await.status, 401);
+    }
+    let nobody = Server::start(AccessOptions { networks: Some(Networks::default()), ..AccessOptions::default() }).await;
+    assert_eq!(nobody.post(INSIDE, &[]).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_token_that_changes_is_in_force_at_once() {
+    let tokens = Tokens::new([TOKEN]);
+    let server = Server::start(AccessOptions { tokens: Some(tokens.clone()), ..AccessOptions::default() }).await;
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(server.post(INSIDE, &[("authorization", &bearer)]).await.status, 200);
+    assert!(tokens.replace(["another"]));
+    assert_eq!(server.post(INSIDE, &[("authorization", &bearer)]).await.status, 401);
+    assert_eq!(server.post(INSIDE, &[("authorization", "Bearer another")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_refused() {
+    let tokens = Some(Tokens::new([TOKEN]));
+    let server =
+        Server::start(AccessOptions { tokens, signatures: Some(signatures()), ..AccessOptions::default() }).await;
+    let (bearer, signature) = (format!("Bearer {TOKEN}"), sign(&body()));
+    let headers = [("authorization", &*bearer), ("authorization", &*bearer), ("x-hub-signature-256", &*signature)];
+    assert_eq!(server.post(INSIDE, &headers).await.status, 401);
+    assert_eq!(server.refused(RefusalReason::SeveralTokens), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_problem_that_tells_nothing() {
+    let tokens = Some(Tokens::new([TOKEN]));
+    let networks = Some(networks("127.0.0.1"));
+    let server = Server::start(AccessOptions { tokens, networks, ..AccessOptions::default() }).await;
+    let (unknown, wrong) =
+        (server.post(INSIDE, &[]).await, server.post(INSIDE, &[("authorization", "Bearer x")]).await);
+    for answer in [&unknown, &wrong] {
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"staticreg\", Basic realm=\"staticreg\""));
+    }
+    let told = |answer: &Answer| answer.text.split_once("\r\n\r\n").expect("a body").1.to_owned();
+    assert_eq!(told(&unknown), told(&wrong));
+    let outside = server.post(OUTSIDE, &[]).await;
+    assert_eq!((outside.status, outside.header("content-type")), (403, Some("application/problem+json")));
+    assert!(outside.text.contains(r#""detail":"This request may not post here.""#), "{}", outside.text);
+}
+
+#[tokio::test]
+async fn a_body_is_not_read_before_token_and_network() {
+    let tokens = Some(Tokens::new([TOKEN]));
+    let server = Server::start(AccessOptions { tokens, ..AccessOptions::default() }).await;
+    // No byte of it follows.
+    let head = format!("POST {WEBHOOK} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n");
+    let answer = server.send(INSIDE, &format!("{head}content-length: 1000000000\r\n\r\n")).await;
+    assert_eq!(answer.status, 401);
+    let bearer = format!("{head}authorization: Bearer {TOKEN}\r\ncontent-length: 1000000000\r\n\r\n");
+    assert_eq!(server.send(INSIDE, &bearer).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_signed_body_has_the_same_limits() {
+    let server = Server::start(AccessOptions { signatures: Some(signatures()), ..AccessOptions::default() }).await;
+    let padded = |length: usize| body() + &" ".repeat(length - body().len());
+    for (length, status) in [(support::MAX_BODY, 200), (support::MAX_BODY + 1, 413)] {
+        let body = padded(length);
+        let signature = sign(&body);
+        let answer = server.send(INSIDE, &post(&[("x-hub-signature-256", &signature)], &body)).await;
+        assert_eq!(answer.status, status, "{length}: {}", answer.text);
+    }
+    // Signed as it came, not as it is understood.
+    let answer = server.send(INSIDE, &post(&[("x-hub-signature-256", &sign(&body()))], &padded(1000))).await;
+    assert_eq!(answer.status, 403);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_tells_who_posts() {
+    let options = |proxies: &str| AccessOptions {
+        networks: Some(networks("192.0.2.0/24")),
+        trusted_proxies: Networks::parse(proxies.split_whitespace()).expect(proxies),
+        ..AccessOptions::default()
+    };
+    let trusting = Server::start(options("127.0.0.1")).await;
+    for (header, status) in [
+        (("x-forwarded-for", "192.0.2.7"), 200),
+        (("x-forwarded-for", "192.0.2.7, 203.0.113.9"), 403),
+        (("forwarded", "for=\"192.0.2.7:4711\""), 200),
+        (("forwarded", "for=unknown"), 403),
+    ] {
+        assert_eq!(trusting.post(INSIDE, &[header]).await.status, status, "{header:?}");
+        assert_eq!(trusting.post(OUTSIDE, &[header]).await.status, 403, "{header:?}");
+    }
+    assert_eq!(trusting.refused(RefusalReason::UnknownAddress), 1);
+    let never = Server::start(options("")).await;
+    assert_eq!(never.post(INSIDE, &[("x-forwarded-for", "192.0.2.7")]).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_never_posts() {
+    let tokens = Some(Tokens::new([TOKEN]));
+    let bearer = format!("Bearer {TOKEN}");
+    for (options, authorization) in
+        [(AccessOptions::default(), "Bearer x"), (AccessOptions { tokens, ..AccessOptions::default() }, &*bearer)]
+    {
+        let server = Server::start(options).await;
+        for header in [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+            let answer = server.post(INSIDE, &[("authorization", authorization), header]).await;
+            assert_eq!(answer.status, 403, "{header:?}");
+        }
+        assert_eq!(server.refused(RefusalReason::AnotherSite), 3);
+        // The documentation's page of this server may.
+        let host = server.address.to_string();
+        let headers = [("content-type", "application/json"), ("host", &host), ("authorization", authorization)];
+        let origin = format!("http://{host}");
+        let own = [&headers[..], &[("origin", &origin), ("sec-fetch-site", "same-origin")]].concat();
+        assert_eq!(server.send(INSIDE, &request("POST", WEBHOOK, &own, &body())).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_server_answers_to_its_own_names_only_but_the_webhook_to_any() {
+    let hosts = Hosts::only(["counts.example.com".to_owned()]);
+    let server = Server::start(AccessOptions { hosts, ..AccessOptions::default() }).await;
+    for path in ["/api/v1/summary", "/", "/docs", "/healthz", "/openapi.json", "/nothing"] {
+        let refused = server.get(path, &[("host", "evil.example")]).await;
+        assert_eq!(refused.status, 421, "{path}");
+        assert!(refused.text.contains("STATICREG_HTTP_ALLOWED_HOSTS"), "{path}: {}", refused.text);
+        for headers in [&[][..], &[("host", "localhost"), ("host", "localhost")], &[("host", "a b")]] {
+            assert_eq!(server.get(path, headers).await.status, 400, "{path} {headers:?}");
+        }
+        for host in ["127.0.0.1:8093", "localhost", "Counts.Example.com"] {
+            let status = server.get(path, &[("host", host)]).await.status;
+            assert_eq!(status, if path == "/nothing" { 404 } else { 200 }, "{path} {host}");
+        }
+    }
+    let page = server.get("/", &[("host", "evil.example"), ("accept", "text/html")]).await;
+    assert!(page.status == 421 && page.text.contains("<html"), "{}", page.text);
+
+    assert_eq!(server.post(INSIDE, &[]).await.status, 200);
+    let nameless = request("POST", WEBHOOK, &[("content-type", "application/json")], &body());
+    assert_eq!(server.send(INSIDE, &nameless).await.status, 200);
+    let asked = server.get(WEBHOOK, &[("host", "staticreg:8093")]).await;
+    assert!(asked.status == 405 && asked.text.contains("This is the webhook"), "{}", asked.text);
+}
