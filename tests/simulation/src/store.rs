@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// Stores a batch, or fails as it is drawn.
-    async fn store(&self, batch: &JournalBatch) -> Result<Appended, MetricsError> {
+    fn store(&self, batch: &JournalBatch) -> Result<Appended, MetricsError> {
         let fault = self.fault();
         match fault {
             Some(Fault::Fails) => return Err(away()),
@@ -150,7 +150,7 @@ impl MetricsRepository for Store {
 
     async fn append(&self, batch: &JournalBatch, _: DateTime<Utc>) -> Result<Appended, MetricsError> {
         self.takes_a_while().await;
-        let appended = self.store(batch).await;
+        let appended = self.store(batch);
         self.takes_a_while().await;
         appended
     }
@@ -171,7 +171,7 @@ impl MetricsRepository for Store {
         };
         let Some(batch) = batch.take_turn(turn) else { return Ok(Appended::Stored) };
         self.takes_a_while().await;
-        self.store(&batch).await
+        self.store(&batch)
     }
 
     async fn journal(
