@@ -43,7 +43,12 @@ test-fast: ## The tests that need no package of Debian, no server and no browser
 	@# Unit tests need none of these; of the integration tests, those that are named. The whole workspace is asked, so that
 	@# nothing is built anew.
 	cargo test --workspace --exclude staticreg-test-support --lib --test api --test pages --test server \
-		--test counting --test distribution --test document --test spool
+		--test counting --test distribution --test document --test histories --test spool
+
+.PHONY: simulate
+simulate: ## Plays histories of servers, kills and failing stores; SEED=... HISTORIES=... say which and how many
+	SIMULATE_SEED=$(SEED) SIMULATE_HISTORIES=$(or $(HISTORIES),20000) \
+		cargo test --release -p staticreg-simulation -- --nocapture
 
 .PHONY: test-e2e
 test-e2e: test-tools ## The tests of the real program among real parts

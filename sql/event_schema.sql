@@ -326,6 +326,21 @@ ON CONFLICT (pull_date, repo_name, tag, digest, architecture) DO UPDATE SET
     created_at = least(kept.created_at, excluded.created_at),
     updated_at = greatest(kept.updated_at, excluded.updated_at);
 
+-- 0009_access_journal
+
+-- What the classifier needs to know of the accesses of the last minutes, one row per batch. Each batch is counted knowing
+-- all before it, so that the counts are the same on any number of servers and after a restart. Its rows are short-lived.
+-- `accesses` holds ids, times and names of accesses, and a hash of each client.
+CREATE TABLE IF NOT EXISTS access_journal (
+    position bigint PRIMARY KEY,
+    batch uuid NOT NULL,
+    previous uuid NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    accesses bytea NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+-- It is short as it is: compressing it costs more than it saves.
+ALTER TABLE access_journal ALTER COLUMN accesses SET STORAGE EXTERNAL;
+
 -- So that the program takes the schema for what it is.
 CREATE TABLE IF NOT EXISTS seaql_migrations (
     version character varying NOT NULL PRIMARY KEY,
@@ -339,5 +354,6 @@ INSERT INTO seaql_migrations VALUES ('0005_question_indexes', extract(epoch FROM
 INSERT INTO seaql_migrations VALUES ('0006_random_versions', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0007_no_empty_counts', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0008_one_name_for_no_architecture', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
+INSERT INTO seaql_migrations VALUES ('0009_access_journal', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 
 COMMIT;

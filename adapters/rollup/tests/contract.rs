@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
-use staticreg_contract::{Subject, contract_suite};
+use staticreg_contract::{Subject, shared_contract_suite};
 use staticreg_rollup::{Options, Rollup};
 use staticreg_sql::SqlMetrics;
 use staticreg_test_support::postgres::Postgres;
@@ -22,17 +22,17 @@ async fn subject(url: &str, home: Box<dyn Any + Send>) -> Subject {
 }
 
 mod postgres {
-    use super::{Postgres, Subject, contract_suite};
+    use super::{Postgres, Subject, shared_contract_suite};
 
     async fn subject() -> Subject {
         super::subject(&Postgres::shared().new_database(), Box::new(())).await
     }
 
-    contract_suite!(subject);
+    shared_contract_suite!(subject);
 }
 
 mod sqlite {
-    use super::{Subject, contract_suite};
+    use super::{Subject, shared_contract_suite};
 
     async fn subject() -> Subject {
         let folder = tempfile::tempdir().expect("a folder");
@@ -40,5 +40,5 @@ mod sqlite {
         super::subject(&url, Box::new(folder)).await
     }
 
-    contract_suite!(subject);
+    shared_contract_suite!(subject);
 }

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
-use staticreg_contract::{Subject, contract_suite};
+use staticreg_contract::{Subject, shared_contract_suite};
 use staticreg_sql::{Options, SqlMetrics};
 use staticreg_test_support::postgres::{Postgres, Release};
 
@@ -19,29 +19,29 @@ async fn subject(url: &str, home: Box<dyn Any + Send>) -> Subject {
 macro_rules! on_each_release {
     ($subject:path) => {
         mod packaged {
-            use super::{Release, Subject, contract_suite};
+            use super::{Release, Subject, shared_contract_suite};
 
             async fn subject() -> Subject {
                 $subject(Release::Packaged).await
             }
 
-            contract_suite!(subject);
+            shared_contract_suite!(subject);
         }
 
         mod eighteen {
-            use super::{Release, Subject, contract_suite};
+            use super::{Release, Subject, shared_contract_suite};
 
             async fn subject() -> Subject {
                 $subject(Release::Eighteen).await
             }
 
-            contract_suite!(subject);
+            shared_contract_suite!(subject);
         }
     };
 }
 
 mod postgres {
-    use super::{Postgres, Release, Subject, contract_suite};
+    use super::{Postgres, Release, Subject, shared_contract_suite};
 
     /// In a database whose own order of text is ICU's.
     async fn in_a_database(release: Release) -> Subject {
@@ -52,7 +52,7 @@ mod postgres {
 }
 
 mod postgres_in_a_table_of_the_go_program {
-    use super::{Postgres, Release, Subject, contract_suite};
+    use super::{Postgres, Release, Subject, shared_contract_suite};
 
     /// Its columns have no order of their own, so they have the database's.
     async fn in_its_table(release: Release) -> Subject {
@@ -66,7 +66,7 @@ mod postgres_in_a_table_of_the_go_program {
 }
 
 mod sqlite {
-    use super::{Subject, contract_suite};
+    use super::{Subject, shared_contract_suite};
 
     async fn subject() -> Subject {
         let folder = tempfile::tempdir().expect("a folder");
@@ -74,5 +74,5 @@ mod sqlite {
         super::subject(&url, Box::new(folder)).await
     }
 
-    contract_suite!(subject);
+    shared_contract_suite!(subject);
 }

@@ -10,21 +10,15 @@ use staticreg_domain::{
 };
 
 use crate::{
-    hosts::{ALL_OPERATIONS, ARCHITECTURES, CLIENTS, Client, Counts, Day, Host, Operation, TAGS, Work},
+    day::{Deed, HOSTS, OPERATIONS, PAUSES, day},
+    hosts::{ALL_OPERATIONS, ARCHITECTURES, CLIENTS, Client, Counts, Day, TAGS},
     seed::cases,
     support::Store,
 };
 
-const HOSTS: usize = 12;
-const OPERATIONS: usize = 28;
-
-/// An operation, which repository, which of its tags, for which platform, after so many milliseconds; and a number for
-/// what else is to be chosen.
-type Deed = (Operation, usize, usize, usize, i64, usize);
-
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let pauses = vec![2_500_i64, 5_000, 20_000, 59_000, 62_000, 200_000];
-    let deed = (select(ALL_OPERATIONS.to_vec()), 0..2_usize, 0..TAGS.len(), 0..ARCHITECTURES.len(), select(pauses));
+    let deed =
+        (select(ALL_OPERATIONS.to_vec()), 0..2_usize, 0..TAGS.len(), 0..ARCHITECTURES.len(), select(PAUSES.to_vec()));
     vec(
         (deed, 0..24_usize).prop_map(|((what, repository, tag, platform, pause), choice)| {
             (what, repository, tag, platform, pause, choice)
@@ -35,33 +29,6 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
 
 fn days() -> impl Strategy<Value = Vec<(Client, Vec<Deed>)>> {
     vec((select(CLIENTS.to_vec()), deeds()), HOSTS)
-}
-
-/// The accesses of a day, in order, and the right counts. It begins with somebody who pushes all.
-fn day(hosts: &[(Client, Vec<Deed>)]) -> Day {
-    let mut day = Day::default();
-    let pushes = [(0, 0), (0, 2), (1, 0), (1, 2)].map(|(repository, tag)| (Operation::Push, repository, tag, 0, 0, 0));
-    let first = (Client::Podman, pushes.to_vec());
-    for (number, (client, deeds)) in hosts.iter().chain([&first]).enumerate() {
-        let mut at = 0;
-        let mut repositories: [Host; 2] = Default::default();
-        for deed in deeds {
-            let (operation, repository, tag, platform, pause, choice) = *deed;
-            at += pause;
-            let mut work = Work {
-                day: &mut day,
-                host: &mut repositories[repository],
-                client: *client,
-                address: format!("10.0.0.{number}"),
-                repository: format!("team/{repository}"),
-                at,
-            };
-            work.work(operation, tag, platform, choice);
-            at = work.at;
-        }
-    }
-    day.accesses.sort_by_key(|access| access.at);
-    day
 }
 
 fn counted(accesses: impl IntoIterator<Item = (DateTime<Utc>, ManifestAccess)>) -> Counts {

@@ -2,6 +2,7 @@
 //! small cases, made-up days, and properties.
 
 mod cases;
+mod day;
 mod days;
 mod docker_hub;
 mod hosts;

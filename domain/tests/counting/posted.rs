@@ -1,6 +1,9 @@
 //! Recordings: what a registry posted, as files.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,7 +11,8 @@ use staticreg_domain::{RegistryEvent, registry_event::RegistryReference};
 
 /// The project's folder.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.find(|folder| folder.join("Cargo.lock").is_file()).expect("a project has a Cargo.lock").to_owned()
 }
 
 /// A file of the project.

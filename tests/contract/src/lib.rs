@@ -1,11 +1,12 @@
 //! What every `MetricsRepository` must do, as tests that run on each store.
 //!
 //! A store passes with `staticreg_contract::contract_suite!(subject);` in a test of its crate, where `subject` is an
-//! async function that answers a new [`Subject`]. A new rule is a function in the module it belongs to and its name in
+//! async function that answers a new [`Subject`]; one that several servers share, with `shared_contract_suite!`. A new rule is a function in the module it belongs to and its name in
 //! the macro's list.
 
 pub mod by_hand;
 pub mod events;
+pub mod journal;
 pub mod lists;
 pub mod paging;
 pub mod questions;
@@ -51,6 +52,13 @@ macro_rules! contract_suite {
             recording::times_are_of_the_first_batch_and_of_the_latest_access,
             recording::a_large_batch_is_summed_by_key,
             recording::a_store_that_records_says_so,
+            journal::a_batch_is_stored_behind_the_last_row_or_not_at_all,
+            journal::a_batch_of_a_recorded_id_is_not_stored,
+            journal::a_refused_batch_leaves_no_row,
+            journal::a_count_that_a_batch_takes_back_is_gone,
+            journal::a_turn_tells_the_end_and_which_ids_are_recorded,
+            journal::servers_in_turn_store_every_batch_at_the_first_try,
+            journal::a_server_that_takes_no_turn_meets_one_that_does,
             questions::an_empty_store_answers_every_question,
             questions::pulls_are_listed_by_date_then_group,
             questions::repositories_are_listed_most_pulled_first,
@@ -77,5 +85,18 @@ macro_rules! contract_suite {
                 $crate::$module::$rule($subject().await).await;
             }
         )*
+    };
+}
+
+/// The same of a store that several servers share and that outlives them.
+#[macro_export]
+macro_rules! shared_contract_suite {
+    ($subject:path) => {
+        $crate::contract_suite!($subject);
+        $crate::contract_suite! { $subject:
+            journal::another_server_reads_what_was_stored,
+            journal::a_history_that_was_cut_does_not_continue,
+            journal::rows_are_forgotten_oldest_first_and_never_the_last,
+        }
     };
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use staticreg_application::recording::Recorded;
 use staticreg_domain::{
     Action, Clock, EventId, ManifestAccess,
@@ -18,7 +18,7 @@ use staticreg_domain::{
 };
 use tokio::{
     task::{LocalSet, spawn_local},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 
 use crate::{
@@ -36,25 +36,39 @@ pub struct Setting {
     pub faults: u32,
     /// Whether servers are killed and started anew.
     pub kills: bool,
+    /// Whether a server is killed and started anew before each access.
+    pub restarts: bool,
     /// Whether the store falls back to an older state.
     pub fail_over: bool,
     /// Whether servers ask the registry for the children of indexes.
     pub asks: bool,
 }
 
+/// How long after the last access everything may take until it is stored.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+/// What is counted, by key.
+pub type Counts = BTreeMap<CountKey, i64>;
+
 /// The servers, some of which may just have been started anew.
 type Servers = Rc<RefCell<Vec<Server>>>;
 
 /// Plays the history of a seed, and says what is wrong with its end.
 pub fn play(seed: u64, setting: Setting) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    LocalSet::new().block_on(&runtime, history(seed, setting))
+    let mut random = fastrand::Rng::with_seed(seed);
+    let posted = accesses(&mut random, "2026-11-21T23:58:00Z".parse().map_err(|_| "a time")?);
+    play_accesses(random, setting, posted).map(drop)
 }
 
-async fn history(seed: u64, setting: Setting) -> Result<(), String> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let start: DateTime<Utc> = "2026-11-21T23:58:00Z".parse().map_err(|_| "a time")?;
+/// Plays a history of these accesses, which are in order; answers the counts at its end, or what is wrong with them.
+pub fn play_accesses(random: fastrand::Rng, setting: Setting, posted: Vec<ManifestAccess>) -> Result<Counts, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    LocalSet::new().block_on(&runtime, history(random, setting, posted))
+}
+
+async fn history(mut random: fastrand::Rng, setting: Setting, posted: Vec<ManifestAccess>) -> Result<Counts, String> {
+    let start = posted.first().map_or(DateTime::UNIX_EPOCH, |access| access.at);
     let began = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SimulatedClock { start, began });
     let store = Store::new(random.fork(), setting.faults);
@@ -63,8 +77,6 @@ async fn history(seed: u64, setting: Setting) -> Result<(), String> {
         move || Server::start(&store, &clock, setting.asks)
     };
     let servers: Servers = Rc::new(RefCell::new((0..setting.servers).map(|_| new_server()).collect()));
-    let posted = accesses(&mut random, start);
-
     let answers: Rc<RefCell<HashMap<EventId, u32>>> = Rc::default();
     let mut posting = Vec::new();
     // A few replicas of the registry, each of which posts one event after the other.
@@ -75,26 +87,27 @@ async fn history(seed: u64, setting: Setting) -> Result<(), String> {
     }
     for queue in queues {
         let (servers, answers, mut random) = (Rc::clone(&servers), Rc::clone(&answers), random.fork());
-        let delay = random.u64(0..8_000);
+        let (delay, new_server) = (random.u64(0..8_000), new_server.clone());
         posting.push(spawn_local(async move {
             for access in queue {
                 let happened = (access.at - start).to_std().unwrap_or_default();
                 sleep_until(began + happened + Duration::from_millis(random.u64(0..=delay))).await;
+                if setting.restarts {
+                    restart(&servers, random.usize(0..setting.servers), &new_server);
+                }
                 post(access, &servers, &answers, &mut random).await;
             }
         }));
     }
     let ended = Rc::new(Cell::new(false));
     let (going_on, mut chance, at_risk) = (Rc::clone(&ended), random.fork(), Rc::clone(&servers));
-    let (failing, restart) = (store.clone(), new_server);
+    let failing = store.clone();
     let trouble = spawn_local(async move {
         let mut before: Option<State> = None;
         while !going_on.get() {
             sleep(Duration::from_millis(chance.u64(100..20_000))).await;
             if setting.kills && chance.bool() {
-                let which = chance.usize(0..setting.servers);
-                let killed = std::mem::replace(&mut at_risk.borrow_mut()[which], restart());
-                killed.kill();
+                restart(&at_risk, chance.usize(0..setting.servers), &new_server);
             }
             if setting.fail_over && chance.u32(0..4) == 0 {
                 match before.take() {
@@ -104,14 +117,24 @@ async fn history(seed: u64, setting: Setting) -> Result<(), String> {
             }
         }
     });
+    let last = posted.last().and_then(|access| (access.at - start).to_std().ok()).unwrap_or_default();
     for posting in posting {
-        posting.await.map_err(|error| error.to_string())?;
+        let stored = timeout_at(began + last + PATIENCE, posting).await;
+        stored.map_err(|_| "what was posted is still not stored")?.map_err(|error| error.to_string())?;
     }
     ended.set(true);
     trouble.await.map_err(|error| error.to_string())?;
     // What was learnt may still be on its way, and what is stored later than anybody thinks.
     sleep(Duration::from_secs(30)).await;
-    check(&store.state(), &posted, &answers.borrow(), setting)
+    let state = store.state();
+    check(&state, &posted, &answers.borrow(), setting)?;
+    Ok(state.counts)
+}
+
+/// Kills a server, and starts one in its place.
+fn restart(servers: &Servers, which: usize, start: impl Fn() -> Server) {
+    let killed = std::mem::replace(&mut servers.borrow_mut()[which], start());
+    killed.kill();
 }
 
 /// Posts until it is answered; the answer may get lost all the same.
@@ -173,9 +196,9 @@ fn check(
 }
 
 /// The counts of reading everything in the order of the timestamps, by one server that was told all at once.
-fn read_in_order(entries: &[JournalEntry]) -> BTreeMap<CountKey, i64> {
+fn read_in_order(entries: &[JournalEntry]) -> Counts {
     let mut counting = Classified::new(100_000);
-    let mut counts: BTreeMap<CountKey, i64> = BTreeMap::new();
+    let mut counts = Counts::new();
     let now = DateTime::UNIX_EPOCH;
     let mut accesses: Vec<_> = entries.iter().filter_map(access).collect();
     accesses.sort_by_key(|access| (access.at, access.action != Action::Head, access.id));

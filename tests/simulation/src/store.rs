@@ -11,7 +11,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use parking_lot::Mutex;
 use staticreg_domain::{
     EventId, PullEvent,
-    journal::{Appended, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn},
+    journal::{
+        Appended, JOURNAL_WINDOW, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn,
+    },
     metrics::{
         Breakdown, BreakdownRow, CountKey, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
         Recording, Slice, Summary,
@@ -128,7 +130,9 @@ impl State {
 
     fn part(&self, behind: Option<JournalPosition>, at_most: usize) -> JournalPart {
         let place = behind.and_then(|behind| self.rows.iter().position(|(position, ..)| *position == behind));
-        let rows = &self.rows[place.map_or(0, |place| place + 1)..];
+        let window = JOURNAL_WINDOW.to_std().unwrap_or_default();
+        let beginning = || self.rows.partition_point(|(_, stored, _)| stored.elapsed() > window).saturating_sub(1);
+        let rows = &self.rows[place.map_or_else(beginning, |place| place + 1)..];
         let row = |(position, stored, entries): &(JournalPosition, Instant, Vec<JournalEntry>)| JournalRow {
             position: *position,
             age: TimeDelta::from_std(stored.elapsed()).unwrap_or_default(),

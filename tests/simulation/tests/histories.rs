@@ -22,7 +22,7 @@ fn play_some(setting: Setting) {
     }
 }
 
-const ONE: Setting = Setting { servers: 1, faults: 0, kills: false, fail_over: false, asks: false };
+const ONE: Setting = Setting { servers: 1, faults: 0, kills: false, restarts: false, fail_over: false, asks: false };
 
 #[test]
 fn one_server_counts_any_order_as_in_order() {
@@ -51,5 +51,5 @@ fn servers_that_ask_the_registry_count_as_one_that_knew() {
 
 #[test]
 fn after_a_fail_over_what_follows_is_right() {
-    play_some(Setting { servers: 2, faults: 10, kills: true, fail_over: true, asks: true });
+    play_some(Setting { servers: 2, faults: 10, kills: true, restarts: false, fail_over: true, asks: true });
 }

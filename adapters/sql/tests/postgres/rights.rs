@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use staticreg_contract::events::{date, digest, expected, now, pull, pulls_of, record};
-use staticreg_domain::metrics::{AccessKind, MetricsError, MetricsReader, MetricsRepository, Recording};
+use staticreg_domain::{
+    journal::{Appended, JournalBatch, JournalPosition, TakeTurn, Turn},
+    metrics::{AccessKind, MetricsError, MetricsReader, MetricsRepository, Recording},
+};
 use staticreg_sql::SqlMetrics;
 use staticreg_test_support::postgres::Postgres;
+use uuid::Uuid;
 
 use crate::{events, open, options, sum};
 
@@ -14,6 +19,16 @@ fn readme_sql(role: &str) -> &'static str {
     let mut blocks =
         include_str!("../../../../README.md").split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
     blocks.find(|block| block.contains(&format!("create role {role} "))).expect("README.md tells")
+}
+
+/// Takes its turn, and only learns where the journal ends.
+struct Nothing(Option<JournalPosition>);
+
+impl TakeTurn for Nothing {
+    fn take_turn(&mut self, turn: Turn) -> Option<JournalBatch> {
+        self.0 = Some(turn.end);
+        None
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,6 +49,12 @@ async fn the_rights_that_the_readme_tells_suffice_to_run() {
     for recorded in [Recording::Counted, Recording::Duplicate] {
         assert_eq!(store.record(std::slice::from_ref(&event), now()).await.expect("records"), [recorded]);
     }
+    let mut turn = Nothing(None);
+    store.append_in_turn(None, &[], &mut turn, now()).await.expect("takes its turn");
+    let behind = turn.0.expect("a journal has an end");
+    let batch = JournalBatch { behind, id: Uuid::new_v4(), entries: vec![], events: vec![] };
+    assert_eq!(store.append(&batch, now()).await.expect("appends"), Appended::Stored);
+    assert_eq!(store.forget_journal(TimeDelta::seconds(-1), 10, now()).await.expect("forgets"), 1);
     assert_eq!(store.forget_ids(now() + Duration::from_secs(1), 10).await.expect("forgets"), 6);
     assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").totals(AccessKind::PullByTag).today, 2);
     assert_eq!((pulls_of(&store).await, sum(&store).await), (expected(&[("2026-11-20 app:v1", 2)]), 2));
