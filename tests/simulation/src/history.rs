@@ -34,10 +34,8 @@ pub struct Setting {
     pub servers: usize,
     /// Of a hundred calls of the store so many fail.
     pub faults: u32,
-    /// Whether servers are killed and started anew.
-    pub kills: bool,
-    /// Whether a server is killed and started anew before each access.
-    pub restarts: bool,
+    /// When servers are killed and started anew.
+    pub kills: Kills,
     /// Whether the store falls back to an older state.
     pub fail_over: bool,
     /// Whether servers ask the registry for the children of indexes.
@@ -46,6 +44,17 @@ pub struct Setting {
 
 /// How long after the last access everything may take until it is stored.
 const PATIENCE: Duration = Duration::from_mins(20);
+
+/// When a server is killed and another started in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kills {
+    /// Never.
+    Never,
+    /// Now and then.
+    AtRandom,
+    /// Before each access that it is to take.
+    BeforeEachAccess,
+}
 
 /// What is counted, by key.
 pub type Counts = BTreeMap<CountKey, i64>;
@@ -92,7 +101,7 @@ async fn history(mut random: fastrand::Rng, setting: Setting, posted: Vec<Manife
             for access in queue {
                 let happened = (access.at - start).to_std().unwrap_or_default();
                 sleep_until(began + happened + Duration::from_millis(random.u64(0..=delay))).await;
-                if setting.restarts {
+                if setting.kills == Kills::BeforeEachAccess {
                     restart(&servers, random.usize(0..setting.servers), &new_server);
                 }
                 post(access, &servers, &answers, &mut random).await;
@@ -106,7 +115,7 @@ async fn history(mut random: fastrand::Rng, setting: Setting, posted: Vec<Manife
         let mut before: Option<State> = None;
         while !going_on.get() {
             sleep(Duration::from_millis(chance.u64(100..20_000))).await;
-            if setting.kills && chance.bool() {
+            if setting.kills == Kills::AtRandom && chance.bool() {
                 restart(&at_risk, chance.usize(0..setting.servers), &new_server);
             }
             if setting.fail_over && chance.u32(0..4) == 0 {

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use staticreg_simulation::{Setting, play};
+use staticreg_simulation::{Kills, Setting, play};
 
 /// How many histories of each setting are played when nothing else is said.
 const HISTORIES: u64 = 400;
@@ -22,7 +22,7 @@ fn play_some(setting: Setting) {
     }
 }
 
-const ONE: Setting = Setting { servers: 1, faults: 0, kills: false, restarts: false, fail_over: false, asks: false };
+const ONE: Setting = Setting { servers: 1, faults: 0, kills: Kills::Never, fail_over: false, asks: false };
 
 #[test]
 fn one_server_counts_any_order_as_in_order() {
@@ -31,7 +31,7 @@ fn one_server_counts_any_order_as_in_order() {
 
 #[test]
 fn one_server_that_is_killed_and_a_store_that_fails_count_the_same() {
-    play_some(Setting { faults: 20, kills: true, ..ONE });
+    play_some(Setting { faults: 20, kills: Kills::AtRandom, ..ONE });
 }
 
 #[test]
@@ -41,15 +41,15 @@ fn two_servers_count_together_as_one() {
 
 #[test]
 fn three_servers_that_are_killed_and_a_store_that_fails_count_as_one() {
-    play_some(Setting { servers: 3, faults: 20, kills: true, ..ONE });
+    play_some(Setting { servers: 3, faults: 20, kills: Kills::AtRandom, ..ONE });
 }
 
 #[test]
 fn servers_that_ask_the_registry_count_as_one_that_knew() {
-    play_some(Setting { servers: 2, faults: 10, kills: true, asks: true, ..ONE });
+    play_some(Setting { servers: 2, faults: 10, kills: Kills::AtRandom, asks: true, ..ONE });
 }
 
 #[test]
 fn after_a_fail_over_what_follows_is_right() {
-    play_some(Setting { servers: 2, faults: 10, kills: true, restarts: false, fail_over: true, asks: true });
+    play_some(Setting { servers: 2, faults: 10, kills: Kills::AtRandom, fail_over: true, asks: true });
 }
