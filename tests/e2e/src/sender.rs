@@ -17,10 +17,15 @@ use crate::{
     client::{Answer, Connection, is_timeout},
     events::{next_number, notification, pull},
     eventually,
+    operations::{Counts, Operation},
+    random::Random,
 };
 
 /// The pause before an event is sent again.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Of so many operations the events are mixed.
+const AT_ONCE: usize = 6;
 
 /// A load sends at least so many events, however slow the machine.
 const ENOUGH: u64 = 200;
@@ -31,8 +36,8 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// Who sends.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// The server.
-    pub address: SocketAddr,
+    /// The servers; each try goes to any of them.
+    pub addresses: Vec<SocketAddr>,
     /// How many connections send at once.
     pub connections: usize,
     /// Whether a connection is used again; the registry opens one for each event.
@@ -74,12 +79,36 @@ impl Sender {
         Load { stop, workers: self.spawn(pulls) }
     }
 
+    /// Sends what clients do until told to stop, in about the order in which they do it; the counts that are right are
+    /// there once all is sent.
+    #[must_use]
+    pub fn start_operations(&self) -> (Load, Arc<Mutex<Counts>>) {
+        let (stop, right) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let (told, counts) = (Arc::clone(&stop), Arc::clone(&right));
+        let (mut random, mut begun, mut waiting) = (Random::new(), 0, Vec::new());
+        let events = iter::from_fn(move || {
+            if waiting.is_empty() && (begun < ENOUGH || !told.load(Ordering::Relaxed)) {
+                for _ in 0..AT_ONCE {
+                    let operation = Operation::new(next_number());
+                    operation.count(&mut lock(&counts));
+                    waiting.extend(operation.events());
+                    begun += 1;
+                }
+            }
+            (!waiting.is_empty()).then(|| {
+                let place = random.number() % waiting.len() as u64;
+                waiting.swap_remove(usize::try_from(place).unwrap_or_default())
+            })
+        });
+        (Load { stop, workers: self.spawn(events) }, right)
+    }
+
     fn spawn(&self, events: impl Iterator<Item = Value> + Send + 'static) -> Workers {
         let events = Arc::new(Mutex::new(events));
         let sent = Arc::new(Mutex::new(Sent::default()));
         let worker = |_| {
             let events = Arc::clone(&events);
-            let mut worker = Worker { sender: self.clone(), connection: None, sent: Arc::clone(&sent) };
+            let mut worker = Worker::new(self.clone(), Arc::clone(&sent));
             thread::spawn(move || {
                 loop {
                     let next = events.lock().expect("no sender panics here").next();
@@ -153,17 +182,23 @@ impl Workers {
 }
 
 /// A sender that panicked left nothing half done here.
-fn lock(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
-    sent.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Worker {
     sender: Sender,
-    connection: Option<Connection>,
+    random: Random,
+    /// The connection that is kept, and to which of the servers.
+    connection: Option<(usize, Connection)>,
     sent: Arc<Mutex<Sent>>,
 }
 
 impl Worker {
+    fn new(sender: Sender, sent: Arc<Mutex<Sent>>) -> Self {
+        Self { sender, random: Random::new(), connection: None, sent }
+    }
+
     /// Sends one event until it is accepted.
     fn deliver(&mut self, event: &Value) {
         let began = Instant::now();
@@ -189,13 +224,15 @@ impl Worker {
     }
 
     fn send(&mut self, event: &Value) -> io::Result<Answer> {
+        let servers = &self.sender.addresses;
+        let server = usize::try_from(self.random.number() % servers.len() as u64).unwrap_or_default();
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(self.sender.address)?,
+            Some((kept, connection)) if kept == server => connection,
+            _ => Connection::open(servers[server])?,
         };
         let answer = connection.post(event)?;
         if self.sender.keep_alive && answer.header("connection") != Some("close") {
-            self.connection = Some(connection);
+            self.connection = Some((server, connection));
         }
         Ok(answer)
     }

@@ -154,7 +154,7 @@ fn the_same_events_sent_twice_by_many_connections_count_once_in_every_store() {
     for store in Stores::start().each() {
         let server = Staticreg::start(&store.environment());
         server.wait_for_store();
-        let sender = Sender { address: server.address(), connections: 64, keep_alive: true };
+        let sender = Sender { addresses: vec![server.address()], connections: 64, keep_alive: true };
         let events: Vec<_> = (0..EVENTS).map(|_| pull(next_number())).collect();
         let first = sender.send(events.clone().into_iter());
         assert_eq!((first.events, first.duplicates, first.refused, first.cut), (EVENTS, 0, 0, 0), "{}", store.name);

@@ -9,6 +9,8 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -20,6 +22,7 @@ const USER: &str = "postgres";
 
 /// How long the cluster may take to start or stop on a busy machine, in seconds.
 const LIMIT_SECONDS: &str = "180";
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// Which PostgreSQL a cluster runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,12 +112,16 @@ impl Postgres {
              max_connections = 200\n",
             cluster.folder.path().display()
         );
-        let file = cluster.data().join("postgresql.auto.conf");
-        let mut configuration = fs::read_to_string(&file).unwrap_or_default();
-        configuration.push_str(&settings);
-        fs::write(&file, configuration).expect("the cluster's settings");
+        cluster.add_settings(&settings);
         cluster.start_again();
         cluster
+    }
+
+    fn add_settings(&self, settings: &str) {
+        let file = self.data().join("postgresql.auto.conf");
+        let mut configuration = fs::read_to_string(&file).unwrap_or_default();
+        configuration.push_str(settings);
+        fs::write(&file, configuration).expect("the cluster's settings");
     }
 
     /// The URL of a new, empty database.
@@ -191,6 +198,41 @@ impl Postgres {
         run("rm", &["-rf", path(&to)]);
         run("cp", &["-a", path(&from), path(&to)]);
         self.start_again();
+    }
+
+    /// Starts a replica of this cluster that every commit waits for. Stops and starts the cluster.
+    ///
+    /// Panics when it does not follow in time.
+    #[must_use]
+    pub fn start_synchronous_replica(&self) -> Self {
+        let folder = new_folder();
+        let (guard, port) = (guard(folder.path()), free_port());
+        let replica = Self { folder, programs: self.programs.clone(), port, databases: AtomicU32::new(0), guard };
+        self.stop(Stop::Fast);
+        run("cp", &["-a", path(&self.data()), path(replica.folder.path())]);
+        self.start_again();
+        replica.add_settings(&format!(
+            "port = {port}\nunix_socket_directories = '{}'\nsynchronous_standby_names = ''\n\
+             primary_conninfo = 'host=127.0.0.1 port={} user={USER}'\n",
+            replica.folder.path().display(),
+            self.port
+        ));
+        let signal = replica.data().join("standby.signal");
+        fs::write(&signal, "").expect("a file");
+        replica.start_again();
+        self.psql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.psql("postgres", "SELECT pg_reload_conf()");
+        let began = Instant::now();
+        while self.psql("postgres", "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1" {
+            assert!(began.elapsed() < LIMIT, "the replica does not follow:\n{}", replica.log());
+            sleep(Duration::from_millis(20));
+        }
+        replica
+    }
+
+    /// Makes this replica the primary.
+    pub fn promote(&self) {
+        self.pg_ctl(&["promote"]);
     }
 
     /// Freezes every process of the cluster, as if the machine had stopped to breathe.

@@ -15,6 +15,7 @@ use std::{
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    server: Arc<Mutex<SocketAddr>>,
     connections: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
 }
 
@@ -29,22 +30,29 @@ impl Proxy {
         let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("its address");
         let connections = Arc::<Mutex<Vec<_>>>::default();
-        let made = Arc::clone(&connections);
+        let server = Arc::new(Mutex::new(server));
+        let (made, leads_to) = (Arc::clone(&connections), Arc::clone(&server));
         spawn(move || {
             for client in listener.incoming().flatten() {
+                let server = *lock(&leads_to);
                 let Ok(server) = TcpStream::connect(server) else { continue };
                 let silent = Arc::new(AtomicBool::new(false));
                 lock(&made).push(Arc::clone(&silent));
                 pass_on(&client, &server, &silent);
             }
         });
-        Self { address, connections }
+        Self { address, server, connections }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// New connections lead to another server.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *lock(&self.server) = server;
     }
 
     /// Every connection made so far falls silent. New ones are passed on.
@@ -55,8 +63,8 @@ impl Proxy {
     }
 }
 
-fn lock(connections: &Mutex<Vec<Arc<AtomicBool>>>) -> MutexGuard<'_, Vec<Arc<AtomicBool>>> {
-    connections.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn pass_on(client: &TcpStream, server: &TcpStream, silent: &Arc<AtomicBool>) {

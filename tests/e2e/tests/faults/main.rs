@@ -5,6 +5,7 @@ mod database;
 mod disk;
 mod kills;
 mod senders;
+mod servers;
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const LIMIT: Duration = Duration::from_mins(3);
 const ANY: Release = Release::Eighteen;
 
 fn load(server: &Staticreg, connections: usize) -> Load {
-    Sender { address: server.address(), connections, keep_alive: false }.start()
+    Sender { addresses: vec![server.address()], connections, keep_alive: false }.start()
 }
 
 fn assert_counted_once(server: &Staticreg, sent: &Sent) {

@@ -46,7 +46,7 @@ fn connections_cut_in_mid_request_and_mid_answer_lose_and_double_nothing() {
                 });
             }
         });
-        let sent = Sender { address, connections: 16, keep_alive: true }.send(events.into_iter());
+        let sent = Sender { addresses: vec![address], connections: 16, keep_alive: true }.send(events.into_iter());
         assert!(sent.duplicates > 0 && sent.duplicates < EVENTS, "some were stored before: {sent:?}");
         assert_counted_once(&server, &sent);
     }
