@@ -11,6 +11,7 @@ mod questions;
 mod recording;
 mod registry;
 mod sender;
+mod servers;
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 
@@ -45,7 +46,7 @@ async fn main() {
         .arg(
             Arg::new("parts")
                 .num_args(0..)
-                .value_parser(["recording", "questions", "registry", "crowds", "memory"])
+                .value_parser(["recording", "servers", "questions", "registry", "crowds", "memory"])
                 .help("What to measure; everything when not given"),
         )
         .get_matches();
@@ -59,6 +60,9 @@ async fn main() {
     if wanted("recording") {
         let beside = arguments.get_one::<PathBuf>("beside").map(PathBuf::as_path);
         recording::measure(duration, &now().to_rfc3339_opts(SecondsFormat::Nanos, true), beside).await;
+    }
+    if wanted("servers") {
+        servers::measure(duration, &now().to_rfc3339_opts(SecondsFormat::Nanos, true)).await;
     }
     if wanted("questions") {
         questions::measure(*arguments.get_one("days").expect("there is a default")).await;

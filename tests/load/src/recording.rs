@@ -35,9 +35,10 @@ pub(crate) async fn measure(duration: Duration, timestamp: &str, beside: Option<
         None => None,
     };
     let nothing = Program::start("staticreg-storing-nothing", &[]).await;
+    let floor = Program::start("staticreg-floor", &[]).await;
 
     println!("## Recording, {} s each, one event per POST\n", duration.as_secs());
-    println!("| load | events/s | p50 | p99 | to pgbench | to storing nothing | peak memory |");
+    println!("| load | events/s | p50 | p99 | to pgbench | to the floor | peak memory |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     let (mut stored, mut stored_of_podman) = (0, 0);
     let mut seed = 0;
@@ -46,10 +47,11 @@ pub(crate) async fn measure(duration: Duration, timestamp: &str, beside: Option<
             let load = Load { client, connections, keep_alive, duration: duration / ROUNDS };
             let clients = connections.min(PGBENCH_CLIENTS);
             let mut rows = 0.0;
-            let (mut empty, mut full, mut others) = (Measured::default(), Measured::default(), Measured::default());
+            let [mut bare, mut empty, mut full, mut others] = [(); 4].map(|()| Measured::default());
             for _ in 0..ROUNDS {
-                seed += 3;
+                seed += 4;
                 rows += pgbench::run(&postgres, &database, clients, load.duration).await / f64::from(ROUNDS);
+                bare.add(send(floor.address, load, timestamp, seed + 3).await);
                 empty.add(send(nothing.address, load, timestamp, seed).await);
                 full.add(send(server.address, load, timestamp, seed + 1).await);
                 if let Some(other) = &other {
@@ -59,13 +61,13 @@ pub(crate) async fn measure(duration: Duration, timestamp: &str, beside: Option<
             stored += full.stored;
             stored_of_podman += if client == Client::Podman { full.stored } else { 0 };
             println!("| pgbench, {clients} clients | {rows:.0} | | | 1.00 | | |");
-            print_row("storing nothing", load, &empty, None, None, &nothing);
-            let to_pgbench = full.per_second() / rows;
-            let to_nothing = full.per_second() / empty.per_second();
-            print_row("PostgreSQL", load, &full, Some(to_pgbench), Some(to_nothing), &server);
+            print_row("the floor", load, &bare, None, None, &floor);
+            let ratio = |measured: &Measured, rate: f64| Some(measured.per_second() / rate);
+            let to_floor = |measured: &Measured| ratio(measured, bare.per_second());
+            print_row("storing nothing", load, &empty, None, to_floor(&empty), &nothing);
+            print_row("PostgreSQL", load, &full, ratio(&full, rows), to_floor(&full), &server);
             if let Some(other) = &other {
-                let ratio = |rate| Some(others.per_second() / rate);
-                print_row("the other build", load, &others, ratio(rows), ratio(empty.per_second()), other);
+                print_row("the other build", load, &others, ratio(&others, rows), to_floor(&others), other);
             }
             assert_eq!(full.failed, 0, "every event is stored at once");
         }
@@ -89,7 +91,7 @@ fn print_row(
     load: Load,
     measured: &Measured,
     to_pgbench: Option<f64>,
-    to_nothing: Option<f64>,
+    to_floor: Option<f64>,
     server: &Program,
 ) {
     let connection = match (load.client, load.keep_alive) {
@@ -106,7 +108,7 @@ fn print_row(
         measured.percentile(50).as_secs_f64() * 1e3,
         measured.percentile(99).as_secs_f64() * 1e3,
         ratio(to_pgbench),
-        ratio(to_nothing),
+        ratio(to_floor),
         server.peak_memory(),
     );
 }

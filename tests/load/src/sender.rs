@@ -67,11 +67,18 @@ impl Measured {
 
 /// Every connection sends its next event when the answer to the last one has come.
 pub(crate) async fn send(server: SocketAddr, load: Load, timestamp: &str, seed: u64) -> Measured {
+    send_to_any(&[server], load, timestamp, seed).await
+}
+
+/// The same, each event to the next of several servers.
+pub(crate) async fn send_to_any(servers: &[SocketAddr], load: Load, timestamp: &str, seed: u64) -> Measured {
     let start = Instant::now();
     let mut connections = JoinSet::new();
     for number in 0..load.connections {
         let events = Events::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64), timestamp, load.client);
-        connections.spawn(drive(server, load, events, start + load.duration));
+        let servers: Vec<_> =
+            servers.iter().cycle().skip(number % servers.len()).take(servers.len()).copied().collect();
+        connections.spawn(drive(servers, load, events, start + load.duration));
     }
     let mut total = Measured::default();
     while let Some(measured) = connections.join_next().await {
@@ -85,11 +92,14 @@ pub(crate) async fn send(server: SocketAddr, load: Load, timestamp: &str, seed: 
     total
 }
 
-async fn drive(server: SocketAddr, load: Load, mut events: Events, end: Instant) -> Measured {
+async fn drive(servers: Vec<SocketAddr>, load: Load, mut events: Events, end: Instant) -> Measured {
     let mut measured = Measured::default();
     let mut request = Vec::new();
     let mut connection = None;
-    while Instant::now() < end {
+    for server in servers.into_iter().cycle() {
+        if Instant::now() >= end {
+            break;
+        }
         events.write_request(load.keep_alive, &mut request);
         // The registry repeats an event until it is accepted.
         loop {
