@@ -49,7 +49,7 @@ impl ForgetOld {
             while self.is_safe() && self.forget_ids().await {
                 sleep(STEP_PAUSE).await;
             }
-            while self.forget_journal().await {
+            while self.recorder.is_untroubled_for(QUIET) && self.forget_journal().await {
                 sleep(STEP_PAUSE).await;
             }
         }

@@ -59,7 +59,8 @@ impl MetricsRepository for LateStore {
         at_most: u32,
         now: DateTime<Utc>,
     ) -> Result<JournalPart, MetricsError> {
-        self.store()?.journal(behind, at_most, now).await
+        // Who reads it is about to save.
+        self.store_to_save()?.journal(behind, at_most, now).await
     }
 
     async fn forget_journal(
