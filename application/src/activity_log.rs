@@ -184,7 +184,12 @@ mod tests {
     }
 
     fn event(changes: &[Change]) -> PullEvent {
-        PullEvent { id: Uuid::nil().into(), at: DateTime::UNIX_EPOCH, changes: changes.to_vec() }
+        PullEvent {
+            id: Uuid::nil().into(),
+            at: DateTime::UNIX_EPOCH,
+            timestamp: DateTime::UNIX_EPOCH,
+            changes: changes.to_vec(),
+        }
     }
 
     fn receipt(total: usize, processed: usize) -> Receipt {

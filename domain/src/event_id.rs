@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::RegistryEvent;
@@ -49,6 +50,39 @@ impl EventId {
         ];
         // Debug quotes and escapes, so two different events never give the same text.
         Self(Uuid::new_v5(&Self::NAMESPACE, format!("{members:?}").as_bytes()))
+    }
+}
+
+/// What a repeat of an event carries too: stores keep old ids by their timestamps, which takes less room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventStamp {
+    /// The event's id.
+    pub id: EventId,
+    /// The registry's timestamp of it.
+    pub timestamp: DateTime<Utc>,
+}
+
+impl EventStamp {
+    /// An id is archived no sooner than so long after it was recorded.
+    pub const ARCHIVED_AFTER: TimeDelta = TimeDelta::hours(2);
+
+    /// An event that is not older than this was not archived, even if the clocks of two servers differ.
+    const AT_HAND: TimeDelta = TimeDelta::hours(1);
+
+    /// How far ahead of the clock a timestamp is believed.
+    const AHEAD: TimeDelta = TimeDelta::days(8);
+
+    /// Whether the id may be archived, if the event was recorded before.
+    #[must_use]
+    pub fn may_be_archived(&self, now: DateTime<Utc>) -> bool {
+        now - self.timestamp > Self::AT_HAND
+    }
+
+    /// When the event is taken to be recorded: not before it happened, by the registry's clock. So what may be archived
+    /// shows in the timestamp alone, which a repeat carries too.
+    #[must_use]
+    pub fn recorded_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.timestamp.clamp(now, now + Self::AHEAD)
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     EventId, ManifestAccess,
+    event_id::EventStamp,
     metrics::{AccessKind, Change, CountKey},
 };
 
@@ -20,6 +21,8 @@ pub struct PullEvent {
     pub id: EventId,
     /// When the event counts; see [`ManifestAccess::counted_at`].
     pub at: DateTime<Utc>,
+    /// The registry's timestamp, which a repeat carries too.
+    pub timestamp: DateTime<Utc>,
     /// The changes, at most one of each key.
     pub changes: Vec<Change>,
 }
@@ -28,7 +31,13 @@ impl PullEvent {
     /// An access that changes so much.
     #[must_use]
     pub fn new(access: &ManifestAccess, changes: Vec<Change>) -> Self {
-        Self { id: access.id, at: access.counted_at(), changes }
+        Self { id: access.id, at: access.counted_at(), timestamp: access.at, changes }
+    }
+
+    /// The event as its repeats have it.
+    #[must_use]
+    pub fn stamp(&self) -> EventStamp {
+        EventStamp { id: self.id, timestamp: self.timestamp }
     }
 
     /// The access as a pull by its tag; none when it names no tag.
@@ -90,6 +99,7 @@ mod tests {
         let of = |changes: &[Change]| PullEvent {
             id: uuid::Uuid::nil().into(),
             at: DateTime::UNIX_EPOCH,
+            timestamp: DateTime::UNIX_EPOCH,
             changes: changes.to_vec(),
         };
         let pull = change(AccessKind::PullByTag, "arm64", 1);

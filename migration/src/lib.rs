@@ -39,6 +39,7 @@ const STEPS: &[Step] = steps![
     "0007_no_empty_counts",
     "0008_one_name_for_no_architecture",
     "0009_access_journal",
+    "0010_recorded_event_archive",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

@@ -329,6 +329,7 @@ mod tests {
         PullEvent {
             id: Uuid::from_u128(0).into(),
             at: date.and_hms_opt(12, 0, 0).expect("a time").and_utc(),
+            timestamp: date.and_hms_opt(12, 0, 0).expect("a time").and_utc(),
             changes: vec![Change { key: Arc::new(key), delta: 1 }],
         }
     }

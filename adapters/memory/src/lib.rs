@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use parking_lot::Mutex;
 use staticreg_domain::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn, Turn},
     metrics::{
         AccessKind, Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
@@ -151,13 +151,13 @@ impl MetricsRepository for MemoryMetrics {
     async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
         let mut store = self.store.lock();
         let news = store.news(behind);
-        let recorded = ids.iter().copied().filter(|id| store.ids.knows(*id)).collect();
+        let recorded = events.iter().map(|event| event.id).filter(|id| store.ids.knows(*id)).collect();
         let Some(batch) = batch.take_turn(Turn { news, end: store.journal, recorded }) else {
             return Ok(Appended::Stored);
         };
@@ -182,6 +182,10 @@ impl MetricsRepository for MemoryMetrics {
         _at_most: u32,
         _now: DateTime<Utc>,
     ) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
+    async fn archive_ids(&self, _recorded_before: DateTime<Utc>, _at_most: u32) -> Result<u64, MetricsError> {
         Ok(0)
     }
 

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
         Breakdown, BreakdownRow, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
@@ -108,11 +108,11 @@ impl MetricsRepository for Rollup {
     async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
-        self.store.append_in_turn(behind, ids, batch, now).await
+        self.store.append_in_turn(behind, events, batch, now).await
     }
 
     async fn journal(
@@ -131,6 +131,10 @@ impl MetricsRepository for Rollup {
         now: DateTime<Utc>,
     ) -> Result<u64, MetricsError> {
         self.store.forget_journal(older_than, at_most, now).await
+    }
+
+    async fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        self.store.archive_ids(recorded_before, at_most).await
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {

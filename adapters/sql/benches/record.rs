@@ -101,7 +101,7 @@ impl Images {
         self.now += Duration::from_micros(50);
         // Every event has a key of its own, as those of requests have.
         let key = Arc::new(CountKey::clone(&self.keys[image]));
-        PullEvent { id: id.into(), at: self.now, changes: vec![Change { key, delta: 1 }] }
+        PullEvent { id: id.into(), at: self.now, timestamp: self.now, changes: vec![Change { key, delta: 1 }] }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use staticreg_domain::{
     EventId,
+    event_id::EventStamp,
     metrics::{CountKey, MetricsError, PullEvent, Recording},
 };
 use uuid::Uuid;
@@ -27,8 +28,10 @@ pub(crate) struct BelowZero;
 pub(crate) struct Batch<'a> {
     /// Ascending, so that two servers that record the same events wait for each other in one order.
     pub(crate) ids: Vec<Uuid>,
-    /// Per id: when its event happened.
+    /// Per id: when its event counts.
     pub(crate) times: Vec<DateTime<Utc>>,
+    /// Per id: what a repeat of its event carries.
+    pub(crate) stamps: Vec<EventStamp>,
     /// Per id: its first event's place in what was given.
     places: Vec<u32>,
     /// Ascending, for the same reason. Those that sum to zero are here too.
@@ -83,6 +86,7 @@ impl<'a> Batch<'a> {
         let mut batch = Self {
             ids: Vec::with_capacity(order.len()),
             times: Vec::with_capacity(order.len()),
+            stamps: Vec::with_capacity(order.len()),
             places: Vec::with_capacity(order.len()),
             sums: Vec::new(),
             changes: Vec::with_capacity(order.len()),
@@ -97,6 +101,7 @@ impl<'a> Batch<'a> {
             let at = event.at.trunc_subsecs(MICROSECONDS);
             batch.ids.push(id.as_uuid());
             batch.times.push(at);
+            batch.stamps.push(event.stamp());
             batch.places.push(place);
             for change in &event.changes {
                 let sum = *known.entry(&change.key).or_insert_with(|| {

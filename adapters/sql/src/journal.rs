@@ -34,7 +34,7 @@ impl Read {
     }
 
     /// What a server is told whose turn it is.
-    pub(crate) fn turn(self, recorded: Vec<Uuid>) -> Result<Turn, MetricsError> {
+    pub(crate) fn turn(self, recorded: HashSet<Uuid>) -> Result<Turn, MetricsError> {
         let end = self.rows.last().map(|(number, batch, ..)| JournalPosition { number: *number, batch: *batch });
         let end = end.ok_or_else(|| MetricsError::Corrupt("the journal has no end".into()))?;
         let recorded: HashSet<EventId> = recorded.into_iter().map(EventId::from).collect();

@@ -9,6 +9,7 @@
 mod batch;
 mod connections;
 mod error;
+mod ids;
 mod journal;
 mod options;
 mod postgres;
@@ -25,7 +26,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
         AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, MetricsError,
@@ -147,13 +148,13 @@ impl MetricsRepository for SqlMetrics {
     async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
         match &self.database {
-            Database::Postgres(postgres) => postgres.append_in_turn(behind, ids, batch, now).await,
-            Database::Sqlite(sqlite) => sqlite.append_in_turn(behind, ids, batch, now).await,
+            Database::Postgres(postgres) => postgres.append_in_turn(behind, events, batch, now).await,
+            Database::Sqlite(sqlite) => sqlite.append_in_turn(behind, events, batch, now).await,
         }
     }
 
@@ -178,6 +179,13 @@ impl MetricsRepository for SqlMetrics {
         match &self.database {
             Database::Postgres(postgres) => postgres.forget_journal(older_than, at_most).await,
             Database::Sqlite(sqlite) => sqlite.forget_journal(older_than, at_most, now).await,
+        }
+    }
+
+    async fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.archive_ids(recorded_before, at_most).await,
+            Database::Sqlite(sqlite) => sqlite.archive_ids(recorded_before, at_most).await,
         }
     }
 

@@ -71,7 +71,7 @@ impl Counted {
         let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
         let at = date.and_hms_opt(10, 0, 0).unwrap().and_utc();
         let changes = vec![Change { key: Arc::new(key), delta: count }];
-        self.store.store.record(&[PullEvent { id, at, changes }], at).await.unwrap();
+        self.store.store.record(&[PullEvent { id, at, timestamp: at, changes }], at).await.unwrap();
     }
 }
 

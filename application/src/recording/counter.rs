@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use staticreg_domain::{
     Clock, Digest, EventId, ManifestAccess, PullEvent, RepositoryName,
     counting::{Classified, Counting},
+    event_id::EventStamp,
     journal::{
         Appended, JOURNAL_WINDOW, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn,
         ago,
@@ -95,7 +96,7 @@ impl Counter {
         // Of a call that was given up.
         self.take_back();
         for _ in 0..MAX_TRIES {
-            let recorded = if self.needs_turn(entries) {
+            let recorded = if self.needs_turn(entries, now) {
                 if self.journal.read_at.is_none_or(|read| read.elapsed() > FRESH) {
                     self.catch_up(now).await?;
                 }
@@ -146,14 +147,13 @@ impl Counter {
     }
 
     /// Whether the batch may meet what it does not know of.
-    fn needs_turn(&mut self, entries: &[JournalEntry]) -> bool {
+    fn needs_turn(&mut self, entries: &[JournalEntry], now: DateTime<Utc>) -> bool {
         let Journal { end, others_wrote, careful, unsure, .. } = &self.journal;
         let others_write = others_wrote.is_some_and(|wrote| wrote.elapsed() < OTHERS_EXPECTED);
         let is_unsure = end.is_none() || others_write || *careful > 0 || unsure.is_some();
-        is_unsure || {
-            let memory = self.counting.memory();
-            memory.is_some_and(|memory| entries.iter().any(|entry| id_of(entry).is_some_and(|id| memory.knows(id))))
-        }
+        let Some(memory) = self.counting.memory() else { return is_unsure };
+        let mut accesses = entries.iter().filter_map(access_of);
+        is_unsure || accesses.any(|access| memory.knows(access.id) || stamp(access).may_be_archived(now))
     }
 
     /// Stores a batch behind the last row that is known; none when that is not the last.
@@ -177,10 +177,10 @@ impl Counter {
         without_taking: bool,
         now: DateTime<Utc>,
     ) -> Result<Option<Vec<Recorded>>, MetricsError> {
-        let ids: Vec<_> = entries.iter().filter_map(id_of).collect();
+        let stamps: Vec<_> = entries.iter().filter_map(access_of).map(stamp).collect();
         let (store, behind) = (Arc::clone(&self.store), self.journal.end);
         let mut turn = InTurn { counter: self, entries, without_taking, now, taken: None };
-        let appended = store.append_in_turn(behind, &ids, &mut turn, now).await;
+        let appended = store.append_in_turn(behind, &stamps, &mut turn, now).await;
         let taken = turn.taken.take();
         let (position, recorded) = taken.unwrap_or_default();
         let stored = self.conclude(appended, position, now)?;
@@ -373,9 +373,13 @@ fn count(counting: &mut dyn Counting, access: &ManifestAccess, now: DateTime<Utc
     }
 }
 
-fn id_of(entry: &JournalEntry) -> Option<EventId> {
+fn access_of(entry: &JournalEntry) -> Option<&ManifestAccess> {
     match entry {
-        JournalEntry::Access(access) => Some(access.id),
+        JournalEntry::Access(access) => Some(access),
         JournalEntry::Index { .. } => None,
     }
+}
+
+fn stamp(access: &ManifestAccess) -> EventStamp {
+    EventStamp { id: access.id, timestamp: access.at }
 }

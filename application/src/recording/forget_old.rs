@@ -1,9 +1,12 @@
-//! Forgets what grew old: ids of events that the registry will not repeat any more, and rows of the journal.
+//! Puts aside what grew old, and forgets what nobody needs any more: ids of events that the registry will not repeat, and
+//! rows of the journal.
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use staticreg_domain::{Clock, error::describe, journal::JOURNAL_WINDOW, metrics::MetricsRepository};
+use staticreg_domain::{
+    Clock, error::describe, event_id::EventStamp, journal::JOURNAL_WINDOW, metrics::MetricsRepository,
+};
 use tokio::time::sleep;
 
 use super::{Recorder, Spooling};
@@ -14,7 +17,7 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// The pause between two steps, so that recording is not disturbed.
 const STEP_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many ids are forgotten in one step.
+/// How many ids are archived or forgotten in one step.
 const STEP: u32 = 5_000;
 
 /// How long the journal is kept: a while longer than anybody reads back, so that a server that paused goes on.
@@ -46,6 +49,9 @@ impl ForgetOld {
     pub async fn run(self) {
         loop {
             sleep(INTERVAL).await;
+            while self.recorder.is_untroubled_for(QUIET) && self.archive_ids().await {
+                sleep(STEP_PAUSE).await;
+            }
             while self.is_safe() && self.forget_ids().await {
                 sleep(STEP_PAUSE).await;
             }
@@ -57,6 +63,18 @@ impl ForgetOld {
 
     fn is_safe(&self) -> bool {
         self.recorder.is_untroubled_for(QUIET) && self.spooling.as_ref().is_none_or(|spooling| spooling.is_empty())
+    }
+
+    /// Archives some; true when there may be more.
+    async fn archive_ids(&self) -> bool {
+        let before = self.clock.now() - EventStamp::ARCHIVED_AFTER;
+        match self.store.archive_ids(before, STEP).await {
+            Ok(archived) => archived >= u64::from(STEP),
+            Err(error) => {
+                tracing::warn!(error = describe(&error), "Old event ids cannot be archived");
+                false
+            }
+        }
     }
 
     /// Forgets some; true when there may be more.

@@ -9,7 +9,7 @@ use super::{
     Recording, Slice, Summary,
 };
 use crate::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn, Turn},
 };
 
@@ -19,9 +19,10 @@ mockall::mock! {
     pub MetricsRepository {
         pub fn record(&self, batch: &[PullEvent], now: DateTime<Utc>) -> Result<Vec<Recording>, MetricsError>;
         pub fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError>;
-        pub fn turn(&self, behind: Option<JournalPosition>, ids: &[EventId]) -> Result<Turn, MetricsError>;
+        pub fn turn(&self, behind: Option<JournalPosition>, events: &[EventStamp]) -> Result<Turn, MetricsError>;
         pub fn journal(&self, behind: Option<JournalPosition>, at_most: u32) -> Result<JournalPart, MetricsError>;
         pub fn forget_journal(&self, older_than: TimeDelta, at_most: u32) -> Result<u64, MetricsError>;
+        pub fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
         pub fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
         pub fn check(&self) -> Result<(), MetricsError>;
     }
@@ -47,11 +48,11 @@ impl MetricsRepository for MockMetricsRepository {
     async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
-        match batch.take_turn(self.turn(behind, ids)?) {
+        match batch.take_turn(self.turn(behind, events)?) {
             Some(batch) => self.append(&batch, now),
             None => Ok(Appended::Stored),
         }
@@ -73,6 +74,10 @@ impl MetricsRepository for MockMetricsRepository {
         _now: DateTime<Utc>,
     ) -> Result<u64, MetricsError> {
         self.forget_journal(older_than, at_most)
+    }
+
+    async fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        self.archive_ids(recorded_before, at_most)
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {

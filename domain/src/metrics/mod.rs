@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
 };
 
@@ -84,12 +84,13 @@ pub trait MetricsRepository: MetricsReader {
     /// its ids, as [`MetricsRepository::record`] does, all or nothing.
     async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError>;
 
-    /// The same where others write too: waits for its turn, tells what stands behind a place and which of some ids are
-    /// recorded, and stores the batch that follows from that.
+    /// The same where others write too, or where an id may be archived ([`EventStamp::may_be_archived`]): waits for its
+    /// turn, tells what stands behind a place and which of some events are recorded, and stores the batch that follows
+    /// from that.
     async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError>;
@@ -112,7 +113,11 @@ pub trait MetricsRepository: MetricsReader {
         now: DateTime<Utc>,
     ) -> Result<u64, MetricsError>;
 
-    /// Forgets the ids recorded before a moment, oldest first and at most so many; answers how many it forgot.
+    /// Puts the ids recorded before a moment aside, oldest first and at most so many, where they take less room and are
+    /// found by the timestamps of their events; answers how many. A store that has no such place answers 0.
+    async fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
+
+    /// Forgets the ids recorded before a moment, oldest first and about so many; answers how many it forgot.
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
 
     /// Whether the store could take a batch now.

@@ -8,3 +8,4 @@
 .read 0007_no_empty_counts.sql
 .read 0008_one_name_for_no_architecture.sql
 .read 0009_access_journal.sql
+.read 0010_recorded_event_archive.sql

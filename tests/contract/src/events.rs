@@ -111,7 +111,7 @@ impl Access {
     /// An event with this id.
     #[must_use]
     pub fn event_with(&self, id: EventId) -> PullEvent {
-        PullEvent { id, at: self.at, changes: vec![self.change()] }
+        PullEvent { id, at: self.at, timestamp: self.at, changes: vec![self.change()] }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use staticreg_domain::{
     Digest, EventId, ManifestAccess, ManifestKind, PullEvent,
+    event_id::EventStamp,
     journal::{Appended, JOURNAL_WINDOW, JournalBatch, JournalEntry, JournalPosition, TakeTurn, Turn},
     manifest_access::{Action, Client, IndexChild},
     metrics::{AccessKind, MetricsError, MetricsRepository, Recording},
@@ -69,8 +70,10 @@ async fn in_turn(
     ids: &[EventId],
     events: Vec<PullEvent>,
 ) -> (Appended, Turn) {
+    let stamp = |id: &EventId| EventStamp { id: *id, timestamp: time("2026-11-20T10:00:00Z") };
+    let stamps: Vec<_> = ids.iter().map(stamp).collect();
     let mut turn = Once { events, told: None };
-    let appended = store.append_in_turn(behind, ids, &mut turn, now()).await.expect("appends");
+    let appended = store.append_in_turn(behind, &stamps, &mut turn, now()).await.expect("appends");
     (appended, turn.told.expect("took its turn"))
 }
 

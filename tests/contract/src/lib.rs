@@ -4,6 +4,7 @@
 //! async function that answers a new [`Subject`]; one that several servers share, with `shared_contract_suite!`. A new rule is a function in the module it belongs to and its name in
 //! the macro's list.
 
+pub mod archive;
 pub mod by_hand;
 pub mod events;
 pub mod journal;
@@ -97,6 +98,9 @@ macro_rules! shared_contract_suite {
             journal::another_server_reads_what_was_stored,
             journal::a_history_that_was_cut_does_not_continue,
             journal::rows_are_forgotten_oldest_first_and_never_the_last,
+            archive::an_archived_id_is_known_to_all_ways_of_recording,
+            archive::an_id_of_a_clock_that_is_ahead_is_archived_when_it_is_old,
+            archive::archived_ids_are_forgotten_and_then_count_again,
         }
     };
 }

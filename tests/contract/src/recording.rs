@@ -310,7 +310,7 @@ pub async fn kinds_are_kept_apart(Subject { store, .. }: Subject) {
 }
 
 pub async fn an_event_that_changes_nothing_is_remembered(Subject { store, .. }: Subject) {
-    let event = PullEvent { id: new_id(), at: now(), changes: Vec::new() };
+    let event = PullEvent { id: new_id(), at: now(), timestamp: now(), changes: Vec::new() };
     let counted = pull("app:v1", "2026-11-20T10:00:00Z").event_with(event.id);
     assert_eq!(store.record(&[event], now()).await.expect("records"), [Recording::Counted]);
     assert_eq!(store.record(&[counted], now()).await.expect("records"), [Recording::Duplicate]);

@@ -11,6 +11,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use parking_lot::Mutex;
 use staticreg_domain::{
     EventId, PullEvent,
+    event_id::EventStamp,
     journal::{
         Appended, JOURNAL_WINDOW, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn,
     },
@@ -162,7 +163,7 @@ impl MetricsRepository for Store {
     async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         _: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
@@ -170,7 +171,7 @@ impl MetricsRepository for Store {
         self.takes_a_while().await;
         let turn = {
             let state = self.state.lock();
-            let recorded = ids.iter().copied().filter(|id| state.ids.contains(id)).collect();
+            let recorded = events.iter().map(|event| event.id).filter(|id| state.ids.contains(id)).collect();
             Turn { news: state.part(behind, usize::MAX), end: state.end(), recorded }
         };
         let Some(batch) = batch.take_turn(turn) else { return Ok(Appended::Stored) };
@@ -189,6 +190,10 @@ impl MetricsRepository for Store {
     }
 
     async fn forget_journal(&self, _: TimeDelta, _: u32, _: DateTime<Utc>) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
+    async fn archive_ids(&self, _: DateTime<Utc>, _: u32) -> Result<u64, MetricsError> {
         Ok(0)
     }
 

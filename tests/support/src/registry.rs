@@ -432,7 +432,7 @@ mod tests {
             text.extend(endpoints.flat_map(|line| [line, "\n"]));
             let storage = dir.join("storage").display().to_string();
             for (there, here) in [
-                ("http://staticreg:8093/api/webhook/registry", url.as_str()),
+                ("http://${WEBHOOK_HOST:-staticreg:8093}/api/webhook/registry", url.as_str()),
                 ("0.0.0.0:5000", "127.0.0.1:0"),
                 ("/var/lib/registry", &storage),
             ] {

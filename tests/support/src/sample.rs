@@ -316,5 +316,5 @@ pub fn event(at: DateTime<Utc>, key: CountKey, count: u64) -> PullEvent {
     let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{key:?} {at}").as_bytes());
     let delta = i32::try_from(count).expect("a count of tests");
     let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
-    PullEvent { id, at, changes: vec![Change { key: Arc::new(key), delta }] }
+    PullEvent { id, at, timestamp: at, changes: vec![Change { key: Arc::new(key), delta }] }
 }

@@ -88,7 +88,7 @@ settings! {
         patience: Duration = "3s", from "1ms" to "1h";
         /// How long event ids are remembered.
         /// An event that comes again in this time counts once.
-        dedupe_window: Duration = "24h", from "1s" to "3650d";
+        dedupe_window: Duration = "7d", from "1s" to "3650d";
         /// The most rows in memory without a database; the oldest dates go first.
         memory_rows: NonZeroUsize = "1000000", from "1" to "1000000000";
     }

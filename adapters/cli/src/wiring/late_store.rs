@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
         Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
@@ -46,11 +46,11 @@ impl MetricsRepository for LateStore {
     async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
-        self.store_to_save()?.append_in_turn(behind, ids, batch, now).await
+        self.store_to_save()?.append_in_turn(behind, events, batch, now).await
     }
 
     async fn journal(
@@ -70,6 +70,10 @@ impl MetricsRepository for LateStore {
         now: DateTime<Utc>,
     ) -> Result<u64, MetricsError> {
         self.store()?.forget_journal(older_than, at_most, now).await
+    }
+
+    async fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        self.store()?.archive_ids(recorded_before, at_most).await
     }
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {

@@ -59,12 +59,6 @@ pub(super) async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query(BEGIN).bind(Uuid::new_v4()).bind(Uuid::nil()).execute(connection).await.map(drop)
 }
 
-/// Those of some ids that are recorded.
-pub(super) async fn recorded(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    const RECORDED: &str = "SELECT id FROM recorded_event WHERE id = ANY($1)";
-    sqlx::query_scalar(RECORDED).bind(ids).fetch_all(connection).await
-}
-
 /// Forgets rows that are older, but never the last.
 pub(super) const FORGET: &str = "DELETE FROM access_journal WHERE position = ANY (ARRAY(\
      SELECT position FROM access_journal WHERE recorded_at < clock_timestamp() - make_interval(secs => $1) \

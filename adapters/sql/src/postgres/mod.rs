@@ -1,5 +1,6 @@
 //! PostgreSQL 15 or newer.
 
+mod ids;
 mod journal;
 mod record;
 mod schema;
@@ -12,7 +13,7 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
 use staticreg_domain::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{MetricsError, PullEvent, Recording},
 };
@@ -20,7 +21,6 @@ use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
-use uuid::Uuid;
 
 use self::{
     record::{Care, New},
@@ -118,17 +118,16 @@ impl PostgresMetrics {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Batch::of(events)?;
+        let given = Batch::of(events)?;
+        if given.stamps.iter().any(|event| event.may_be_archived(now)) {
+            return self.writing(async |connection, _| record_some_old(connection, &given, events, now).await).await;
+        }
         let record = async |connection: &mut PgConnection, care: &mut Care| {
-            record::record(connection, care, &batch, now).await.map_err(classify)
+            record::record(connection, care, &given, now).await.map_err(classify)
         };
-        let new = self.writing(record).await?;
-        Ok(match new {
-            New::All => batch.all_recorded(),
-            New::Only(mut ids) => {
-                ids.sort_unstable();
-                batch.recorded(|id| ids.binary_search(id).is_ok())
-            }
+        Ok(match self.writing(record).await? {
+            New::All => given.all_recorded(),
+            some @ New::Only(_) => given.recorded(|id| some.has(id)),
         })
     }
 
@@ -143,14 +142,13 @@ impl PostgresMetrics {
     pub(crate) async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
-        let ids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
         self.writing(async |connection, care| {
             let mut transaction = connection.begin().await.map_err(classify)?;
-            let appended = in_turn(&mut transaction, care, behind, &ids, batch, now).await;
+            let appended = in_turn(&mut transaction, care, behind, events, batch, now).await;
             match appended {
                 Ok(Appended::Stored) => transaction.commit().await.map_err(classify)?,
                 Ok(Appended::Conflict) | Err(MetricsError::Refused(_)) => {
@@ -186,6 +184,7 @@ impl PostgresMetrics {
         const TAKES_BATCHES: &str = "SELECT NOT pg_is_in_recovery() \
              AND NOT current_setting('transaction_read_only')::boolean \
              AND has_table_privilege('recorded_event', 'INSERT') \
+             AND has_table_privilege('recorded_event_archive', 'INSERT') \
              AND has_table_privilege('container_pull_metrics', 'INSERT') \
              AND has_table_privilege('container_access_metrics', 'INSERT') \
              AND has_table_privilege('day_version', 'INSERT') \
@@ -199,11 +198,16 @@ impl PostgresMetrics {
     }
 
     pub(crate) async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
-        const FORGET: &str = "DELETE FROM recorded_event WHERE ctid = ANY (ARRAY(\
-             SELECT ctid FROM recorded_event WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2))";
+        self.reading(async |connection| ids::forget(connection, recorded_before, at_most).await).await
+    }
+
+    pub(crate) async fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
         self.reading(async |connection| {
-            let query = sqlx::query(FORGET).bind(recorded_before).bind(i64::from(at_most));
-            Ok(query.execute(connection).await?.rows_affected())
+            let mut transaction = connection.begin().await?;
+            journal::wait_for_turn(&mut transaction).await?;
+            let archived = ids::archive(&mut transaction, recorded_before, at_most).await?;
+            transaction.commit().await?;
+            Ok(archived)
         })
         .await
     }
@@ -263,11 +267,35 @@ impl PostgresMetrics {
     }
 }
 
+/// Records events of which some may be archived.
+async fn record_some_old(
+    connection: &mut PgConnection,
+    given: &Batch<'_>,
+    events: &[PullEvent],
+    now: DateTime<Utc>,
+) -> Result<Vec<Recording>, MetricsError> {
+    let mut transaction = connection.begin().await.map_err(classify)?;
+    // While nobody archives.
+    journal::wait_for_turn(&mut transaction).await.map_err(classify)?;
+    let archived = ids::archived(&mut transaction, &given.stamps, now).await.map_err(classify)?;
+    let others = Batch::of_those(events, |event| !archived.contains(&event.id.as_uuid()))?;
+    match record::record_within(&mut transaction, &others, now).await {
+        Ok(new) => {
+            transaction.commit().await.map_err(classify)?;
+            Ok(given.recorded(|id| !archived.contains(id) && new.has(id)))
+        }
+        Err(error) => {
+            transaction.rollback().await.map_err(classify)?;
+            Err(classify(error))
+        }
+    }
+}
+
 async fn in_turn(
     connection: &mut PgConnection,
     care: &mut Care,
     behind: Option<JournalPosition>,
-    ids: &[Uuid],
+    events: &[EventStamp],
     batch: &mut dyn TakeTurn,
     now: DateTime<Utc>,
 ) -> Result<Appended, MetricsError> {
@@ -280,7 +308,7 @@ async fn in_turn(
         }
         read = journal::read(connection, None, 1).await.map_err(classify)?;
     }
-    let recorded = journal::recorded(connection, ids).await.map_err(classify)?;
+    let recorded = ids::recorded(connection, events, now).await.map_err(classify)?;
     let Some(batch) = batch.take_turn(read.turn(recorded)?) else { return Ok(Appended::Stored) };
     let made_ready = Batch::of(&batch.events)?;
     record::append(connection, care, &made_ready, &batch, now).await.map_err(classify)

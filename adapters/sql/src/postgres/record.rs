@@ -10,7 +10,7 @@
 //! Ids, keys and days come in order, are stored in that order and so locked in that order by every server, and both
 //! statements store ids first and days last: no two can wait for each other.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{
@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     batch::{Batch, BelowZero, Sum},
+    ids::bucket,
     journal::is_conflict,
     query::tag_text,
 };
@@ -34,7 +35,16 @@ use crate::{
 /// Which ids were new.
 pub(super) enum New {
     All,
-    Only(Vec<Uuid>),
+    Only(HashSet<Uuid>),
+}
+
+impl New {
+    pub(super) fn has(&self, id: &Uuid) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(ids) => ids.contains(id),
+        }
+    }
 }
 
 /// After a known id was seen, so many batches without one pass before new ids are taken for granted again: where two
@@ -83,13 +93,13 @@ pub(super) async fn record(
 ) -> sqlx::Result<New> {
     if batch.takes_back() && !care.triggers_remove(connection).await? {
         let mut transaction = connection.begin().await?;
-        let new = some_known(&mut transaction, batch, now).await?;
-        if let Err(error) = remove_empty(&mut transaction, batch).await {
+        let new = record_within(&mut transaction, batch, now).await;
+        if new.is_ok() {
+            transaction.commit().await?;
+        } else {
             transaction.rollback().await?;
-            return Err(error);
         }
-        transaction.commit().await?;
-        return Ok(new);
+        return new;
     }
     if care.batches == 0
         && let Some(sums) = counts(&batch.sums)
@@ -105,6 +115,17 @@ pub(super) async fn record(
         New::All => care.batches.saturating_sub(1),
         New::Only(_) => CAREFUL_BATCHES,
     };
+    Ok(new)
+}
+
+/// The same within a transaction of the caller's, whatever is known and whether or not there are triggers.
+pub(super) async fn record_within(
+    transaction: &mut PgConnection,
+    batch: &Batch<'_>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<New> {
+    let new = some_known(transaction, batch, now).await?;
+    remove_empty(transaction, batch).await?;
     Ok(new)
 }
 
@@ -150,7 +171,7 @@ fn counts<'a>(sums: &'a [Sum<'a>]) -> Option<Vec<Counted<'a>>> {
         .collect()
 }
 
-/// $1 ids, $2 now; $3 to $10 the sums of pulls by tag, $11 to $19 those of the other kinds; $20 and $21 the kinds and
+/// $1 ids, $2 when they were recorded, $26 their buckets; $3 to $10 the sums of pulls by tag, $11 to $19 those of the other kinds; $20 and $21 the kinds and
 /// days that change, whose versions the triggers leave to this statement; $22 to $24 the row of the journal, $25 the
 /// batch that it stands behind. Without a row $22 is null.
 ///
@@ -194,8 +215,8 @@ WITH appended AS (
         updated_at = CASE WHEN excluded.event_count < 0 THEN kept.updated_at
             ELSE greatest(kept.updated_at, excluded.updated_at) END
 ), ids AS (
-    INSERT INTO recorded_event (id, recorded_at)
-    SELECT id, $2 FROM unnest($1) AS given (id)
+    INSERT INTO recorded_event (id, recorded_at, bucket)
+    SELECT id, recorded_at, bucket FROM unnest($1, $2, $26) AS given (id, recorded_at, bucket)
     WHERE EXISTS (SELECT FROM go)
 )
 SELECT EXISTS (SELECT FROM go)";
@@ -209,7 +230,7 @@ async fn all_new(
 ) -> sqlx::Result<Appended> {
     // The sums are in the order of their keys, and pulls by tag are the first of the kinds.
     let (pulls, accesses) = sums.split_at(sums.partition_point(|(sum, _)| sum.key.kind == AccessKind::PullByTag));
-    let mut statement = sqlx::query(ALL_NEW).bind(&batch.ids).bind(now);
+    let mut statement = sqlx::query(ALL_NEW).bind(&batch.ids).bind(recorded_at(batch, now));
     for sums in [pulls, accesses] {
         statement = bind_keys(statement, sums.iter().map(|(sum, _)| *sum))
             .bind(sums.iter().map(|(_, delta)| *delta).bind_iter())
@@ -219,6 +240,7 @@ async fn all_new(
     let mut days: Vec<_> = sums.iter().map(|(sum, _)| (sum.key.kind.as_str(), sum.key.date)).collect();
     days.sort_unstable();
     days.dedup();
+    let buckets = buckets(batch);
     let (number, batch) = row.map(|row| (row.position().number, row.id)).unzip();
     let statement = statement
         .bind(accesses.iter().map(|(sum, _)| sum.key.kind.as_str()).bind_iter())
@@ -227,19 +249,20 @@ async fn all_new(
         .bind(number)
         .bind(batch)
         .bind(row.map(|row| staticreg_journal::encode(&row.entries)))
-        .bind(row.map(|row| row.behind.batch));
+        .bind(row.map(|row| row.behind.batch))
+        .bind(buckets);
     // The answer is read to its end: only there is it known that the commit succeeded.
     let rows = statement.fetch_all(connection).await?;
     let is_stored: bool = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
     Ok(if is_stored { Appended::Stored } else { Appended::Conflict })
 }
 
-/// $1 ids, $2 their events' times, $3 now; $4 to $9 the keys; $10 to $12 the changes of single events, by the places
+/// $1 ids, $2 their events' times, $3 when they were recorded, $13 their buckets; $4 to $9 the keys; $10 to $12 the changes of single events, by the places
 /// of their id and key.
 const SOME_KNOWN: &str = "\
 WITH recorded AS (
-    INSERT INTO recorded_event (id, recorded_at)
-    SELECT id, $3 FROM unnest($1) AS given (id)
+    INSERT INTO recorded_event (id, recorded_at, bucket)
+    SELECT id, recorded_at, bucket FROM unnest($1, $3, $13) AS given (id, recorded_at, bucket)
     ON CONFLICT DO NOTHING
     RETURNING id
 ), sums AS MATERIALIZED (
@@ -282,16 +305,17 @@ SELECT CASE WHEN count(*) < cardinality($1) THEN array_agg(id) ELSE NULL END, co
 
 async fn some_known(connection: &mut PgConnection, batch: &Batch<'_>, now: DateTime<Utc>) -> sqlx::Result<New> {
     let place = |index: u32| i32::try_from(index + 1).expect("a batch is small");
-    let statement = sqlx::query(SOME_KNOWN).bind(&batch.ids).bind(&batch.times).bind(now);
+    let statement = sqlx::query(SOME_KNOWN).bind(&batch.ids).bind(&batch.times).bind(recorded_at(batch, now));
     let statement = bind_keys(statement, batch.sums.iter())
         .bind(batch.sums.iter().map(|sum| sum.key.kind.as_str()).bind_iter())
         .bind(batch.changes.iter().map(|change| place(change.id)).bind_iter())
         .bind(batch.changes.iter().map(|change| place(change.sum)).bind_iter())
-        .bind(batch.changes.iter().map(|change| change.delta).bind_iter());
+        .bind(batch.changes.iter().map(|change| change.delta).bind_iter())
+        .bind(buckets(batch));
     let row = statement.fetch_one(connection).await?;
     let (ids, count): (Option<Vec<Uuid>>, i64) = (row.try_get(0)?, row.try_get(1)?);
     let all_are_new = usize::try_from(count).is_ok_and(|count| count == batch.ids.len());
-    Ok(if all_are_new { New::All } else { New::Only(ids.unwrap_or_default()) })
+    Ok(if all_are_new { New::All } else { New::Only(ids.unwrap_or_default().into_iter().collect()) })
 }
 
 /// $1 to $6 the keys of the counts that something was taken from. They are found in their place, by no join: the
@@ -331,6 +355,14 @@ async fn remove_empty(connection: &mut PgConnection, batch: &Batch<'_>) -> sqlx:
         .await?
         .try_get(0)?;
     if below_zero > 0 { Err(sqlx::Error::InvalidArgument(BelowZero.to_string())) } else { Ok(()) }
+}
+
+fn recorded_at(batch: &Batch<'_>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    batch.stamps.iter().map(|event| event.recorded_at(now)).collect()
+}
+
+fn buckets(batch: &Batch<'_>) -> Vec<i64> {
+    batch.stamps.iter().map(|event| bucket(event.timestamp)).collect()
 }
 
 type Statement = Query<'static, Postgres, PgArguments>;

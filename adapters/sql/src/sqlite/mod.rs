@@ -1,6 +1,7 @@
 //! SQLite: one file, one writer, readers beside it.
 
 mod file;
+mod ids;
 mod journal;
 mod record;
 
@@ -23,7 +24,7 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 use staticreg_domain::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{MetricsError, PullEvent, Recording},
 };
@@ -34,7 +35,7 @@ use crate::{
     OpenError, Options,
     connections::Connections,
     error::{Reason, classify, within},
-    query::{Dialect, Query, Row, time_text},
+    query::{Dialect, Query, Row},
 };
 
 /// Takes the lock to write at once: a transaction that reads first may be refused it later.
@@ -120,12 +121,11 @@ impl SqliteMetrics {
     pub(crate) async fn append_in_turn(
         &self,
         behind: Option<JournalPosition>,
-        ids: &[EventId],
+        events: &[EventStamp],
         batch: &mut dyn TakeTurn,
         now: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
-        let ids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
-        self.writing(async |connection| record::append_in_turn(connection, behind, &ids, batch, now).await).await
+        self.writing(async |connection| record::append_in_turn(connection, behind, events, batch, now).await).await
     }
 
     pub(crate) async fn journal(
@@ -155,26 +155,24 @@ impl SqliteMetrics {
     }
 
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {
+        const TABLES: &str = "SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event, \
+             recorded_event_archive, access_journal LIMIT 0";
         self.writing(async |connection| {
             // Takes the lock that recording takes.
             let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
-            sqlx::query("SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event, access_journal LIMIT 0")
-                .execute(&mut *transaction)
-                .await
-                .map_err(classify)?;
+            sqlx::query(TABLES).execute(&mut *transaction).await.map_err(classify)?;
             transaction.rollback().await.map_err(classify)
         })
         .await
     }
 
     pub(crate) async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
-        const FORGET: &str = "DELETE FROM recorded_event WHERE id IN (\
-             SELECT id FROM recorded_event WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2)";
-        self.writing(async |connection| {
-            let forget = sqlx::query(FORGET).bind(time_text(recorded_before)).bind(i64::from(at_most));
-            forget.execute(connection).await.map(|forgotten| forgotten.rows_affected()).map_err(classify)
-        })
-        .await
+        self.writing(async |connection| ids::forget(connection, recorded_before, at_most).await.map_err(classify)).await
+    }
+
+    pub(crate) async fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
+        self.writing(async |connection| ids::archive(connection, recorded_before, at_most).await.map_err(classify))
+            .await
     }
 
     /// Runs a call on the connection that records, within the time to answer. When the disk is full, SQLite itself ends

@@ -1,26 +1,21 @@
 //! A batch is one transaction of constant statements, each given all its rows as one JSON array.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{self, Connection as _, SqliteConnection, SqliteTransaction};
 use serde_json::json;
 use staticreg_domain::{
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPosition, TakeTurn},
     metrics::{AccessKind, MetricsError, PullEvent, Recording},
 };
 use uuid::Uuid;
 
-use super::{BEGIN, journal};
+use super::{BEGIN, ids, journal};
 use crate::{
     batch::{Batch, BelowZero, Sum},
     error::classify,
     query::{date_text, tag_text, time_text},
 };
-
-const KNOWN: &str = "SELECT id FROM recorded_event WHERE id IN (SELECT unhex(value) FROM json_each($1))";
-
-const REMEMBER: &str = "INSERT INTO recorded_event (id, recorded_at) SELECT unhex(value), $2 FROM json_each($1)";
 
 /// A sum below zero takes back what was counted, it is no access: it does not move `updated_at`.
 const ADD_PULLS: &str = "\
@@ -62,15 +57,13 @@ pub(super) async fn record(
 ) -> Result<Vec<Recording>, MetricsError> {
     let given = Batch::of(events)?;
     let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
-    let known: Vec<Vec<u8>> =
-        sqlx::query_scalar(KNOWN).bind(id_list(&given.ids)).fetch_all(&mut *transaction).await.map_err(classify)?;
+    let known = ids::recorded(&mut transaction, &given.stamps, now).await.map_err(classify)?;
     if known.is_empty() {
         store(&mut transaction, &given, now).await?;
         transaction.commit().await.map_err(classify)?;
         return Ok(given.all_recorded());
     }
-    let known: HashSet<&[u8]> = known.iter().map(Vec::as_slice).collect();
-    let is_new = |id: &Uuid| !known.contains(id.as_bytes().as_slice());
+    let is_new = |id: &Uuid| !known.contains(id);
     let new = Batch::of_those(events, |event| is_new(&event.id.as_uuid()))?;
     store(&mut transaction, &new, now).await?;
     transaction.commit().await.map_err(classify)?;
@@ -92,7 +85,7 @@ pub(super) async fn append(
 pub(super) async fn append_in_turn(
     connection: &mut SqliteConnection,
     behind: Option<JournalPosition>,
-    ids: &[Uuid],
+    events: &[EventStamp],
     batch: &mut dyn TakeTurn,
     now: DateTime<Utc>,
 ) -> Result<Appended, MetricsError> {
@@ -101,8 +94,7 @@ pub(super) async fn append_in_turn(
         journal::begin(&mut transaction, now).await.map_err(classify)?;
     }
     let read = journal::read(&mut transaction, behind, i64::from(u32::MAX), now).await.map_err(classify)?;
-    let recorded: Vec<Uuid> =
-        sqlx::query_scalar(KNOWN).bind(id_list(ids)).fetch_all(&mut *transaction).await.map_err(classify)?;
+    let recorded = ids::recorded(&mut transaction, events, now).await.map_err(classify)?;
     let appended = match batch.take_turn(read.turn(recorded)?) {
         Some(batch) => append_to_end(&mut transaction, &batch, now).await?,
         None => Appended::Stored,
@@ -120,12 +112,7 @@ async fn append_to_end(
     if journal::end(transaction).await.map_err(classify)? != Some(batch.behind) {
         return Ok(Appended::Conflict);
     }
-    let known: Vec<Vec<u8>> = sqlx::query_scalar(KNOWN)
-        .bind(id_list(&made_ready.ids))
-        .fetch_all(&mut **transaction)
-        .await
-        .map_err(classify)?;
-    if !known.is_empty() {
+    if !ids::recorded(transaction, &made_ready.stamps, now).await.map_err(classify)?.is_empty() {
         return Ok(Appended::Conflict);
     }
     journal::append(transaction, batch, now).await.map_err(classify)?;
@@ -138,8 +125,7 @@ async fn store(
     batch: &Batch<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), MetricsError> {
-    let ids = sqlx::query(REMEMBER).bind(id_list(&batch.ids)).bind(time_text(now));
-    ids.execute(&mut **transaction).await.map_err(classify)?;
+    ids::remember(transaction, &batch.stamps, now).await.map_err(classify)?;
     let is_pull = |sum: &&Sum| sum.key.kind == AccessKind::PullByTag;
     let changed = || batch.sums.iter().filter(|sum| sum.delta != 0);
     let lowered = || changed().filter(|sum| sum.delta < 0);
@@ -163,10 +149,6 @@ async fn store(
         }
     }
     Ok(())
-}
-
-fn id_list(ids: &[Uuid]) -> String {
-    json!(ids.iter().map(|id| id.simple().to_string()).collect::<Vec<_>>()).to_string()
 }
 
 /// The rows of a statement, when there are any.

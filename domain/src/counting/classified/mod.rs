@@ -217,7 +217,7 @@ impl CountingMemory for Classified {
                 // What counts on another date than that of its timestamp may come from a clock that is wrong.
                 let at = Some(DateTime::from_timestamp_nanos(at)).filter(|at| at.date_naive() == date);
                 let at = at.unwrap_or_else(|| date.and_time(NaiveTime::MIN).and_utc());
-                corrections.push(PullEvent { id, at, changes });
+                corrections.push(PullEvent { id, at, timestamp: at, changes });
             }
         }
         self.settle_unless_on_trial(now);

@@ -5,7 +5,7 @@ use std::{collections::HashSet, process::ExitCode, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
-    EventId,
+    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn, Turn},
     metrics::{
         Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
@@ -34,7 +34,7 @@ impl MetricsRepository for Nothing {
     async fn append_in_turn(
         &self,
         _: Option<JournalPosition>,
-        _: &[EventId],
+        _: &[EventStamp],
         batch: &mut dyn TakeTurn,
         _: DateTime<Utc>,
     ) -> Result<Appended, MetricsError> {
@@ -48,6 +48,10 @@ impl MetricsRepository for Nothing {
     }
 
     async fn forget_journal(&self, _: TimeDelta, _: u32, _: DateTime<Utc>) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
+    async fn archive_ids(&self, _: DateTime<Utc>, _: u32) -> Result<u64, MetricsError> {
         Ok(0)
     }
 
