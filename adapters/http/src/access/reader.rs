@@ -1,0 +1,130 @@
+//! Who may read: everybody, or who is signed in, by a user's password or by a proxy that says so.
+
+use std::{fmt, time::Duration};
+
+use poem::{
+    Request,
+    http::{HeaderMap, HeaderName},
+};
+
+use super::{
+    AccessOptions, Rule,
+    door::peer,
+    forwarded,
+    users::{Checked, Credentials},
+};
+
+/// Who may read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Whoever reaches the server.
+    #[default]
+    Anyone,
+    /// Who is signed in.
+    SignedIn,
+}
+
+/// A header in which a trusted proxy names who has signed in there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyHeader(HeaderName);
+
+/// What is no such header.
+#[derive(Debug, PartialEq, Eq)]
+pub enum InvalidProxyHeader {
+    /// It is no header's name.
+    Malformed,
+    /// Clients and proxies send it anyway.
+    Common,
+}
+
+impl fmt::Display for InvalidProxyHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "it is no name of a header",
+            Self::Common => "clients send this header who have not signed in",
+        })
+    }
+}
+
+impl std::error::Error for InvalidProxyHeader {}
+
+impl ProxyHeader {
+    /// Headers that come without anybody having signed in.
+    const COMMON: [&str; 20] = [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "forwarded",
+        "host",
+        "origin",
+        "referer",
+        "user-agent",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ];
+
+    /// Reads the header's name.
+    pub fn parse(name: &str) -> Result<Self, InvalidProxyHeader> {
+        let name: HeaderName = name.parse().map_err(|_| InvalidProxyHeader::Malformed)?;
+        if Self::COMMON.contains(&name.as_str()) { Err(InvalidProxyHeader::Common) } else { Ok(Self(name)) }
+    }
+
+    /// Whether it names somebody, and one only.
+    fn names_somebody(&self, headers: &HeaderMap) -> bool {
+        let mut values = headers.get_all(&self.0).iter();
+        match (values.next(), values.next()) {
+            (Some(name), None) => !name.as_bytes().trim_ascii().is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a request may read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Admitted,
+    /// It is not signed in.
+    Unknown,
+    /// Its password was not looked at: too many were wrong before it.
+    Slowed(Duration),
+    /// Its password was not looked at: too many others wait.
+    Busy,
+}
+
+/// Whether a rule asks for somebody who is signed in.
+pub(super) fn must_sign_in(options: &AccessOptions, rule: Rule) -> bool {
+    match rule {
+        Rule::Read => options.read == Readers::SignedIn,
+        Rule::Badge => options.badges == Readers::SignedIn,
+        Rule::Open | Rule::Post => false,
+    }
+}
+
+/// Whether somebody has signed in.
+pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading {
+    let (peer, headers) = (peer(request).map(|peer| peer.ip()), request.headers());
+    if let Some(header) = &options.proxy_header
+        && peer.is_some_and(|peer| options.trusted_proxies.contain(peer))
+        && header.names_somebody(headers)
+    {
+        return Reading::Admitted;
+    }
+    let (Some(users), Some(shown)) = (&options.users, Credentials::of(headers)) else { return Reading::Unknown };
+    let sender = peer.and_then(|peer| forwarded::sender(peer, headers, &options.trusted_proxies)).or(peer);
+    match users.check(&shown, sender).await {
+        Checked::Right => Reading::Admitted,
+        Checked::Wrong => Reading::Unknown,
+        Checked::Slowed(wait) => Reading::Slowed(wait),
+        Checked::Busy => Reading::Busy,
+    }
+}
