@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use staticreg_http::access::Networks;
+use staticreg_http::access::{Networks, ProxyHeader, Readers};
 use staticreg_sql::SchemaName;
 
 use super::{
@@ -56,6 +56,20 @@ settings! {
         /// As Standard Webhooks has it, where `whsec_` begins base64, or by `X-Hub-Signature-256` or
         /// `X-Registry-Signature-256`.
         signature_secrets: Option<SecretList> as "SECRETS", such as "SECRET";
+    }
+    access: Access "Access" {
+        /// Who may read pages, API, CSV and documents: `anyone`, or `signed_in`.
+        /// Whether the server is well, everybody may ask.
+        read: Readers = "anyone";
+        /// Who may see badges.
+        /// Without it as `STATICREG_ACCESS_READ` says.
+        badges: Option<Readers>, such as "anyone";
+        /// A file of users who sign in with a password (Basic), one a line as `htpasswd -B` writes it: `NAME:HASH`.
+        /// Hashes are bcrypt or argon2id. It may change while staticreg runs: it is looked at every 2 seconds.
+        users_file: Option<PathBuf>, such as "/etc/staticreg/users";
+        /// A header in which a proxy of `STATICREG_HTTP_TRUSTED_PROXIES` names who has signed in there.
+        /// From all others it says nothing. The proxy must remove it from what clients send.
+        proxy_header: Option<ProxyHeader>, such as "Remote-User";
     }
     db: Db "Database" {
         /// Where counts are kept; in memory without it.

@@ -151,50 +151,50 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().expect(text))
+        text.parse().ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_name_from_one_address_may_be_guessed_five_times_and_then_every_ten_seconds() {
         let guesses = Guesses::default();
-        let guesser = guesses.guesser(address("192.0.2.1"), "alice");
+        let alice = guesses.guesser(address("192.0.2.1"), "alice");
         for _ in 0..5 {
-            assert_eq!((guesses.wait(guesser), guesses.charge(guesser)), (None, Ok(())));
+            assert_eq!((guesses.wait(alice), guesses.charge(alice)), (None, Ok(())));
         }
         let wait = Duration::from_secs(10);
-        assert_eq!((guesses.wait(guesser), guesses.charge(guesser)), (Some(wait), Err(wait)));
+        assert_eq!((guesses.wait(alice), guesses.charge(alice)), (Some(wait), Err(wait)));
         for other in [(address("192.0.2.1"), "bob"), (address("192.0.2.2"), "alice"), (None, "alice")] {
             assert_eq!(guesses.charge(guesses.guesser(other.0, other.1)), Ok(()), "{other:?}");
         }
         advance(wait).await;
-        assert_eq!((guesses.charge(guesser), guesses.charge(guesser)), (Ok(()), Err(wait)));
+        assert_eq!((guesses.charge(alice), guesses.charge(alice)), (Ok(()), Err(wait)));
         advance(wait * 10).await;
         for _ in 0..5 {
-            assert_eq!(guesses.charge(guesser), Ok(()));
+            assert_eq!(guesses.charge(alice), Ok(()));
         }
-        guesses.forgive(guesser);
-        assert_eq!((guesses.wait(guesser), guesses.charge(guesser)), (None, Ok(())));
+        guesses.forgive(alice);
+        assert_eq!((guesses.wait(alice), guesses.charge(alice)), (None, Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_address_may_guess_thirty_times_whatever_the_name() {
         let guesses = Guesses::default();
         // All of one customer's network are one.
-        let guesser = |number: u32| guesses.guesser(address(&format!("2001:db8::{number:x}")), &number.to_string());
+        let visitor = |number: u32| guesses.guesser(address(&format!("2001:db8::{number:x}")), &number.to_string());
         for number in 0..30 {
-            assert_eq!(guesses.charge(guesser(number)), Ok(()), "{number}");
+            assert_eq!(guesses.charge(visitor(number)), Ok(()), "{number}");
         }
-        assert_eq!(guesses.charge(guesser(30)), Err(OF_ADDRESS.interval));
+        assert_eq!(guesses.charge(visitor(30)), Err(OF_ADDRESS.interval));
         // What was right costs nothing.
-        guesses.forgive(guesser(0));
-        assert_eq!(guesses.charge(guesser(30)), Ok(()));
+        guesses.forgive(visitor(0));
+        assert_eq!(guesses.charge(visitor(30)), Ok(()));
         assert_eq!(guesses.charge(guesses.guesser(address("2001:db8:0:1::1"), "0")), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_remembered_has_an_end() {
         let guesses = Guesses::default();
-        for number in 0..MAX_REMEMBERED as u32 {
+        for number in (0_u32..).take(MAX_REMEMBERED) {
             let address = Some(IpAddr::V4(number.into()));
             guesses.charge(guesses.guesser(address, "alice")).expect("the first of its address");
         }

@@ -5,38 +5,48 @@
 //! route is never open by mistake.
 //!
 //! What decides is a file for each question: `door` who may post, by `network` and `forwarded`, `tokens`, `signature`
-//! and `browser`; `host` which names the server answers to. None of them knows a route. `refusals` remembers whom they
-//! turned away.
+//! and `browser`; `reader` who may read, by `users` with their `password`, whose `guesses` are slowed, or by a proxy;
+//! `host` which names the server answers to. None of them knows a route. `refusals` remembers whom they turned away.
 
 mod browser;
 mod door;
 mod forwarded;
+mod guesses;
 mod host;
 mod network;
+mod password;
+mod reader;
 mod refusals;
 mod scheme;
 mod signature;
 mod tokens;
+mod users;
 
 pub use host::Hosts;
 pub use network::{InvalidNetwork, Networks};
+pub use reader::{InvalidProxyHeader, ProxyHeader, Readers};
 pub use refusals::{LastRefusal, RefusalReason, Refused};
 pub use signature::{InvalidSecret, Signatures};
 pub use tokens::Tokens;
+pub use users::{InvalidUsers, Users};
 
-pub(crate) use scheme::Proof;
+pub(crate) use scheme::{Proof, SignedIn};
 
 use std::{net::SocketAddr, sync::Arc};
 
-use poem::{Endpoint, IntoResponse as _, Middleware, Request, Response, http::StatusCode};
+use poem::{
+    Endpoint, IntoResponse as _, Middleware, Request, Response,
+    http::{HeaderValue, StatusCode, header},
+};
 use staticreg_application::aside::aside;
 
 use crate::{
-    problem::Problem,
+    problem::{self, Problem},
     webhook::{self, Bodies, Received},
 };
 use door::{Verdict, judge, peer};
 use host::HostError;
+use reader::Reading;
 use refusals::Refusals;
 use signature::Claim;
 
@@ -50,6 +60,8 @@ pub(crate) enum Rule {
     Open,
     /// Who may read: pages, the query API, documents, CSV.
     Read,
+    /// Who may see a badge: often others than those who may read, for a README shows it to everybody.
+    Badge,
     /// Who may post notifications, and so change counts.
     Post,
 }
@@ -77,6 +89,14 @@ pub struct AccessOptions {
     pub trusted_proxies: Networks,
     /// The names that the server answers to.
     pub hosts: Hosts,
+    /// Who may read.
+    pub read: Readers,
+    /// Who may see badges.
+    pub badges: Readers,
+    /// Those who sign in with a password.
+    pub users: Option<Users>,
+    /// The header in which a trusted proxy names who has signed in there.
+    pub proxy_header: Option<ProxyHeader>,
 }
 
 impl AccessOptions {
@@ -108,6 +128,22 @@ impl Access {
             StatusCode::UNAUTHORIZED if self.0.options.tokens.is_some() => webhook::unauthorized(),
             _ => webhook::forbidden(),
         }
+    }
+
+    /// Lets a request on that may read; else the answer to it.
+    async fn admit(&self, request: &Request) -> Result<(), Response> {
+        let options = &self.0.options;
+        Err(match reader::judge(options, request).await {
+            Reading::Admitted => return Ok(()),
+            // A password is all that can be asked for (RFC 9110, 15.5.2).
+            Reading::Unknown if options.users.is_some() => problem::unauthorized(),
+            Reading::Unknown => problem::not_signed_in(),
+            Reading::Slowed(wait) => problem::too_many_guesses(wait),
+            Reading::Busy => {
+                let detail = "Too many passwords are being checked; try again.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+            }
+        })
     }
 
     /// Whether a body is signed so.
@@ -174,11 +210,21 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let access = &self.gate.access;
         match self.gate.rule {
-            // Whoever reaches the port may read.
-            Rule::Open | Rule::Read => match access.answers_to(&request) {
-                Ok(()) => self.endpoint.call(request).await,
-                Err(problem) => Ok(problem.into_response()),
-            },
+            rule @ (Rule::Open | Rule::Read | Rule::Badge) => {
+                if let Err(problem) = access.answers_to(&request) {
+                    return Ok(problem.into_response());
+                }
+                if !reader::must_sign_in(&access.0.options, rule) {
+                    return self.endpoint.call(request).await;
+                }
+                // Boxed, so that the usual way does not carry it.
+                if let Err(answer) = Box::pin(access.admit(&request)).await {
+                    return Ok(answer);
+                }
+                let mut response = self.endpoint.call(request).await?;
+                make_private(&mut response);
+                Ok(response)
+            }
             // The registry calls the server by any name.
             Rule::Post => match judge(&access.0.options, peer(&request), request.headers()) {
                 Verdict::Admitted => self.endpoint.call(request).await,
@@ -203,5 +249,14 @@ impl<E: Endpoint<Output = Response>> Guarded<E> {
         // The body keeps its room until the answer is there.
         received.hand_on(&mut request);
         self.endpoint.call(request).await
+    }
+}
+
+/// Keeps those on the way from keeping an answer for others than the one who signed in.
+fn make_private(response: &mut Response) {
+    let headers = response.headers_mut();
+    let kept = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or("private");
+    if let Ok(kept) = HeaderValue::try_from(kept.replace("public", "private")) {
+        headers.insert(header::CACHE_CONTROL, kept);
     }
 }

@@ -70,7 +70,9 @@ impl PasswordHash {
         }
         // Before the crate looks at them: it multiplies first.
         let is_at_most = |name, most| parsed.params.get_decimal(name).is_none_or(|value| value <= most);
-        if !is_at_most("m", MAX_ARGON2_MEMORY) || !is_at_most("t", MAX_ARGON2_PASSES) || !is_at_most("p", MAX_ARGON2_LANES)
+        if !is_at_most("m", MAX_ARGON2_MEMORY)
+            || !is_at_most("t", MAX_ARGON2_PASSES)
+            || !is_at_most("p", MAX_ARGON2_LANES)
         {
             return Err("its argon2id hash takes more than 256 MiB, 64 passes or 64 lanes");
         }

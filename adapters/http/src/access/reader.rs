@@ -128,3 +128,36 @@ pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading
         Checked::Busy => Reading::Busy,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_header_that_clients_send_anyway_names_nobody() {
+        for (name, error) in [
+            ("Authorization", InvalidProxyHeader::Common),
+            ("x-forwarded-for", InvalidProxyHeader::Common),
+            ("Remote User", InvalidProxyHeader::Malformed),
+            ("", InvalidProxyHeader::Malformed),
+        ] {
+            assert_eq!(ProxyHeader::parse(name), Err(error), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_names_somebody_when_it_names_one() {
+        let header = ProxyHeader::parse("Remote-User").expect("a name");
+        for (values, expected) in
+            [(&[][..], false), (&["alice"], true), (&["alice", "bob"], false), (&[""], false), (&["  "], false)]
+        {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("remote-user", HeaderValue::from_static(value));
+            }
+            assert_eq!(header.names_somebody(&headers), expected, "{values:?}");
+        }
+    }
+}

@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
+use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::{Mutex, RwLock};
-use base64::Engine as _;
 use poem::http::{HeaderMap, header::AUTHORIZATION};
 use sha2::Sha256;
 use tokio::{
@@ -183,10 +183,10 @@ impl Known {
         if let Some(hash) = self.hashes.get(name) {
             return (Some(hash.clone()), true);
         }
-        let [first, ..] = self.key.digest(name, b"").as_chunks().0 else { return (None, false) };
-        let place = u64::from_le_bytes(*first) % (self.hashes.len() as u64).max(1);
-        let other = self.hashes.values().nth(usize::try_from(place).unwrap_or_default());
-        (other.cloned(), false)
+        let digest = self.key.digest(name, b"");
+        let number = digest.iter().fold(0_usize, |number, byte| number.wrapping_mul(31).wrapping_add((*byte).into()));
+        let place = number.checked_rem(self.hashes.len()).unwrap_or_default();
+        (self.hashes.values().nth(place).cloned(), false)
     }
 
     /// The pair of a digest, which is checked once by all who show it.
@@ -282,5 +282,171 @@ impl Credentials {
         let (name, password) = shown.split_once(':')?;
         let is_plain = !shown.contains(char::is_control);
         is_plain.then(|| Self { name: name.to_owned(), password: password.as_bytes().to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::HeaderValue;
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// Of `r1ght`, made by Python's bcrypt.
+    const HASH: &str = "$2b$04$KbQiZ0X0Jm4eJm5kC0dL1u5OxZBXa9w0hfY/zSdHqkXN/6Vkvw.Ii";
+
+    fn users() -> Users {
+        Users::parse(&format!("# those who read\n\nalice:{HASH}\n bob:{HASH} \r\n")).expect("two users")
+    }
+
+    fn shown(name: &str, password: &str) -> Credentials {
+        Credentials { name: name.to_owned(), password: password.as_bytes().to_vec() }
+    }
+
+    fn ip(number: u32) -> IpAddr {
+        IpAddr::V4(number.into())
+    }
+
+    #[tokio::test]
+    async fn a_user_is_let_in_by_the_right_password() {
+        let users = users();
+        assert_eq!(users.count(), 2);
+        for (number, (name, password, expected)) in (0..).zip([
+            ("alice", "r1ght", Checked::Right),
+            ("bob", "r1ght", Checked::Right),
+            ("alice", "wrong", Checked::Wrong),
+            ("alice", "", Checked::Wrong),
+            ("Alice", "r1ght", Checked::Wrong),
+            ("nobody", "r1ght", Checked::Wrong),
+            ("", "r1ght", Checked::Wrong),
+            ("#", "r1ght", Checked::Wrong),
+        ]) {
+            assert_eq!(users.check(&shown(name, password), Some(ip(number))).await, expected, "{name} {password}");
+        }
+        let nobody = Users::parse("").expect("nobody");
+        assert_eq!(nobody.check(&shown("", ""), None).await, Checked::Wrong);
+        assert_eq!(format!("{users:?} {:?}", shown("alice", "r1ght")), "Users(***) Credentials(***)");
+    }
+
+    #[tokio::test]
+    async fn a_right_pair_is_checked_once_also_when_many_show_it_at_once() {
+        let users = users();
+        let alice = shown("alice", "r1ght");
+        // More than may guess at once.
+        let all = (0..50).map(|_| users.check(&alice, Some(ip(1))));
+        assert!(futures_util::future::join_all(all).await.iter().all(|checked| *checked == Checked::Right));
+        // With no turn to be had, only what is remembered is answered.
+        let _turns = users.0.checks.acquire_many(2).await.expect("all turns");
+        assert_eq!(users.check(&alice, Some(ip(2))).await, Checked::Right);
+        tokio::time::pause();
+        assert_eq!(users.check(&shown("bob", "r1ght"), Some(ip(2))).await, Checked::Busy);
+        advance(REMEMBERED).await;
+        assert_eq!(users.check(&alice, Some(ip(2))).await, Checked::Busy, "not for ever");
+    }
+
+    #[tokio::test]
+    async fn wrong_passwords_are_slowed_for_a_name_at_an_address_also_once_one_is_right() {
+        let users = users();
+        for _ in 0..5 {
+            assert_eq!(users.check(&shown("alice", "wrong"), Some(ip(1))).await, Checked::Wrong);
+        }
+        assert_eq!(users.check(&shown("alice", "r1ght"), Some(ip(2))).await, Checked::Right);
+        // Remembered, and still not told to who guesses.
+        for password in ["wrong", "r1ght"] {
+            let checked = users.check(&shown("alice", password), Some(ip(1))).await;
+            assert!(matches!(checked, Checked::Slowed(wait) if wait > Duration::from_secs(5)), "{checked:?}");
+        }
+        assert_eq!(users.check(&shown("bob", "r1ght"), Some(ip(1))).await, Checked::Right);
+        assert_eq!(users.check(&shown("alice", "r1ght"), Some(ip(2))).await, Checked::Right);
+    }
+
+    #[tokio::test]
+    async fn many_wrong_passwords_at_once_are_slowed_too() {
+        let users = users();
+        let shown: Vec<_> = (0..20).map(|number| shown("alice", &number.to_string())).collect();
+        let all = shown.iter().map(|shown| users.check(shown, Some(ip(1))));
+        let checked = futures_util::future::join_all(all).await;
+        assert_eq!(checked.iter().filter(|checked| **checked == Checked::Wrong).count(), 5, "{checked:?}");
+    }
+
+    #[tokio::test]
+    async fn users_that_change_are_in_force_at_once() {
+        let users = users();
+        let same = users.clone();
+        assert_eq!(users.check(&shown("alice", "r1ght"), None).await, Checked::Right);
+        assert_eq!(same.replace(&format!("alice:{HASH}\nbob:{HASH}")), Ok(false));
+        assert!(same.replace("alice:r1ght").is_err());
+        assert_eq!(users.check(&shown("alice", "r1ght"), None).await, Checked::Right);
+        assert_eq!(same.replace(&format!("bob:{HASH}")), Ok(true));
+        assert_eq!(users.check(&shown("alice", "r1ght"), None).await, Checked::Wrong, "no longer remembered");
+        assert_eq!(same.replace(""), Ok(true));
+        assert_eq!((users.count(), users.check(&shown("bob", "r1ght"), None).await), (0, Checked::Wrong));
+    }
+
+    #[test]
+    fn a_name_that_is_nobodys_is_checked_against_a_hash_too() {
+        let users = users();
+        let known = users.0.known.read();
+        for name in ["", "nobody", "carol"] {
+            let (hash, is_user) = known.hash_of(name);
+            assert!(hash.is_some() && !is_user, "{name}");
+        }
+        assert!(known.hash_of("alice").1);
+    }
+
+    #[test]
+    fn what_is_remembered_has_an_end() {
+        let known = Known::new(BTreeMap::new()).expect("randomness");
+        for number in 0..MAX_PAIRS + 10 {
+            known.pair(known.key.digest(&number.to_string(), b""));
+        }
+        assert_eq!(known.pairs.lock().len(), MAX_PAIRS);
+        assert_ne!(known.key.digest("a", b"bc"), known.key.digest("ab", b"c"));
+    }
+
+    #[test]
+    fn a_line_that_is_no_user_is_told_by_its_number_alone() {
+        for (line, reason) in [
+            ("alice", "a user is NAME:HASH"),
+            (&*format!(":{HASH}"), "the name is empty"),
+            (&format!("al\tice:{HASH}"), "control characters"),
+            ("alice:g3heim", "neither bcrypt nor argon2id"),
+            (&format!("bob:{HASH}"), "the name stands twice"),
+        ] {
+            let error = Users::parse(&format!("bob:{HASH}\n# more\n{line}\n")).expect_err(line).to_string();
+            assert!(error.starts_with("line 3: ") && error.contains(reason), "{line}: {error}");
+            assert!(!error.contains("g3heim") && !error.contains("alice"), "{error}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_those_of_one_basic_header() {
+        let of = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect(value));
+            }
+            Credentials::of(&headers)
+        };
+        let basic = |text: &[u8]| format!("Basic {}", BASE64.encode(text));
+        for (text, name, password) in
+            [("alice:r1ght", "alice", "r1ght"), ("alice:a:b", "alice", "a:b"), (":", "", ""), ("grün:ö", "grün", "ö")]
+        {
+            assert!(of(&[&basic(text.as_bytes())]) == Some(shown(name, password)), "{text}");
+        }
+        assert!(of(&["basic   YWxpY2U6cjFnaHQ="]) == Some(shown("alice", "r1ght")));
+        let right = basic(b"alice:r1ght");
+        for values in [
+            &[][..],
+            &[&*right, &right],
+            &["Basic"],
+            &["Basic alice:r1ght"],
+            &["Bearer YWxpY2U6cjFnaHQ="],
+            &[&basic(b"alice")],
+            &[&basic(b"alice:r1g\0ht")],
+            &[&basic(b"alice:\xff")],
+        ] {
+            assert!(of(values).is_none(), "{values:?}");
+        }
     }
 }
