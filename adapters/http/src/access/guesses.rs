@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The most addresses, and names at an address, that are remembered; past that, those go that are free again first.
+/// The most addresses, and names at an address, that are remembered; past that, those go first that are free again first.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// The bits of an IPv6 address that tell one customer of a network from another.
@@ -127,13 +127,12 @@ impl Guesser {
     }
 }
 
+/// Forgets a quarter, so that it is not done for every guess: first those that are free again.
 fn make_room(due: &mut HashMap<Paced, Instant>, now: Instant) {
-    due.retain(|_, due| *due > now);
-    if due.len() >= MAX_REMEMBERED
-        && let Some(first) = due.iter().min_by_key(|(_, due)| **due).map(|(paced, _)| *paced)
-    {
-        due.remove(&first);
-    }
+    let mut order: Vec<_> = due.values().copied().collect();
+    let (_, last, _) = order.select_nth_unstable(MAX_REMEMBERED / 4);
+    let last = (*last).max(now);
+    due.retain(|_, due| *due > last);
 }
 
 /// An address, as far as it tells one guesser from another.
@@ -198,16 +197,16 @@ mod tests {
             let address = Some(IpAddr::V4(number.into()));
             guesses.charge(guesses.guesser(address, "alice")).expect("the first of its address");
         }
-        assert_eq!(guesses.due.lock().len(), MAX_REMEMBERED);
+        assert!(guesses.due.lock().len() <= MAX_REMEMBERED);
         let slowed = guesses.guesser(Some(IpAddr::V4(7.into())), "bob");
         for _ in 0..5 {
             guesses.charge(slowed).expect("few");
         }
-        for number in 0..100 {
+        for number in 0..10_000 {
             let address = Some(IpAddr::V4((1_000_000 + number).into()));
             guesses.charge(guesses.guesser(address, "alice")).expect("the first of its address");
         }
-        assert_eq!(guesses.due.lock().len(), MAX_REMEMBERED);
+        assert!(guesses.due.lock().len() <= MAX_REMEMBERED);
         assert!(guesses.charge(slowed).is_err(), "those who guess most are remembered longest");
     }
 }
