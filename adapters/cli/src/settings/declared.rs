@@ -64,11 +64,11 @@ settings! {
         /// Who may see badges.
         /// Without it as `STATICREG_ACCESS_READ` says.
         badges: Option<Readers>, such as "anyone";
-        /// A file of users who sign in with a password (Basic), one a line as `htpasswd -B` writes it: `NAME:HASH`.
-        /// Hashes are bcrypt or argon2id. It may change while staticreg runs: it is looked at every 2 seconds.
+        /// A file of users who sign in with a password, one a line: `NAME:HASH`.
+        /// As `htpasswd -B` writes it; hashes are bcrypt or argon2id. It may change while staticreg runs: it is looked at every 2 seconds.
         users_file: Option<PathBuf>, such as "/etc/staticreg/users";
-        /// A header in which a proxy of `STATICREG_HTTP_TRUSTED_PROXIES` names who has signed in there.
-        /// From all others it says nothing. The proxy must remove it from what clients send.
+        /// A header in which a trusted proxy names who has signed in there.
+        /// One of `STATICREG_HTTP_TRUSTED_PROXIES`; from all others it says nothing. The proxy must remove it from what clients send.
         proxy_header: Option<ProxyHeader>, such as "Remote-User";
     }
     db: Db "Database" {
