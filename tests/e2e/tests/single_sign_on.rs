@@ -113,8 +113,9 @@ impl Drop for Nginx {
 
 /// A block of the README in some language, which holds a word.
 fn block(language: &str, word: &str) -> &'static str {
-    let blocks = README.split(&format!("```{language}\n")).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
-    blocks.into_iter().find(|block| block.contains(word)).unwrap_or_else(|| panic!("no {language} with {word}"))
+    let begin = format!("```{language}\n");
+    let mut blocks = README.split(&*begin).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    blocks.find(|block| block.contains(word)).unwrap_or_else(|| panic!("no {language} with {word}"))
 }
 
 #[test]
