@@ -30,6 +30,9 @@ const LISTEN: &str = "listen 443 ssl;";
 /// What the stand-in gives to whoever has signed in.
 const SESSION: (&str, &str) = ("cookie", "_oauth2_proxy=alices");
 
+/// What the stand-in shows to all others.
+const SIGN_IN: &str = "Sign in with your company's account";
+
 /// A stand-in for oauth2-proxy: who has the session is told to be Alice, others are not.
 fn oauth2_proxy() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -50,7 +53,7 @@ fn answer(mut connection: &TcpStream) {
     let (status, header, body) = match path {
         "/oauth2/auth" if is_alice => ("202 Accepted", "X-Auth-Request-User: alice\r\n", ""),
         "/oauth2/auth" => ("401 Unauthorized", "", ""),
-        _ => ("200 OK", "", "Sign in with your company's account"),
+        _ => ("200 OK", "", SIGN_IN),
     };
     let length = body.len();
     let answer = format!("HTTP/1.1 {status}\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
@@ -71,7 +74,7 @@ impl Nginx {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let file = folder.path().join("nginx.conf");
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let temporary: String = temporary.iter().map(|of| format!("{of}_temp_path {of};\n")).collect();
+        let temporary = temporary.map(|of| format!("{of}_temp_path {of};\n")).concat();
         let server = server.replace(LISTEN, &format!("listen {address};"));
         let configuration = format!(
             "daemon off;\nmaster_process off;\npid pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n\
@@ -137,7 +140,7 @@ fn who_signed_in_at_the_proxy_of_the_readme_may_read_and_nobody_else() {
         // What clients make up themselves says nothing, whatever they also show.
         for headers in [&[][..], &[("remote-user", "alice")], &[("x-auth-request-user", "alice")]] {
             let answer = nginx.get(path, headers);
-            assert!(answer.status == 401 && answer.body.contains("Sign in with"), "{path} {headers:?}: {answer:?}");
+            assert_eq!(answer.body, SIGN_IN, "{path} {headers:?}: {answer:?}");
         }
         assert_eq!(staticreg.get(path).status, 403, "{path}: past the proxy, with no name");
     }
