@@ -91,7 +91,7 @@ pub(crate) enum QuestionError {
     /// Only who is signed in may read here, by way of a proxy.
     #[oai(status = 403, content_type = "application/problem+json")]
     Forbidden(Json<Problem>),
-    /// Too many passwords were wrong; the next is looked at later.
+    /// Too many requests came from this address, or too many wrong passwords; the next is looked at later.
     #[oai(status = 429, content_type = "application/problem+json")]
     TooManyRequests(
         Json<Problem>,
@@ -152,7 +152,15 @@ pub(crate) fn not_signed_in() -> Response {
 
 /// The answer to who showed too many wrong passwords.
 pub(crate) fn too_many_guesses(wait: Duration) -> Response {
-    let detail = "Too many passwords were wrong; this one was not looked at. Try again later.";
+    too_many("Too many passwords were wrong; this one was not looked at. Try again later.", wait)
+}
+
+/// The answer to who asks too often.
+pub(crate) fn too_many_requests(wait: Duration) -> Response {
+    too_many("Too many requests come from this address. Try again later, and less often.", wait)
+}
+
+fn too_many(detail: &str, wait: Duration) -> Response {
     let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
     marked(problem, |problem| QuestionError::TooManyRequests(problem, seconds))

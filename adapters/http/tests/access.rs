@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "other tests need the rest of it")]
 mod support;
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -530,4 +530,31 @@ async fn a_trusted_proxy_names_who_is_signed_in_and_nobody_else_does() {
     assert_eq!(server.send(INSIDE, &get(&[alice])).await.status, 200);
     assert_eq!(server.send(OUTSIDE, &get(&[alice])).await.status, 401);
     assert_eq!(server.send(OUTSIDE, &get(&[RIGHT])).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_waits_and_others_do_not() {
+    let server = Server::start(AccessOptions {
+        requests_per_second: Some(NonZeroU32::MIN),
+        trusted_proxies: networks("127.0.0.1"),
+        ..AccessOptions::default()
+    })
+    .await;
+    let from = |address| [("x-forwarded-for", address)];
+    for path in ["/api/v1/summary", "/insights", "/badge/demo/app.svg"] {
+        // Ten at once, and however many more the machine is slow.
+        let answer = loop {
+            let answer = server.get(path, &from("192.0.2.7")).await;
+            if answer.status != 200 {
+                break answer;
+            }
+        };
+        assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{path}: {}", answer.text);
+    }
+    assert_eq!(server.get("/api/v1/summary", &from("192.0.2.8")).await.status, 200);
+    for _ in 0..30 {
+        assert_eq!(server.get("/healthz", &from("192.0.2.7")).await.status, 200);
+        assert_eq!(server.post(INSIDE, &from("192.0.2.7")).await.status, 200);
+        assert_eq!(server.get("/api/v1/summary", &[]).await.status, 200, "this machine");
+    }
 }

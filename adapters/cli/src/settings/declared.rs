@@ -58,6 +58,10 @@ settings! {
         signature_secrets: Option<SecretList> as "SECRETS", such as "SECRET";
     }
     access: Access "Access" {
+        /// The most requests for pages and API a second from one address, on average.
+        /// Those of 10 seconds may come at once, and what comes from this machine is not counted. The webhook has no such
+        /// limit.
+        requests_per_second: NonZeroU32 = "100", from "1" to "1000000";
         /// Who may read pages, API, CSV and documents: `anyone`, or `signed_in`.
         /// Whether the server is well, everybody may ask.
         read: Readers = "anyone";

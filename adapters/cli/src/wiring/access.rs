@@ -38,6 +38,7 @@ pub(super) fn open(
     let Webhook { tokens, signature_secrets, allowed_networks, max_body: _ } = &mut settings.webhook;
     let users = users(&settings.access, lifecycle)?;
     let options = AccessOptions {
+        requests_per_second: Some(settings.access.requests_per_second),
         read: settings.access.read,
         badges: settings.access.badge_readers(),
         users,

@@ -5,8 +5,8 @@
 //! route is never open by mistake.
 //!
 //! What decides is a file for each question: `door` who may post, by `network` and `forwarded`, `tokens`, `signature`
-//! and `browser`; `reader` who may read, by `users` with their `password`, whose `guesses` are slowed, or by a proxy;
-//! `host` which names the server answers to. None of them knows a route. `refusals` remembers whom they turned away.
+//! and `browser`; `reader` who may read, by `users` with their `password`, whose `guesses` are slowed, or by a proxy,
+//! and how many `requests`; `host` which names the server answers to. None of them knows a route. `refusals` remembers whom they turned away.
 
 mod browser;
 mod door;
@@ -17,6 +17,7 @@ mod network;
 mod password;
 mod reader;
 mod refusals;
+mod requests;
 mod scheme;
 mod signature;
 mod tokens;
@@ -32,7 +33,7 @@ pub use users::{InvalidUsers, Users};
 
 pub(crate) use scheme::{Proof, SignedIn};
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use poem::{
     Endpoint, IntoResponse as _, Middleware, Request, Response,
@@ -48,6 +49,7 @@ use door::{Verdict, judge, peer};
 use host::HostError;
 use reader::Reading;
 use refusals::Refusals;
+use requests::Requests;
 use signature::Claim;
 
 /// The largest body, in bytes, whose signature is checked on the thread that answers: a registry's is smaller.
@@ -70,10 +72,18 @@ pub(crate) enum Rule {
 #[derive(Clone, Debug, Default)]
 pub struct Access(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     options: AccessOptions,
     refusals: Refusals,
+    requests: Option<Requests>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { options, refusals, requests: _ } = self;
+        f.debug_struct("Inner").field("options", options).field("refusals", refusals).finish_non_exhaustive()
+    }
 }
 
 /// What is asked of those who call the server.
@@ -97,6 +107,8 @@ pub struct AccessOptions {
     pub users: Option<Users>,
     /// The header in which a trusted proxy names who has signed in there.
     pub proxy_header: Option<ProxyHeader>,
+    /// How many requests of those who read one address may make in a second, on average.
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 impl AccessOptions {
@@ -111,7 +123,8 @@ impl Access {
     /// Access as the options have it.
     #[must_use]
     pub fn new(options: AccessOptions) -> Self {
-        Self(Arc::new(Inner { options, refusals: Refusals::default() }))
+        let requests = options.requests_per_second.map(Requests::new);
+        Self(Arc::new(Inner { options, refusals: Refusals::default(), requests }))
     }
 
     /// The POSTs that were refused so far.
@@ -128,6 +141,13 @@ impl Access {
             StatusCode::UNAUTHORIZED if self.0.options.tokens.is_some() => webhook::unauthorized(),
             _ => webhook::forbidden(),
         }
+    }
+
+    /// Counts a request of those who read; the answer to it when its address made too many.
+    fn count(&self, request: &Request) -> Option<Response> {
+        let requests = self.0.requests.as_ref()?;
+        let sender = reader::sender(&self.0.options, request)?;
+        requests.count(sender).err().map(problem::too_many_requests)
     }
 
     /// Lets a request on that may read; else the answer to it.
@@ -213,6 +233,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
             rule @ (Rule::Open | Rule::Read | Rule::Badge) => {
                 if let Err(problem) = access.answers_to(&request) {
                     return Ok(problem.into_response());
+                }
+                // Whoever asks whether the server is well is told.
+                if rule != Rule::Open
+                    && let Some(answer) = access.count(&request)
+                {
+                    return Ok(answer);
                 }
                 if !reader::must_sign_in(&access.0.options, rule) {
                     return self.endpoint.call(request).await;

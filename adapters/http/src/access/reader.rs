@@ -1,6 +1,6 @@
 //! Who may read: everybody, or who is signed in, by a user's password or by a proxy that says so.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use poem::{
     Request,
@@ -110,6 +110,12 @@ pub(super) fn must_sign_in(options: &AccessOptions, rule: Rule) -> bool {
     }
 }
 
+/// Where a request comes from; the proxy's own address when that does not tell it.
+pub(super) fn sender(options: &AccessOptions, request: &Request) -> Option<IpAddr> {
+    let peer = peer(request)?.ip();
+    Some(forwarded::sender(peer, request.headers(), &options.trusted_proxies).unwrap_or(peer))
+}
+
 /// Whether somebody has signed in.
 pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading {
     let (peer, headers) = (peer(request).map(|peer| peer.ip()), request.headers());
@@ -120,8 +126,7 @@ pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading
         return Reading::Admitted;
     }
     let (Some(users), Some(shown)) = (&options.users, Credentials::of(headers)) else { return Reading::Unknown };
-    let sender = peer.and_then(|peer| forwarded::sender(peer, headers, &options.trusted_proxies)).or(peer);
-    match users.check(&shown, sender).await {
+    match users.check(&shown, sender(options, request)).await {
         Checked::Right => Reading::Admitted,
         Checked::Wrong => Reading::Unknown,
         Checked::Slowed(wait) => Reading::Slowed(wait),
