@@ -1,4 +1,7 @@
 //! What a connection waits for, so that those whose clients keep it waiting longest can make room.
+//!
+//! A client that sends or takes a byte now and then keeps it waiting too: what comes makes up for no more waiting than
+//! it would take at the slowest rate. A notification of the registry is there at once, or nearly.
 
 use std::{
     io,
@@ -21,10 +24,15 @@ use tokio::{
 /// A connection that waits for nothing its client does.
 const NOT_WAITING: u64 = u64::MAX;
 
+/// The slowest rate at which a client does not keep its connection waiting, in bytes a second. It is high, as it holds
+/// only where places are short.
+const MIN_RATE: u64 = 16 << 10;
+
 /// What is known of a connection.
 #[derive(Debug)]
 struct State {
-    /// Since when it waits for its client, to send or to take something, in microseconds.
+    /// Since when it waits for its client, to send or to take something, in microseconds. Earlier by what its client
+    /// was behind before.
     waiting_since: AtomicU64,
     /// Tells it to go.
     go: Notify,
@@ -51,6 +59,18 @@ pub(crate) struct Socket<S> {
     inner: S,
     connections: Arc<Connections>,
     state: Arc<State>,
+    /// What the client did last.
+    turn: Turn,
+    /// By how much it is behind the slowest rate in that, in microseconds.
+    behind: u64,
+}
+
+/// What a connection waits for. Before a client has sent the beginning of a request, it is idle, and takes its turn
+/// when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Sends,
+    Takes,
 }
 
 impl Connections {
@@ -63,7 +83,7 @@ impl Connections {
         let state = Arc::new(State { waiting_since: AtomicU64::new(NOT_WAITING), go: Notify::new() });
         self.list().push(Arc::clone(&state));
         let connection = Connection { connections: Arc::clone(self), state: Arc::clone(&state) };
-        (connection, Socket { inner, connections: Arc::clone(self), state })
+        (connection, Socket { inner, connections: Arc::clone(self), state, turn: Turn::Takes, behind: 0 })
     }
 
     /// Tells connections to go that wait for their clients, at most so many, those that wait longest first; none that
@@ -112,15 +132,33 @@ impl Drop for Connection {
 }
 
 impl<S> Socket<S> {
-    /// Notes what came of an attempt to read or to write.
-    fn note<T>(&self, attempt: Poll<T>) -> Poll<T> {
-        if attempt.is_ready() {
+    /// Notes what came of an attempt to read or to write, and how many bytes it moved.
+    fn note<T>(&mut self, turn: Turn, attempt: Poll<T>, moved: impl FnOnce(&T) -> usize) -> Poll<T> {
+        let since = self.state.waiting_since.load(Ordering::Relaxed);
+        if let Poll::Ready(done) = &attempt {
+            let behind = match since {
+                _ if turn != self.turn => 0,
+                NOT_WAITING => self.behind,
+                since => self.now().saturating_sub(since),
+            };
+            self.turn = turn;
+            self.behind = behind.saturating_sub(time_for(moved(done)));
             self.state.waiting_since.store(NOT_WAITING, Ordering::Relaxed);
-        } else if self.state.waiting_since.load(Ordering::Relaxed) == NOT_WAITING {
-            self.state.waiting_since.store(micros(self.connections.start.elapsed()), Ordering::Relaxed);
+        } else if since == NOT_WAITING {
+            let behind = if turn == self.turn { self.behind } else { 0 };
+            self.state.waiting_since.store(self.now().saturating_sub(behind), Ordering::Relaxed);
         }
         attempt
     }
+
+    fn now(&self) -> u64 {
+        micros(self.connections.start.elapsed())
+    }
+}
+
+/// How long bytes may take at the slowest rate, in microseconds.
+fn time_for(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / MIN_RATE
 }
 
 /// Whole microseconds; the end of time comes later than any server's.
@@ -130,15 +168,16 @@ fn micros(time: Duration) -> u64 {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let attempt = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        self.note(attempt)
+        self.note(Turn::Sends, attempt, |_| buffer.filled().len() - before)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let attempt = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.note(attempt)
+        self.note(Turn::Takes, attempt, |written| *written.as_ref().unwrap_or(&0))
     }
 
     fn poll_write_vectored(
@@ -147,7 +186,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let attempt = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
-        self.note(attempt)
+        self.note(Turn::Takes, attempt, |written| *written.as_ref().unwrap_or(&0))
     }
 
     fn is_write_vectored(&self) -> bool {

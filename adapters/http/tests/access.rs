@@ -246,6 +246,31 @@ async fn a_refusal_is_a_problem_that_tells_nothing() {
 }
 
 #[tokio::test]
+async fn the_webhook_is_asked_for_a_token_however_its_path_is_written() {
+    let tokens = Some(Tokens::new([TOKEN]));
+    let server = Server::start(AccessOptions { tokens, ..AccessOptions::default() }).await;
+    let headers = [("content-type", "application/json"), ("host", "staticreg:8093")];
+    for (path, status) in [
+        (WEBHOOK, 401),
+        ("/api/webhook/registry/", 401),
+        ("/api/webhook/registry//", 401),
+        ("/api/webhook/registry?x=y", 401),
+        ("http://staticreg:8093/api/webhook/registry", 401),
+        ("//api/webhook/registry", 404),
+        ("/api//webhook/registry", 404),
+        ("/api/./webhook/registry", 404),
+        ("/api/x/../webhook/registry", 404),
+        ("/api/webhook/%72egistry", 404),
+        ("/%61pi/webhook/registry", 404),
+        ("/healthz/../api/webhook/registry", 404),
+        ("/API/webhook/registry", 404),
+    ] {
+        let answer = server.send(INSIDE, &request("POST", path, &headers, &body())).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn a_body_is_not_read_before_token_and_network() {
     let tokens = Some(Tokens::new([TOKEN]));
     let server = Server::start(AccessOptions { tokens, ..AccessOptions::default() }).await;

@@ -43,7 +43,7 @@ struct Server {
 }
 
 impl Server {
-    /// Answers `/large` with much and all else with little.
+    /// Reads what it is sent, and answers `/large` with much and all else with little.
     async fn start(options: ServerOptions) -> Self {
         let (begun, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (told, wait) = (Arc::clone(&begun), Arc::clone(&go));
@@ -55,6 +55,7 @@ impl Server {
                     wait.acquire().await.expect("it stays open").forget();
                 }
                 let length = if request.uri().path() == "/large" { LARGE } else { 0 };
+                request.into_body().into_bytes().await.ok();
                 Ok::<Response, poem::Error>(vec![b'x'; length].into_response())
             }
         });
@@ -107,6 +108,30 @@ async fn who_sends_nothing_makes_room_and_of_those_who_wait_longest() {
         assert!(is_ok(&other), "{other}");
     }
     assert_eq!(answer(silent).await, "");
+}
+
+#[tokio::test]
+async fn who_sends_a_byte_at_a_time_makes_room() {
+    // Each byte comes sooner than a connection that waits for its client makes room.
+    const PAUSE: Duration = Duration::from_millis(20);
+    let body = NOTIFY.replace("content-length: 0", "content-length: 1000000");
+    for beginning in ["POST /api/webhook/registry HTTP/1.1\r\nx: ", &[&body, END].concat()] {
+        let server = Server::start(OPTIONS).await;
+        let mut slow = Vec::new();
+        for _ in 0..OPTIONS.max_connections {
+            let mut stream = server.send(beginning).await;
+            slow.push(tokio::spawn(async move {
+                while stream.write_all(b"x").await.is_ok() {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }));
+        }
+        for _ in 0..3 {
+            let other = answer(server.send(&[NOTIFY, LAST, END].concat()).await).await;
+            assert!(is_ok(&other), "{beginning}: {other}");
+        }
+        slow.iter().for_each(tokio::task::JoinHandle::abort);
+    }
 }
 
 #[tokio::test]

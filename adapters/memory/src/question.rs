@@ -181,6 +181,6 @@ fn slice<P: Ord, V, T>(
     limit: u32,
     item: impl Fn((P, V)) -> T,
 ) -> Slice<T> {
-    let Slice { items, more } = Slice::of_all(places.collect(), after, limit);
+    let Slice { items, more } = Slice::of_all(places, after, limit);
     Slice { items: items.into_iter().map(item).collect(), more }
 }

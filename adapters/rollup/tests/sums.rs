@@ -8,6 +8,7 @@ use std::{
 
 use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use staticreg_contract::{
+    by_hand,
     events::{Access, date, now, pull, record},
     lists,
 };
@@ -443,4 +444,12 @@ async fn a_question_has_one_limit_however_much_it_asks() {
         assert!(started.elapsed() < 2 * LONG, "nothing is answered any more");
     };
     assert_eq!(summary.totals(AccessKind::PullByTag).all, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn architectures_in_other_words_are_the_same() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let write = async |statements: Vec<String>| drop(cluster.psql(&url, &statements.join(";")));
+    by_hand::architectures_are_the_same_in_other_words(&open(&url, ROOM).await, write).await;
 }

@@ -62,7 +62,7 @@ impl From<&sqlx::Error> for Reason {
             sqlx::Error::Database(cause) => {
                 let is_postgres = cause.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some();
                 let code = cause.code().unwrap_or_default();
-                let remedy = if is_postgres { remedy(&code, cause.message()) } else { None };
+                let remedy = if is_postgres { remedy(&code, cause.message(), cause.constraint()) } else { None };
                 Self { words: cause.message().to_owned(), remedy }
             }
             sqlx::Error::Configuration(cause) => Self::new(cause.to_string()),
@@ -85,11 +85,27 @@ impl From<DbErr> for Reason {
     }
 }
 
+/// The constraint of the schema that an event may break: it takes back what is not there.
+const ABOVE_ZERO: &str = "counts_are_above_zero";
+
+/// What SQLite says of the same schema's range of a count.
+const COUNT_RANGE: &str = "BETWEEN -2147483648 AND 2147483647";
+
+const FOREIGN: &str =
+    "a constraint or a trigger that is not staticreg's keeps events from being stored: change it or remove it";
+
 const SETTING: &str = "correct the setting in the `options` of the URL";
 
 /// What helps, by PostgreSQL's code; `PgBouncer` has but one, so there the words tell.
-fn remedy(code: &str, message: &str) -> Option<&'static str> {
+fn remedy(code: &str, message: &str, constraint: Option<&str>) -> Option<&'static str> {
+    /// The classes of constraints that fail, and of what a trigger raises.
+    const CONSTRAINTS: &str = "23";
+    const RAISED: &str = "P0001";
     Some(match code {
+        // A key that is there already may be staticreg's own, with a sequence that is behind.
+        "23505" => return None,
+        RAISED => FOREIGN,
+        _ if code.starts_with(CONSTRAINTS) && constraint.is_some_and(|name| name != ABOVE_ZERO) => FOREIGN,
         "3D000" => "create it with CREATE DATABASE, or correct the name in the URL",
         "42704" if message.starts_with("unrecognized configuration parameter") => SETTING,
         "22023" if message.contains("parameter") => SETTING,
@@ -152,42 +168,38 @@ fn meaning(error: &dyn sqlx::error::DatabaseError) -> Meaning {
     if let Some(postgres) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
         // A trigger that cannot compute is no fault of an event; one that says so by a constraint's name may tell of one.
         let is_in_function = postgres.r#where().is_some_and(|context| context.contains("function"));
-        let is_computing = is_in_function && (code.starts_with("22") || code.starts_with("54"));
+        let is_computing = is_in_function && code.starts_with("22");
         if is_computing { Meaning::Unavailable } else { of_sqlstate(&code, error.constraint()) }
     } else {
         // The driver gives SQLite's extended result code in decimal.
-        code.parse().map_or(Meaning::Unavailable, of_sqlite)
+        code.parse().map_or(Meaning::Unavailable, |code| of_sqlite(code, error.message()))
     }
 }
 
-/// By the code (PostgreSQL, appendix A): data that are out of a range, too large or fail a check are refused. The rest
-/// is a state that may pass, and an event must outlive it: lost connections, resources, shutdown, read-only, deadlocks,
-/// a table or partition not there yet, a sequence that is behind or at its end.
+/// By the code (PostgreSQL, appendix A): refused is what the schema itself can never take, a count out of its column's
+/// range and one below zero. The rest is a state that may pass, and an event must outlive it: lost connections,
+/// resources, shutdown, read-only, deadlocks, a table or partition not there yet, a sequence that is behind or at its end,
+/// and what others demand of the tables by constraints, triggers or narrower columns.
 fn of_sqlstate(code: &str, constraint: Option<&str>) -> Meaning {
-    const SEQUENCE_LIMIT: &str = "2200H";
+    const OUT_OF_RANGE: &str = "22003";
     const CHECK: &str = "23514";
     match code {
-        SEQUENCE_LIMIT => Meaning::Unavailable,
-        // A missing partition has this code too, but no constraint's name.
-        CHECK if constraint.is_some() => Meaning::Refused,
+        OUT_OF_RANGE => Meaning::Refused,
+        CHECK if constraint == Some(ABOVE_ZERO) => Meaning::Refused,
         "XX001" | "XX002" => Meaning::Corrupt,
-        _ if code.starts_with("22") || code.starts_with("54") => Meaning::Refused,
         _ => Meaning::Unavailable,
     }
 }
 
-/// By the primary result code, the low byte of the extended one; of constraints only a check is the data's own.
-fn of_sqlite(extended: i32) -> Meaning {
+/// By the primary result code, the low byte of the extended one; of constraints only the range of a count is refused.
+fn of_sqlite(extended: i32, message: &str) -> Meaning {
     const CORRUPT: i32 = 11;
-    const TOO_BIG: i32 = 18;
-    const MISMATCH: i32 = 20;
     const NOT_A_DATABASE: i32 = 26;
     const CHECK: i32 = 275;
     match extended & 0xff {
         CORRUPT | NOT_A_DATABASE => Meaning::Corrupt,
-        TOO_BIG | MISMATCH => Meaning::Refused,
-        _ if extended == CHECK => Meaning::Refused,
-        // Busy, locked, full, read-only, unreadable.
+        _ if extended == CHECK && message.ends_with(COUNT_RANGE) => Meaning::Refused,
+        // Busy, locked, full, read-only, unreadable, and what others demand of the tables.
         _ => Meaning::Unavailable,
     }
 }
@@ -197,12 +209,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_data_s_own_faults_are_refused() {
-        assert_eq!(of_sqlstate("23514", Some("short_names")), Meaning::Refused);
+    fn only_what_the_schema_itself_can_never_take_is_refused() {
+        assert_eq!(of_sqlstate("23514", Some("counts_are_above_zero")), Meaning::Refused);
+        assert_eq!(of_sqlstate("23514", Some("somebody_else_s")), Meaning::Unavailable);
         assert_eq!(of_sqlstate("23505", Some("container_pull_metrics_pkey")), Meaning::Unavailable);
         for (code, expected) in [
             ("22003", Meaning::Refused),
-            ("54000", Meaning::Refused),
+            ("22001", Meaning::Unavailable), // a column that somebody made narrower
+            ("54000", Meaning::Unavailable),
             ("08006", Meaning::Unavailable),
             ("2200H", Meaning::Unavailable),
             ("23502", Meaning::Unavailable),
@@ -219,16 +233,19 @@ mod tests {
         ] {
             assert_eq!(of_sqlstate(code, None), expected, "{code}");
         }
-        for (code, expected) in [
-            (275, Meaning::Refused),      // SQLITE_CONSTRAINT_CHECK
-            (1555, Meaning::Unavailable), // SQLITE_CONSTRAINT_PRIMARYKEY
-            (5, Meaning::Unavailable),
-            (261, Meaning::Unavailable), // SQLITE_BUSY_RECOVERY
-            (13, Meaning::Unavailable),
-            (778, Meaning::Unavailable), // SQLITE_IOERR_WRITE
-            (11, Meaning::Corrupt),
+        let range = "CHECK constraint failed: pull_count BETWEEN -2147483648 AND 2147483647";
+        for (code, message, expected) in [
+            (275, range, Meaning::Refused), // SQLITE_CONSTRAINT_CHECK
+            (275, "CHECK constraint failed: short_names", Meaning::Unavailable),
+            (1555, "", Meaning::Unavailable), // SQLITE_CONSTRAINT_PRIMARYKEY
+            (1811, "", Meaning::Unavailable), // SQLITE_CONSTRAINT_TRIGGER
+            (5, "", Meaning::Unavailable),
+            (261, "", Meaning::Unavailable), // SQLITE_BUSY_RECOVERY
+            (13, "", Meaning::Unavailable),
+            (778, "", Meaning::Unavailable), // SQLITE_IOERR_WRITE
+            (11, "", Meaning::Corrupt),
         ] {
-            assert_eq!(of_sqlite(code), expected, "{code}");
+            assert_eq!(of_sqlite(code, message), expected, "{code} {message}");
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::{
     options::Place,
     postgres::PostgresMetrics,
     query::{Dialect, Query, Row},
-    question::{breakdown, rows, summary},
+    question::{architectures::OddNames, breakdown, rows, summary},
     sqlite::SqliteMetrics,
 };
 
@@ -88,6 +88,12 @@ pub enum OpenError {
          clients ask; set pool_mode = session for this database in pgbouncer.ini, or connect to PostgreSQL itself"
     )]
     TransactionPooling,
+    /// What stands between has one connection to the database for all its clients.
+    #[error(
+        "cannot connect: the pooler before the database has only one connection to it, but several are needed; set \
+         default_pool_size in pgbouncer.ini to as many as there may be, or connect to PostgreSQL itself"
+    )]
+    OneConnection,
     /// The schema could not be brought up to date.
     #[error("cannot bring the schema up to date: {0}")]
     Migrate(Reason),
@@ -106,6 +112,10 @@ impl SqlMetrics {
     /// One limit for all that is asked of the database to answer a question.
     async fn in_time<T>(&self, question: impl Future<Output = Result<T, MetricsError>>) -> Result<T, MetricsError> {
         within(self.question_timeout, question).await
+    }
+
+    async fn odd_names(&self) -> Result<OddNames, MetricsError> {
+        OddNames::answer(&self.database.ask(OddNames::query()).await?)
     }
 
     fn dialect(&self) -> Dialect {
@@ -149,15 +159,23 @@ impl MetricsReader for SqlMetrics {
     }
 
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
-        let rows = self.database.ask(breakdown::query(self.dialect(), breakdown)).await?;
-        let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
-        Ok(Slice::of(rows?, breakdown.page.limit))
+        self.in_time(Box::pin(async {
+            let odd_names = if OddNames::matter_to(breakdown) { self.odd_names().await? } else { OddNames::default() };
+            let rows = self.database.ask(breakdown::query(self.dialect(), breakdown, &odd_names)).await?;
+            let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
+            Ok(Slice::of(rows?, breakdown.page.limit))
+        }))
+        .await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
-        let rows = self.database.ask(rows::query(self.dialect(), filter, page)).await?;
-        let rows: Result<_, _> = rows.iter().map(|row| rows::item(row, filter.kind)).collect();
-        Ok(Slice::of(rows?, page.limit))
+        self.in_time(Box::pin(async {
+            let odd_names = self.odd_names().await?;
+            let rows = self.database.ask(rows::query(self.dialect(), filter, page, &odd_names)).await?;
+            let rows: Result<_, _> = rows.iter().map(|row| rows::item(row, filter.kind)).collect();
+            Ok(Slice::of(rows?, page.limit))
+        }))
+        .await
     }
 }
 

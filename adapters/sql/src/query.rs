@@ -15,6 +15,8 @@ use staticreg_domain::{
     metrics::{AccessKind, BoxError, Dimension, Filter, KeyRef, MetricsError},
 };
 
+use crate::question::architectures::OddNames;
+
 /// What differs between the databases in a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -137,12 +139,17 @@ impl Query {
 }
 
 /// `SELECT` without columns from the counts that show and pass the filter: with `day`, the key's columns, `n` and both
-/// times. Of every kind, with `kind`, when no kind is given.
-pub(crate) fn counts(dialect: Dialect, filter: &Filter, kind: Option<AccessKind>) -> SelectStatement {
+/// times. Of every kind, with `kind`, when no kind is given. Odd names of architectures are mended.
+pub(crate) fn counts(
+    dialect: Dialect,
+    filter: &Filter,
+    kind: Option<AccessKind>,
+    odd_names: &OddNames,
+) -> SelectStatement {
     let Filter { dates, kind: _, repository, tag, digest, architecture } = filter;
     let source = match kind {
-        Some(kind) => of_kind(kind),
-        None => of_every_kind(dialect),
+        Some(kind) => of_kind(kind, odd_names),
+        None => of_every_kind(dialect, odd_names),
     };
     let equal = |column: &'static str, value: Option<&str>| value.map(|value| Expr::col(column).eq(value));
     Build::select()
@@ -155,10 +162,11 @@ pub(crate) fn counts(dialect: Dialect, filter: &Filter, kind: Option<AccessKind>
         .take()
 }
 
-const NAMES: [&str; 4] = ["repo_name", "tag", "digest", "architecture"];
+const NAMES: [&str; 3] = ["repo_name", "tag", "digest"];
+const ARCHITECTURE: &str = "architecture";
 const TIMES: [&str; 2] = ["created_at", "updated_at"];
 
-fn of_kind(kind: AccessKind) -> SelectStatement {
+fn of_kind(kind: AccessKind, odd_names: &OddNames) -> SelectStatement {
     let (table, date, count) = match kind {
         AccessKind::PullByTag => ("container_pull_metrics", "pull_date", "pull_count"),
         AccessKind::PullByDigest | AccessKind::VersionCheck | AccessKind::Push => {
@@ -166,7 +174,9 @@ fn of_kind(kind: AccessKind) -> SelectStatement {
         }
     };
     let mut counts = Build::select();
-    counts.expr_as(Expr::col(date), "day").columns(NAMES).expr_as(Expr::col(count), "n").columns(TIMES);
+    counts.expr_as(Expr::col(date), "day").columns(NAMES);
+    counts.expr_as(odd_names.mended(Expr::col(ARCHITECTURE)), ARCHITECTURE);
+    counts.expr_as(Expr::col(count), "n").columns(TIMES);
     counts.from(table).and_where(Expr::col(count).gt(0));
     if kind != AccessKind::PullByTag {
         counts.and_where(Expr::col("kind").eq(kind.as_str()));
@@ -176,13 +186,14 @@ fn of_kind(kind: AccessKind) -> SelectStatement {
 
 /// Text of both tables goes by its bytes: a table of the Go program has it in another order, and no database groups by
 /// what has two.
-fn of_every_kind(dialect: Dialect) -> SelectStatement {
+fn of_every_kind(dialect: Dialect, odd_names: &OddNames) -> SelectStatement {
     let of_table = |table: &'static str, date: &'static str, count: &'static str, kind: Expr| {
         let mut counts = Build::select();
         counts.expr_as(Expr::col(date), "day").expr_as(kind, "kind");
         for name in NAMES {
             counts.expr_as(dialect.by_bytes(name), name);
         }
+        counts.expr_as(odd_names.mended(dialect.by_bytes(ARCHITECTURE)), ARCHITECTURE);
         counts.expr_as(Expr::col(count), "n").columns(TIMES).from(table).and_where(Expr::col(count).gt(0)).take()
     };
     let by_tag = match dialect {

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use sea_orm::sea_query::{Expr, ExprTrait, Query as Build, UnionType};
 use staticreg_domain::metrics::{AccessKind, DateRange, DayCount, DayKey, DayVersions, Filter, MetricsError};
 
-use crate::query::{Dialect, Query, Row, counts};
+use crate::{
+    query::{Dialect, Query, Row, counts},
+    question::architectures::OddNames,
+};
 
 /// The versions of days that have or had counts, and the watch.
 pub(crate) fn query(dialect: Dialect, dates: DateRange, kind: Option<AccessKind>) -> Query {
@@ -82,7 +85,7 @@ pub(crate) fn tell(dialect: Dialect, is_watched: bool, was_watched: bool) {
 /// The counts of a day and kind, at most so many and one more.
 pub(crate) fn counts_query(dialect: Dialect, (date, kind): DayKey, at_most: u32) -> Query {
     let day = Filter::of_dates(DateRange::days_until(date, 1));
-    let mut counts = counts(dialect, &day, Some(kind));
+    let mut counts = counts(dialect, &day, Some(kind), &OddNames::default());
     counts.columns(["repo_name", "tag", "architecture"]).expr(Expr::col("n").cast_as("bigint")).column("updated_at");
     Query::new(dialect, counts.limit(u64::from(at_most) + 1))
 }
@@ -91,7 +94,8 @@ pub(crate) fn count(row: &Row) -> Result<DayCount, MetricsError> {
     Ok(DayCount {
         repository: row.text(0)?,
         tag: row.text(1)?,
-        architecture: row.text(2)?,
+        // Whatever way it is written.
+        architecture: row.architecture(2)?.as_str().to_owned(),
         count: row.count(3)?,
         updated_at: row.time(4)?,
     })

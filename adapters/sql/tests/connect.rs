@@ -228,6 +228,23 @@ async fn a_pooler_of_transactions_is_refused_with_what_to_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_with_one_connection_is_refused_with_what_to_set() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let started = Instant::now();
+    loop {
+        // Now and then Debian's PgBouncer ends by itself.
+        let pooler = PgBouncer::start(cluster, &["pool_mode = session", "default_pool_size = 1"]);
+        // With the usual limits, which end what would wait for ever.
+        let refused = SqlMetrics::open(&Options::new(pooler.url(&url).parse().expect("a URL"))).await;
+        if matches!(refused, Err(OpenError::OneConnection)) {
+            break;
+        }
+        assert!(refused.is_err() && started.elapsed() < LONG, "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_the_user_may_not_use_is_not_another_one() {
     let cluster = Postgres::shared();
     let url = cluster.new_database();
@@ -298,6 +315,24 @@ async fn connections_that_fell_silent_take_no_place() {
         // The one left from before is found silent, and another is made.
         assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 1)]));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_fell_silent_while_nothing_came_records_nothing() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let proxy = Proxy::start("127.0.0.1:0", ([127, 0, 0, 1], cluster.port()).into());
+    let store = SqlMetrics::open(&options(&through(&proxy, &url))).await.expect("opens");
+    let pulls = [pull("app:v1", "2026-11-20T10:00:00Z")];
+    for _ in 0..2 {
+        record(&store, &pulls).await;
+        // So long that it is asked whether it is alive.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        proxy.silence();
+        // By another one, long before an answer is late.
+        record(&store, &pulls).await;
+    }
+    assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 4)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use sea_orm::sqlx::{self, Connection, SqliteConnection};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, SqliteConnection};
 use staticreg_contract::{
+    by_hand,
     events::{expected, now, pull, pulls_of, record},
     lists,
 };
@@ -53,6 +54,43 @@ async fn times_and_dates_are_text_that_people_read() {
             .expect("asks");
     let time = "2026-11-20T10:00:00.500000Z".to_owned();
     assert_eq!(row, ("2026-11-20".to_owned(), time.clone(), time));
+}
+
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_takes_nothing_until_it_is_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, aside) = (folder.path().join("counts.db"), folder.path().join("aside.db"));
+    let store = open(&file).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    std::fs::rename(&file, &aside).expect("moves");
+    for told in ["removed", "replaced"] {
+        let batch = [pull("app:v1", "2026-11-20T10:00:00Z").event()];
+        for refused in [store.record(&batch, now()).await.map(drop), store.check().await] {
+            let Err(MetricsError::Unavailable(reason)) = refused else { panic!("{told}: {refused:?}") };
+            let reason = reason.to_string();
+            assert!(reason.contains(told) && reason.contains(file.to_str().expect("text")), "{reason}");
+        }
+        if told == "removed" {
+            let answer = store.summary(now().date_naive()).await;
+            assert!(matches!(answer, Err(MetricsError::Unavailable(_))), "{answer:?}");
+            assert!(!file.exists(), "nobody asked for a new one");
+            std::fs::write(&file, "").expect("another file");
+        }
+    }
+    std::fs::rename(&aside, &file).expect("moves");
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 2)]));
+}
+
+#[tokio::test]
+async fn architectures_in_other_words_are_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let store = open(&file).await;
+    let write = async |statements: Vec<String>| {
+        sqlx::raw_sql(AssertSqlSafe(statements.join(";"))).execute(&mut connect(&file).await).await.expect("writes");
+    };
+    by_hand::architectures_are_the_same_in_other_words(&store, write).await;
 }
 
 #[tokio::test]

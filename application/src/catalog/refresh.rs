@@ -322,5 +322,4 @@ struct Failures {
 }
 
 #[cfg(test)]
-#[path = "refresh_tests.rs"]
 mod tests;

@@ -131,20 +131,24 @@ impl<T> Slice<T> {
 }
 
 impl<P: Ord, T> Slice<(P, T)> {
-    /// A page of all items of a list, each given with its place: those after a place, in the places' order.
+    /// A page of all items of a list, each given with its place: those after a place, in the places' order. However many
+    /// there are, few more than the page's are held.
     #[must_use]
-    pub fn of_all(mut items: Vec<(P, T)>, after: Option<&P>, limit: u32) -> Self {
-        if let Some(after) = after {
-            items.retain(|(place, _)| place > after);
-        }
+    pub fn of_all(items: impl IntoIterator<Item = (P, T)>, after: Option<&P>, limit: u32) -> Self {
+        /// So many are sorted out at once, at least.
+        const ROOM: usize = 1024;
         // Only the page, and the one item that tells of more, need be in order.
         let needed = limit as usize + 1;
-        if items.len() > needed {
-            items.select_nth_unstable_by(needed, |a, b| a.0.cmp(&b.0));
-            items.truncate(needed);
+        let mut held: Vec<(P, T)> = Vec::new();
+        for item in items.into_iter().filter(|(place, _)| after.is_none_or(|after| place > after)) {
+            held.push(item);
+            if held.len() >= (2 * needed).max(ROOM) {
+                held.select_nth_unstable_by(needed, |a, b| a.0.cmp(&b.0));
+                held.truncate(needed);
+            }
         }
-        items.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        Self::of(items, limit)
+        held.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Self::of(held, limit)
     }
 }
 
@@ -277,5 +281,15 @@ mod tests {
         assert_eq!(Slice::of_all(all(), Some(&2), 2), Slice { items: vec![(3, 'c'), (4, 'd')], more: true });
         assert_eq!(Slice::of_all(all(), Some(&3), 2), Slice { items: vec![(4, 'd'), (5, 'e')], more: false });
         assert_eq!(Slice::of_all(all(), Some(&5), 2), Slice { items: vec![], more: false });
+    }
+    #[test]
+    fn a_page_of_very_many_items_holds_few_of_them() {
+        let held = std::rc::Rc::new(());
+        let items = (0..100_000_u32).rev().map(|place| {
+            assert!(std::rc::Rc::strong_count(&held) < 2_000);
+            (place, std::rc::Rc::clone(&held))
+        });
+        let page = Slice::of_all(items, Some(&9), 3);
+        assert_eq!(page.items.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [10, 11, 12]);
     }
 }

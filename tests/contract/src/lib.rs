@@ -4,6 +4,7 @@
 //! async function that answers a new [`Subject`]. A new rule is a function in the module it belongs to and its name in
 //! the macro's list.
 
+pub mod by_hand;
 pub mod events;
 pub mod lists;
 pub mod paging;

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -60,6 +60,52 @@ fn open(connections: &[Connection]) -> usize {
     connections.iter().filter(|held| !held.is_closed()).count()
 }
 
+/// Clients who send a byte now and then, and begin anew when they are given up.
+struct Trickle {
+    given_up: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Trickle {
+    /// Each begins with what is never ended.
+    fn start(address: SocketAddr, clients: usize, beginning: &[u8], pause: Duration) -> Self {
+        let (given_up, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (count, told) = (Arc::clone(&given_up), Arc::clone(&stop));
+        let beginning = beginning.to_owned();
+        let mut connections = hold(address, clients, &beginning);
+        let thread = thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                for connection in &mut connections {
+                    if connection.write(b"x").is_err() {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        // What fails is tried again with the next byte.
+                        *connection = Connection::open(address).expect("a connection");
+                        connection.write(&beginning).ok();
+                    }
+                }
+                thread::sleep(pause);
+            }
+        });
+        Self { given_up, stop, thread }
+    }
+
+    fn given_up(&self) -> usize {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("it ends");
+    }
+}
+
+/// The beginning of a head, which any letter continues.
+const HEAD: &[u8] = b"POST /api/webhook/registry HTTP/1.1\r\nx: ";
+
+/// The head of a body that is long in coming.
+const BODY: &[u8] = b"POST /api/webhook/registry HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n";
+
 #[test]
 fn notifications_get_through_while_others_hold_every_place() {
     /// As many as the server takes by default.
@@ -84,6 +130,25 @@ fn notifications_get_through_while_others_hold_every_place() {
 }
 
 #[test]
+fn notifications_get_through_while_others_send_a_byte_at_a_time() {
+    const PLACES: usize = 64;
+    /// Sooner than a connection that waits for its client makes room.
+    const PAUSE: Duration = Duration::from_millis(50);
+    let _alone = alone();
+    for (what, beginning) in [("heads", HEAD), ("bodies", BODY)] {
+        let server = Staticreg::start(&[
+            ("STATICREG_HTTP_MAX_CONNECTIONS", &PLACES.to_string()),
+            ("STATICREG_HTTP_HEADER_TIMEOUT", NEVER),
+            ("STATICREG_HTTP_BODY_TIMEOUT", NEVER),
+        ]);
+        let slow = Trickle::start(server.address(), PLACES + PLACES / 2, beginning, PAUSE);
+        assert_posts_get_through(&server, what);
+        eventually("slow clients keep no place", LIMIT, || (slow.given_up() >= PLACES).then_some(()));
+        slow.end();
+    }
+}
+
+#[test]
 fn connections_that_are_kept_make_room_for_new_ones() {
     let server = Staticreg::start(&[("STATICREG_HTTP_MAX_CONNECTIONS", "4")]);
     let mut kept: Vec<_> = (0..4).map(|_| server.connect()).collect();
@@ -100,32 +165,12 @@ fn slow_and_idle_connections_are_given_up_and_hold_nobody_up_until_then() {
     let _alone = alone();
     let server = Staticreg::start(&[]);
     let mut idle = hold(server.address(), IDLE, b"");
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    let given_up = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&given_up);
-    let address = server.address();
-    let slow = thread::spawn(move || {
-        let request = post(&one_pull());
-        let open = || Connection::open(address).expect("a connection");
-        let mut connections: Vec<_> = (0..SLOW).map(|_| (open(), request.iter())).collect();
-        while !told.load(Ordering::Relaxed) {
-            for (connection, bytes) in &mut connections {
-                let byte = *bytes.next().expect("a request is longer than this test");
-                if connection.write(&[byte]).is_err() {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    (*connection, *bytes) = (open(), request.iter());
-                }
-            }
-            thread::sleep(Duration::from_secs(1));
-        }
-    });
+    let slow = Trickle::start(server.address(), SLOW, HEAD, Duration::from_secs(1));
     eventually("slow clients keep no place", LIMIT, || {
         assert_posts_get_through(&server, "slow heads");
-        (given_up.load(Ordering::Relaxed) >= SLOW).then_some(())
+        (slow.given_up() >= SLOW).then_some(())
     });
-    stop.store(true, Ordering::Relaxed);
-    slow.join().expect("it ends");
+    slow.end();
     assert!(idle.iter_mut().take(10).all(|held| held.is_closed_within(LIMIT)), "idle connections keep no place");
 }
 

@@ -11,7 +11,10 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
 use staticreg_domain::metrics::{MetricsError, PullEvent, Recording};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use self::{
     record::{Care, New},
@@ -29,6 +32,10 @@ use crate::{
 /// How long a connection that is used again may take to say that it is alive, at most.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the connection that records may be unused before it is asked whether it is alive: while it is used often,
+/// that would be a round trip for each batch.
+const UNUSED: Duration = Duration::from_secs(1);
+
 /// The pull metrics in a PostgreSQL database.
 pub(crate) struct PostgresMetrics {
     writer: Writer,
@@ -43,7 +50,7 @@ struct Readers {
     connections: Connections<PgConnection>,
 }
 
-/// The connection that records. It is not asked whether it is alive before it is used.
+/// The connection that records.
 struct Writer {
     server: Server,
     state: Mutex<WriterState>,
@@ -52,8 +59,8 @@ struct Writer {
 #[derive(Default)]
 struct WriterState {
     /// None when it is in use, and after a failure. A connection is put back only when it gave its answer: one whose
-    /// call failed, timed out or was given up is closed.
-    connection: Option<PgConnection>,
+    /// call failed, timed out or was given up is closed. With when it gave its last answer.
+    connection: Option<(PgConnection, Instant)>,
     care: Care,
 }
 
@@ -67,7 +74,7 @@ impl fmt::Debug for PostgresMetrics {
 impl PostgresMetrics {
     pub(crate) async fn open(place: &Place, options: &Options) -> Result<Self, OpenError> {
         let server = Server::new(place, options)?;
-        server.refuse_transaction_pooling().await?;
+        server.refuse_unfit_pooler().await?;
         schema::migrate(&server).await?;
 
         let writer = Writer {
@@ -83,7 +90,7 @@ impl PostgresMetrics {
         };
         // At once, so that what does not allow it is told when the store is opened.
         let connection = writer.server.in_time(writer.server.connect()).await?;
-        writer.state.lock().await.connection = Some(connection);
+        writer.state.lock().await.connection = Some((connection, Instant::now()));
         let readers = Readers {
             server: server.with([
                 ("statement_timeout", milliseconds(options.question_timeout)),
@@ -149,7 +156,13 @@ impl PostgresMetrics {
     ) -> Result<T, MetricsError> {
         within(self.answer_timeout, async {
             let mut state = self.writer.state.lock().await;
-            let mut connection = if let Some(connection) = state.connection.take() {
+            let kept = match state.connection.take() {
+                Some((mut connection, used)) if used.elapsed() >= UNUSED => {
+                    self.is_alive(&mut connection).await.then_some(connection)
+                }
+                kept => kept.map(|(connection, _)| connection),
+            };
+            let mut connection = if let Some(connection) = kept {
                 connection
             } else {
                 state.care.connect_anew();
@@ -157,7 +170,7 @@ impl PostgresMetrics {
             };
             let answer = call(&mut connection, &mut state.care).await.map_err(classify);
             if matches!(answer, Ok(_) | Err(MetricsError::Refused(_))) {
-                state.connection = Some(connection);
+                state.connection = Some((connection, Instant::now()));
             }
             answer
         })
@@ -170,14 +183,19 @@ impl PostgresMetrics {
         call: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> Result<T, MetricsError> {
         let Readers { server, connections } = &self.readers;
-        // So that there is time for another one.
-        let limit = ALIVE_TIMEOUT.min(self.answer_timeout / 2);
         let answer = connections.run(
-            async |connection| matches!(timeout(limit, connection.ping()).await, Ok(Ok(()))),
+            async |connection| self.is_alive(connection).await,
             async || server.connect().await.map_err(classify),
             async |connection| call(connection).await.map_err(classify),
         );
         within(self.question_timeout, answer).await
+    }
+
+    /// Whether a connection still has a peer.
+    async fn is_alive(&self, connection: &mut PgConnection) -> bool {
+        // So that there is time for another one.
+        let limit = ALIVE_TIMEOUT.min(self.answer_timeout / 2);
+        matches!(timeout(limit, connection.ping()).await, Ok(Ok(())))
     }
 }
 

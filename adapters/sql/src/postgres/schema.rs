@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, TransactionTrait,
-    sqlx::{Connection, postgres::PgPoolOptions},
+    sqlx::{Connection, postgres::PgPoolOptions, query_scalar},
 };
 use sea_orm_migration::MigratorTrait;
 use staticreg_migration::Migrator;
 use tokio::time::timeout;
 
 use super::{server::Server, settings};
-use crate::{OpenError, SchemaName};
+use crate::{OpenError, SchemaName, error::Reason};
 
 /// How long the changes may take: an index over many rows takes minutes.
 const MIGRATE_TIMEOUT: Duration = Duration::from_hours(1);
@@ -19,15 +19,24 @@ const MIGRATE_TIMEOUT: Duration = Duration::from_hours(1);
 /// Held by the server that changes the schema, so that others wait; drawn once for staticreg.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(5278241790334716213)";
 
+/// Whether the list of changes is there and may not be read. It would seem not to be there, and the user would be said
+/// to lack the right to make it.
+const IS_HIDDEN: &str = "SELECT NOT coalesce(has_table_privilege(to_regclass('seaql_migrations'), 'SELECT'), true)";
+
 pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
     // A pool would tell only that it timed out, and log each time why.
     let first = async {
         let (mut first, way) = server.connect_bare().await?;
         settings::apply(&mut first, server.settings()).await?;
-        Ok((first, way))
+        let is_hidden: bool = query_scalar(IS_HIDDEN).persistent(false).fetch_one(&mut first).await?;
+        Ok((first, way, is_hidden))
     };
-    let (first, way) = server.in_time(first).await?;
+    let (first, way, is_hidden) = server.in_time(first).await?;
     drop(first.close().await);
+    if is_hidden {
+        let reason = "permission denied for table seaql_migrations; grant SELECT on it to the user of the URL";
+        return Err(OpenError::Migrate(Reason::new(reason)));
+    }
 
     // Without the limits that the database or the user may have.
     let settings = Arc::new(server.settings().clone());

@@ -104,15 +104,26 @@ impl Server {
 
     /// Refuses a pooler that gives each transaction another connection: settings and prepared statements of one client
     /// would be another's. Connected to such a pooler, one client's transaction takes the connection that the other's
-    /// question just had, or gets in its way.
-    pub(super) async fn refuse_transaction_pooling(&self) -> Result<(), OpenError> {
+    /// question just had, or gets in its way. Nor is one good that has a single connection, which one client keeps.
+    pub(super) async fn refuse_unfit_pooler(&self) -> Result<(), OpenError> {
         /// Other clients of the pooler may get between.
         const ROUNDS: usize = 3;
         const BACKEND: &str = "SELECT pg_backend_pid()";
         // Idle for a moment, which the database may forbid.
         const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_backend_pid()";
-        let (mut one, _) = self.in_time(self.connect_bare()).await?;
-        let (mut other, _) = self.in_time(self.connect_bare()).await?;
+        let connect = async || {
+            let (mut connection, _) = self.connect_bare().await?;
+            // A pooler lets clients in before it has a connection for them.
+            backend(&mut connection, BACKEND).await?;
+            Ok(connection)
+        };
+        let mut one = self.in_time(connect()).await?;
+        let mut other = match self.in_time(connect()).await {
+            Err(OpenError::TimedOut) if self.in_time(backend(&mut one, BACKEND)).await.is_ok() => {
+                return Err(OpenError::OneConnection);
+            }
+            other => other?,
+        };
         let look = async {
             for _ in 0..ROUNDS {
                 let before = backend(&mut one, BACKEND).await?;

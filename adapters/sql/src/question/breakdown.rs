@@ -5,13 +5,14 @@ use staticreg_domain::metrics::{
     Breakdown, BreakdownRow, Dimension, GroupKey, Measures, MetricsError, Order, Position,
 };
 
+use super::architectures::OddNames;
 use crate::query::{Dialect, Query, Row, column, corrupt, counts, number};
 
-pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown) -> Query {
+pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown, odd_names: &OddNames) -> Query {
     let dimensions: Vec<Dimension> = breakdown.dimensions().collect();
     let sums = match breakdown.measures.distinct {
-        None => sums(dialect, breakdown, &dimensions),
-        Some(distinct) => sums_of_parts(dialect, breakdown, &dimensions, distinct),
+        None => sums(dialect, breakdown, odd_names, &dimensions),
+        Some(distinct) => sums_of_parts(dialect, breakdown, odd_names, &dimensions, distinct),
     };
     let mut list = match breakdown.order {
         Order::Key => sums,
@@ -26,9 +27,9 @@ pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown) -> Query {
 }
 
 /// A row for each key.
-fn sums(dialect: Dialect, breakdown: &Breakdown, dimensions: &[Dimension]) -> SelectStatement {
+fn sums(dialect: Dialect, breakdown: &Breakdown, odd_names: &OddNames, dimensions: &[Dimension]) -> SelectStatement {
     let count = Expr::col("n").sum().cast_as("bigint");
-    grouped(dialect, breakdown, dimensions, dimensions, count)
+    grouped(dialect, breakdown, odd_names, dimensions, dimensions, count)
 }
 
 /// A row for each key, with how many values of a further dimension there are. Grouped by that first: to count different
@@ -36,6 +37,7 @@ fn sums(dialect: Dialect, breakdown: &Breakdown, dimensions: &[Dimension]) -> Se
 fn sums_of_parts(
     dialect: Dialect,
     breakdown: &Breakdown,
+    odd_names: &OddNames,
     dimensions: &[Dimension],
     distinct: Dimension,
 ) -> SelectStatement {
@@ -44,7 +46,7 @@ fn sums_of_parts(
     if !all.contains(&distinct) && distinct != Dimension::Kind {
         all.push(distinct);
     }
-    let parts = grouped(dialect, breakdown, dimensions, &all, Expr::col("n").sum());
+    let parts = grouped(dialect, breakdown, odd_names, dimensions, &all, Expr::col("n").sum());
     let mut sums = Build::select();
     sums.columns(dimensions.iter().copied().map(column));
     sums.expr_as(Expr::col("pulls").sum().cast_as("bigint"), "pulls");
@@ -69,11 +71,12 @@ fn sums_of_parts(
 fn grouped(
     dialect: Dialect,
     breakdown: &Breakdown,
+    odd_names: &OddNames,
     dimensions: &[Dimension],
     by: &[Dimension],
     count: Expr,
 ) -> SelectStatement {
-    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kind());
+    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kind(), odd_names);
     grouped.columns(by.iter().copied().map(column)).expr_as(count, "pulls");
     let Measures { distinct: _, first, last } = breakdown.measures;
     if first {

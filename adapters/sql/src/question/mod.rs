@@ -4,6 +4,7 @@
 //! Lists go on after a place by comparing with it, never by counting rows over, so that a page costs the same
 //! wherever it is.
 
+pub(crate) mod architectures;
 pub(crate) mod breakdown;
 pub(crate) mod rows;
 pub(crate) mod summary;

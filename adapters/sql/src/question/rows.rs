@@ -3,15 +3,23 @@
 use sea_orm::sea_query::{Expr, ExprTrait, Order as Sort};
 use staticreg_domain::metrics::{AccessKind, Dimension, Filter, GroupKey, MetricsError, MetricsRow, Page};
 
+use super::architectures::OddNames;
 use crate::query::{Dialect, Query, Row, column, counts};
 
 /// What orders the rows of a date.
 const NAMES: [Dimension; 4] = [Dimension::Repository, Dimension::Tag, Dimension::Digest, Dimension::Architecture];
 
-pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<MetricsRow>) -> Query {
-    let mut rows = counts(dialect, filter, Some(filter.kind));
-    rows.column("day").columns(NAMES.map(column)).expr(Expr::col("n").cast_as("bigint"));
-    rows.columns(["created_at", "updated_at"]);
+pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<MetricsRow>, odd_names: &OddNames) -> Query {
+    let mut rows = counts(dialect, filter, Some(filter.kind), odd_names);
+    rows.column("day").columns(NAMES.map(column));
+    if odd_names.is_empty() {
+        rows.expr(Expr::col("n").cast_as("bigint")).columns(["created_at", "updated_at"]);
+    } else {
+        // Several may be of one name.
+        rows.expr(Expr::col("n").sum().cast_as("bigint"));
+        rows.expr(Expr::col("created_at").min()).expr(Expr::col("updated_at").max());
+        rows.group_by_col("day").group_by_columns(NAMES.map(column));
+    }
     if let Some((date, repository, tag, digest, architecture)) = page.after.clone() {
         let names = GroupKey {
             repository: Some(repository),

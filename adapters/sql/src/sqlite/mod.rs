@@ -1,5 +1,6 @@
 //! SQLite: one file, one writer, readers beside it.
 
+mod file;
 mod record;
 
 use std::{
@@ -23,6 +24,7 @@ use sea_orm_migration::MigratorTrait;
 use staticreg_domain::metrics::{MetricsError, PullEvent, Recording};
 use staticreg_migration::Migrator;
 
+use self::file::OpenedFile;
 use crate::{
     OpenError, Options,
     connections::Connections,
@@ -37,6 +39,7 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 #[derive(Debug)]
 pub(crate) struct SqliteMetrics {
     file: SqliteConnectOptions,
+    opened: OpenedFile,
     /// One connection: whoever waits behind a slow write waits no longer than for its own.
     writer: Connections<Interruptible>,
     readers: Connections<Interruptible>,
@@ -80,9 +83,13 @@ impl SqliteMetrics {
         drop(first.close().await);
 
         migrate(&file, options.answer_timeout).await.map_err(|error| OpenError::Migrate(error.into()))?;
+        let opened = OpenedFile::at(name)
+            .map_err(|error| OpenError::Connect(Reason::new(format!("{}: {error}", name.display()))))?;
         let Options { answer_timeout, question_timeout, .. } = *options;
         Ok(Self {
-            file,
+            // From here on another file would not be the one that was opened.
+            file: file.create_if_missing(false),
+            opened,
             writer: Connections::new(1, answer_timeout),
             readers: Connections::new(options.readers(), answer_timeout),
             answer_timeout,
@@ -130,6 +137,7 @@ impl SqliteMetrics {
         &self,
         call: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, MetricsError>,
     ) -> Result<T, MetricsError> {
+        self.opened.is_in_place()?;
         let call = async |used: &mut Interruptible| within(self.answer_timeout, call(&mut used.connection)).await;
         self.writer.run(async |_| true, async || self.connect().await, call).await
     }

@@ -1,0 +1,92 @@
+//! Health, and the document.
+
+use poem::http::StatusCode;
+use serde_json::json;
+use staticreg_domain::metrics::{MockMetricsRepository, Recording, Summary};
+
+use crate::{
+    WEBHOOK, away, body,
+    support::{event, notification, server, text},
+    taking_store,
+};
+
+#[tokio::test(start_paused = true)]
+async fn health_tells_whether_the_store_takes_events() {
+    let response = server(MockMetricsRepository::new()).get("/healthz").send().await;
+    response.assert_status_is_ok();
+    assert_eq!(body(response).await, json!({"status": "ok"}));
+
+    let mut store = MockMetricsRepository::new();
+    store.expect_check().returning(|| Ok(()));
+    let response = server(store).get("/healthz/db").send().await;
+    response.assert_status_is_ok();
+    assert_eq!(
+        body(response).await,
+        json!({"status": "ok", "store": "mock", "events_spooled": 0, "clock_skew_seconds": null})
+    );
+
+    let mut store = MockMetricsRepository::new();
+    store.expect_check().returning(|| Err(away()));
+    let response = server(store).get("/healthz/db").send().await;
+    response.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!text(response).await.contains("secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_is_not_well_while_it_takes_no_batch_whatever_it_says() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_check().returning(|| Ok(()));
+    let mut is_away = true;
+    store.expect_record().returning(move |batch, _| {
+        // The last event finds the store well.
+        is_away &= batch[0].id.to_string() != event(2)["id"];
+        if is_away { Err(away()) } else { Ok(vec![Recording::Counted; batch.len()]) }
+    });
+    let server = server(store);
+    let post = |number| server.post(WEBHOOK).body_json(&notification(&[event(number)])).send();
+    post(1).await.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    let response = server.get("/healthz/db").send().await;
+    response.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    response.assert_header("retry-after", "1");
+    let detail = "The store (mock) did not take the last events; the log says why. 0 events are spooled.";
+    assert_eq!(body(response).await["detail"], detail);
+    post(2).await.assert_status_is_ok();
+    server.get("/healthz/db").send().await.assert_status_is_ok();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_shows_in_the_summary_and_in_the_store_s_health() {
+    let mut store = taking_store();
+    store.expect_check().returning(|| Ok(()));
+    store.expect_summary().returning(|_| Ok(Summary::default()));
+    let server = server(store);
+    let mut ahead = event(1);
+    ahead["timestamp"] = "2026-11-23T20:00:00Z".into();
+    let response = server.post(WEBHOOK).body_json(&notification(&[event(2), ahead])).send().await;
+    assert_eq!(body(response).await["events_processed"], 2);
+    for path in ["/api/v1/summary", "/healthz/db"] {
+        let response = server.get(path).send().await;
+        response.assert_status_is_ok();
+        assert_eq!(body(response).await["clock_skew_seconds"], 2 * 24 * 3600, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_document_is_served_in_both_forms_and_as_a_page() {
+    let server = server(MockMetricsRepository::new());
+    let document = body(server.get("/openapi.json").send().await).await;
+    for (path, method, operation) in [
+        ("/api/webhook/registry", "post", "receive_notification"),
+        ("/api/v1/summary", "get", "get_summary"),
+        ("/api/v1/pulls", "get", "list_pulls"),
+        ("/healthz/db", "get", "get_store_health"),
+    ] {
+        assert_eq!(document["paths"][path][method]["operationId"], operation);
+    }
+    let response = server.get("/openapi.yaml").send().await;
+    response.assert_content_type("application/yaml");
+    assert!(text(response).await.starts_with("openapi: "));
+    let response = server.get("/docs").send().await;
+    response.assert_status_is_ok();
+    assert!(text(response).await.contains("SwaggerUIBundle"));
+}

@@ -1,0 +1,236 @@
+//! The questions: what is asked of the store, and how its answers show.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::{Value, json};
+use staticreg_domain::metrics::{
+    AccessKind, BreakdownRow, DateRange, Dimension, Filter, MetricsRow, MockMetricsRepository, Order, Page, Slice,
+    Summary, Totals,
+};
+use staticreg_memory::MemoryMetrics;
+
+use crate::{
+    WEBHOOK, body,
+    support::{DIGEST, event, notification, server, text},
+};
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().expect(text)
+}
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().expect(text)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_summary_shows_every_kind() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_summary().returning(|today| {
+        assert_eq!(today, date("2026-11-21"));
+        let totals = |n| Totals { today: n, last_7_days: n + 1, last_30_days: n + 2, all: n + 3 };
+        Ok(Summary {
+            by_kind: AccessKind::ALL.into_iter().zip([1, 10, 20, 30].map(totals)).collect(),
+            repositories: 5,
+            last_pulled_at: Some(time("2026-11-21T19:00:00.5Z")),
+        })
+    });
+    let response = server(store).get("/api/v1/summary").send().await;
+    response.assert_status_is_ok();
+    insta::assert_json_snapshot!(body(response).await);
+}
+
+/// The filter of `days=7`, `repository`, `tag`, `digest`, `architecture` and `kind`.
+fn narrow_filter() -> Filter {
+    Filter {
+        dates: DateRange::new(date("2026-11-15"), date("2026-11-21")).expect("a range"),
+        kind: AccessKind::PullByDigest,
+        repository: Some("demo/app".parse().expect("a name")),
+        tag: Some("v1".parse().expect("a tag")),
+        digest: Some(DIGEST.parse().expect("a digest")),
+        architecture: "amd64".parse().ok(),
+    }
+}
+
+fn narrow_query() -> String {
+    format!("days=7&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_list_passes_its_filters_on_and_shows_its_items() {
+    let at = time("2026-11-21T19:00:00.123456Z");
+    let mut store = MockMetricsRepository::new();
+    store.expect_breakdown().returning(move |list| {
+        let mut row = BreakdownRow { count: 3, ..BreakdownRow::default() };
+        let asked = (list.measures.distinct, list.measures.first, list.measures.last, list.order);
+        let expected = match list.by.as_slice() {
+            [Dimension::Date, Dimension::Architecture] => {
+                row.key.date = Some(date("2026-11-20"));
+                row.key.architecture = "amd64".parse().ok();
+                (None, false, false, Order::Key)
+            }
+            [Dimension::Repository] => {
+                row.key.repository = "demo/app".parse().ok();
+                (Some(Dimension::Tag), false, true, Order::MostFirst)
+            }
+            [Dimension::Repository, Dimension::Tag] => {
+                row.key.repository = "demo/app".parse().ok();
+                (None, false, true, Order::MostFirst)
+            }
+            [Dimension::Architecture] => {
+                row.key.architecture = "arm64".parse().ok();
+                (Some(Dimension::Repository), false, false, Order::MostFirst)
+            }
+            [Dimension::Tag, Dimension::Architecture] => {
+                row.key.tag = "v1".parse().ok();
+                row.key.architecture = "arm64".parse().ok();
+                (None, false, true, Order::MostFirst)
+            }
+            [Dimension::Digest] => {
+                row.key.digest = DIGEST.parse().ok();
+                (None, true, true, Order::LatestFirst)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((asked, &list.filter, &list.page), (expected, &narrow_filter(), &Page::first(2)));
+        row.distinct = list.measures.distinct.map(|_| 1);
+        row.first_on = list.measures.first.then(|| date("2026-11-15"));
+        row.last_at = list.measures.last.then_some(at);
+        Ok(Slice { items: vec![row], more: false })
+    });
+    store.expect_rows().returning(move |filter, page| {
+        assert_eq!((filter, page), (&narrow_filter(), &Page::first(2)));
+        Ok(Slice { items: vec![row(at)], more: false })
+    });
+    let server = server(store);
+    for list in ["pulls", "repositories", "images", "architectures", "tags", "digests", "metrics"] {
+        let group = if list == "pulls" { "&group_by=architecture" } else { "" };
+        let response = server.get(format!("/api/v1/{list}?{}{group}", narrow_query())).send().await;
+        response.assert_status_is_ok();
+        insta::assert_json_snapshot!(list, body(response).await);
+        let response =
+            server.get(format!("/api/v1/{list}?{}{group}", narrow_query())).header("accept", "text/csv").send().await;
+        response.assert_content_type("text/csv; charset=utf-8");
+        insta::assert_snapshot!(format!("{list}_csv"), text(response).await);
+    }
+}
+
+fn row(at: DateTime<Utc>) -> MetricsRow {
+    let Ok(architecture) = "amd64".parse();
+    MetricsRow {
+        date: date("2026-11-21"),
+        repository: "demo/app".parse().expect("a name"),
+        tag: "v1".parse().ok(),
+        digest: DIGEST.parse().expect("a digest"),
+        architecture,
+        kind: AccessKind::PullByTag,
+        count: 3,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_dates_the_last_30_days_are_asked_for() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_breakdown().returning(|list| {
+        let dates = DateRange::new(date("2026-10-23"), date("2026-11-21")).expect("a range");
+        assert_eq!((&list.filter, &list.page), (&Filter::of_dates(dates), &Page::first(100)));
+        Ok(Slice { items: Vec::new(), more: false })
+    });
+    let response = server(store).get("/api/v1/images").send().await;
+    response.assert_status_is_ok();
+    assert_eq!(body(response).await, json!({"items": [], "next_cursor": null}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_reads_on_where_the_page_before_ended() {
+    let at = time("2026-11-21T19:00:00Z");
+    let mut store = MockMetricsRepository::new();
+    store.expect_rows().returning(move |_, page| {
+        let more = page.after.is_none();
+        if let Some(after) = &page.after {
+            let row = row(at);
+            assert_eq!(*after, (row.date, row.repository, row.tag, row.digest, row.architecture));
+        }
+        Ok(Slice { items: vec![row(at)], more })
+    });
+    let server = server(store);
+    let first = body(server.get("/api/v1/metrics").send().await).await;
+    let cursor = first["next_cursor"].as_str().expect("a cursor");
+    let second = body(server.get("/api/v1/metrics").query("cursor", &cursor).send().await).await;
+    assert_eq!(second["next_cursor"], Value::Null);
+
+    let csv = server.get("/api/v1/metrics").header("accept", "text/csv").send().await;
+    csv.assert_header("next-cursor", cursor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_list_is_a_csv_with_its_header_alone() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_breakdown().returning(|_| Ok(Slice { items: Vec::new(), more: false }));
+    let response = server(store).get("/api/v1/architectures").header("accept", "text/csv").send().await;
+    assert_eq!(text(response).await, "architecture,pulls,repositories\r\n");
+}
+
+/// Every page of a list, an item each.
+async fn page_by_page<E: poem::Endpoint<Output = poem::Response>>(
+    server: &poem::test::TestClient<E>,
+    query: &str,
+) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = body(server.get(format!("/api/v1/{query}&limit=1{cursor}")).send().await).await;
+        items.extend(page["items"].as_array().expect("items").iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return items,
+        }
+    }
+}
+
+#[tokio::test]
+async fn pulls_are_counted_by_week_and_by_month() {
+    let server = server(MemoryMetrics::new(100));
+    let pulls = [
+        ("2026-09-30", "a"),
+        ("2026-10-31", "a"),
+        ("2026-11-01", "a"),
+        ("2026-11-02", "b"),
+        ("2026-11-08", "a"),
+        ("2026-11-08", "b"),
+        ("2026-11-16", "a"),
+    ];
+    let event = |(number, (day, repository)): (u32, (&str, &str))| {
+        let mut event = event(number);
+        event["timestamp"] = format!("{day}T10:00:00Z").into();
+        event["target"]["repository"] = repository.into();
+        event
+    };
+    let events: Vec<_> = (0..).zip(pulls).map(event).collect();
+    server.post(WEBHOOK).body_json(&notification(&events)).send().await.assert_status_is_ok();
+    let dated = |items: &[(&str, u64)]| -> Vec<Value> {
+        items.iter().map(|(date, pulls)| json!({"date": date, "pulls": pulls})).collect()
+    };
+    let grouped = |items: &[(&str, &str, u64)]| -> Vec<Value> {
+        let item = |(date, name, pulls): &(&str, &str, u64)| json!({"date": date, "repository": name, "pulls": pulls});
+        items.iter().map(item).collect()
+    };
+    for (query, expected) in [
+        ("interval=day&from=2026-11-02", dated(&[("2026-11-02", 1), ("2026-11-08", 2), ("2026-11-16", 1)])),
+        ("interval=week&from=2026-10-31", dated(&[("2026-10-26", 2), ("2026-11-02", 3), ("2026-11-16", 1)])),
+        ("interval=month&from=2026-09-01", dated(&[("2026-09-01", 1), ("2026-10-01", 1), ("2026-11-01", 5)])),
+        ("interval=month&from=2026-11-08&to=2026-11-15", dated(&[("2026-11-01", 2)])),
+        ("interval=month&from=2026-09-01&repository=b", dated(&[("2026-11-01", 2)])),
+        (
+            "interval=week&from=2026-10-31&group_by=repository",
+            grouped(&[("2026-10-26", "a", 2), ("2026-11-02", "a", 1), ("2026-11-02", "b", 2), ("2026-11-16", "a", 1)]),
+        ),
+        (
+            "interval=month&from=2026-10-01&group_by=repository",
+            grouped(&[("2026-10-01", "a", 1), ("2026-11-01", "a", 3), ("2026-11-01", "b", 2)]),
+        ),
+    ] {
+        let whole = body(server.get(format!("/api/v1/pulls?{query}")).send().await).await;
+        assert_eq!(whole, json!({"items": expected, "next_cursor": null}), "{query}");
+        assert_eq!(page_by_page(&server, &format!("pulls?{query}")).await, expected, "{query}");
+    }
+}

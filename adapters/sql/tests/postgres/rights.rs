@@ -1,0 +1,93 @@
+//! What a user may and may not do.
+
+use std::time::Duration;
+
+use staticreg_contract::events::{date, digest, expected, now, pull, pulls_of, record};
+use staticreg_domain::metrics::{AccessKind, MetricsError, MetricsReader, MetricsRepository, Recording};
+use staticreg_sql::SqlMetrics;
+use staticreg_test_support::postgres::Postgres;
+
+use crate::{events, open, options, sum};
+
+/// The block of SQL in README.md that makes a role.
+fn readme_sql(role: &str) -> &'static str {
+    let mut blocks =
+        include_str!("../../../../README.md").split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.find(|block| block.contains(&format!("create role {role} "))).expect("README.md tells")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_that_the_readme_tells_suffice_to_run() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    open(&url).await;
+    cluster.psql(&url, readme_sql("staticreg_server"));
+    cluster.psql(&url, readme_sql("reader"));
+    let store = open(&url.replace("postgres@", "staticreg_server@")).await;
+    store.check().await.expect("can be written");
+    let access = pull("app:v1", "2026-11-20T10:00:00Z");
+    let check = access.clone().of_kind(AccessKind::VersionCheck);
+    record(&store, &[access.clone(), check.clone()]).await;
+    record(&store, &[access.clone().times(-1), check.times(-1)]).await;
+    record(&store, std::slice::from_ref(&access)).await;
+    let event = access.event();
+    for recorded in [Recording::Counted, Recording::Duplicate] {
+        assert_eq!(store.record(std::slice::from_ref(&event), now()).await.expect("records"), [recorded]);
+    }
+    assert_eq!(store.forget_ids(now() + Duration::from_secs(1), 10).await.expect("forgets"), 6);
+    assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").totals(AccessKind::PullByTag).today, 2);
+    assert_eq!((pulls_of(&store).await, sum(&store).await), (expected(&[("2026-11-20 app:v1", 2)]), 2));
+
+    let reader = url.replace("postgres@", "reader@");
+    let rows = "SELECT count(*) FROM container_pull_metrics CROSS JOIN container_access_metrics";
+    assert_eq!(cluster.psql(&reader, rows), "0");
+
+    cluster.psql(&url, "REVOKE INSERT ON recorded_event FROM staticreg_server");
+    assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
+    assert!(matches!(store.record(&events(1), now()).await, Err(MetricsError::Unavailable(_))));
+
+    cluster.psql(&url, "REVOKE SELECT ON seaql_migrations FROM staticreg_server");
+    let refused = SqlMetrics::open(&options(&url.replace("postgres@", "staticreg_server@"))).await;
+    let told = refused.expect_err("what it may not read").to_string();
+    assert!(told.contains("seaql_migrations; grant SELECT on it"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_change_counts_cannot_put_a_table_in_the_place_of_the_versions() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    open(&url).await;
+    cluster.psql(
+        &url,
+        "CREATE ROLE guest LOGIN; GRANT SELECT, INSERT ON container_pull_metrics TO guest; \
+         GRANT SELECT ON day_version TO guest; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO guest",
+    );
+    let insert = format!(
+        "CREATE TEMPORARY TABLE day_version (LIKE public.day_version INCLUDING ALL); \
+         INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
+         VALUES ('2026-11-20', 'app', 'v1', '{}', 'amd64'); \
+         SELECT count(*) FROM pg_temp.day_version",
+        digest(1)
+    );
+    let guest = url.replace("postgres@", "guest@");
+    let told = cluster.psql(&guest, &insert);
+    assert!(told.ends_with('0'), "{told}");
+    assert_eq!(cluster.psql(&url, "SELECT kind, day, version > 0 FROM day_version"), "pull_by_tag|2026-11-20|t");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_may_not_be_written_is_unavailable_and_answers_questions() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    record(&open(&url).await, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    cluster.psql(
+        &url,
+        "ALTER ROLE postgres IN DATABASE CURRENT_DATABASE SET default_transaction_read_only = on"
+            .replace("CURRENT_DATABASE", url.rsplit('/').next().expect("a name"))
+            .as_str(),
+    );
+    let store = open(&url).await;
+    assert!(matches!(store.check().await, Err(MetricsError::Unavailable(_))));
+    assert!(matches!(store.record(&events(1), now()).await, Err(MetricsError::Unavailable(_))));
+    assert_eq!(sum(&store).await, 1);
+}
