@@ -38,7 +38,7 @@ impl Client {
             && let Some(problem) = response.extensions().get::<Problem>()
         {
             let (status, detail) = (response.status(), problem.detail().to_owned());
-            if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+            if is_of_gate(status) {
                 // Not a page: its style is for those who may read.
                 response = response.set_content_type("text/plain; charset=utf-8");
                 response.set_body(detail + "\n");
@@ -71,6 +71,17 @@ impl Client {
         }
         response
     }
+}
+
+/// Whether a status is what the gate before the pages answers with.
+fn is_of_gate(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::MISDIRECTED_REQUEST
+            | StatusCode::TOO_MANY_REQUESTS
+    )
 }
 
 /// Text that is sent in full.

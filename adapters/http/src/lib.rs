@@ -156,7 +156,7 @@ fn places(service: &OpenApiService<Apis, ()>, site: &Arc<pages::Site>) -> impl I
 fn site(services: &Services) -> Arc<pages::Site> {
     let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
     let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
-    Arc::new(pages::Site::new(browse, registry, public_name))
+    Arc::new(pages::Site::new(browse, registry, public_name, services.access.clone()))
 }
 
 /// The paths of all routes, as the document and the routes write them: so that what is said of every one can be tested.

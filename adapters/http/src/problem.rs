@@ -77,7 +77,7 @@ impl IntoResponse for Problem {
 /// The errors a question may end with.
 #[derive(Debug, ApiResponse)]
 pub(crate) enum QuestionError {
-    /// A parameter is wrong; the detail names it.
+    /// A parameter is wrong, or there is no Host header, or several; the detail names it.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
     /// Only who is signed in may read here, and the user or the password is wrong or missing.
@@ -91,6 +91,9 @@ pub(crate) enum QuestionError {
     /// Only who is signed in may read here, by way of a proxy.
     #[oai(status = 403, content_type = "application/problem+json")]
     Forbidden(Json<Problem>),
+    /// The server does not answer to the name that the request calls it by; the detail names the setting.
+    #[oai(status = 421, content_type = "application/problem+json")]
+    Misdirected(Json<Problem>),
     /// Too many requests came from this address, or too many wrong passwords; the next is looked at later.
     #[oai(status = 429, content_type = "application/problem+json")]
     TooManyRequests(
@@ -137,6 +140,15 @@ impl From<MetricsError> for QuestionError {
 
 /// What somebody may show who is not signed in (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"staticreg\", charset=\"UTF-8\"";
+
+/// The answer to who calls the server by a name that is none of its own.
+pub(crate) fn unknown_name(name: &str) -> Response {
+    let detail = format!(
+        "This server does not answer to the name {name}. If it is called so, behind a proxy for one, add the name to \
+         STATICREG_HTTP_ALLOWED_HOSTS and start it again."
+    );
+    marked(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail), QuestionError::Misdirected)
+}
 
 /// The answer to who shows no user's name and password.
 pub(crate) fn unauthorized() -> Response {

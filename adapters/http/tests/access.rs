@@ -11,7 +11,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use staticreg_domain::clock::MockClock;
 use staticreg_http::{
-    access::{Access, AccessOptions, Hosts, Networks, ProxyHeader, Readers, RefusalReason, Signatures, Tokens, Users},
+    access::{
+        Access, AccessOptions, Hosts, Networks, ProxyHeader, Readers, RefusalReason, SignInReason, Signatures, Tokens,
+        Users,
+    },
     server::{self, ServerOptions},
 };
 use staticreg_memory::MemoryMetrics;
@@ -358,7 +361,7 @@ async fn a_server_answers_to_its_own_names_only_but_the_webhook_to_any() {
         }
     }
     let page = server.get("/", &[("host", "evil.example"), ("accept", "text/html")]).await;
-    assert!(page.status == 421 && page.text.contains("<html"), "{}", page.text);
+    assert_eq!((page.status, page.header("content-type")), (421, Some("text/plain; charset=utf-8")), "{}", page.text);
 
     assert_eq!(server.post(INSIDE, &[]).await.status, 200);
     let nameless = request("POST", WEBHOOK, &[("content-type", "application/json")], &body());
@@ -476,11 +479,15 @@ async fn badges_may_be_for_others_than_the_rest() {
     let for_few = Server::start(AccessOptions { read: Readers::Anyone, ..signed_in() }).await;
     assert_eq!(for_few.get("/badge/demo/app.svg", &[]).await.status, 401);
     assert_eq!(for_few.get("/insights", &[]).await.status, 200);
-    // Nobody on the way may keep it for others.
+    // Nobody on the way may keep it for others, and no page of another site may read it.
+    assert!(badge.header("access-control-allow-origin").is_some(), "{}", badge.text);
     let badge = for_few.get("/badge/demo/app.svg", &[RIGHT]).await;
+    assert_eq!(badge.header("access-control-allow-origin"), None, "{}", badge.text);
     assert!(badge.header("cache-control").expect("kept").starts_with("private"), "{}", badge.text);
     let summary = for_all.get("/api/v1/summary", &[RIGHT]).await;
     assert_eq!(summary.header("cache-control"), Some("private"), "{}", summary.text);
+    let page = for_all.get("/insights", &[RIGHT]).await;
+    assert_eq!(page.header("cache-control"), Some("private, no-cache"), "{}", page.text);
 }
 
 #[tokio::test]
@@ -558,6 +565,40 @@ async fn a_trusted_proxy_names_who_is_signed_in_and_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn sign_ins_that_are_refused_are_counted_and_who_shows_nothing_has_not_tried() {
+    let server = Server::start(AccessOptions {
+        trusted_proxies: networks("127.0.0.1"),
+        proxy_header: Some(ProxyHeader::parse("Remote-User").expect("a header")),
+        ..signed_in()
+    })
+    .await;
+    assert_eq!(server.get("/insights", &[]).await.status, 401);
+    assert_eq!(server.get("/insights", &[RIGHT]).await.status, 200);
+    assert_eq!(server.get("/healthz", &[WRONG]).await.status, 200);
+    assert_eq!(server.access.refused_sign_ins().total, 0);
+    for _ in 0..5 {
+        assert_eq!(server.get("/insights", &[WRONG]).await.status, 401);
+    }
+    for _ in 0..3 {
+        assert_eq!(server.get("/insights", &[RIGHT]).await.status, 429);
+    }
+    assert_eq!(server.get("/insights", &[TOKEN_SHOWN]).await.status, 401);
+    let named = request("GET", "/insights", &[("remote-user", "alice")], "");
+    assert_eq!(server.send(OUTSIDE, &named).await.status, 401);
+    let refused = server.access.refused_sign_ins();
+    let expected = [
+        (SignInReason::WrongPassword, 5),
+        (SignInReason::TooManyGuesses, 3),
+        (SignInReason::NoPassword, 1),
+        (SignInReason::UntrustedProxy, 1),
+    ];
+    assert_eq!((refused.total, &refused.by_reason[..]), (10, &expected[..]));
+    let last = refused.last.expect("one");
+    assert_eq!(last.peer.expect("known").ip().to_string(), "127.9.9.9");
+    assert_eq!(server.access.refused().total, 0);
+}
+
+#[tokio::test]
 async fn an_address_that_asks_too_often_waits_and_others_do_not() {
     let server = Server::start(AccessOptions {
         requests_per_second: Some(NonZeroU32::MIN),
@@ -577,6 +618,10 @@ async fn an_address_that_asks_too_often_waits_and_others_do_not() {
         assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{path}: {}", answer.text);
     }
     assert_eq!(server.get("/api/v1/summary", &from("192.0.2.8")).await.status, 200);
+    // A client that makes the proxy's word useless is not taken for the proxy, which is this machine.
+    let hidden = [("x-forwarded-for", "192.0.2.9"), ("forwarded", "for=unknown")];
+    while server.get("/insights", &hidden).await.status == 200 {}
+    assert_eq!(server.get("/insights", &hidden).await.status, 429);
     for _ in 0..30 {
         assert_eq!(server.get("/healthz", &from("192.0.2.7")).await.status, 200);
         assert_eq!(server.post(INSIDE, &from("192.0.2.7")).await.status, 200);

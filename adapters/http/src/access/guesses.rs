@@ -18,9 +18,6 @@ const MAX_REMEMBERED: usize = 10_000;
 /// The bits of an IPv6 address that tell one customer of a network from another.
 const IPV6_SITE_BITS: u32 = 64;
 
-/// How often the log tells of guesses that were slowed.
-const TELL_AGAIN: Duration = Duration::from_mins(1);
-
 /// How fast guesses may follow one another.
 struct Pace {
     /// How many may come at once.
@@ -56,7 +53,6 @@ pub(super) struct Guesses {
     /// When all guesses would have come if they had come at their interval.
     due: Mutex<HashMap<Paced, Instant>>,
     hasher: RandomState,
-    told: Mutex<Option<Instant>>,
 }
 
 impl Pace {
@@ -85,8 +81,6 @@ impl Guesses {
         let waits = paced.iter().filter_map(|(paced, pace)| Some(pace.wait(*due.get(paced)?, now)));
         let wait = waits.max().unwrap_or_default();
         if !wait.is_zero() {
-            drop(due);
-            self.tell(guesser);
             return Err(wait);
         }
         for (paced, pace) in paced {
@@ -106,18 +100,6 @@ impl Guesses {
         if let Some(due) = due.get_mut(&Paced::Address(guesser.address)) {
             *due = due.checked_sub(OF_ADDRESS.interval).unwrap_or(*due);
         }
-    }
-
-    /// Tells of it now and then. Not the name: some type their password into its place.
-    fn tell(&self, guesser: Guesser) {
-        let (now, mut told) = (Instant::now(), self.told.lock());
-        if told.is_some_and(|told| now - told < TELL_AGAIN) {
-            return;
-        }
-        *told = Some(now);
-        drop(told);
-        let from = guesser.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
-        tracing::warn!("Passwords are being guessed from {from}: wrong ones came so fast that more are answered 429.");
     }
 }
 

@@ -4,13 +4,14 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use poem::{
     Request,
-    http::{HeaderMap, HeaderName},
+    http::{HeaderMap, HeaderName, header::AUTHORIZATION},
 };
 
 use super::{
     AccessOptions, Rule,
     door::peer,
     forwarded,
+    refusals::SignInReason,
     users::{Checked, Credentials},
 };
 
@@ -93,8 +94,8 @@ impl ProxyHeader {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Admitted,
-    /// It is not signed in.
-    Unknown,
+    /// It is not signed in; why not, where it tried to.
+    Unknown(Option<SignInReason>),
     /// Its password was not looked at: too many were wrong before it.
     Slowed(Duration),
     /// Its password was not looked at: too many others wait.
@@ -110,25 +111,33 @@ pub(super) fn must_sign_in(options: &AccessOptions, rule: Rule) -> bool {
     }
 }
 
-/// Where a request comes from; the proxy's own address when that does not tell it.
+/// Where a request comes from; nothing when a trusted proxy does not tell it. Then it is not taken for the proxy: whoever
+/// makes it hide that would be this machine where the proxy is on it.
 pub(super) fn sender(options: &AccessOptions, request: &Request) -> Option<IpAddr> {
-    let peer = peer(request)?.ip();
-    Some(forwarded::sender(peer, request.headers(), &options.trusted_proxies).unwrap_or(peer))
+    forwarded::sender(peer(request)?.ip(), request.headers(), &options.trusted_proxies)
 }
 
 /// Whether somebody has signed in.
 pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading {
     let (peer, headers) = (peer(request).map(|peer| peer.ip()), request.headers());
-    if let Some(header) = &options.proxy_header
-        && peer.is_some_and(|peer| options.trusted_proxies.contain(peer))
-        && header.names_somebody(headers)
-    {
-        return Reading::Admitted;
+    let mut reason = None;
+    if let Some(header) = &options.proxy_header {
+        let is_trusted = peer.is_some_and(|peer| options.trusted_proxies.contain(peer));
+        if is_trusted && header.names_somebody(headers) {
+            return Reading::Admitted;
+        }
+        if !is_trusted && headers.contains_key(&header.0) {
+            reason = Some(SignInReason::UntrustedProxy);
+        }
     }
-    let (Some(users), Some(shown)) = (&options.users, Credentials::of(headers)) else { return Reading::Unknown };
+    let Some(users) = &options.users else { return Reading::Unknown(reason) };
+    let Some(shown) = Credentials::of(headers) else {
+        let has_shown = headers.contains_key(AUTHORIZATION).then_some(SignInReason::NoPassword);
+        return Reading::Unknown(has_shown.or(reason));
+    };
     match users.check(&shown, sender(options, request)).await {
         Checked::Right => Reading::Admitted,
-        Checked::Wrong => Reading::Unknown,
+        Checked::Wrong => Reading::Unknown(Some(SignInReason::WrongPassword)),
         Checked::Slowed(wait) => Reading::Slowed(wait),
         Checked::Busy => Reading::Busy,
     }

@@ -45,10 +45,11 @@ impl<C: Clock + Clone> Requests<C> {
         Self { limiter, clock, hasher: RandomState::new() }
     }
 
-    /// Counts a request; else how long the address has to wait. This machine never has to.
-    pub(super) fn count(&self, address: IpAddr) -> Result<(), Duration> {
-        let address = site(address);
-        if address.is_loopback() {
+    /// Counts a request; else how long the address has to wait. This machine never has to. All whose address is not known
+    /// are one.
+    pub(super) fn count(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+        let address = address.map(site);
+        if address.is_some_and(|address| address.is_loopback()) {
             return Ok(());
         }
         let [low, high, ..] = self.hasher.hash_one(address).to_le_bytes();
@@ -69,18 +70,18 @@ mod tests {
         let requests = Requests::with_clock(NonZeroU32::new(2).unwrap(), clock.clone());
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         for number in 0..20 {
-            assert_eq!(requests.count(address), Ok(()), "{number}");
+            assert_eq!(requests.count(Some(address)), Ok(()), "{number}");
         }
-        assert_eq!(requests.count(address), Err(Duration::from_millis(500)));
+        assert_eq!(requests.count(Some(address)), Err(Duration::from_millis(500)));
         clock.advance(Duration::from_millis(500));
-        assert_eq!(requests.count(address), Ok(()));
-        assert_eq!(requests.count(address), Err(Duration::from_millis(500)));
+        assert_eq!(requests.count(Some(address)), Ok(()));
+        assert_eq!(requests.count(Some(address)), Err(Duration::from_millis(500)));
         // Another shares its slot once in 65,536 times.
         let others = (1..=9).map(|number| IpAddr::from([198, 51, 100, number]));
-        assert!(others.into_iter().filter(|other| requests.count(*other).is_ok()).count() >= 8);
+        assert!(others.into_iter().filter(|other| requests.count(Some(*other)).is_ok()).count() >= 8);
         for this_machine in ["127.0.0.1", "127.1.2.3", "::ffff:127.0.0.1"] {
             let address: IpAddr = this_machine.parse().unwrap();
-            assert!((0..100).all(|_| requests.count(address).is_ok()), "{this_machine}");
+            assert!((0..100).all(|_| requests.count(Some(address)).is_ok()), "{this_machine}");
         }
     }
 
@@ -88,7 +89,13 @@ mod tests {
     fn one_customers_network_is_one_address() {
         let requests = Requests::with_clock(NonZeroU32::MIN, FakeRelativeClock::default());
         let address = |number: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number]);
-        assert_eq!((0..20).filter(|number| requests.count(address(*number)).is_ok()).count(), 10);
+        assert_eq!((0..20).filter(|number| requests.count(Some(address(*number))).is_ok()).count(), 10);
+    }
+
+    #[test]
+    fn all_whose_address_is_not_known_are_one() {
+        let requests = Requests::with_clock(NonZeroU32::MIN, FakeRelativeClock::default());
+        assert_eq!((0..20).filter(|_| requests.count(None).is_ok()).count(), 10);
     }
 
     #[test]
@@ -96,7 +103,7 @@ mod tests {
         let requests = Requests::with_clock(NonZeroU32::MIN, FakeRelativeClock::default());
         for number in 0..200_000_u32 {
             // Whether it may ask does not matter.
-            let _ = requests.count(IpAddr::V4((0x0b00_0000 + number).into()));
+            let _ = requests.count(Some(IpAddr::V4((0x0b00_0000 + number).into())));
         }
         assert!(requests.limiter.len() <= 1 << 16);
     }
