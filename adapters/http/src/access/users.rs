@@ -36,6 +36,9 @@ const CHECKS_AT_ONCE: usize = 2;
 /// How long a check may wait for others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The most checks that are done and wait: more would wait in vain, and hold places of other clients.
+const MAX_CHECKS: usize = 64;
+
 /// The users who may read. They may change while the server runs; all clones do.
 #[derive(Clone)]
 pub struct Users(Arc<Shared>);
@@ -44,6 +47,7 @@ struct Shared {
     known: RwLock<Arc<Known>>,
     guesses: Guesses,
     checks: Arc<Semaphore>,
+    places: Semaphore,
 }
 
 /// The users of a time, and who of them was right in it.
@@ -113,6 +117,7 @@ impl Users {
             known: RwLock::new(Arc::new(Known::new(hashes(text)?)?)),
             guesses: Guesses::default(),
             checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+            places: Semaphore::new(MAX_CHECKS),
         })))
     }
 
@@ -134,7 +139,7 @@ impl Users {
 
     /// Checks what somebody at an address shows. It takes as long for a name that is nobody's.
     pub(super) async fn check(&self, shown: &Credentials, address: Option<IpAddr>) -> Checked {
-        let Shared { known, guesses, checks } = &*self.0;
+        let Shared { known, guesses, checks, places } = &*self.0;
         let guesser = guesses.guesser(address, &shown.name);
         // Before what is remembered, which would answer guesses as fast as they come.
         if let Some(wait) = guesses.wait(guesser) {
@@ -144,6 +149,7 @@ impl Users {
         let digest = known.key.digest(&shown.name, &shown.password);
         let fits = known.pair(digest);
         let checked = fits.get_or_try_init(async || {
+            let _place = places.try_acquire().map_err(|_| Checked::Busy)?;
             guesses.charge(guesser).map_err(Checked::Slowed)?;
             let turn = timeout(PATIENCE, Arc::clone(checks).acquire_owned()).await;
             let turn = turn.map_err(|_| Checked::Busy)?.map_err(|_| Checked::Busy)?;
@@ -367,6 +373,22 @@ mod tests {
         let all = shown.iter().map(|shown| users.check(shown, Some(ip(1))));
         let checked = futures_util::future::join_all(all).await;
         assert_eq!(checked.iter().filter(|checked| **checked == Checked::Wrong).count(), 5, "{checked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_checks_wait_than_have_hope() {
+        let users = users();
+        let _turns = users.0.checks.acquire_many(2).await.expect("all turns");
+        let shown: Vec<_> = (0..=MAX_CHECKS).map(|number| shown("alice", &number.to_string())).collect();
+        let started = Instant::now();
+        let all = (0..).zip(&shown).map(|(number, shown)| {
+            let users = &users;
+            async move { (users.check(shown, Some(ip(number))).await, started.elapsed()) }
+        });
+        let checked = futures_util::future::join_all(all).await;
+        let at_once = checked.iter().filter(|(_, after)| after.is_zero()).count();
+        assert!(checked.iter().all(|(checked, _)| *checked == Checked::Busy), "{checked:?}");
+        assert_eq!(at_once, 1, "{checked:?}");
     }
 
     #[tokio::test]
