@@ -37,12 +37,19 @@ impl Client {
         if self.page
             && let Some(problem) = response.extensions().get::<Problem>()
         {
-            let mut page = pages::of_status(site, response.status(), problem.detail());
-            for name in [header::ALLOW, header::RETRY_AFTER] {
-                let value = response.headers().get(&name).cloned();
-                page.headers_mut().extend(value.map(|value| (name, value)));
+            let (status, detail) = (response.status(), problem.detail().to_owned());
+            if is_of_gate(status) {
+                // Not a page: its style is for those who may read.
+                response = response.set_content_type("text/plain; charset=utf-8");
+                response.set_body(detail + "\n");
+            } else {
+                let mut page = pages::of_status(site, status, &detail);
+                for name in [header::ALLOW, header::RETRY_AFTER] {
+                    let value = response.headers().get(&name).cloned();
+                    page.headers_mut().extend(value.map(|value| (name, value)));
+                }
+                response = page;
             }
-            response = page;
         }
         secure(response.headers_mut());
         if is_compressible(&response) { self.compress(response).await } else { response }
@@ -64,6 +71,17 @@ impl Client {
         }
         response
     }
+}
+
+/// Whether a status is what the gate before the pages answers with.
+fn is_of_gate(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::MISDIRECTED_REQUEST
+            | StatusCode::TOO_MANY_REQUESTS
+    )
 }
 
 /// Text that is sent in full.

@@ -22,7 +22,9 @@ pub use webhook::BodyLimits;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, middleware::CatchPanic, post};
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, endpoint::BoxEndpoint, middleware::CatchPanic, post,
+};
 use poem_openapi::OpenApiService;
 use staticreg_application::{
     ask_metrics::AskMetrics,
@@ -126,20 +128,63 @@ pub fn openapi_json(services: Services) -> String {
     quirks::completed(&apis(services, &bodies).spec())
 }
 
+/// What is answered at a path beside the API.
+pub(crate) struct Place {
+    path: &'static str,
+    rule: Rule,
+    endpoint: BoxEndpoint<'static, Response>,
+}
+
+impl Place {
+    /// For those who may read.
+    pub(crate) fn new(path: &'static str, endpoint: impl Endpoint<Output = Response> + 'static) -> Self {
+        Self { path, rule: Rule::Read, endpoint: endpoint.boxed() }
+    }
+
+    /// For others.
+    pub(crate) fn behind(self, rule: Rule) -> Self {
+        Self { rule, ..self }
+    }
+}
+
+/// All places.
+fn places(service: &OpenApiService<Apis, ()>, site: &Arc<pages::Site>) -> impl Iterator<Item = Place> {
+    let documents = operations::document::places(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
+    documents.into_iter().chain(pages::places(site))
+}
+
+fn site(services: &Services) -> Arc<pages::Site> {
+    let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
+    let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
+    Arc::new(pages::Site::new(browse, registry, public_name, services.access.clone()))
+}
+
+/// The paths of all routes, as the document and the routes write them: so that what is said of every one can be tested.
+#[must_use]
+pub fn paths(services: Services) -> Vec<String> {
+    let (site, bodies) = (site(&services), Arc::new(Bodies::new(services.body_limits)));
+    let service = apis(services, &bodies);
+    let document: serde_json::Value = serde_json::from_str(&service.spec()).unwrap_or_default();
+    let of_api = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
+    of_api.chain(places(&service, &site).map(|place| place.path.to_owned())).collect()
+}
+
 /// All routes.
 #[must_use]
 pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
-    let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
-    let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
-    let site = Arc::new(pages::Site::new(browse, registry, public_name));
-    let (access, bodies) = (services.access.clone(), Arc::new(Bodies::new(services.body_limits)));
+    let (site, access) = (site(&services), services.access.clone());
+    let bodies = Arc::new(Bodies::new(services.body_limits));
     let gate = |rule| Gate::new(rule, &access, &bodies);
     let service = apis(services, &bodies);
-    let documents = operations::document::routes(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
+    let (read, others): (Vec<_>, Vec<_>) = places(&service, &site).partition(|place| place.rule == Rule::Read);
     let service = Arc::new(service.into_endpoint());
-    let read = pages::routes(documents, &site).nest_no_strip("/api", Arc::clone(&service));
+    let read = read.into_iter().fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint));
+    let read = read.nest_no_strip("/api", Arc::clone(&service));
+    let others = others
+        .into_iter()
+        .fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint.with(gate(place.rule))));
     // The longest path that fits is taken, so what has no rule of its own is for those who may read.
-    Route::new()
+    others
         .at(webhook::PATH, post(Arc::clone(&service).with(gate(Rule::Post))))
         .nest_no_strip(operations::health::PATH, service.with(gate(Rule::Open)))
         .nest_no_strip("/", read.with(gate(Rule::Read)))

@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
 use poem::{
     IntoResponse, Response,
     http::{StatusCode, header},
@@ -75,9 +77,31 @@ impl IntoResponse for Problem {
 /// The errors a question may end with.
 #[derive(Debug, ApiResponse)]
 pub(crate) enum QuestionError {
-    /// A parameter is wrong; the detail names it.
+    /// A parameter is wrong, or there is no Host header, or several; the detail names it.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
+    /// Only who is signed in may read here, and the user or the password is wrong or missing.
+    #[oai(status = 401, content_type = "application/problem+json")]
+    Unauthorized(
+        Json<Problem>,
+        /// How to sign in.
+        #[oai(header = "WWW-Authenticate")]
+        String,
+    ),
+    /// Only who is signed in may read here, by way of a proxy.
+    #[oai(status = 403, content_type = "application/problem+json")]
+    Forbidden(Json<Problem>),
+    /// The server does not answer to the name that the request calls it by; the detail names the setting.
+    #[oai(status = 421, content_type = "application/problem+json")]
+    Misdirected(Json<Problem>),
+    /// Too many requests came from this address, or too many wrong passwords; the next is looked at later.
+    #[oai(status = 429, content_type = "application/problem+json")]
+    TooManyRequests(
+        Json<Problem>,
+        /// How long to wait before trying again, in seconds.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
     /// Something failed inside the server.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<Problem>),
@@ -112,6 +136,53 @@ impl From<MetricsError> for QuestionError {
             MetricsError::Refused(_) | MetricsError::Corrupt(_) => Self::Internal(Json(Problem::internal())),
         }
     }
+}
+
+/// What somebody may show who is not signed in (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"staticreg\", charset=\"UTF-8\"";
+
+/// The answer to who calls the server by a name that is none of its own.
+pub(crate) fn unknown_name(name: &str) -> Response {
+    let detail = format!(
+        "This server does not answer to the name {name}. If it is called so, behind a proxy for one, add the name to \
+         STATICREG_HTTP_ALLOWED_HOSTS and start it again."
+    );
+    marked(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail), QuestionError::Misdirected)
+}
+
+/// The answer to who shows no user's name and password.
+pub(crate) fn unauthorized() -> Response {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "Sign in to read here, with a user's name and password.");
+    marked(problem, |problem| QuestionError::Unauthorized(problem, CHALLENGE.to_owned()))
+}
+
+/// The answer to who did not sign in where a proxy asks for it.
+pub(crate) fn not_signed_in() -> Response {
+    let detail = "Only who is signed in may read here. Come by way of the proxy that asks for it.";
+    marked(Problem::new(StatusCode::FORBIDDEN, detail), QuestionError::Forbidden)
+}
+
+/// The answer to who showed too many wrong passwords.
+pub(crate) fn too_many_guesses(wait: Duration) -> Response {
+    too_many("Too many passwords were wrong; this one was not looked at. Try again later.", wait)
+}
+
+/// The answer to who asks too often.
+pub(crate) fn too_many_requests(wait: Duration) -> Response {
+    too_many("Too many requests come from this address. Try again later, and less often.", wait)
+}
+
+fn too_many(detail: &str, wait: Duration) -> Response {
+    let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
+    marked(problem, |problem| QuestionError::TooManyRequests(problem, seconds))
+}
+
+/// An error that may be one of a page too: a browser is not shown JSON.
+fn marked(problem: Problem, error: impl FnOnce(Json<Problem>) -> QuestionError) -> Response {
+    let mut response = error(Json(problem.clone())).into_response();
+    response.extensions_mut().insert(problem);
+    response
 }
 
 #[cfg(test)]

@@ -136,6 +136,12 @@ impl Staticreg {
         })
     }
 
+    /// Its number among the processes.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

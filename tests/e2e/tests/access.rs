@@ -104,20 +104,130 @@ fn on_loopback_it_answers_to_its_own_names_only() {
 
 #[test]
 fn what_cannot_be_used_ends_the_start_and_tells_no_secret() {
-    for (name, value, reason) in [
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let (malformed, empty) = (file("malformed", "# readers\nalice:geheim\n"), file("empty", "# nobody\n"));
+    for (variables, name, reason) in [
         (
+            &[("STATICREG_WEBHOOK_SIGNATURE_SECRETS", "whsec_geheim!")][..],
             "STATICREG_WEBHOOK_SIGNATURE_SECRETS",
-            "whsec_geheim!",
             "one begins with whsec_, and what follows is no base64",
         ),
-        ("STATICREG_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8,10.0.0", "`10.0.0` is no network"),
-        ("STATICREG_HTTP_TRUSTED_PROXIES", "proxy.example", "`proxy.example` is no network"),
-        ("STATICREG_HTTP_ALLOWED_HOSTS", "https://counts.example.com", "is no name; leave out scheme and port"),
-        ("STATICREG_WEBHOOK_TOKENS_FILE", "/nowhere/tokens", "the file /nowhere/tokens cannot be read"),
+        (
+            &[("STATICREG_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8,10.0.0")],
+            "STATICREG_WEBHOOK_ALLOWED_NETWORKS",
+            "`10.0.0` is no network",
+        ),
+        (
+            &[("STATICREG_HTTP_TRUSTED_PROXIES", "proxy.example")],
+            "STATICREG_HTTP_TRUSTED_PROXIES",
+            "`proxy.example` is no network",
+        ),
+        (
+            &[("STATICREG_HTTP_ALLOWED_HOSTS", "https://counts.example.com")],
+            "STATICREG_HTTP_ALLOWED_HOSTS",
+            "is no name; leave out scheme and port",
+        ),
+        (
+            &[("STATICREG_WEBHOOK_TOKENS_FILE", "/nowhere/tokens")],
+            "STATICREG_WEBHOOK_TOKENS_FILE",
+            "the file /nowhere/tokens cannot be read",
+        ),
+        (&[("STATICREG_ACCESS_READ", "some")], "STATICREG_ACCESS_READ", "must be anyone or signed_in, not `some`"),
+        (
+            &[("STATICREG_ACCESS_READ", "signed_in")],
+            "STATICREG_ACCESS_READ",
+            "is `signed_in`, but nobody can sign in: set STATICREG_ACCESS_USERS_FILE, or",
+        ),
+        (&[("STATICREG_ACCESS_BADGES", "signed_in")], "STATICREG_ACCESS_BADGES", "but nobody can sign in"),
+        (
+            &[("STATICREG_ACCESS_USERS_FILE", "/nowhere/users")],
+            "STATICREG_ACCESS_USERS_FILE",
+            "the file /nowhere/users cannot be read",
+        ),
+        (
+            &[("STATICREG_ACCESS_USERS_FILE", &*malformed)],
+            "STATICREG_ACCESS_USERS_FILE",
+            "cannot be used: line 2: its hash is neither bcrypt nor argon2id",
+        ),
+        (
+            &[("STATICREG_ACCESS_USERS_FILE", &*empty), ("STATICREG_ACCESS_READ", "signed_in")],
+            "STATICREG_ACCESS_USERS_FILE",
+            "holds no user; `htpasswd -B` adds one",
+        ),
+        (
+            &[("STATICREG_ACCESS_PROXY_HEADER", "Remote-User")],
+            "STATICREG_ACCESS_PROXY_HEADER",
+            "needs http.trusted_proxies (STATICREG_HTTP_TRUSTED_PROXIES) too",
+        ),
+        (
+            &[("STATICREG_ACCESS_PROXY_HEADER", "Authorization")],
+            "STATICREG_ACCESS_PROXY_HEADER",
+            "clients send this header who have not signed in",
+        ),
     ] {
-        let ended = Staticreg::run(&[], &[("STATICREG_HTTP_BIND_ADDR", "127.0.0.1:0"), (name, value)]);
+        let environment = [variables, &[("STATICREG_HTTP_BIND_ADDR", "127.0.0.1:0")]].concat();
+        let ended = Staticreg::run(&[], &environment);
         let said = [ended.stdout, ended.stderr].concat();
         assert!(!ended.status.success() && said.contains(&format!("staticreg: {name}: ")), "{said}");
         assert!(said.contains(reason) && !said.contains("geheim"), "{said}");
     }
+}
+
+/// The hash of `r1ght`, made by Python's bcrypt.
+const HASH: &str = "$2b$04$KbQiZ0X0Jm4eJm5kC0dL1u5OxZBXa9w0hfY/zSdHqkXN/6Vkvw.Ii";
+
+/// `alice:r1ght` and `bob:r1ght`, by `base64`.
+const ALICE: &str = "Basic YWxpY2U6cjFnaHQ=";
+const BOB: &str = "Basic Ym9iOnIxZ2h0";
+
+#[test]
+fn users_sign_in_by_a_file_that_may_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("users");
+    replace(&file, &format!("alice:{HASH}\n"));
+    let server = Staticreg::start(&[
+        ("STATICREG_ACCESS_READ", "signed_in"),
+        ("STATICREG_ACCESS_USERS_FILE", file.to_str().expect("text")),
+    ]);
+    let is = |authorization: &str, expected: u16| {
+        let headers = [("authorization", authorization)];
+        let answer = server.connect().request("GET", "/api/v1/summary", &headers, b"").expect("an answer");
+        (answer.status == expected).then_some(())
+    };
+    assert_eq!((is(ALICE, 200), is(BOB, 401), server.get("/").status), (Some(()), Some(()), 401));
+    // Neither the registry nor the health check of the image signs in.
+    assert_eq!((post(&server, &[]), server.get("/healthz/db").status), (200, 200));
+    let port = server.address().port().to_string();
+    assert!(Staticreg::run(&["health", "--http-bind-addr", &port], &[]).status.success());
+
+    replace(&file, &format!("bob:{HASH}\nalice:{HASH}\n"));
+    eventually("bob is let in", LIMIT, || is(BOB, 200));
+    fs::remove_file(&file).expect("removed");
+    server.wait_for_line("cannot be used: No such file or directory (os error 2). What it held before stays", LIMIT);
+    assert_eq!(is(ALICE, 200).and(is(BOB, 200)), Some(()));
+    replace(&file, &format!("bob:{HASH}\nalice:r1ght\n"));
+    // A further look, which tells nothing.
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(is(ALICE, 200).and(is(BOB, 200)), Some(()));
+    replace(&file, &format!("bob:{HASH}\n"));
+    eventually("alice is not let in", LIMIT, || is(ALICE, 401));
+    assert_eq!(is(BOB, 200), Some(()));
+    let log = server.log();
+    assert_eq!(log.matches("cannot be used").count(), 1, "{log}");
+    assert!(!log.contains("r1ght") && !log.contains("$2b$"), "{log}");
+}
+
+#[test]
+fn what_changes_nothing_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("users");
+    fs::write(&file, format!("alice:{HASH}\n")).expect("written");
+    let server = Staticreg::start(&[("STATICREG_ACCESS_USERS_FILE", file.to_str().expect("text"))]);
+    server.wait_for_line("Nobody is asked to sign in, for anyone may read.", LIMIT);
+    assert_eq!(server.get("/").status, 200);
 }

@@ -3,7 +3,11 @@
 use std::{thread, time::Duration};
 
 use staticreg_e2e::{Staticreg, eventually};
-use staticreg_test_support::{pgbouncer::PgBouncer, postgres::Postgres, tls::TlsPostgres};
+use staticreg_test_support::{
+    pgbouncer::PgBouncer,
+    postgres::{Durability, Postgres},
+    tls::TlsPostgres,
+};
 
 /// How long what happens at once may take on a busy machine.
 const SOON: Duration = Duration::from_mins(2);
@@ -84,6 +88,22 @@ fn a_database_that_is_made_meanwhile_is_used_and_another_reason_is_told_too() {
     cluster.psql("postgres", "CREATE DATABASE later OWNER beginner");
     has_line(&server, "INFO PostgreSQL connection pool successfully initialized.");
     server.wait_for_store();
+}
+
+#[test]
+fn the_role_of_compose_is_enough() {
+    let sql = include_str!("../../../compose/database.sql");
+    let cluster = Postgres::start(Durability::Volatile);
+    for statement in sql.lines().filter(|line| line.ends_with(';')) {
+        // psql takes it from the environment of the container.
+        cluster.psql("postgres", &statement.replace(":'password'", "'any'"));
+    }
+    let rights = "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = 'staticreg'";
+    assert_eq!(cluster.psql("postgres", rights), "f|f|f");
+    let url = cluster.url("staticreg").replace("postgres@", "staticreg@");
+    let server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
+    eventually("it stores", SOON, || (server.get("/healthz/db").status == 200).then_some(()));
+    assert_eq!(warnings(&server), [""; 0]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use staticreg_http::access::Networks;
+use staticreg_http::access::{Networks, ProxyHeader, Readers};
 use staticreg_sql::SchemaName;
 
 use super::{
@@ -56,6 +56,24 @@ settings! {
         /// As Standard Webhooks has it, where `whsec_` begins base64, or by `X-Hub-Signature-256` or
         /// `X-Registry-Signature-256`.
         signature_secrets: Option<SecretList> as "SECRETS", such as "SECRET";
+    }
+    access: Access "Access" {
+        /// The most requests for pages and API a second from one address, on average.
+        /// Those of 10 seconds may come at once, and what comes from this machine is not counted. The webhook has no such
+        /// limit.
+        requests_per_second: NonZeroU32 = "100", from "1" to "1000000";
+        /// Who may read pages, API, CSV and documents: `anyone`, or `signed_in`.
+        /// Whether the server is well, everybody may ask.
+        read: Readers = "anyone";
+        /// Who may see badges.
+        /// Without it as `STATICREG_ACCESS_READ` says.
+        badges: Option<Readers>, such as "anyone";
+        /// A file of users who sign in with a password, one a line: `NAME:HASH`.
+        /// As `htpasswd -B` writes it; hashes are bcrypt or argon2id. It may change while staticreg runs: it is looked at every 2 seconds.
+        users_file: Option<PathBuf>, such as "/etc/staticreg/users";
+        /// A header in which a trusted proxy names who has signed in there.
+        /// One of `STATICREG_HTTP_TRUSTED_PROXIES`; from all others it says nothing. The proxy must remove it from what clients send.
+        proxy_header: Option<ProxyHeader>, such as "Remote-User";
     }
     db: Db "Database" {
         /// Where counts are kept; in memory without it.

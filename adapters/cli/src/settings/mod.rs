@@ -17,11 +17,12 @@ mod tests;
 mod value;
 
 use declared::SETTINGS;
+use staticreg_http::access::{Networks, Readers};
 
 pub(crate) use address::ListenAddress;
 pub(crate) use declare::{Setting, wrapped};
-pub(crate) use declared::{Db, Http, Log, Metrics, Registry, Settings, Spool, Webhook};
-pub(crate) use secret::{Secret, SecretList};
+pub(crate) use declared::{Access, Db, Http, Log, Metrics, Registry, Settings, Spool, Webhook};
+pub(crate) use secret::{Secret, SecretList, text_of_file};
 pub(crate) use sources::{CONFIG_VARIABLE, Given, InvalidSettings, Sources, Unusable};
 pub(crate) use template::template;
 pub(crate) use value::{CountingMode, LogFormat, Size, TlsMode};
@@ -45,12 +46,38 @@ impl Settings {
                 "holds a colon, which Basic authentication cannot carry (RFC 7617)",
             ));
         }
+        self.access.check(&self.http)?;
         if let Some(name) = &self.registry.public_name
             && !is_registry_name(name)
         {
             return Err(Unusable::new("registry.public_name", "expected HOST or HOST:PORT, without https://"));
         }
         Ok(())
+    }
+}
+
+impl Access {
+    fn check(&self, http: &Http) -> Result<(), Unusable> {
+        if self.proxy_header.is_some() && http.trusted_proxies == Networks::default() {
+            return Err(Unusable::new(
+                "access.proxy_header",
+                "needs http.trusted_proxies (STATICREG_HTTP_TRUSTED_PROXIES) too: which proxy is believed",
+            ));
+        }
+        let asks = |key, readers| (readers == Some(Readers::SignedIn)).then_some(key);
+        let asks = asks("access.read", Some(self.read)).or_else(|| asks("access.badges", self.badges));
+        match asks {
+            Some(key) if self.users_file.is_none() && self.proxy_header.is_none() => Err(Unusable::new(
+                key,
+                "is `signed_in`, but nobody can sign in: set STATICREG_ACCESS_USERS_FILE, or STATICREG_ACCESS_PROXY_HEADER",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who may see badges.
+    pub(crate) fn badge_readers(&self) -> Readers {
+        self.badges.unwrap_or(self.read)
     }
 }
 

@@ -11,6 +11,9 @@ use figment::value;
 
 use super::value::{Hint, Toml, Value, text};
 
+/// The longest file of secrets, in KiB: nobody has so many.
+const MAX_KIB: u64 = 64;
+
 /// A text that never shows.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -82,27 +85,25 @@ impl Value for SecretList {
     }
 }
 
-/// What a file with secrets holds.
-fn text_of_file(path: &Path) -> io::Result<String> {
-    /// Nobody has so many; a device could be endless.
-    const MAX_BYTES: u64 = 64 << 10;
-    let mut text = String::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is longer than 64 KiB"));
+/// What a file with secrets holds, when it is no longer than that many KiB; a device could be endless.
+pub(crate) fn text_of_file(path: &Path, max_kib: u64) -> io::Result<String> {
+    let (mut text, max_bytes) = (String::new(), max_kib << 10);
+    File::open(path)?.take(max_bytes + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > max_bytes {
+        return Err(io::Error::other(format!("it is longer than {max_kib} KiB")));
     }
     Ok(text)
 }
 
 /// The lines of a file, without empty ones and the spaces around them.
 pub(super) fn lines_of_file(path: &Path) -> io::Result<Vec<String>> {
-    let text = text_of_file(path)?;
+    let text = text_of_file(path, MAX_KIB)?;
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 /// The secret that a file holds, without the newline at its end, which editors and `echo` add.
 pub(super) fn from_file(path: &Path) -> io::Result<String> {
-    let mut text = text_of_file(path)?;
+    let mut text = text_of_file(path, MAX_KIB)?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     if text.is_empty() {
         return Err(io::Error::other("it is empty"));

@@ -8,7 +8,7 @@ use std::{
 
 use bytesize::ByteSize;
 use figment::{error::Actual, value};
-use staticreg_http::access::{Hosts, Networks};
+use staticreg_http::access::{Hosts, Networks, ProxyHeader, Readers};
 use staticreg_sql::SchemaName;
 
 /// Why a text is no value: a hint for people, where there is more to say than what is expected.
@@ -232,6 +232,15 @@ impl Value for SchemaName {
     }
 }
 
+impl Value for ProxyHeader {
+    const NAME: &'static str = "HEADER";
+    const WHAT: &'static str = "the name of a header";
+
+    fn parse(text: &str) -> Result<Self, Hint> {
+        Self::parse(text).map_err(|error| Some(error.to_string()))
+    }
+}
+
 /// Declares what can be chosen; the first word of each choice is the one that is shown.
 macro_rules! choice {
     ($type:ty as $toml:expr, {
@@ -272,6 +281,8 @@ pub(crate) enum TlsMode {
 
 // YAML takes `off` without quotes for `false`.
 choice!(TlsMode as Toml::Quoted, { "auto" => Self::Auto, "on" | "true" | "yes" => Self::On, "off" | "false" | "no" => Self::Off });
+
+choice!(Readers as Toml::Quoted, { "anyone" => Self::Anyone, "signed_in" | "signed-in" => Self::SignedIn });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {

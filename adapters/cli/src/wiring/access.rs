@@ -9,17 +9,20 @@ use std::{
 };
 
 use staticreg_domain::Clock;
-use staticreg_http::access::{Access, AccessOptions, Hosts, InvalidSecret, Signatures, Tokens};
+use staticreg_http::access::{Access, AccessOptions, Hosts, Readers, Signatures, Tokens, Users};
 use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
     Failure,
     lifecycle::Lifecycle,
-    settings::{SecretList, Settings, Unusable, Webhook},
+    settings::{self, SecretList, Settings, Unusable, Webhook, text_of_file},
 };
 
 /// How often a file of secrets is looked at. Its content counts, not its time: Kubernetes changes a link above it.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// The longest file of users, in KiB: thousands of them.
+const MAX_USERS_KIB: u64 = 1024;
 
 /// The system's own list of names.
 const HOSTS_FILE: &str = "/etc/hosts";
@@ -33,7 +36,13 @@ pub(super) fn open(
     lifecycle: &mut Lifecycle,
 ) -> Result<Access, Failure> {
     let Webhook { tokens, signature_secrets, allowed_networks, max_body: _ } = &mut settings.webhook;
+    let users = users(&settings.access, lifecycle)?;
     let options = AccessOptions {
+        requests_per_second: Some(settings.access.requests_per_second),
+        read: settings.access.read,
+        badges: settings.access.badge_readers(),
+        users,
+        proxy_header: settings.access.proxy_header.take(),
         tokens: tokens.take().map(|list| token_list(list, lifecycle)),
         signatures: signature_secrets.take().map(|list| signatures(list, clock, lifecycle)).transpose()?,
         networks: mem::take(allowed_networks),
@@ -41,13 +50,36 @@ pub(super) fn open(
         hosts: hosts(mem::take(&mut settings.http.allowed_hosts.0), address),
     };
     if options.let_everybody_post() && !is_loopback(address) {
+        let read = if options.read == Readers::Anyone { ", and read every name" } else { "" };
         tracing::warn!(
-            "Whoever reaches {address} can post notifications, and so make up pulls, and read every name. Set \
+            "Whoever reaches {address} can post notifications, and so make up pulls{read}. Set \
              STATICREG_WEBHOOK_TOKENS or STATICREG_WEBHOOK_ALLOWED_NETWORKS, or keep the port where only the registry \
              reaches it."
         );
     }
+    let is_asked = [options.read, options.badges].contains(&Readers::SignedIn);
+    if !is_asked && (options.users.is_some() || options.proxy_header.is_some()) {
+        tracing::warn!("Nobody is asked to sign in, for anyone may read. Set STATICREG_ACCESS_READ to signed_in.");
+    }
     Ok(Access::new(options))
+}
+
+fn users(settings: &settings::Access, lifecycle: &mut Lifecycle) -> Result<Option<Users>, Unusable> {
+    let Some(file) = settings.users_file.clone() else { return Ok(None) };
+    let unusable = |reason| Unusable::new("access.users_file", format!("the file {} {reason}", file.display()));
+    let text = text_of_file(&file, MAX_USERS_KIB).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    let users = Users::parse(&text).map_err(|error| unusable(format!("cannot be used: {error}")))?;
+    if users.count() == 0 && settings.proxy_header.is_none() {
+        return Err(unusable("holds no user; `htpasswd -B` adds one".to_owned()));
+    }
+    let same = users.clone();
+    let watch = Watch::new(file, move |file| {
+        let text = text_of_file(file, MAX_USERS_KIB).map_err(|error| error.to_string())?;
+        let replaced = same.replace(&text).map_err(|error| error.to_string())?;
+        Ok(replaced.then(|| same.count()))
+    });
+    lifecycle.spawn_background("looks at the file of users", watch.run());
+    Ok(Some(users))
 }
 
 fn is_loopback(address: SocketAddr) -> bool {
@@ -58,7 +90,7 @@ fn token_list(list: SecretList, lifecycle: &mut Lifecycle) -> Tokens {
     let tokens = Tokens::new(list.expose());
     if let Some(file) = list.file {
         let tokens = tokens.clone();
-        let watch = Watch::new(file, move |list: &SecretList| Ok(tokens.replace(list.expose())));
+        let watch = Watch::of_secrets(file, move |list| Ok(tokens.replace(list.expose())));
         lifecycle.spawn_background("looks at the file of tokens", watch.run());
     }
     tokens
@@ -69,51 +101,61 @@ fn signatures(list: SecretList, clock: &Arc<dyn Clock>, lifecycle: &mut Lifecycl
         .map_err(|error| Unusable::new("webhook.signature_secrets", error))?;
     if let Some(file) = list.file {
         let signatures = signatures.clone();
-        let watch = Watch::new(file, move |list: &SecretList| signatures.replace(list.expose()));
+        let watch =
+            Watch::of_secrets(file, move |list| signatures.replace(list.expose()).map_err(|error| error.to_string()));
         lifecycle.spawn_background("looks at the file of signature secrets", watch.run());
     }
     Ok(signatures)
 }
 
-/// Looks at a file of secrets, and puts them in place of the old ones when they are others.
-struct Watch<R> {
+/// Looks at a file, and puts what it holds in place of what it held when that is another.
+struct Watch {
     file: PathBuf,
-    /// Whether the secrets are others; an error when they cannot be used.
-    replace: R,
+    look: Arc<Look>,
     is_failing: bool,
 }
 
-impl<R: FnMut(&SecretList) -> Result<bool, InvalidSecret>> Watch<R> {
-    fn new(file: PathBuf, replace: R) -> Self {
-        Self { file, replace, is_failing: false }
+/// How many there are now, when they are others; an error when the file cannot be used.
+type Look = dyn Fn(&Path) -> Result<Option<usize>, String> + Send + Sync;
+
+impl Watch {
+    fn new(file: PathBuf, look: impl Fn(&Path) -> Result<Option<usize>, String> + Send + Sync + 'static) -> Self {
+        Self { file, look: Arc::new(look), is_failing: false }
+    }
+
+    /// Of secrets, one a line; `replace` tells whether they are others.
+    fn of_secrets(
+        file: PathBuf,
+        replace: impl Fn(&SecretList) -> Result<bool, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(file, move |file| {
+            let list = SecretList::in_file(file).map_err(|error| error.to_string())?;
+            Ok(replace(&list)?.then(|| list.expose().count()))
+        })
     }
 
     async fn run(mut self) {
         loop {
             sleep(LOOK_AGAIN).await;
-            let file = self.file.clone();
-            if let Ok(read) = spawn_blocking(move || SecretList::in_file(&file)).await {
-                self.take(read);
+            let (file, look) = (self.file.clone(), Arc::clone(&self.look));
+            if let Ok(looked) = spawn_blocking(move || look(&file)).await {
+                self.tell(&looked);
             }
         }
     }
 
-    /// Takes what the file holds. While it cannot be used, the old secrets stay, which is told once.
-    fn take(&mut self, read: std::io::Result<SecretList>) {
-        let taken = read.map_err(|error| error.to_string()).and_then(|list| {
-            let replaced = (self.replace)(&list).map_err(|error| error.to_string())?;
-            Ok(replaced.then(|| list.expose().count()))
-        });
+    /// While the file cannot be used, what it held stays in force, which is told once.
+    fn tell(&mut self, looked: &Result<Option<usize>, String>) {
         let file = self.file.display();
-        match &taken {
+        match looked {
             Err(error) if !self.is_failing => {
                 tracing::warn!("The file {file} cannot be used: {error}. What it held before stays in force.");
             }
-            Ok(Some(secrets)) => tracing::info!(secrets, "The file {file} has changed and is in force."),
+            Ok(Some(entries)) => tracing::info!(entries, "The file {file} has changed and is in force."),
             Ok(None) if self.is_failing => tracing::info!("The file {file} can be used again."),
             _ => {}
         }
-        self.is_failing = taken.is_err();
+        self.is_failing = looked.is_err();
     }
 }
 
@@ -148,8 +190,6 @@ fn loopback_names(list: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write as _};
-
     use super::*;
 
     #[test]
@@ -163,25 +203,28 @@ mod tests {
     /// What becomes of a file, step by step.
     #[test]
     fn a_file_that_changes_is_taken_and_one_that_cannot_be_used_changes_nothing() {
-        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens");
         let tokens = Tokens::new(["old"]);
         let same = tokens.clone();
-        let path = file.path().to_owned();
-        let mut watch = Watch::new(path.clone(), move |list: &SecretList| Ok(same.replace(list.expose())));
+        let mut watch = Watch::of_secrets(path.clone(), move |list| Ok(same.replace(list.expose())));
+        let mut look = || {
+            let looked = (watch.look)(&watch.file);
+            watch.tell(&looked);
+            watch.is_failing
+        };
         let is = |expected: &str| !tokens.replace(expected.split_whitespace());
 
-        writeln!(file, "one\ntwo").expect("written");
-        watch.take(SecretList::in_file(&path));
-        assert!(is("one two") && !watch.is_failing);
+        fs::write(&path, "one\ntwo\n").expect("written");
+        assert!(!look() && is("one two"));
+        fs::remove_file(&path).expect("removed");
         for _ in 0..2 {
-            watch.take(Err(io::Error::other("gone")));
-            assert!(is("one two") && watch.is_failing);
+            assert!(look() && is("one two"));
         }
-        watch.take(SecretList::in_file(&path));
-        assert!(is("one two") && !watch.is_failing);
-        file.as_file().set_len(0).expect("emptied");
-        watch.take(SecretList::in_file(&path));
-        assert!(is(""), "nobody, not everybody");
+        fs::write(&path, "one\ntwo\n").expect("written");
+        assert!(!look() && is("one two"));
+        fs::write(&path, "").expect("emptied");
+        assert!(!look() && is(""), "nobody, not everybody");
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,7 +234,7 @@ mod tests {
         fs::write(&path, "old\n").expect("written");
         let tokens = Tokens::new(["old"]);
         let same = tokens.clone();
-        let watch = Watch::new(path.clone(), move |list: &SecretList| Ok(same.replace(list.expose())));
+        let watch = Watch::of_secrets(path.clone(), move |list| Ok(same.replace(list.expose())));
         let watching = tokio::spawn(watch.run());
         // As Kubernetes does: another file in its place, of the same length.
         fs::write(folder.path().join("next"), "new\n").expect("written");

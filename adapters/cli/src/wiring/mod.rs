@@ -27,6 +27,10 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "The limit of open files could not be raised");
     }
+    // What is in memory holds secrets; no crash leaves them in a file.
+    if let Err(error) = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0) {
+        tracing::warn!(%error, "A crash may leave a core dump, with secrets in it");
+    }
     let mut lifecycle = Lifecycle::until_signal()?;
     let bind_addr = &settings.http.bind_addr;
     let deaf = |error| Unusable::new("http.bind_addr", format!("cannot listen on {bind_addr}: {error}"));

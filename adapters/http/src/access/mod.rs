@@ -5,39 +5,52 @@
 //! route is never open by mistake.
 //!
 //! What decides is a file for each question: `door` who may post, by `network` and `forwarded`, `tokens`, `signature`
-//! and `browser`; `host` which names the server answers to. None of them knows a route. `refusals` remembers whom they
-//! turned away.
+//! and `browser`; `reader` who may read, by `users` with their `password`, whose `guesses` are slowed, or by a proxy,
+//! and how many `requests`; `host` which names the server answers to. None of them knows a route. `refusals` remembers whom
+//! they turned away.
 
 mod browser;
 mod door;
 mod forwarded;
+mod guesses;
 mod host;
 mod network;
+mod password;
+mod reader;
 mod refusals;
+mod requests;
 mod scheme;
 mod signature;
 mod tokens;
+mod users;
 
 pub use host::Hosts;
 pub use network::{InvalidNetwork, Networks};
-pub use refusals::{LastRefusal, RefusalReason, Refused};
+pub use reader::{InvalidProxyHeader, ProxyHeader, Readers};
+pub use refusals::{LastRefusal, RefusalReason, Refused, SignInReason};
 pub use signature::{InvalidSecret, Signatures};
 pub use tokens::Tokens;
+pub use users::{InvalidUsers, Users};
 
-pub(crate) use scheme::Proof;
+pub(crate) use scheme::{Proof, SignedIn};
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
-use poem::{Endpoint, IntoResponse as _, Middleware, Request, Response, http::StatusCode};
+use poem::{
+    Endpoint, IntoResponse as _, Middleware, Request, Response,
+    http::{HeaderValue, StatusCode, header},
+};
 use staticreg_application::aside::aside;
 
 use crate::{
-    problem::Problem,
+    problem::{self, Problem},
     webhook::{self, Bodies, Received},
 };
 use door::{Verdict, judge, peer};
 use host::HostError;
+use reader::Reading;
 use refusals::Refusals;
+use requests::Requests;
 use signature::Claim;
 
 /// The largest body, in bytes, whose signature is checked on the thread that answers: a registry's is smaller.
@@ -50,6 +63,8 @@ pub(crate) enum Rule {
     Open,
     /// Who may read: pages, the query API, documents, CSV.
     Read,
+    /// Who may see a badge: often others than those who may read, for a README shows it to everybody.
+    Badge,
     /// Who may post notifications, and so change counts.
     Post,
 }
@@ -58,10 +73,20 @@ pub(crate) enum Rule {
 #[derive(Clone, Debug, Default)]
 pub struct Access(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     options: AccessOptions,
-    refusals: Refusals,
+    refusals: Refusals<RefusalReason>,
+    sign_ins: Refusals<SignInReason>,
+    requests: Option<Requests>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { options, refusals, sign_ins, requests: _ } = self;
+        let mut inner = f.debug_struct("Inner");
+        inner.field("options", options).field("refusals", refusals).field("sign_ins", sign_ins).finish_non_exhaustive()
+    }
 }
 
 /// What is asked of those who call the server.
@@ -77,6 +102,16 @@ pub struct AccessOptions {
     pub trusted_proxies: Networks,
     /// The names that the server answers to.
     pub hosts: Hosts,
+    /// Who may read.
+    pub read: Readers,
+    /// Who may see badges.
+    pub badges: Readers,
+    /// Those who sign in with a password.
+    pub users: Option<Users>,
+    /// The header in which a trusted proxy names who has signed in there.
+    pub proxy_header: Option<ProxyHeader>,
+    /// How many requests of those who read one address may make in a second, on average.
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 impl AccessOptions {
@@ -91,23 +126,63 @@ impl Access {
     /// Access as the options have it.
     #[must_use]
     pub fn new(options: AccessOptions) -> Self {
-        Self(Arc::new(Inner { options, refusals: Refusals::default() }))
+        let requests = options.requests_per_second.map(Requests::new);
+        Self(Arc::new(Inner { options, requests, ..Inner::default() }))
     }
 
     /// The POSTs that were refused so far.
     #[must_use]
-    pub fn refused(&self) -> Refused {
+    pub fn refused(&self) -> Refused<RefusalReason> {
         self.0.refusals.read()
     }
 
+    /// The sign-ins that were refused so far. Who shows nothing has not tried.
+    #[must_use]
+    pub fn refused_sign_ins(&self) -> Refused<SignInReason> {
+        self.0.sign_ins.read()
+    }
+
+    /// Whether a token lets a sender in.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.0.options.tokens.is_some()
+    }
+
     /// Turns a POST away. The answer does not tell why: that is for the operator.
-    fn refuse(&self, reason: RefusalReason, peer: Option<SocketAddr>) -> Response {
-        self.0.refusals.add(reason, peer);
+    fn refuse(&self, reason: RefusalReason, request: &Request) -> Response {
+        self.0.refusals.add(reason, peer(request), reader::sender(&self.0.options, request));
         match reason.status() {
             // A token is all that can be asked for (RFC 9110, 15.5.2).
-            StatusCode::UNAUTHORIZED if self.0.options.tokens.is_some() => webhook::unauthorized(),
+            StatusCode::UNAUTHORIZED if self.takes_tokens() => webhook::unauthorized(),
             _ => webhook::forbidden(),
         }
+    }
+
+    /// Counts a request of those who read; the answer to it when its address made too many.
+    fn count(&self, request: &Request) -> Option<Response> {
+        let requests = self.0.requests.as_ref()?;
+        requests.count(reader::sender(&self.0.options, request)).err().map(problem::too_many_requests)
+    }
+
+    /// Lets a request on that may read; else the answer to it.
+    async fn admit(&self, request: &Request) -> Result<(), Response> {
+        let options = &self.0.options;
+        let note = |reason| self.0.sign_ins.add(reason, peer(request), reader::sender(options, request));
+        Err(match reader::judge(options, request).await {
+            Reading::Admitted => return Ok(()),
+            Reading::Unknown(reason) => {
+                reason.into_iter().for_each(note);
+                // A password is all that can be asked for (RFC 9110, 15.5.2).
+                if options.users.is_some() { problem::unauthorized() } else { problem::not_signed_in() }
+            }
+            Reading::Slowed(wait) => {
+                note(SignInReason::TooManyGuesses);
+                problem::too_many_guesses(wait)
+            }
+            Reading::Busy => {
+                let detail = "Too many passwords are being checked; try again.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+            }
+        })
     }
 
     /// Whether a body is signed so.
@@ -121,21 +196,16 @@ impl Access {
         }
     }
 
-    /// Whether the server answers to the name that a request calls it by; else why not, for whoever sent it.
-    fn answers_to(&self, request: &Request) -> Result<(), Problem> {
+    /// The answer to a request that calls the server by a name that it does not answer to.
+    fn misnamed(&self, request: &Request) -> Option<Response> {
         let hosts = &self.0.options.hosts;
-        hosts.check(request.uri(), request.version(), request.headers()).map_err(|error| match error {
-            HostError::Malformed => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "Send one Host header, with the name or the address that this server is reached by.",
-            ),
-            HostError::Unknown(name) => Problem::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                format!(
-                    "This server does not answer to the name {name}. If it is called so, behind a proxy for one, add the \
-                     name to STATICREG_HTTP_ALLOWED_HOSTS and start it again."
-                ),
-            ),
+        let error = hosts.check(request.uri(), request.version(), request.headers()).err()?;
+        Some(match error {
+            HostError::Malformed => {
+                let detail = "Send one Host header, with the name or the address that this server is reached by.";
+                Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
+            }
+            HostError::Unknown(name) => problem::unknown_name(&name),
         })
     }
 }
@@ -174,15 +244,31 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let access = &self.gate.access;
         match self.gate.rule {
-            // Whoever reaches the port may read.
-            Rule::Open | Rule::Read => match access.answers_to(&request) {
-                Ok(()) => self.endpoint.call(request).await,
-                Err(problem) => Ok(problem.into_response()),
-            },
+            rule @ (Rule::Open | Rule::Read | Rule::Badge) => {
+                if let Some(answer) = access.misnamed(&request) {
+                    return Ok(answer);
+                }
+                // Whoever asks whether the server is well is told.
+                if rule != Rule::Open
+                    && let Some(answer) = access.count(&request)
+                {
+                    return Ok(answer);
+                }
+                if !reader::must_sign_in(&access.0.options, rule) {
+                    return self.endpoint.call(request).await;
+                }
+                // Boxed, so that the usual way does not carry it.
+                if let Err(answer) = Box::pin(access.admit(&request)).await {
+                    return Ok(answer);
+                }
+                let mut response = self.endpoint.call(request).await?;
+                make_private(&mut response);
+                Ok(response)
+            }
             // The registry calls the server by any name.
             Rule::Post => match judge(&access.0.options, peer(&request), request.headers()) {
                 Verdict::Admitted => self.endpoint.call(request).await,
-                Verdict::Refused(reason) => Ok(access.refuse(reason, peer(&request))),
+                Verdict::Refused(reason) => Ok(access.refuse(reason, &request)),
                 // Boxed, so that the usual way does not carry it.
                 Verdict::IfSigned(claim) => Box::pin(self.call_if_signed(request, claim)).await,
             },
@@ -198,10 +284,23 @@ impl<E: Endpoint<Output = Response>> Guarded<E> {
             Err(error) => return Ok(error),
         };
         if !access.is_signed(claim, &received).await {
-            return Ok(access.refuse(RefusalReason::WrongSignature, peer(&request)));
+            return Ok(access.refuse(RefusalReason::WrongSignature, &request));
         }
         // The body keeps its room until the answer is there.
         received.hand_on(&mut request);
         self.endpoint.call(request).await
     }
+}
+
+/// Keeps those on the way from keeping an answer for others than the one who signed in.
+fn make_private(response: &mut Response) {
+    let headers = response.headers_mut();
+    let told = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let others = told.split(',').map(str::trim).filter(|word| !["", "public", "private"].contains(word));
+    let kept: Vec<_> = std::iter::once("private").chain(others).collect();
+    if let Ok(kept) = HeaderValue::try_from(kept.join(", ")) {
+        headers.insert(header::CACHE_CONTROL, kept);
+    }
+    // Nor may a page of another site read it.
+    headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
 }

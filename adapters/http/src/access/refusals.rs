@@ -1,9 +1,8 @@
-//! POSTs that were refused: counted for the operator, who alone is told why.
+//! POSTs and sign-ins that were refused: counted for the operator, who alone is told why.
 
 use std::{
     fmt,
-    net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -99,66 +98,145 @@ impl fmt::Display for RefusalReason {
     }
 }
 
-/// How many POSTs to the webhook were refused, and the last of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// All of them.
-    pub total: u64,
-    /// How many for each reason, in the order of [`RefusalReason::ALL`].
-    pub by_reason: [(RefusalReason, u64); RefusalReason::ALL.len()],
-    /// The last one.
-    pub last: Option<LastRefusal>,
+/// Why somebody who tried to sign in was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignInReason {
+    /// The password is not the user's, or there is no such user.
+    WrongPassword,
+    /// Too many passwords were wrong before it.
+    TooManyGuesses,
+    /// What was shown is no name and password.
+    NoPassword,
+    /// The header of a proxy came from somebody who is none.
+    UntrustedProxy,
 }
 
-/// A POST that was refused.
+impl SignInReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 4] = [Self::WrongPassword, Self::TooManyGuesses, Self::NoPassword, Self::UntrustedProxy];
+
+    /// Its name, as a counter has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongPassword => "wrong_password",
+            Self::TooManyGuesses => "too_many_guesses",
+            Self::NoPassword => "no_password",
+            Self::UntrustedProxy => "untrusted_proxy",
+        }
+    }
+}
+
+/// Why, and what to do, in words for the operator.
+impl fmt::Display for SignInReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WrongPassword => "no user of STATICREG_ACCESS_USERS_FILE has this name and this password",
+            Self::TooManyGuesses => "too many passwords from its address were wrong, and it came too soon",
+            Self::NoPassword => "its Authorization header was no name and password of Basic in UTF-8",
+            Self::UntrustedProxy => {
+                "STATICREG_ACCESS_PROXY_HEADER came from none of the proxies of STATICREG_HTTP_TRUSTED_PROXIES"
+            }
+        })
+    }
+}
+
+/// How many of something were refused, and the last of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused<R> {
+    /// All of them.
+    pub total: u64,
+    /// How many for each reason, in the order of its `ALL`.
+    pub by_reason: Vec<(R, u64)>,
+    /// The last one.
+    pub last: Option<LastRefusal<R>>,
+}
+
+/// What was refused last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastRefusal {
+pub struct LastRefusal<R> {
     /// Who sent it, as the connection tells.
     pub peer: Option<SocketAddr>,
     /// Why it was refused.
-    pub reason: RefusalReason,
+    pub reason: R,
     /// How long ago.
     pub ago: Duration,
 }
 
-/// Counts refusals, and tells of them now and then.
-#[derive(Debug, Default)]
-pub(super) struct Refusals {
-    counts: [AtomicU64; RefusalReason::ALL.len()],
-    recent: Mutex<Recent>,
+/// A reason to refuse something.
+pub(super) trait Reason: Copy + PartialEq + 'static {
+    /// Every one there is.
+    const EVERY: &'static [Self];
+
+    /// What the log tells.
+    fn told(self) -> String;
 }
 
-#[derive(Debug, Default)]
-struct Recent {
-    last: Option<(Option<SocketAddr>, RefusalReason, Instant)>,
+impl Reason for RefusalReason {
+    const EVERY: &'static [Self] = &Self::ALL;
+
+    fn told(self) -> String {
+        format!("A POST to the webhook was refused: {self}. A registry repeats it for ever.")
+    }
+}
+
+impl Reason for SignInReason {
+    const EVERY: &'static [Self] = &Self::ALL;
+
+    // Not the name: some type their password into its place.
+    fn told(self) -> String {
+        format!("A sign-in was refused: {self}.")
+    }
+}
+
+/// Counts refusals, and tells of them now and then.
+#[derive(Debug)]
+pub(super) struct Refusals<R>(Mutex<State<R>>);
+
+#[derive(Debug)]
+struct State<R> {
+    by_reason: Vec<(R, u64)>,
+    last: Option<(Option<SocketAddr>, R, Instant)>,
     told: Option<Instant>,
     untold: u64,
 }
 
-impl Refusals {
-    pub(super) fn add(&self, reason: RefusalReason, peer: Option<SocketAddr>) {
-        self.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
+impl<R: Reason> Default for Refusals<R> {
+    fn default() -> Self {
+        let by_reason = R::EVERY.iter().map(|reason| (*reason, 0)).collect();
+        Self(Mutex::new(State { by_reason, last: None, told: None, untold: 0 }))
+    }
+}
+
+impl<R: Reason> Refusals<R> {
+    /// Counts one that came from a peer; a trusted proxy may have told the address of who sent it.
+    pub(super) fn add(&self, reason: R, peer: Option<SocketAddr>, sender: Option<IpAddr>) {
         let now = Instant::now();
-        let mut recent = self.recent.lock();
-        recent.last = Some((peer, reason, now));
-        recent.untold += 1;
-        if recent.told.is_some_and(|told| now - told < TELL_AGAIN) {
+        let mut state = self.0.lock();
+        if let Some((_, count)) = state.by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            *count += 1;
+        }
+        state.last = Some((peer, reason, now));
+        state.untold += 1;
+        if state.told.is_some_and(|told| now - told < TELL_AGAIN) {
             return;
         }
-        recent.told = Some(now);
-        let refused = std::mem::take(&mut recent.untold);
-        drop(recent);
+        state.told = Some(now);
+        let refused = std::mem::take(&mut state.untold);
+        drop(state);
+        let sender = sender.filter(|sender| peer.is_none_or(|peer| peer.ip() != *sender));
+        let sender = sender.map(|sender| sender.to_string());
         let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-        tracing::warn!(peer, refused, "A POST to the webhook was refused: {reason}. A registry repeats it for ever.");
+        tracing::warn!(peer, sender, refused, "{}", reason.told());
     }
 
-    pub(super) fn read(&self) -> Refused {
-        let by_reason = RefusalReason::ALL.map(|reason| (reason, self.counts[reason as usize].load(Ordering::Relaxed)));
-        let last = self.recent.lock().last;
+    pub(super) fn read(&self) -> Refused<R> {
+        let state = self.0.lock();
         Refused {
-            total: by_reason.iter().map(|(_, count)| count).sum(),
-            by_reason,
-            last: last.map(|(peer, reason, at)| LastRefusal { peer, reason, ago: at.elapsed() }),
+            total: state.by_reason.iter().map(|(_, count)| count).sum(),
+            by_reason: state.by_reason.clone(),
+            last: state.last.map(|(peer, reason, at)| LastRefusal { peer, reason, ago: at.elapsed() }),
         }
     }
 }
@@ -167,27 +245,20 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_reason_has_its_place() {
-        for (place, reason) in RefusalReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, place);
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn refusals_are_counted_by_reason_and_told_once_a_minute() {
         let refusals = Refusals::default();
         let peer = Some("192.0.2.1:4711".parse().unwrap());
         for _ in 0..3 {
-            refusals.add(RefusalReason::WrongToken, peer);
+            refusals.add(RefusalReason::WrongToken, peer, None);
         }
-        assert_eq!(refusals.recent.lock().untold, 2);
+        assert_eq!(refusals.0.lock().untold, 2);
         tokio::time::advance(TELL_AGAIN).await;
-        refusals.add(RefusalReason::Network, None);
-        assert_eq!(refusals.recent.lock().untold, 0);
+        refusals.add(RefusalReason::Network, None, None);
+        assert_eq!(refusals.0.lock().untold, 0);
         tokio::time::advance(Duration::from_secs(5)).await;
         let refused = refusals.read();
-        assert_eq!(refused.total, 4);
+        assert_eq!((refused.total, refused.by_reason.len()), (4, RefusalReason::ALL.len()));
         let many = refused.by_reason.iter().filter(|(_, count)| *count > 0).copied().collect::<Vec<_>>();
         assert_eq!(many, [(RefusalReason::Network, 1), (RefusalReason::WrongToken, 3)]);
         let ago = Duration::from_secs(5);

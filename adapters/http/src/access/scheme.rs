@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of who may post.
+//! What the OpenAPI document says of who may post, and who may read.
 
 use poem::{Request, RequestBody, Result};
 use poem_openapi::{
@@ -8,6 +8,7 @@ use poem_openapi::{
 
 const TOKEN: &str = "webhook_token";
 const PASSWORD: &str = "webhook_password";
+const USER: &str = "user";
 
 /// What a sender shows, for the document alone: the gate before the route has looked at it.
 pub(crate) struct Proof;
@@ -42,6 +43,34 @@ impl<'a> ApiExtractor<'a> for Proof {
     }
 
     /// Where no token is configured, and where a signature or a network decides.
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(_: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+/// Who reads, for the document alone: the gate before the route has looked at it.
+pub(crate) struct SignedIn;
+
+impl<'a> ApiExtractor<'a> for SignedIn {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let user = "A user of `STATICREG_ACCESS_USERS_FILE`, where `STATICREG_ACCESS_READ` is `signed_in`.";
+        registry.create_security_scheme(USER, scheme("basic", user));
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![USER]
+    }
+
+    /// Where anyone may read, and where a proxy says who has signed in.
     fn has_security_fallback() -> bool {
         true
     }

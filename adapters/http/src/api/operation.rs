@@ -57,6 +57,7 @@ macro_rules! list_operation {
                 #[oai(validator(max_length = 2048))]
                 cursor: poem_openapi::param::Query<Option<String>>,
                 $format: crate::api::list::Format,
+                _signed_in: crate::access::SignedIn,
             ) -> Result<crate::api::list::ListAnswer<$item>, crate::problem::QuestionError> {
                 let $ask = &self.ask;
                 let $filter = crate::api::selection::Selection {

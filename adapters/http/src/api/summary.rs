@@ -8,7 +8,7 @@ use staticreg_application::{ask_metrics::AskMetrics, receive_notification::Recei
 use staticreg_domain::metrics::{AccessKind, Summary, Totals};
 
 use super::{ApiTag, example_time};
-use crate::problem::QuestionError;
+use crate::{access::SignedIn, problem::QuestionError};
 
 pub(crate) struct SummaryApi {
     pub(crate) ask: AskMetrics,
@@ -22,7 +22,7 @@ impl SummaryApi {
     ///
     /// Days are UTC days; the spans end with today.
     #[oai(path = "/api/v1/summary", method = "get", operation_id = "get_summary", tag = "ApiTag::Statistics")]
-    async fn get_summary(&self) -> Result<Totalled, QuestionError> {
+    async fn get_summary(&self, _signed_in: SignedIn) -> Result<Totalled, QuestionError> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
         let clock_skew = self.receive.clock_skew();
         Ok(Totalled::Ok(Json(SummaryBody::new(&self.ask.summary().await?, events_spooled, clock_skew))))

@@ -1,20 +1,21 @@
 //! The OpenAPI document and Swagger UI.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use poem::{Endpoint, EndpointExt, Response, Route, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
+use poem::{Endpoint, EndpointExt, Response, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::{pages::tagged, quirks};
+use crate::{Place, pages::tagged, quirks};
 
 /// The document in both its forms, and the page that shows it.
-pub(crate) fn routes(document: &str, document_yaml: &str, swagger_ui: &str) -> Route {
+pub(crate) fn places(document: &str, document_yaml: &str, swagger_ui: &str) -> [Place; 3] {
     let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(quirks::completed);
     let swagger_ui = quirks::framed(&swagger_ui, HEAD, BODY);
     let policy = policy(&swagger_ui);
-    Route::new()
-        .at("/openapi.json", content("application/json", document, None))
-        .at("/openapi.yaml", content("application/yaml", document_yaml, None))
-        .at("/docs", content("text/html; charset=utf-8", swagger_ui, Some(policy)))
+    [
+        Place::new("/openapi.json", content("application/json", document, None)),
+        Place::new("/openapi.yaml", content("application/yaml", document_yaml, None)),
+        Place::new("/docs", content("text/html; charset=utf-8", swagger_ui, Some(policy))),
+    ]
 }
 
 /// In the head of Swagger UI's page. It knows no dark look of its own: where people prefer one, its colours are turned
@@ -36,7 +37,11 @@ const BODY: &str = "<nav class=\"back\" aria-label=\"Site\"><a href=\"/\">Back t
 <div id=\"ui\"></div>";
 
 /// What does not change while the server runs.
-fn content(content_type: &'static str, content: String, policy: Option<HeaderValue>) -> impl Endpoint + use<> {
+fn content(
+    content_type: &'static str,
+    content: String,
+    policy: Option<HeaderValue>,
+) -> impl Endpoint<Output = Response> + use<> {
     let answer = make_sync(move |_| {
         let response = Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache");
         let mut response = response.body(content.clone());

@@ -27,8 +27,8 @@ impl HealthApi {
     /// Whether the server is alive.
     #[oai(path = "/healthz", method = "get", operation_id = "get_health", tag = "ApiTag::Operations")]
     #[expect(clippy::unused_async, reason = "every operation is asynchronous")]
-    async fn get_health(&self) -> Alive {
-        Alive::Ok(Json(Health { status: "ok".to_owned() }))
+    async fn get_health(&self) -> Result<Alive, Misnamed> {
+        Ok(Alive::Ok(Json(Health { status: "ok".to_owned() })))
     }
 
     /// Whether the server is able to store.
@@ -111,8 +111,28 @@ impl Example for StoreHealth {
     }
 }
 
+/// What the gate before the route answers, for the document.
+#[derive(ApiResponse)]
+#[expect(dead_code, reason = "the route itself never fails")]
+enum Misnamed {
+    /// There is no Host header, or several.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<Problem>),
+    /// The server does not answer to the name that the request calls it by; the detail names the setting.
+    #[oai(status = 421, content_type = "application/problem+json")]
+    Misdirected(Json<Problem>),
+}
+
 #[derive(ApiResponse)]
 enum Unable {
+    /// There is no Host header, or several.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    #[expect(dead_code, reason = "the gate before the route answers it")]
+    BadRequest(Json<Problem>),
+    /// The server does not answer to the name that the request calls it by; the detail names the setting.
+    #[oai(status = 421, content_type = "application/problem+json")]
+    #[expect(dead_code, reason = "the gate before the route answers it")]
+    Misdirected(Json<Problem>),
     /// The store does not take events now.
     #[oai(status = 503, content_type = "application/problem+json")]
     Unavailable(

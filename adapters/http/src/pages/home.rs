@@ -34,6 +34,8 @@ struct Home<'a> {
     has_registry: bool,
     /// Where the registry posts its notifications, for the first steps.
     webhook: String,
+    /// Whether it may show a token there.
+    takes_tokens: bool,
     figures: Vec<Figure>,
     trend: Option<Sparkline>,
     read_at: Option<Moment>,
@@ -176,6 +178,7 @@ fn page_of(site: &Site, query: &Query, origin: &str, overview: &Overview) -> Res
     let mut layout = Layout::new(site, Part::Repositories, title);
     layout.about_counts(&overview.picture, now);
     layout.about_registry(overview.snapshot.as_deref(), now);
+    layout.about_refusals(&site.access, now);
     let picture = overview.picture.value.as_deref();
     let is_known = picture.is_some();
     let is_read = overview.snapshot.as_ref().is_some_and(|snapshot| snapshot.status().read_at.is_some());
@@ -185,6 +188,7 @@ fn page_of(site: &Site, query: &Query, origin: &str, overview: &Overview) -> Res
         state: State::of(overview),
         has_registry: overview.snapshot.is_some(),
         webhook: format!("{origin}{}", crate::webhook::PATH),
+        takes_tokens: site.access.takes_tokens(),
         figures: figures(overview),
         trend: picture.map(|picture| Sparkline::new(picture.days())),
         read_at: overview

@@ -1,9 +1,9 @@
 //! What all pages have in common: the frame, the notices, the figures, the headers.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use poem::{
     Endpoint, IntoResponse, Request, Response,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
@@ -15,7 +15,13 @@ use super::{
     site::Site,
     text::{self, Moment},
 };
-use crate::problem::Problem;
+use crate::{
+    access::{Access, Refused},
+    problem::Problem,
+};
+
+/// How long pages tell that something was refused.
+const REFUSALS_SHOWN: Duration = Duration::from_hours(1);
 
 /// What a page may do: no script and style but ours, no other host.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -102,6 +108,15 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Tells of a registry that may not post, whose pulls are missing, and of people who do not get in. Not who they are:
+    /// this page is for many.
+    pub(crate) fn about_refusals(&mut self, access: &Access, now: DateTime<Utc>) {
+        let posts = refusals("POST to the webhook", "POSTs to the webhook", &access.refused(), now);
+        self.notices.extend(posts.map(Notice::warning));
+        let sign_ins = refusals("sign-in", "sign-ins", &access.refused_sign_ins(), now);
+        self.notices.extend(sign_ins.map(Notice::hint));
+    }
+
     /// Tells what stands in the way of a newer picture of the registry.
     pub(crate) fn about_registry(&mut self, snapshot: Option<&CatalogSnapshot>, now: DateTime<Utc>) {
         let Some(status) = snapshot.map(CatalogSnapshot::status) else {
@@ -120,6 +135,18 @@ impl<'a> Layout<'a> {
             self.notices.push(Notice::warning(format!("{}{picture}", fault.text)));
         }
     }
+}
+
+/// What is told of things that were refused, while the last one is not long ago.
+fn refusals<R: Display>(one: &str, many: &str, refused: &Refused<R>, now: DateTime<Utc>) -> Option<String> {
+    let last = refused.last.as_ref().filter(|last| last.ago < REFUSALS_SHOWN)?;
+    let at = TimeDelta::from_std(last.ago).map_or(now, |ago| now - ago);
+    Some(format!(
+        "Refused since the start: {}. The last one {}: {}. The log names its address.",
+        text::count(refused.total, one, many),
+        Moment::new(at, now).ago,
+        last.reason
+    ))
 }
 
 /// Where this server is, as far as the browser, and a proxy that ends TLS, tell: to be shown and copied, not trusted.

@@ -29,25 +29,29 @@ pub(crate) use site::Site;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt, Response, Route, RouteMethod, get, handler,
+    Endpoint, EndpointExt, Response, RouteMethod, get, handler,
     http::{StatusCode, header},
     web::Data,
 };
-/// Adds the pages to the routes.
-pub(crate) fn routes(routes: Route, site: &Arc<Site>) -> Route {
-    let page = |method: RouteMethod| with_site(method, site);
-    routes
-        .at("/", page(get(home::show)))
-        .at("/repo/*name", page(get(repository::show)))
-        .at("/insights", page(get(insights::show)))
-        .at("/badge/*name", page(get(badge::show)))
-        .at("/export/:table", page(get(export::show)))
-        .at("/assets/*file", page(get(show_asset)))
-        .at("/favicon.ico", page(get(show_icon)))
+
+use crate::{Place, access::Rule};
+
+/// The pages, and what belongs to them.
+pub(crate) fn places(site: &Arc<Site>) -> [Place; 7] {
+    let page = |path, method| Place::new(path, with_site(method, site));
+    [
+        page("/", get(home::show)),
+        page("/repo/*name", get(repository::show)),
+        page("/insights", get(insights::show)),
+        page("/badge/*name", get(badge::show)).behind(Rule::Badge),
+        page("/export/:table", get(export::show)),
+        page("/assets/*file", get(show_asset)),
+        page("/favicon.ico", get(show_icon)),
+    ]
 }
 
 /// A page with its entity tag.
-fn with_site(method: RouteMethod, site: &Arc<Site>) -> impl Endpoint + use<> {
+fn with_site(method: RouteMethod, site: &Arc<Site>) -> impl Endpoint<Output = Response> + use<> {
     method.around(tagged).data(site.clone())
 }
 

@@ -3,18 +3,26 @@
 use staticreg_application::browse::Browse;
 
 use super::assets::Assets;
+use crate::access::Access;
 
 /// What the pages need.
 pub(crate) struct Site {
     pub(super) browse: Browse,
     pub(super) registry: Option<crate::Registry>,
     public_name: Option<String>,
+    /// What was refused is told to people.
+    pub(super) access: Access,
     pub(super) assets: Assets,
 }
 
 impl Site {
-    pub(crate) fn new(browse: Browse, registry: Option<crate::Registry>, public_name: Option<String>) -> Self {
-        Self { browse, registry, public_name, assets: Assets::new() }
+    pub(crate) fn new(
+        browse: Browse,
+        registry: Option<crate::Registry>,
+        public_name: Option<String>,
+        access: Access,
+    ) -> Self {
+        Self { browse, registry, public_name, access, assets: Assets::new() }
     }
 
     pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {

@@ -1,10 +1,14 @@
 //! `/`: the list of repositories.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use poem::http::{Method, StatusCode};
 use staticreg_application::catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadProgress, ReadStatus};
 use staticreg_domain::metrics::{MetricsError, MetricsRepository, MockMetricsRepository};
-use staticreg_http::Registry;
+use staticreg_http::{
+    Registry,
+    access::{Access, AccessOptions, Readers, Tokens, Users},
+};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, SampleRegistry};
 
@@ -112,6 +116,45 @@ async fn with_nothing_at_all_it_tells_the_first_steps() {
     assert!(text.contains("STATICREG_REGISTRY_HOSTNAME"), "{text}");
     let forged = site.ask(poem::http::Method::GET, "/", &[("host", "\"><b>x")]).await;
     assert!(forged.text().contains("url: http://localhost:8093/api/webhook/registry"), "{}", forged.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_is_told_for_an_hour_with_what_to_check() {
+    let users = "alice:$2b$04$KbQiZ0X0Jm4eJm5kC0dL1u5OxZBXa9w0hfY/zSdHqkXN/6Vkvw.Ii";
+    let options = AccessOptions {
+        tokens: Some(Tokens::new(["geheim"])),
+        badges: Readers::SignedIn,
+        users: Some(Users::parse(users).expect("a user")),
+        ..AccessOptions::default()
+    };
+    let site = site::guarded(empty_store(), Access::new(options));
+    let first = site.page("/").await;
+    assert!(!first.text().contains("Refused"), "{}", first.text());
+    assert!(
+        first.text().contains("Authorization: [Bearer TOKEN] # one of STATICREG_WEBHOOK_TOKENS"),
+        "{}",
+        first.text()
+    );
+
+    for token in ["Bearer <b>", "Bearer wrong"] {
+        let refused = site.ask(Method::POST, "/api/webhook/registry", &[("authorization", token)]).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    }
+    // printf 'alice:<b>' | base64
+    let refused = site.ask(Method::GET, "/badge/a.svg", &[("authorization", "Basic YWxpY2U6PGI+")]).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    tokio::time::advance(Duration::from_mins(5)).await;
+    let page = site.page("/").await;
+    for notice in [
+        "Refused since the start: 2 POSTs to the webhook. The last one 5 min ago: its token is none of \
+         STATICREG_WEBHOOK_TOKENS. The log names its address.",
+        "Refused since the start: 1 sign-in. The last one 5 min ago: no user of STATICREG_ACCESS_USERS_FILE has",
+    ] {
+        assert!(page.text().contains(notice), "{notice}: {}", page.text());
+    }
+    assert!(!page.body.contains("<b>") && !page.body.contains("alice"), "{}", page.body);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    assert!(!site.page("/").await.text().contains("Refused"), "it is long ago");
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,6 +114,20 @@ pub(crate) fn called(
     registry: Option<Registry>,
     public_name: Option<&str>,
 ) -> Site<impl Endpoint<Output = Response>> {
+    made(store, registry, public_name, Access::default())
+}
+
+/// A store without a registry, where not everybody may do everything.
+pub(crate) fn guarded(store: Arc<dyn MetricsRepository>, access: Access) -> Site<impl Endpoint<Output = Response>> {
+    made(store, None, None, access)
+}
+
+fn made(
+    store: Arc<dyn MetricsRepository>,
+    registry: Option<Registry>,
+    public_name: Option<&str>,
+    access: Access,
+) -> Site<impl Endpoint<Output = Response>> {
     let clock: Arc<dyn Clock> = Arc::new(FixedClock(sample::now()));
     let options = RecorderOptions {
         batch_size: 100,
@@ -134,7 +148,7 @@ pub(crate) fn called(
         store: "memory",
         body_limits: BodyLimits { size: 64 * 1024, time: Duration::from_secs(5) },
         registry,
-        access: Access::default(),
+        access,
         public_name: public_name.map(str::to_owned),
     })))
 }

@@ -38,6 +38,11 @@ pub(crate) fn endpoint(
     store: impl MetricsRepository + 'static,
     access: Access,
 ) -> impl Endpoint<Output = Response> + 'static {
+    staticreg_http::endpoint(services(store, access))
+}
+
+/// What the routes of such a server need.
+pub(crate) fn services(store: impl MetricsRepository + 'static, access: Access) -> Services {
     let store: Arc<dyn MetricsRepository> = Arc::new(store);
     let mut clock = MockClock::new();
     clock.expect_now().returning(|| "2026-11-21T20:00:00Z".parse().expect("a time"));
@@ -51,7 +56,7 @@ pub(crate) fn endpoint(
     let (recorder, writer) =
         Recorder::new(Arc::clone(&store), Box::new(Tagged), None, None, Arc::clone(&clock), options);
     tokio::spawn(writer.run());
-    staticreg_http::endpoint(Services {
+    Services {
         receive: Arc::new(ReceiveNotification::new(
             Rules::new(Scope::TaggedPulls, Vec::new()),
             recorder,
@@ -66,7 +71,7 @@ pub(crate) fn endpoint(
         registry: None,
         access,
         public_name: None,
-    })
+    }
 }
 
 /// The body of an answer.
