@@ -337,7 +337,11 @@ CREATE TABLE IF NOT EXISTS access_journal (
     previous uuid NOT NULL,
     recorded_at timestamp with time zone NOT NULL,
     accesses bytea NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+    -- A batch of a hundred accesses is a row of this table, not a row of another one.
+    toast_tuple_target = 8160
+);
 -- It is short as it is: compressing it costs more than it saves.
 ALTER TABLE access_journal ALTER COLUMN accesses SET STORAGE EXTERNAL;
 

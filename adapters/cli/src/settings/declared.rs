@@ -93,7 +93,7 @@ settings! {
         counting: CountingMode = "classified";
         /// How many of the latest accesses are remembered.
         /// By them pulls are told from look-ups.
-        correlation_entries: NonZeroUsize = "200000", from "1" to "100000000";
+        correlation_entries: NonZeroUsize = "100000", from "1" to "100000000";
         /// Words, by comma: clients whose user agent holds one are left out.
         ignored_user_agents: Vec<String> = "", such as "trivy,renovate";
         /// The most events stored in one transaction.

@@ -66,8 +66,8 @@ impl Default for Classified {
 }
 
 impl Classified {
-    /// How many accesses are remembered at most when nothing else is said; at some 150 bytes each.
-    pub const DEFAULT_MAX_ENTRIES: usize = 200_000;
+    /// How many accesses are remembered at most when nothing else is said; at 170 to 264 bytes each.
+    pub const DEFAULT_MAX_ENTRIES: usize = 100_000;
 
     /// How far apart accesses that belong together may lie.
     pub const WINDOW: TimeDelta = TimeDelta::nanoseconds(trail::WINDOW);
