@@ -68,6 +68,7 @@ mod tests {
     async fn a_task_that_panics_ends_the_server() {
         let mut store = MockMetricsRepository::new();
         store.expect_forget_journal().returning(|_, _| Ok(0));
+        store.expect_archive_ids().returning(|_, _| Ok(0));
         store.expect_forget_ids().returning(|_, _| panic!("no ids"));
         let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".into())];
         let settings = Sources { variables, ..Sources::default() }.read().unwrap().settings().unwrap();
