@@ -11,7 +11,7 @@ use staticreg_domain::{
 
 use crate::{
     day::{Deed, HOSTS, OPERATIONS, PAUSES, day},
-    hosts::{ALL_OPERATIONS, ARCHITECTURES, CLIENTS, Client, Counts, Day, Operation, TAGS},
+    hosts::{ALL_OPERATIONS, ARCHITECTURES, CLIENTS, Client, Counts, Day, TAGS},
     seed::cases,
     support::Store,
 };
@@ -86,13 +86,4 @@ proptest! {
         late.sort_by_key(|(at, _)| *at);
         prop_assert_eq!(differences(&counted(late), &counts), Vec::<String>::new(), "with late events");
     }
-}
-
-/// Podman fetches the image again, though the pull before was of another platform and its own tag's index shares it.
-#[test]
-fn an_image_that_was_there_and_is_fetched_again_belongs_to_the_pull_of_its_tag() {
-    let deeds = [(0, 0), (0, 1), (2, 0)].map(|(tag, platform)| (Operation::Pull, 0, tag, platform, 2_500, 0));
-    let Day { accesses, counts } = day(&[(Client::Podman, deeds.to_vec())]);
-    let counted = counted(accesses.into_iter().map(|access| (access.at, access)));
-    assert_eq!(differences(&counted, &counts), Vec::<String>::new());
 }
