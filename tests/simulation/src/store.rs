@@ -103,7 +103,12 @@ impl Store {
 impl State {
     /// What the journal told, in order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &JournalEntry> {
-        self.rows.iter().flat_map(|(.., entries)| entries)
+        self.rows().flatten()
+    }
+
+    /// What the rows of the journal told, in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[JournalEntry]> {
+        self.rows.iter().map(|(.., entries)| &**entries)
     }
 
     fn append(&mut self, batch: &JournalBatch) -> Appended {

@@ -22,7 +22,8 @@ fn play_some(setting: Setting) {
     }
 }
 
-const ONE: Setting = Setting { servers: 1, faults: 0, kills: Kills::Never, fail_over: false, asks: false };
+const ONE: Setting =
+    Setting { servers: 1, faults: 0, kills: Kills::Never, fail_over: false, asks: false, remembered: 10_000 };
 
 #[test]
 fn one_server_counts_any_order_as_in_order() {
@@ -51,5 +52,10 @@ fn servers_that_ask_the_registry_count_as_one_that_knew() {
 
 #[test]
 fn after_a_fail_over_what_follows_is_right() {
-    play_some(Setting { servers: 2, faults: 10, kills: Kills::AtRandom, fail_over: true, asks: true });
+    play_some(Setting { servers: 2, faults: 10, kills: Kills::AtRandom, fail_over: true, asks: true, ..ONE });
+}
+
+#[test]
+fn servers_that_remember_little_forget_the_same() {
+    play_some(Setting { servers: 3, faults: 10, kills: Kills::AtRandom, asks: true, remembered: 12, ..ONE });
 }
