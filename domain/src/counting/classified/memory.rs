@@ -159,6 +159,12 @@ impl Memory {
         self.forget(now - MEMORY_SECONDS, most);
     }
 
+    /// The second from which on what arrived may be remembered.
+    pub(super) fn oldest(&self, now: i64) -> i64 {
+        let oldest = self.arrivals.front().map_or(now, |oldest| oldest.arrived.into());
+        oldest.min(now - MEMORY_SECONDS)
+    }
+
     /// Forgets what arrived before a second, at most so many.
     pub(super) fn forget(&mut self, before: i64, most: usize) {
         for _ in 0..most {

@@ -137,7 +137,7 @@ impl Classified {
     fn settle_unless_on_trial(&mut self, now: i64) {
         if !self.is_trial {
             self.memory.settle(now);
-            self.known.settle(now);
+            self.known.settle(self.memory.oldest(now));
         }
     }
 }
