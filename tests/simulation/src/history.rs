@@ -42,6 +42,19 @@ pub struct Setting {
     pub asks: bool,
     /// How many accesses a server remembers at most.
     pub remembered: usize,
+    /// How clients and registry dawdle.
+    pub pace: Pace,
+}
+
+/// How much time passes in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// All that clients do, they do within minutes; events come at most eight seconds late.
+    Busy,
+    /// Clients pause about as long as accesses are remembered.
+    Quiet,
+    /// The same, and events come up to 13 minutes late.
+    Late,
 }
 
 /// How long after the last access everything may take until it is stored.
@@ -67,7 +80,8 @@ type Servers = Rc<RefCell<Vec<Server>>>;
 /// Plays the history of a seed, and says what is wrong with its end.
 pub fn play(seed: u64, setting: Setting) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let posted = accesses(&mut random, "2026-11-21T23:58:00Z".parse().map_err(|_| "a time")?);
+    let start = "2026-11-21T23:58:00Z".parse().map_err(|_| "a time")?;
+    let posted = accesses(&mut random, start, setting.pace);
     play_accesses(random, setting, posted).map(drop)
 }
 
@@ -98,7 +112,8 @@ async fn history(mut random: fastrand::Rng, setting: Setting, posted: Vec<Manife
     }
     for queue in queues {
         let (servers, answers, mut random) = (Rc::clone(&servers), Rc::clone(&answers), random.fork());
-        let (delay, new_server) = (random.u64(0..8_000), new_server.clone());
+        let delay = if setting.pace == Pace::Late { 780_000 } else { 8_000 };
+        let (delay, new_server) = (random.u64(0..delay), new_server.clone());
         posting.push(spawn_local(async move {
             for access in queue {
                 let happened = (access.at - start).to_std().unwrap_or_default();
@@ -192,7 +207,7 @@ fn check(
             return Err(format!("{id} was told {times} times to be counted"));
         }
     }
-    let right = if setting.remembered < posted.len() {
+    let right = if setting.pace != Pace::Busy || setting.remembered < posted.len() {
         read_as_stored(state, setting.remembered)
     } else {
         read_in_order(&stored)
@@ -233,8 +248,7 @@ fn read_in_order(entries: &[JournalEntry]) -> Counts {
 fn read_as_stored(state: &State, remembered: usize) -> Counts {
     let mut counting = Classified::new(remembered);
     let mut counts = Counts::new();
-    let now = DateTime::UNIX_EPOCH;
-    for entries in state.rows() {
+    for (now, entries) in state.rows() {
         counting.begin_trial();
         for entry in entries {
             let events = match entry {

@@ -23,6 +23,10 @@ const ASK_AGAIN: i64 = 600;
 /// After how many seconds what is told once more is remembered anew.
 const RENEW: i64 = 60;
 
+/// How many seconds longer than an access its facts are known: it may have come so long after they were told, and a while
+/// later where its batch waited.
+const KEPT_LONGER: i64 = 2 * RENEW;
+
 /// How often everything that there is room for may be entered anew until the first to come goes early.
 const MAX_RENEWED: usize = 8;
 
@@ -192,8 +196,8 @@ impl Known {
     /// What is on trial stays; what is too much is dropped, and what no access needs that arrived at `oldest` or later.
     pub(super) fn settle(&mut self, oldest: i64) {
         self.trial.clear();
-        self.indexes.drop_old(oldest - RENEW);
-        self.platforms.drop_old(oldest - RENEW);
+        self.indexes.drop_old(oldest - KEPT_LONGER);
+        self.platforms.drop_old(oldest - KEPT_LONGER);
     }
 
     /// The indexes that are on trial.

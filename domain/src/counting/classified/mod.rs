@@ -250,10 +250,6 @@ impl CountingMemory for Classified {
         }
     }
 
-    fn forget_before(&mut self, moment: DateTime<Utc>) {
-        self.memory.forget(moment.timestamp(), usize::MAX);
-    }
-
     fn clear(&mut self) {
         *self = Self::new(self.memory.limit());
     }

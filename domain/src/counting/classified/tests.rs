@@ -138,7 +138,7 @@ fn what_is_told_again_needs_no_more_room() {
         let platform = Platform::new("linux", "amd64", None);
         (0..10).map(|m| IndexChild { digest: digest(CHILD + 10 * n + m), platform: platform.clone() }).collect()
     };
-    let known = |counting: &Classified, n: usize| counting.known.is_complete(counting.hashes.of(&digest(n)));
+    let known = |counting: &Classified, n: usize| counting.known.is_complete(counting.hashes.of(digest(n)));
     counting.learn(&digest(0), &children(0), start());
     for minute in 0..14 {
         for n in 1..300 {
