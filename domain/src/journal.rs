@@ -69,10 +69,10 @@ pub struct JournalBatch {
 }
 
 impl JournalBatch {
-    /// Where it stands once it is stored.
+    /// Where it stands once it is stored. Behind the last number there is, it never is.
     #[must_use]
     pub fn position(&self) -> JournalPosition {
-        JournalPosition { number: self.behind.number + 1, batch: self.id }
+        JournalPosition { number: self.behind.number.saturating_add(1), batch: self.id }
     }
 }
 

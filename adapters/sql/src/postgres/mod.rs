@@ -167,7 +167,8 @@ impl PostgresMetrics {
         behind: Option<JournalPosition>,
         at_most: u32,
     ) -> Result<JournalPart, MetricsError> {
-        self.reading(async |connection| journal::read(connection, behind, at_most.into()).await).await?.part()
+        let read = self.reading(async |connection| journal::read(connection, behind, at_most.into()).await).await?;
+        Ok(read.part())
     }
 
     pub(crate) async fn forget_journal(&self, older_than: TimeDelta, at_most: u32) -> Result<u64, MetricsError> {
