@@ -69,10 +69,10 @@ pub struct JournalBatch {
 }
 
 impl JournalBatch {
-    /// Where it stands once it is stored.
+    /// Where it stands once it is stored. Behind the last number there is, it never is.
     #[must_use]
     pub fn position(&self) -> JournalPosition {
-        JournalPosition { number: self.behind.number + 1, batch: self.id }
+        JournalPosition { number: self.behind.number.saturating_add(1), batch: self.id }
     }
 }
 
@@ -102,8 +102,9 @@ pub trait TakeTurn: Send {
     fn take_turn(&mut self, turn: Turn) -> Option<JournalBatch>;
 }
 
-/// How far back the journal is read at a start, and kept at least.
-pub const JOURNAL_WINDOW: TimeDelta = TimeDelta::minutes(15);
+/// How far back the journal is read at a start, and kept at least: twice as long as accesses are remembered, as those that
+/// are forgotten say which of the others may be read anew, and a minute more for what is told once a minute.
+pub const JOURNAL_WINDOW: TimeDelta = TimeDelta::minutes(31);
 
 /// A moment so long ago.
 #[must_use]

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use sea_orm::sqlx;
 use staticreg_domain::{
     EventId,
+    error::describe,
     journal::{JournalPart, JournalPosition, JournalRow, Turn},
     metrics::MetricsError,
 };
@@ -27,10 +28,10 @@ impl Read {
         rows.first().is_some_and(|(number, batch, ..)| (*number, *batch) == (behind.number, behind.batch))
     }
 
-    pub(crate) fn part(self) -> Result<JournalPart, MetricsError> {
+    pub(crate) fn part(self) -> JournalPart {
         let continues = self.behind.is_some();
         let rows = self.rows.into_iter().skip(usize::from(continues));
-        Ok(JournalPart { continues, rows: rows.map(row).collect::<Result<_, _>>()? })
+        JournalPart { continues, rows: rows.map(row).collect() }
     }
 
     /// What a server is told whose turn it is.
@@ -38,20 +39,26 @@ impl Read {
         let end = self.rows.last().map(|(number, batch, ..)| JournalPosition { number: *number, batch: *batch });
         let end = end.ok_or_else(|| MetricsError::Corrupt("the journal has no end".into()))?;
         let recorded: HashSet<EventId> = recorded.into_iter().map(EventId::from).collect();
-        Ok(Turn { news: self.part()?, end, recorded })
+        Ok(Turn { news: self.part(), end, recorded })
     }
 }
 
-fn row((number, batch, seconds, accesses): StoredRow) -> Result<JournalRow, MetricsError> {
+/// One that cannot be read, by a newer version or by somebody's hand, is passed over: it would keep all that comes from
+/// being stored, until somebody removes it.
+fn row((number, batch, seconds, accesses): StoredRow) -> JournalRow {
     // The first row has none.
     let entries = if accesses.is_empty() { Ok(Vec::new()) } else { staticreg_journal::decode(&accesses) };
+    let entries = entries.unwrap_or_else(|unreadable| {
+        tracing::error!(
+            position = number,
+            error = describe(&unreadable),
+            "A row of access_journal is passed over; what belongs to its accesses may be counted for something else"
+        );
+        Vec::new()
+    });
     #[expect(clippy::cast_possible_truncation, reason = "a clock that far off is cut to what a span can be")]
     let age = TimeDelta::try_milliseconds((seconds * 1e3) as i64).unwrap_or_default();
-    Ok(JournalRow {
-        position: JournalPosition { number, batch },
-        age,
-        entries: entries.map_err(|unreadable| MetricsError::Corrupt(unreadable.into()))?,
-    })
+    JournalRow { position: JournalPosition { number, batch }, age, entries }
 }
 
 /// Whether an error says that a row of the journal or an id is there already.

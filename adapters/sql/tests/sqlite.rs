@@ -6,7 +6,7 @@ use sea_orm::sqlx::{self, AssertSqlSafe, Connection, SqliteConnection};
 use staticreg_contract::{
     by_hand,
     events::{expected, now, pull, pulls_of, record},
-    lists,
+    journal, lists,
 };
 use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, Recording};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
@@ -80,6 +80,16 @@ async fn a_file_that_was_removed_or_replaced_takes_nothing_until_it_is_back() {
     std::fs::rename(&aside, &file).expect("moves");
     record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
     assert_eq!(pulls_of(&store).await, expected(&[("2026-11-20 app:v1", 2)]));
+}
+
+#[tokio::test]
+async fn rows_of_the_journal_that_are_written_by_hand_do_no_harm() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let write = async |statements: Vec<String>| {
+        sqlx::raw_sql(AssertSqlSafe(statements.join(";"))).execute(&mut connect(&file).await).await.expect("writes");
+    };
+    journal::rows_written_by_hand_do_no_harm(&open(&file).await, write).await;
 }
 
 #[tokio::test]

@@ -9,12 +9,9 @@ use std::{
 use chrono::{DateTime, Utc};
 use staticreg_domain::{
     Clock, Digest, EventId, ManifestAccess, PullEvent, RepositoryName,
-    counting::{Classified, Counting},
+    counting::Counting,
     event_id::EventStamp,
-    journal::{
-        Appended, JOURNAL_WINDOW, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn,
-        ago,
-    },
+    journal::{Appended, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn, ago},
     metrics::{MetricsError, MetricsRepository, Recording},
 };
 use tokio::time::Instant;
@@ -285,18 +282,21 @@ impl Counter {
 
     /// Reads the journal up to its end, while others may go on writing.
     async fn catch_up(&mut self, now: DateTime<Utc>) -> Result<(), MetricsError> {
+        let mut is_news = true;
         loop {
             let part = self.store.journal(self.journal.end, PAGE, now).await?;
             let count = part.rows.len();
-            self.read(part, now);
+            // Behind a page of the window comes the next one.
+            is_news &= part.continues;
+            self.read(part, is_news, now);
             if count < PAGE as usize {
                 return Ok(());
             }
         }
     }
 
-    /// Remembers what others stored, or what this server did before it was started.
-    fn read(&mut self, part: JournalPart, now: DateTime<Utc>) {
+    /// Remembers what others stored just now, which is news, or what was stored before this server was started.
+    fn read(&mut self, part: JournalPart, is_news: bool, now: DateTime<Utc>) {
         let Some(memory) = self.counting.memory() else { return };
         if !part.continues {
             memory.clear();
@@ -320,16 +320,12 @@ impl Counter {
                 }
             }
             memory.settle(arrived);
-            if part.continues && !is_unsure {
+            if is_news && !is_unsure {
                 self.journal.others_wrote = Some(Instant::now());
             }
             self.journal.end = Some(position);
         }
         self.journal.read_at = Some(Instant::now());
-        if !part.continues {
-            // What belongs to accesses from before the window cannot be read anew.
-            memory.forget_before(now - (JOURNAL_WINDOW - Classified::WINDOW));
-        }
     }
 
     fn ask_for_indexes(&mut self) {
@@ -356,8 +352,13 @@ struct InTurn<'a> {
 impl TakeTurn for InTurn<'_> {
     fn take_turn(&mut self, Turn { news, end, recorded: known }: Turn) -> Option<JournalBatch> {
         let Self { counter, entries, without_taking, now, .. } = self;
-        counter.read(news, *now);
+        let is_news = news.continues;
+        counter.read(news, is_news, *now);
         counter.journal.end = Some(end);
+        if let Some(memory) = counter.counting.memory() {
+            // After a pause: a server that was just started knows no more.
+            memory.settle(*now);
+        }
         let Counted { batch, recorded } = counter.count(entries, &known, end, *without_taking, *now);
         self.taken = Some((batch.as_ref().map(JournalBatch::position), recorded));
         batch

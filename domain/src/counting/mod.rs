@@ -56,10 +56,6 @@ pub trait CountingMemory: Counting {
     /// What was read on trial leaves no trace, as if it had not come.
     fn take_back(&mut self);
 
-    /// Forgets the accesses that arrived before a moment: what comes later is no more read as part of them, and what was
-    /// stays what it was.
-    fn forget_before(&mut self, moment: DateTime<Utc>);
-
     /// Forgets everything.
     fn clear(&mut self);
 }

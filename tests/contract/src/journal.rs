@@ -271,3 +271,31 @@ pub async fn rows_are_forgotten_oldest_first_and_never_the_last(Subject { store,
     assert_eq!(part.rows.iter().map(|row| row.position).collect::<Vec<_>>(), [last]);
     assert_eq!(append(&*store, &batch(last, one())).await, Appended::Stored);
 }
+
+/// Whoever writes by hand makes nothing wait for ever, and no event is refused for it.
+///
+/// # Panics
+///
+/// When one is.
+pub async fn rows_written_by_hand_do_no_harm(store: &dyn MetricsRepository, write: impl AsyncFn(Vec<String>)) {
+    let kept = batch(end(store).await, one());
+    assert_eq!(append(store, &kept).await, Appended::Stored);
+    write(vec!["UPDATE access_journal SET accesses = substr(accesses, 3) WHERE length(accesses) > 0".to_owned()]).await;
+    let part = store.journal(None, 10, now()).await.expect("reads");
+    let last = part.rows.last().expect("a row");
+    assert_eq!((last.position, &*last.entries), (kept.position(), &[][..]));
+    let (appended, turn) = in_turn(store, Some(kept.behind), &[], one()).await;
+    assert_eq!((appended, turn.end), (Appended::Stored, kept.position()));
+
+    write(vec!["DELETE FROM access_journal".to_owned()]).await;
+    let begun = in_turn(store, Some(kept.position()), &[], one()).await;
+    assert_eq!((begun.0, begun.1.news.continues), (Appended::Stored, false));
+
+    write(vec![format!("UPDATE access_journal SET position = position + {}", i64::MAX - 1)]).await;
+    let behind = end(store).await;
+    assert_eq!(behind.number, i64::MAX);
+    let stored = store.append(&batch(behind, one()), now()).await;
+    assert!(matches!(stored, Ok(Appended::Conflict) | Err(MetricsError::Unavailable(_))), "{stored:?}");
+    write(vec!["DELETE FROM access_journal".to_owned()]).await;
+    assert_eq!(in_turn(store, Some(behind), &[], one()).await.0, Appended::Stored);
+}

@@ -6,6 +6,8 @@ use staticreg_domain::{
 };
 use uuid::Uuid;
 
+use crate::Pace;
+
 /// What is done to which manifest, by tag or by digest.
 type Step = (Action, bool, &'static str);
 
@@ -37,6 +39,10 @@ const OPERATIONS: [&[Step]; 11] = [
     &[(Action::Push, true, "index")],
 ];
 
+/// How many milliseconds a host waits between two operations.
+const PAUSES: [i64; 7] = [1, 300, 1_500, 9_000, 20_000, 59_000, 61_000];
+const LONG_PAUSES: [i64; 10] = [300, 1_500, 20_000, 50_000, 61_000, 300_000, 850_000, 880_000, 905_000, 1_000_000];
+
 const AGENTS: [&str; 2] = ["docker/28.2.2 os/linux arch/amd64", "containerd/2.3.4"];
 
 /// How many images there are, of one repository.
@@ -59,15 +65,15 @@ pub(crate) fn digest(name: &str, image: usize) -> Digest {
 }
 
 /// What several hosts do in a few minutes, in order. Some events tell the children of an index.
-pub(crate) fn accesses(random: &mut fastrand::Rng, start: DateTime<Utc>) -> Vec<ManifestAccess> {
+pub(crate) fn accesses(random: &mut fastrand::Rng, start: DateTime<Utc>, pace: Pace) -> Vec<ManifestAccess> {
     let mut accesses = Vec::new();
     for host in 0..random.usize(1..4) {
         let mut at = start + TimeDelta::milliseconds(random.i64(0..5_000));
         let user_agent = AGENTS[random.usize(0..AGENTS.len())];
         let tells = random.bool();
         for _ in 0..random.usize(1..12) {
-            let pause = [1, 300, 1_500, 9_000, 20_000, 59_000, 61_000];
-            at += TimeDelta::milliseconds(pause[random.usize(0..pause.len())]);
+            let pauses: &[i64] = if pace == Pace::Busy { &PAUSES } else { &LONG_PAUSES };
+            at += TimeDelta::milliseconds(pauses[random.usize(0..pauses.len())]);
             let image = random.usize(0..IMAGES);
             for (action, by_tag, what) in OPERATIONS[random.usize(0..OPERATIONS.len())] {
                 at += TimeDelta::milliseconds(random.i64(0..60));

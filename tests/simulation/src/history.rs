@@ -11,7 +11,7 @@ use std::{
 use chrono::DateTime;
 use staticreg_application::recording::Recorded;
 use staticreg_domain::{
-    Action, Clock, EventId, ManifestAccess,
+    Action, Clock, EventId, ManifestAccess, PullEvent,
     counting::{Classified, Counting, CountingMemory},
     journal::JournalEntry,
     metrics::CountKey,
@@ -40,6 +40,21 @@ pub struct Setting {
     pub fail_over: bool,
     /// Whether servers ask the registry for the children of indexes.
     pub asks: bool,
+    /// How many accesses a server remembers at most.
+    pub remembered: usize,
+    /// How clients and registry dawdle.
+    pub pace: Pace,
+}
+
+/// How much time passes in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// All that clients do, they do within minutes; events come at most eight seconds late.
+    Busy,
+    /// Clients pause about as long as accesses are remembered.
+    Quiet,
+    /// The same, and events come up to 13 minutes late.
+    Late,
 }
 
 /// How long after the last access everything may take until it is stored.
@@ -65,7 +80,8 @@ type Servers = Rc<RefCell<Vec<Server>>>;
 /// Plays the history of a seed, and says what is wrong with its end.
 pub fn play(seed: u64, setting: Setting) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let posted = accesses(&mut random, "2026-11-21T23:58:00Z".parse().map_err(|_| "a time")?);
+    let start = "2026-11-21T23:58:00Z".parse().map_err(|_| "a time")?;
+    let posted = accesses(&mut random, start, setting.pace);
     play_accesses(random, setting, posted).map(drop)
 }
 
@@ -83,7 +99,7 @@ async fn history(mut random: fastrand::Rng, setting: Setting, posted: Vec<Manife
     let store = Store::new(random.fork(), setting.faults);
     let new_server = {
         let (store, clock) = (store.clone(), Arc::clone(&clock));
-        move || Server::start(&store, &clock, setting.asks)
+        move || Server::start(&store, &clock, setting)
     };
     let servers: Servers = Rc::new(RefCell::new((0..setting.servers).map(|_| new_server()).collect()));
     let answers: Rc<RefCell<HashMap<EventId, u32>>> = Rc::default();
@@ -96,7 +112,8 @@ async fn history(mut random: fastrand::Rng, setting: Setting, posted: Vec<Manife
     }
     for queue in queues {
         let (servers, answers, mut random) = (Rc::clone(&servers), Rc::clone(&answers), random.fork());
-        let (delay, new_server) = (random.u64(0..8_000), new_server.clone());
+        let delay = if setting.pace == Pace::Late { 780_000 } else { 8_000 };
+        let (delay, new_server) = (random.u64(0..delay), new_server.clone());
         posting.push(spawn_local(async move {
             for access in queue {
                 let happened = (access.at - start).to_std().unwrap_or_default();
@@ -190,7 +207,11 @@ fn check(
             return Err(format!("{id} was told {times} times to be counted"));
         }
     }
-    let right = read_in_order(&stored);
+    let right = if setting.pace != Pace::Busy || setting.remembered < posted.len() {
+        read_as_stored(state, setting.remembered)
+    } else {
+        read_in_order(&stored)
+    };
     if right == state.counts {
         return Ok(());
     }
@@ -218,11 +239,34 @@ fn read_in_order(entries: &[JournalEntry]) -> Counts {
         }
     }
     events.extend(accesses.into_iter().filter_map(|access| counting.count(access, now).ok()));
-    for change in events.iter().flat_map(|event| &event.changes) {
-        *counts.entry((*change.key).clone()).or_default() += i64::from(change.delta);
+    add(&events, &mut counts);
+    counts.retain(|_, count| *count != 0);
+    counts
+}
+
+/// The counts of reading the rows one after the other, by one server that remembers no more than the others do.
+fn read_as_stored(state: &State, remembered: usize) -> Counts {
+    let mut counting = Classified::new(remembered);
+    let mut counts = Counts::new();
+    for (now, entries) in state.rows() {
+        counting.begin_trial();
+        for entry in entries {
+            let events = match entry {
+                JournalEntry::Access(access) => counting.count(access, now).into_iter().collect(),
+                JournalEntry::Index { digest, children } => counting.learn(digest, children, now),
+            };
+            add(&events, &mut counts);
+        }
+        counting.settle(now);
     }
     counts.retain(|_, count| *count != 0);
     counts
+}
+
+fn add(events: &[PullEvent], counts: &mut Counts) {
+    for change in events.iter().flat_map(|event| &event.changes) {
+        *counts.entry((*change.key).clone()).or_default() += i64::from(change.delta);
+    }
 }
 
 fn access(entry: &JournalEntry) -> Option<&ManifestAccess> {

@@ -11,4 +11,4 @@ mod history;
 mod server;
 mod store;
 
-pub use history::{Counts, Kills, Setting, play, play_accesses};
+pub use history::{Counts, Kills, Pace, Setting, play, play_accesses};

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    Setting,
     clients::{IMAGES, children, digest},
     store::Store,
 };
@@ -36,8 +37,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts with nothing but what the store holds. With `asks` it asks the registry for the children of indexes.
-    pub(crate) fn start(store: &Store, clock: &Arc<dyn Clock>, asks: bool) -> Self {
+    /// Starts with nothing but what the store holds.
+    pub(crate) fn start(store: &Store, clock: &Arc<dyn Clock>, Setting { asks, remembered, .. }: Setting) -> Self {
         let options = RecorderOptions {
             batch_size: 8,
             buffer_size: 1_000,
@@ -51,7 +52,7 @@ impl Server {
         let ask = asks.then_some(ask);
         let (recorder, writer) = Recorder::new(
             Arc::new(store.clone()),
-            Box::new(Classified::new(10_000)),
+            Box::new(Classified::new(remembered)),
             ask,
             None,
             Arc::clone(clock),

@@ -103,7 +103,17 @@ impl Store {
 impl State {
     /// What the journal told, in order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &JournalEntry> {
-        self.rows.iter().flat_map(|(.., entries)| entries)
+        self.rows().flat_map(|(_, entries)| entries)
+    }
+
+    /// When the rows of the journal were stored, and what they told, in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (DateTime<Utc>, &[JournalEntry])> {
+        let began = self.rows.first().map(|(_, stored, _)| *stored);
+        let time = move |stored: &Instant| {
+            let passed = began.map(|began| stored.duration_since(began)).unwrap_or_default();
+            DateTime::UNIX_EPOCH + TimeDelta::from_std(passed).unwrap_or_default()
+        };
+        self.rows.iter().map(move |(_, stored, entries)| (time(stored), &**entries))
     }
 
     fn append(&mut self, batch: &JournalBatch) -> Appended {

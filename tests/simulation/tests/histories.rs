@@ -2,7 +2,7 @@
 
 use std::env;
 
-use staticreg_simulation::{Kills, Setting, play};
+use staticreg_simulation::{Kills, Pace, Setting, play};
 
 /// How many histories of each setting are played when nothing else is said.
 const HISTORIES: u64 = 400;
@@ -22,7 +22,15 @@ fn play_some(setting: Setting) {
     }
 }
 
-const ONE: Setting = Setting { servers: 1, faults: 0, kills: Kills::Never, fail_over: false, asks: false };
+const ONE: Setting = Setting {
+    servers: 1,
+    faults: 0,
+    kills: Kills::Never,
+    fail_over: false,
+    asks: false,
+    remembered: 10_000,
+    pace: Pace::Busy,
+};
 
 #[test]
 fn one_server_counts_any_order_as_in_order() {
@@ -51,5 +59,25 @@ fn servers_that_ask_the_registry_count_as_one_that_knew() {
 
 #[test]
 fn after_a_fail_over_what_follows_is_right() {
-    play_some(Setting { servers: 2, faults: 10, kills: Kills::AtRandom, fail_over: true, asks: true });
+    play_some(Setting { servers: 2, faults: 10, kills: Kills::AtRandom, fail_over: true, asks: true, ..ONE });
+}
+
+#[test]
+fn servers_that_remember_little_forget_the_same() {
+    play_some(Setting { servers: 3, faults: 10, kills: Kills::AtRandom, asks: true, remembered: 12, ..ONE });
+}
+
+#[test]
+fn servers_forget_the_same_in_quiet_hours() {
+    play_some(Setting { servers: 2, faults: 10, asks: true, pace: Pace::Quiet, ..ONE });
+}
+
+#[test]
+fn servers_that_are_killed_forget_the_same_in_quiet_hours() {
+    play_some(Setting { servers: 3, faults: 10, kills: Kills::AtRandom, asks: true, pace: Pace::Quiet, ..ONE });
+}
+
+#[test]
+fn servers_that_are_killed_count_the_same_what_comes_late() {
+    play_some(Setting { servers: 3, faults: 10, kills: Kills::AtRandom, asks: true, pace: Pace::Late, ..ONE });
 }

@@ -19,13 +19,21 @@ use staticreg_domain::{
     metrics::AccessKind,
     rules::Rules,
 };
-use staticreg_simulation::{Counts, Kills, Setting, play_accesses};
+use staticreg_simulation::{Counts, Kills, Pace, Setting, play_accesses};
 
 /// How many days are made up.
 const DAYS: u64 = 3;
 
 /// Each access goes to one of two servers.
-const TWO: Setting = Setting { servers: 2, faults: 0, kills: Kills::Never, fail_over: false, asks: false };
+const TWO: Setting = Setting {
+    servers: 2,
+    faults: 0,
+    kills: Kills::Never,
+    fail_over: false,
+    asks: false,
+    remembered: 10_000,
+    pace: Pace::Busy,
+};
 /// The same, and no server knows more than what it reads at its start.
 const JUST_STARTED: Setting = Setting { kills: Kills::BeforeEachAccess, ..TWO };
 const SETTINGS: [Setting; 3] = [TWO, JUST_STARTED, Setting { servers: 3, faults: 10, kills: Kills::AtRandom, ..TWO }];

@@ -87,6 +87,8 @@ impl PostgresMetrics {
         let writer = Writer {
             server: server.with([
                 ("statement_timeout", milliseconds(options.answer_timeout)),
+                // A server that is gone or frozen in its turn does not keep the others from theirs.
+                ("idle_in_transaction_session_timeout", milliseconds(options.answer_timeout)),
                 // Planned once. What a generic plan guesses of arrays is too small for nested loops.
                 ("plan_cache_mode", "force_generic_plan".to_owned()),
                 ("enable_nestloop", "off".to_owned()),
@@ -101,6 +103,8 @@ impl PostgresMetrics {
         let readers = Readers {
             server: server.with([
                 ("statement_timeout", milliseconds(options.question_timeout)),
+                // Ids are archived in a turn too.
+                ("idle_in_transaction_session_timeout", milliseconds(options.question_timeout)),
                 // A range of dates tells the plan; only a custom plan knows it.
                 ("plan_cache_mode", "force_custom_plan".to_owned()),
             ]),
@@ -167,7 +171,8 @@ impl PostgresMetrics {
         behind: Option<JournalPosition>,
         at_most: u32,
     ) -> Result<JournalPart, MetricsError> {
-        self.reading(async |connection| journal::read(connection, behind, at_most.into()).await).await?.part()
+        let read = self.reading(async |connection| journal::read(connection, behind, at_most.into()).await).await?;
+        Ok(read.part())
     }
 
     pub(crate) async fn forget_journal(&self, older_than: TimeDelta, at_most: u32) -> Result<u64, MetricsError> {

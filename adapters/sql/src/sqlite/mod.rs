@@ -135,7 +135,7 @@ impl SqliteMetrics {
         now: DateTime<Utc>,
     ) -> Result<JournalPart, MetricsError> {
         let read = async |connection: &mut SqliteConnection| {
-            journal::read(connection, behind, at_most.into(), now).await.map_err(classify)?.part()
+            Ok(journal::read(connection, behind, at_most.into(), now).await.map_err(classify)?.part())
         };
         self.writing(read).await
     }

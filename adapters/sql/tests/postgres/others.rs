@@ -3,7 +3,7 @@
 use staticreg_contract::{
     by_hand,
     events::{date, digest, expected, now, pull, pulls_of, record},
-    lists,
+    journal, lists,
 };
 use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, Page, Recording};
 use staticreg_test_support::postgres::Postgres;
@@ -120,6 +120,14 @@ async fn architectures_in_other_words_are_the_same() {
         let write = async |statements: Vec<String>| drop(cluster.psql(&url, &statements.join(";")));
         by_hand::architectures_are_the_same_in_other_words(&open(&url).await, write).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_the_journal_that_are_written_by_hand_do_no_harm() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let write = async |statements: Vec<String>| drop(cluster.psql(&url, &statements.join(";")));
+    journal::rows_written_by_hand_do_no_harm(&open(&url).await, write).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

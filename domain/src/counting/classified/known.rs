@@ -7,7 +7,6 @@ use std::{
 
 use super::{
     hashes::{Hashed, Hashes},
-    memory::MEMORY_SECONDS,
     table::short,
 };
 use crate::{Architecture, Platform, manifest_access::IndexChild, rules::MAX_CHILDREN};
@@ -24,8 +23,16 @@ const ASK_AGAIN: i64 = 600;
 /// After how many seconds what is told once more is remembered anew.
 const RENEW: i64 = 60;
 
-/// Facts about digests. They are forgotten like accesses: what an access counts depends on nothing that a server which
-/// started lately does not know. What was told earlier stands in an archive, and is told again with the next access.
+/// How many seconds longer than an access its facts are known: it may have come so long after they were told, and a while
+/// later where its batch waited.
+const KEPT_LONGER: i64 = 2 * RENEW;
+
+/// How often everything that there is room for may be entered anew until the first to come goes early.
+const MAX_RENEWED: usize = 8;
+
+/// Facts about digests. They are forgotten like accesses, but not before those that were read with them: what an access
+/// counts depends on nothing that a server which started lately does not know. What was told earlier stands in an
+/// archive, and is told again with the next access.
 ///
 /// Digests come as their hashes.
 #[derive(Debug)]
@@ -186,11 +193,11 @@ impl Known {
         self.archive.drop_surplus();
     }
 
-    /// What is on trial stays; what is too old or too much is dropped.
-    pub(super) fn settle(&mut self, now: i64) {
+    /// What is on trial stays; what is too much is dropped, and what no access needs that arrived at `oldest` or later.
+    pub(super) fn settle(&mut self, oldest: i64) {
         self.trial.clear();
-        self.indexes.drop_old(now);
-        self.platforms.drop_old(now);
+        self.indexes.drop_old(oldest - KEPT_LONGER);
+        self.platforms.drop_old(oldest - KEPT_LONGER);
     }
 
     /// The indexes that are on trial.
@@ -303,7 +310,9 @@ fn tells_platforms(children: &[IndexChild]) -> bool {
 #[derive(Debug)]
 struct Recent<V> {
     values: Hashed<Held<V>>,
+    /// Of a key that was entered again the last one counts.
     order: VecDeque<Entered>,
+    /// Of the values.
     size: usize,
     limit: usize,
     entered: u32,
@@ -312,6 +321,7 @@ struct Recent<V> {
 #[derive(Debug)]
 struct Held<V> {
     value: V,
+    size: u32,
     /// Which entry it came with; others of its key are outdated.
     entered: u32,
     at: i64,
@@ -321,7 +331,6 @@ struct Held<V> {
 struct Entered {
     key: u64,
     number: u32,
-    size: u32,
     at: i64,
 }
 
@@ -343,24 +352,28 @@ impl<V> Recent<V> {
     fn insert(&mut self, key: u64, value: V, size: usize, now: i64) -> Option<Held<V>> {
         self.entered = self.entered.wrapping_add(1);
         let number = self.entered;
-        self.order.push_back(Entered { key, number, size: u32::try_from(size).unwrap_or(u32::MAX), at: now });
-        self.size += size;
-        self.values.insert(key, Held { value, entered: number, at: now })
+        self.order.push_back(Entered { key, number, at: now });
+        let held = Held { value, size: u32::try_from(size).unwrap_or(u32::MAX), entered: number, at: now };
+        self.size += held.size as usize;
+        let before = self.values.insert(key, held);
+        self.size -= size_of(before.as_ref());
+        before
     }
 
     /// Undoes the last [`Recent::insert`] that is not undone yet.
     fn take_back(&mut self, before: Option<Held<V>>) {
-        let Some(Entered { key, size, .. }) = self.order.pop_back() else { return };
-        self.size -= size as usize;
-        match before {
+        let Some(Entered { key, .. }) = self.order.pop_back() else { return };
+        self.size += size_of(before.as_ref());
+        let undone = match before {
             Some(before) => self.values.insert(key, before),
             None => self.values.remove(&key),
         };
+        self.size -= size_of(undone.as_ref());
     }
 
-    /// Drops what is too old or too much.
-    fn drop_old(&mut self, now: i64) {
-        while self.order.front().is_some_and(|oldest| oldest.at + MEMORY_SECONDS < now) {
+    /// Drops what was entered before a second, and what is too much.
+    fn drop_old(&mut self, before: i64) {
+        while self.order.front().is_some_and(|oldest| oldest.at < before) {
             self.drop_oldest();
         }
         self.drop_surplus();
@@ -368,16 +381,19 @@ impl<V> Recent<V> {
 
     /// Drops what is too much.
     fn drop_surplus(&mut self) {
-        while self.size > self.limit {
+        while self.size > self.limit || self.order.len() > self.limit * MAX_RENEWED {
             self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        let Some(Entered { key, number, size, .. }) = self.order.pop_front() else { return };
-        self.size -= size as usize;
+        let Some(Entered { key, number, .. }) = self.order.pop_front() else { return };
         if self.values.get(&key).is_some_and(|held| held.entered == number) {
-            self.values.remove(&key);
+            self.size -= size_of(self.values.remove(&key).as_ref());
         }
     }
+}
+
+fn size_of<V>(held: Option<&Held<V>>) -> usize {
+    held.map_or(0, |held| held.size as usize)
 }

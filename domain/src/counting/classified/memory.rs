@@ -13,8 +13,8 @@ use crate::EventId;
 /// How many seconds after its arrival an access is remembered.
 pub(super) const MEMORY_SECONDS: i64 = 15 * 60;
 
-/// How many old accesses are forgotten with one new access, so that no batch takes long after a pause.
-const MAX_FORGOTTEN: usize = 64;
+/// How many old accesses are forgotten at once, so that no batch takes long after a pause.
+const MAX_FORGOTTEN: usize = 100_000;
 
 /// For how many accesses there is room from the start: address space alone, until they come, and nothing is copied.
 const ROOM_AT_START: usize = 1 << 20;
@@ -151,22 +151,22 @@ impl Memory {
 
     /// What is on trial stays; what is too old or too much is forgotten.
     pub(super) fn settle(&mut self, now: i64) {
-        let most = MAX_FORGOTTEN * self.on_trial.max(1);
         self.on_trial = 0;
         while self.arrivals.len() > self.limit {
             self.pop();
         }
-        self.forget(now - MEMORY_SECONDS, most);
-    }
-
-    /// Forgets what arrived before a second, at most so many.
-    pub(super) fn forget(&mut self, before: i64, most: usize) {
-        for _ in 0..most {
+        for _ in 0..MAX_FORGOTTEN {
             match self.arrivals.front() {
-                Some(oldest) if i64::from(oldest.arrived) < before => self.pop(),
+                Some(oldest) if i64::from(oldest.arrived) < now - MEMORY_SECONDS => self.pop(),
                 _ => break,
             }
         }
+    }
+
+    /// The second from which on what arrived may be remembered.
+    pub(super) fn oldest(&self, now: i64) -> i64 {
+        let oldest = self.arrivals.front().map_or(now, |oldest| oldest.arrived.into());
+        oldest.min(now - MEMORY_SECONDS)
     }
 
     /// Takes out what is on trial; answers the trails that are to be read again.

@@ -137,7 +137,7 @@ impl Classified {
     fn settle_unless_on_trial(&mut self, now: i64) {
         if !self.is_trial {
             self.memory.settle(now);
-            self.known.settle(now);
+            self.known.settle(self.memory.oldest(now));
         }
     }
 }
@@ -248,10 +248,6 @@ impl CountingMemory for Classified {
         for trail in trails {
             memory.read_all_again(trail, &mut Facts { hashes, keys, known }, &mut Changes::default());
         }
-    }
-
-    fn forget_before(&mut self, moment: DateTime<Utc>) {
-        self.memory.forget(moment.timestamp(), usize::MAX);
     }
 
     fn clear(&mut self) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::*;
-use crate::{Architecture, Client, Platform};
+use crate::{Architecture, Client, Platform, metrics::Change};
 
 fn start() -> DateTime<Utc> {
     "2026-11-21T20:00:00Z".parse().expect("a time")
@@ -132,9 +132,77 @@ fn what_is_known_is_bounded() {
 }
 
 #[test]
+fn what_is_told_again_needs_no_more_room() {
+    let mut counting = Classified::new(10);
+    let children = |n: usize| -> Vec<_> {
+        let platform = Platform::new("linux", "amd64", None);
+        (0..10).map(|m| IndexChild { digest: digest(CHILD + 10 * n + m), platform: platform.clone() }).collect()
+    };
+    let known = |counting: &Classified, n: usize| counting.known.is_complete(counting.hashes.of(digest(n)));
+    counting.learn(&digest(0), &children(0), start());
+    for minute in 0..14 {
+        for n in 1..300 {
+            counting.learn(&digest(n), &children(n), start() + TimeDelta::minutes(minute));
+        }
+    }
+    assert!(known(&counting, 0), "{:?}", counting.known.sizes());
+    assert_eq!(counting.known.sizes(), [300 * 11, 300 * 10, 0]);
+}
+
+#[test]
 fn an_index_of_too_many_children_is_one_of_unknown_children() {
     let mut counting = Classified::new(10);
     let children: Vec<_> = (0..1_001).map(|n| IndexChild { digest: digest(10 + n), platform: None }).collect();
     counting.learn(&digest(1), &children, start());
     assert_eq!(counting.known.sizes()[0], 0);
+}
+
+/// The first child of an index.
+const CHILD: usize = 2_000_000;
+
+/// What an index lists.
+fn children() -> Vec<IndexChild> {
+    ["amd64", "arm64"]
+        .into_iter()
+        .zip(CHILD..)
+        .map(|(architecture, n)| IndexChild { digest: digest(n), platform: Platform::new("linux", architecture, None) })
+        .collect()
+}
+
+/// One client tells what an index lists, and 50 seconds later another pulls it, which nobody needs to be told again. Then
+/// that client comes back, and is taken back. Answers what is changed when it comes again.
+fn changes_after_a_trial(others: usize, pause: TimeDelta) -> Vec<Change> {
+    let (told, pulled, later) = (start(), start() + TimeDelta::seconds(50), start() + Classified::MEMORY + pause);
+    let access = |n, action, at| ManifestAccess { id: Uuid::from_u128(n).into(), action, ..head(1, at) };
+    let mut counting = Classified::new(1_000);
+    let telling = ManifestAccess { children: children(), ..access(10, Action::Get, told) };
+    counting.count(&telling, told).expect("it counts");
+    for n in 0..others {
+        counting.count(&head(1_000 + n, pulled), pulled).expect("it counts");
+    }
+    let index = of_one_trail(access(11, Action::Get, pulled));
+    counting.count(&index, pulled).expect("it counts");
+    let image = access(12, Action::Get, pulled);
+    let image =
+        of_one_trail(ManifestAccess { manifest: ManifestKind::Image, tag: None, digest: digest(CHILD), ..image });
+    let moved = counting.count(&image, pulled).expect("it counts").changes;
+    assert_eq!(moved.len(), 2, "the pull is one for amd64: {moved:?}");
+
+    counting.count(&head(2, later), later).expect("it counts");
+    let mut again = of_one_trail(access(13, Action::Head, later));
+    counting.begin_trial();
+    counting.prepare(&mut again, later);
+    counting.count(&again, later).expect("it counts");
+    counting.take_back();
+    counting.prepare(&mut again, later);
+    counting.count(&again, later).expect("it counts").changes
+}
+
+#[test]
+fn what_is_taken_back_leaves_older_counts_as_they_were() {
+    for (others, pause) in [(0, TimeDelta::seconds(20)), (500, TimeDelta::hours(1))] {
+        let changes = changes_after_a_trial(others, pause);
+        let kinds: Vec<_> = changes.iter().map(|change| (change.key.kind, change.delta)).collect();
+        assert_eq!(kinds, [(AccessKind::VersionCheck, 1)], "{others} others, {pause}: {changes:?}");
+    }
 }
