@@ -35,6 +35,17 @@ pub enum JournalEntry {
     },
 }
 
+impl JournalEntry {
+    /// The access, when it is one.
+    #[must_use]
+    pub fn access(&self) -> Option<&ManifestAccess> {
+        match self {
+            Self::Access(access) => Some(access),
+            Self::Index { .. } => None,
+        }
+    }
+}
+
 /// A batch that is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRow {

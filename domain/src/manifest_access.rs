@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Architecture, Digest, EventId, ManifestKind, Platform, RepositoryName, Tag};
+use crate::{Architecture, Digest, EventId, ManifestKind, Platform, RepositoryName, Tag, event_id::EventStamp};
 
 /// One access to a manifest: a [`crate::RegistryEvent`] whose every member is well formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,12 @@ impl ManifestAccess {
     #[must_use]
     pub fn counted_at(&self) -> DateTime<Utc> {
         self.arrived_at.unwrap_or(self.at)
+    }
+
+    /// The access as its repeats have it.
+    #[must_use]
+    pub fn stamp(&self) -> EventStamp {
+        EventStamp { id: self.id, timestamp: self.at }
     }
 }
 

@@ -54,12 +54,18 @@ impl PullEvent {
         Some(Self::new(access, vec![Change { key: Arc::new(key), delta: 1 }]))
     }
 
+    /// Whether it takes something from a count.
+    #[must_use]
+    pub fn takes(&self) -> bool {
+        self.changes.iter().any(|change| change.delta < 0)
+    }
+
     /// What is left of it where a count it takes something from is not there: what it adds in other kinds. Within a kind
     /// it would only have moved what is not there. None when it takes nothing.
     #[must_use]
     pub fn without_taking(&self) -> Option<Self> {
         let is_taken_from = |kind| self.changes.iter().any(|change| change.delta < 0 && change.key.kind == kind);
-        if !AccessKind::ALL.into_iter().any(is_taken_from) {
+        if !self.takes() {
             return None;
         }
         let changes = self.changes.iter().filter(|change| !is_taken_from(change.key.kind)).cloned().collect();

@@ -75,7 +75,7 @@ impl Batches {
                     recorded.extend(stored);
                 }
                 Err(MetricsError::Refused(reason)) => {
-                    let event = id(&entries[part.start]);
+                    let event = entries[part.start].access().map(|access| access.id.to_string());
                     if part.len() > 1 {
                         let middle = part.start + part.len() / 2;
                         parts.extend([(middle..part.end, false), (part.start..middle, false)]);
@@ -100,12 +100,5 @@ impl Batches {
             }
         }
         Ok(())
-    }
-}
-
-fn id(entry: &JournalEntry) -> Option<String> {
-    match entry {
-        JournalEntry::Access(access) => Some(access.id.to_string()),
-        JournalEntry::Index { .. } => None,
     }
 }

@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 use staticreg_domain::{
     Clock, Digest, EventId, ManifestAccess, PullEvent, RepositoryName,
     counting::Counting,
-    event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn, ago},
     metrics::{MetricsError, MetricsRepository, Recording},
 };
@@ -149,8 +148,8 @@ impl Counter {
         let others_write = others_wrote.is_some_and(|wrote| wrote.elapsed() < OTHERS_EXPECTED);
         let is_unsure = end.is_none() || others_write || *careful > 0 || unsure.is_some();
         let Some(memory) = self.counting.memory() else { return is_unsure };
-        let mut accesses = entries.iter().filter_map(access_of);
-        is_unsure || accesses.any(|access| memory.knows(access.id) || stamp(access).may_be_archived(now))
+        let mut accesses = entries.iter().filter_map(JournalEntry::access);
+        is_unsure || accesses.any(|access| memory.knows(access.id) || access.stamp().may_be_archived(now))
     }
 
     /// Stores a batch behind the last row that is known; none when that is not the last.
@@ -174,7 +173,7 @@ impl Counter {
         without_taking: bool,
         now: DateTime<Utc>,
     ) -> Result<Option<Vec<Recorded>>, MetricsError> {
-        let stamps: Vec<_> = entries.iter().filter_map(access_of).map(stamp).collect();
+        let stamps: Vec<_> = entries.iter().filter_map(JournalEntry::access).map(ManifestAccess::stamp).collect();
         let (store, behind) = (Arc::clone(&self.store), self.journal.end);
         let mut turn = InTurn { counter: self, entries, without_taking, now, taken: None };
         let appended = store.append_in_turn(behind, &stamps, &mut turn, now).await;
@@ -266,12 +265,11 @@ impl Counter {
 
     /// Notes whether an event takes something from a count, and leaves that out on demand.
     fn leave_out(&mut self, events: Vec<PullEvent>, without_taking: bool) -> Vec<PullEvent> {
-        let rest: Vec<_> = events.iter().map(PullEvent::without_taking).collect();
-        self.takes = rest.iter().any(Option::is_some);
+        self.takes = events.iter().any(PullEvent::takes);
         if !without_taking {
             return events;
         }
-        events.into_iter().zip(rest).map(|(event, rest)| rest.unwrap_or(event)).collect()
+        events.into_iter().map(|event| event.without_taking().unwrap_or(event)).collect()
     }
 
     fn take_back(&mut self) {
@@ -372,15 +370,4 @@ fn count(counting: &mut dyn Counting, access: &ManifestAccess, now: DateTime<Utc
         Ok(event) => (event.clone(), Recorded::Counted(event)),
         Err(reason) => (PullEvent::new(access, Vec::new()), Recorded::Skipped(reason)),
     }
-}
-
-fn access_of(entry: &JournalEntry) -> Option<&ManifestAccess> {
-    match entry {
-        JournalEntry::Access(access) => Some(access),
-        JournalEntry::Index { .. } => None,
-    }
-}
-
-fn stamp(access: &ManifestAccess) -> EventStamp {
-    EventStamp { id: access.id, timestamp: access.at }
 }

@@ -2,8 +2,9 @@
 //! are stored. Why, and what was tried: `docs/adr/0001-answer-after-commit.md`.
 //!
 //! The parts, each of which knows those before it alone: `trouble` tells how the store does, `counter` counts and stores,
-//! in step with the journal, `batches` gives it what it takes, `spooling` keeps on disk what it does not take, `room` bounds what waits, `submission` is what waits, `writer` is the one that stores,
-//! `recorder` what requests hand their events to.
+//! in step with the journal, `batches` gives it what it takes, `spooling` keeps on disk what it does not take, `room`
+//! bounds what waits, `submission` is what waits, `writer` is the one that stores, `recorder` what requests hand their
+//! events to.
 
 mod batches;
 mod counter;

@@ -85,7 +85,7 @@ impl Spooling {
 
     /// Writes what was told into the spool. What was learnt of indexes is not worth it: it can be asked again.
     pub(super) async fn spool(&self, entries: &[JournalEntry]) -> Result<Vec<Recorded>, SpoolError> {
-        let accesses: Vec<_> = entries.iter().filter_map(access).cloned().collect();
+        let accesses: Vec<_> = entries.iter().filter_map(JournalEntry::access).cloned().collect();
         let changing = self.changing.lock().await;
         let appended = self.spool.append(&accesses).await;
         if let Err(error) = &appended {
@@ -94,7 +94,8 @@ impl Spooling {
         self.count_waiting(&changing).await;
         drop(changing);
         self.spooled.notify_one();
-        let recorded = |entry| if access(entry).is_some() { Recorded::Spooled } else { Recorded::Refused };
+        let recorded =
+            |entry: &JournalEntry| if entry.access().is_some() { Recorded::Spooled } else { Recorded::Refused };
         appended.map(|()| entries.iter().map(recorded).collect())
     }
 
@@ -203,13 +204,6 @@ impl Spooling {
                 self.active.store(true, Ordering::Release);
             }
         }
-    }
-}
-
-fn access(entry: &JournalEntry) -> Option<&ManifestAccess> {
-    match entry {
-        JournalEntry::Access(access) => Some(access),
-        JournalEntry::Index { .. } => None,
     }
 }
 

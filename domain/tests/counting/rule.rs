@@ -472,7 +472,7 @@ fn an_event_of_another_day_does_not_disturb() {
 }
 
 #[test]
-fn a_restart_forgets_the_look_up() {
+fn a_fetch_whose_look_up_is_not_known_is_a_pull_by_digest() {
     let mut play = Play::new();
     play.head("image nginx", "v1");
     play.counting = Classified::default();

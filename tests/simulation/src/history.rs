@@ -194,7 +194,7 @@ fn check(
     setting: Setting,
 ) -> Result<(), String> {
     let stored: Vec<_> = state.entries().cloned().collect();
-    let ids: Vec<_> = stored.iter().filter_map(access).map(|access| access.id).collect();
+    let ids: Vec<_> = stored.iter().filter_map(JournalEntry::access).map(|access| access.id).collect();
     let once: BTreeSet<_> = ids.iter().copied().collect();
     if once.len() != ids.len() {
         return Err("an access is stored twice".to_owned());
@@ -230,7 +230,7 @@ fn read_in_order(entries: &[JournalEntry]) -> Counts {
     let mut counting = Classified::new(100_000);
     let mut counts = Counts::new();
     let now = DateTime::UNIX_EPOCH;
-    let mut accesses: Vec<_> = entries.iter().filter_map(access).collect();
+    let mut accesses: Vec<_> = entries.iter().filter_map(JournalEntry::access).collect();
     accesses.sort_by_key(|access| (access.at, access.action != Action::Head, access.id));
     let mut events = Vec::new();
     for entry in entries {
@@ -266,12 +266,5 @@ fn read_as_stored(state: &State, remembered: usize) -> Counts {
 fn add(events: &[PullEvent], counts: &mut Counts) {
     for change in events.iter().flat_map(|event| &event.changes) {
         *counts.entry((*change.key).clone()).or_default() += i64::from(change.delta);
-    }
-}
-
-fn access(entry: &JournalEntry) -> Option<&ManifestAccess> {
-    match entry {
-        JournalEntry::Access(access) => Some(access),
-        JournalEntry::Index { .. } => None,
     }
 }
