@@ -347,7 +347,7 @@ ALTER TABLE access_journal ALTER COLUMN accesses SET STORAGE EXTERNAL;
 
 -- 0010_recorded_event_archive
 
--- The ids of events that were recorded hours ago, packed: a row and two entries of indexes for each take four times the
+-- The ids of events that were recorded hours ago, packed: a row and two entries of indexes for each take seven times the
 -- room, and as ids are random, they are all over the table. A repeat of an event carries its timestamp too, which tells
 -- the bucket. Those recorded before there were buckets stay rows until they are forgotten.
 ALTER TABLE recorded_event ADD COLUMN IF NOT EXISTS bucket bigint;

@@ -1,5 +1,5 @@
 //! Ids of recorded events: the recent ones a row each, the old ones packed by when their events happened, which is in
-//! order of time and a quarter of the room. The recent ones are unique by their table's key, the old ones because who
+//! order of time and a seventh of the room. The recent ones are unique by their table's key, the old ones because who
 //! stores an event that may be among them looks there first, while nobody archives.
 
 use std::collections::{BTreeSet, HashSet};
