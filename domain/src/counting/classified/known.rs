@@ -55,7 +55,7 @@ pub(super) struct ArchitectureId(NonZeroU8);
 
 #[derive(Debug)]
 enum Trial {
-    Index(u64, Option<Held<Index>>),
+    Index(Option<Held<Index>>),
     Platform(Option<Held<ArchitectureId>>),
 }
 
@@ -139,7 +139,7 @@ impl Known {
         list.sort_unstable_by_key(|child| child.digest);
         let size = list.len() + 1;
         let before = self.indexes.insert(index, Index { children: list.into(), complete }, size, now);
-        self.trial.push(Trial::Index(index, before));
+        self.trial.push(Trial::Index(before));
         !is_known
     }
 
@@ -200,16 +200,11 @@ impl Known {
         self.platforms.drop_old(oldest - KEPT_LONGER);
     }
 
-    /// The indexes that are on trial.
-    pub(super) fn on_trial(&self) -> impl Iterator<Item = u64> {
-        self.trial.iter().filter_map(|trial| if let Trial::Index(index, _) = trial { Some(*index) } else { None })
-    }
-
     /// Takes out what is on trial.
     pub(super) fn take_back(&mut self) {
         while let Some(trial) = self.trial.pop() {
             match trial {
-                Trial::Index(_, before) => self.indexes.take_back(before),
+                Trial::Index(before) => self.indexes.take_back(before),
                 Trial::Platform(before) => self.platforms.take_back(before),
             }
         }

@@ -1,12 +1,12 @@
 //! The accesses of the last quarter of an hour: by arrival, by id, by digest, and by client and repository.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::{
     changes::Changes,
     hashes::Hashed,
     table::{self, Number, Table},
-    trail::{Access, Facts, Outcome, Trail},
+    trail::{Access, Facts, Outcome, Trail, Undo},
 };
 use crate::EventId;
 
@@ -169,34 +169,25 @@ impl Memory {
         oldest.min(now - MEMORY_SECONDS)
     }
 
-    /// Takes out what is on trial; answers the trails that are to be read again.
-    pub(super) fn take_back(&mut self) -> BTreeSet<u64> {
-        let mut touched = BTreeSet::new();
-        let left = self.arrivals.len() - std::mem::take(&mut self.on_trial);
-        let from = self.first.wrapping_add(Number::try_from(left).expect("the limit is below 2^30"));
-        while self.arrivals.len() > left
-            && let Some(Arrival { trail, same_digest, id_hash, digest_hash, .. }) = self.arrivals.pop_back()
-        {
-            let number = self.first.wrapping_add(Number::try_from(self.arrivals.len()).expect("as above"));
+    /// Takes out what is on trial; what became of the trails is undone by [`Memory::undo`].
+    pub(super) fn take_back(&mut self) {
+        for _ in 0..std::mem::take(&mut self.on_trial) {
+            let Some(Arrival { same_digest, id_hash, digest_hash, .. }) = self.arrivals.pop_back() else { return };
+            let number =
+                self.first.wrapping_add(Number::try_from(self.arrivals.len()).expect("the limit is below 2^30"));
             self.ids.remove(id_hash.into(), number);
             if self.get(same_digest).is_some() {
                 self.digests.set(digest_hash.into(), same_digest, |_| true);
             } else {
                 self.digests.remove(digest_hash.into(), number);
             }
-            if touched.insert(trail)
-                && let Some(trail) = self.trail_mut(trail)
-            {
-                trail.take_out(from);
-            }
         }
-        touched
     }
 
-    /// Reads a trail again; one that is empty is gone.
-    pub(super) fn read_all_again(&mut self, trail: u64, facts: &mut Facts<'_>, changes: &mut Changes) {
+    /// Undoes the last change of a trail that is not undone yet; one that is empty is gone.
+    pub(super) fn undo(&mut self, trail: u64, undo: Undo) {
         let trails = self.trails.of_mut(trail);
-        if trails.get_mut(&trail).is_some_and(|trail| !trail.read_all_again(facts, changes)) {
+        if trails.get_mut(&trail).is_some_and(|trail| !trail.undo(undo)) {
             trails.remove(&trail);
         }
     }

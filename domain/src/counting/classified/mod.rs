@@ -33,7 +33,7 @@ use self::{
     keys::{Keys, Wanted},
     known::Known,
     memory::{Arriving, Memory},
-    trail::{Access, Facts, Outcome},
+    trail::{Access, Facts, Outcome, Undo},
 };
 use super::{Counting, CountingMemory};
 use crate::{
@@ -57,6 +57,8 @@ pub struct Classified {
     /// How many corrections were made, to tell their ids apart.
     corrections: u64,
     is_trial: bool,
+    /// Undoes what became of trails, the last first.
+    undo: Vec<(u64, Undo)>,
 }
 
 impl Default for Classified {
@@ -89,6 +91,7 @@ impl Classified {
             wanted: Vec::new(),
             corrections: 0,
             is_trial: false,
+            undo: Vec::new(),
         }
     }
 
@@ -127,15 +130,16 @@ impl Classified {
 
     /// Reads a trail again, because more is known of an index.
     fn read_again(&mut self, trail: u64, index: u64, changes: &mut Changes) {
-        let Self { hashes, keys, memory, known, .. } = self;
-        if let Some(trail) = memory.trail_mut(trail) {
+        let Self { hashes, keys, memory, known, undo, .. } = self;
+        if let Some(read) = memory.trail_mut(trail) {
             let names = |digest| digest == index || known.lists(index, digest) == Some(true);
-            trail.learn(names, &mut Facts { hashes, keys, known }, changes);
+            read.learn(names, &mut Facts { hashes, keys, known, trail, undo }, changes);
         }
     }
 
     fn settle_unless_on_trial(&mut self, now: i64) {
         if !self.is_trial {
+            self.undo.clear();
             self.memory.settle(now);
             self.known.settle(self.memory.oldest(now));
         }
@@ -159,7 +163,7 @@ impl Counting for Classified {
             ManifestKind::Index => self.read_index(access, digest, now, &mut changes),
             ManifestKind::Image => self.read_platform(access, digest, now, &mut changes),
         }
-        let Self { hashes, keys, memory, known, .. } = self;
+        let Self { hashes, keys, memory, known, undo, .. } = self;
         let trail = hashes.of((access.client, &access.repository));
         let base = keys.get(hashes, counted_alone(access), digest);
         let at = access.at.timestamp_nanos_opt().unwrap_or(i64::MAX);
@@ -167,7 +171,7 @@ impl Counting for Classified {
         let access_of =
             |number| Access { at, digest, base, counts: None, outcome: Outcome::Unread, number, action, manifest };
         let arriving = Arriving { id: access.id, id_hash, trail, now };
-        let outcome = memory.add(arriving, access_of, &mut Facts { hashes, keys, known }, &mut changes);
+        let outcome = memory.add(arriving, access_of, &mut Facts { hashes, keys, known, trail, undo }, &mut changes);
         self.settle_unless_on_trial(now);
         let changes = changes.take();
         match skip_reason(access, outcome) {
@@ -239,14 +243,10 @@ impl CountingMemory for Classified {
 
     fn take_back(&mut self) {
         self.is_trial = false;
-        let indexes: BTreeSet<_> = self.known.on_trial().collect();
-        let mut trails: BTreeSet<_> = indexes.iter().flat_map(|index| self.trails_of(*index)).collect();
         self.known.take_back();
-        trails.extend(indexes.iter().flat_map(|index| self.trails_of(*index)));
-        trails.extend(self.memory.take_back());
-        let Self { hashes, keys, memory, known, .. } = self;
-        for trail in trails {
-            memory.read_all_again(trail, &mut Facts { hashes, keys, known }, &mut Changes::default());
+        self.memory.take_back();
+        while let Some((trail, undo)) = self.undo.pop() {
+            self.memory.undo(trail, undo);
         }
     }
 

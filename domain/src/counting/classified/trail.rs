@@ -74,6 +74,20 @@ pub(super) struct Facts<'a> {
     pub(super) hashes: &'a Hashes,
     pub(super) keys: &'a mut Keys,
     pub(super) known: &'a Known,
+    /// The hash of the trail that is read, and what undoes what becomes of it.
+    pub(super) trail: u64,
+    pub(super) undo: &'a mut Vec<(u64, Undo)>,
+}
+
+/// What undoes a change of a trail, when those after it are undone. Indexes are those of the moment.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// An access came, and these were the times of the newest before.
+    Inserted { index: u32, newest: i64, newest_look_up: i64 },
+    /// An access was read as this.
+    Outcome { index: u32, outcome: Outcome },
+    /// An access counted this.
+    Counts { index: u32, counts: Option<Arc<CountKey>> },
 }
 
 /// Accesses in the order they are read in: by time, of one time the look-ups first, then by id.
@@ -147,7 +161,7 @@ impl Accesses {
         self.list.insert(index, access);
     }
 
-    /// Takes an access out; links to what lies behind follow it. Links to itself are left to be read anew.
+    /// Takes an access out; links to what lies behind follow it. There are none to itself.
     fn remove(&mut self, index: usize) {
         self.list.remove(index);
         for later in self.list.range_mut(index..) {
@@ -195,6 +209,8 @@ impl Trail {
             self.accesses.list.partition_point(|other| order(other).is_lt())
         };
         let alone = if is_last { self.read_alone(&access) } else { None };
+        let Self { newest, newest_look_up, .. } = *self;
+        facts.note(Undo::Inserted { index: short(index), newest, newest_look_up });
         self.newest = self.newest.max(access.at);
         if access.action == Action::Head && access.base.tag.is_some() {
             self.newest_look_up = self.newest_look_up.max(access.at);
@@ -230,10 +246,9 @@ impl Trail {
     }
 
     fn count_alone(&mut self, index: usize, outcome: Outcome, facts: &mut Facts<'_>, changes: &mut Changes) {
-        let access = &mut self.accesses.list[index];
-        access.outcome = outcome;
-        let key = (outcome != Outcome::Referrer).then(|| facts.key_alone(access));
-        self.set(index, key, changes);
+        self.set_outcome(index, outcome, facts);
+        let key = (outcome != Outcome::Referrer).then(|| facts.key_alone(&self.accesses.list[index]));
+        self.set(index, key, facts, changes);
     }
 
     /// Reads all again from the first access to one of some manifests, of which more is known now.
@@ -243,22 +258,19 @@ impl Trail {
         }
     }
 
-    /// Takes out the accesses from a number of arrival on. Those that are left are to be read again.
-    pub(super) fn take_out(&mut self, from: Number) {
-        let is_out = |access: &Access| access.number.wrapping_sub(from) < Number::MAX / 2;
-        while let Some(index) = self.accesses.list.iter().rposition(is_out) {
-            self.accesses.remove(index);
+    /// Undoes the last change that is not undone yet; answers whether any access is left.
+    pub(super) fn undo(&mut self, undo: Undo) -> bool {
+        match undo {
+            Undo::Inserted { index, newest, newest_look_up } => {
+                self.accesses.remove(index as usize);
+                (self.newest, self.newest_look_up) = (newest, newest_look_up);
+            }
+            Undo::Outcome { index, outcome } => self.accesses.list[index as usize].outcome = outcome,
+            Undo::Counts { index, counts } => self.accesses.list[index as usize].counts = counts,
         }
+        // It is made anew of what is left.
         self.state = None;
-    }
-
-    /// Reads all again; answers whether there is any.
-    pub(super) fn read_all_again(&mut self, facts: &mut Facts<'_>, changes: &mut Changes) -> bool {
-        let is_there = !self.accesses.list.is_empty();
-        if is_there {
-            self.read_again(0, facts, changes);
-        }
-        is_there
+        !self.accesses.list.is_empty()
     }
 
     /// Forgets an access and all before it; answers whether any is left.
@@ -270,7 +282,9 @@ impl Trail {
             *first = first.wrapping_add(1);
         }
         let length = list.len();
-        self.state.take_if(|state| state.noted() > 2 * length + SMALL);
+        // What a server reads must not depend on what it has noted of accesses that it has forgotten.
+        let may_matter = self.settled >= self.newest;
+        self.state.take_if(|state| may_matter || state.noted() > 2 * length + SMALL);
         length > 0
     }
 
@@ -302,7 +316,7 @@ impl Trail {
 
     fn read(&mut self, index: usize, state: &mut State, facts: &mut Facts<'_>, changes: &mut Changes) {
         let outcome = state.read(&self.accesses, index, facts.known);
-        self.accesses.list[index].outcome = outcome;
+        self.set_outcome(index, outcome, facts);
         state.note(&self.accesses, self.accesses.place(index));
         self.count(index, true, state, facts, changes);
     }
@@ -335,23 +349,25 @@ impl Trail {
         match access.outcome {
             Outcome::Push | Outcome::LookUp if access.action == Action::Push || access.base.tag.is_some() => {
                 let key = facts.key_alone(access);
-                self.set(index, Some(key), changes);
+                self.set(index, Some(key), facts, changes);
             }
-            Outcome::Unread | Outcome::Referrer | Outcome::LookUp | Outcome::Push => self.set(index, None, changes),
+            Outcome::Unread | Outcome::Referrer | Outcome::LookUp | Outcome::Push => {
+                self.set(index, None, facts, changes);
+            }
             Outcome::Root { index: pulled, look_up, .. } => {
                 let look_up = look_up.map(|place| self.accesses.index(place));
                 if is_new {
                     let head = look_up.and_then(|look_up| self.accesses.list.get(look_up));
                     let key = facts.key_of_pull(access, pulled, head);
-                    self.set(index, Some(key), changes);
+                    self.set(index, Some(key), facts, changes);
                 }
                 if let Some(look_up) = look_up {
-                    self.set(look_up, None, changes);
+                    self.set(look_up, None, facts, changes);
                 }
                 self.count_for_platform(index, state, facts, changes);
             }
             Outcome::Child { root } => {
-                self.set(index, None, changes);
+                self.set(index, None, facts, changes);
                 self.count_for_platform(self.accesses.index(root), state, facts, changes);
             }
         }
@@ -372,20 +388,39 @@ impl Trail {
         let architecture = architecture_of_pull(facts.known, root, pulled, shared, children);
         if key.architecture != *architecture {
             let key = facts.key(Wanted { architecture, ..Wanted::of(key) }, pulled);
-            self.set(index, Some(key), changes);
+            self.set(index, Some(key), facts, changes);
         }
     }
 
-    fn set(&mut self, index: usize, key: Option<Arc<CountKey>>, changes: &mut Changes) {
-        if let Some(access) = self.accesses.list.get_mut(index) {
-            changes.take_back(access.counts.take().as_ref());
+    fn set_outcome(&mut self, index: usize, outcome: Outcome, facts: &mut Facts<'_>) {
+        let before = std::mem::replace(&mut self.accesses.list[index].outcome, outcome);
+        if before != outcome && before != Outcome::Unread {
+            facts.note(Undo::Outcome { index: short(index), outcome: before });
+        }
+    }
+
+    fn set(&mut self, index: usize, key: Option<Arc<CountKey>>, facts: &mut Facts<'_>, changes: &mut Changes) {
+        if let Some(access) = self.accesses.list.get_mut(index)
+            && access.counts != key
+        {
+            changes.take_back(access.counts.as_ref());
             changes.add(key.as_ref());
-            access.counts = key;
+            let counts = std::mem::replace(&mut access.counts, key);
+            facts.note(Undo::Counts { index: short(index), counts });
         }
     }
 }
 
+/// An index as it is noted.
+fn short(index: usize) -> u32 {
+    u32::try_from(index).expect("fewer accesses than places are remembered")
+}
+
 impl Facts<'_> {
+    fn note(&mut self, undo: Undo) {
+        self.undo.push((self.trail, undo));
+    }
+
     /// `digest` is the hash of the key's digest.
     fn key(&mut self, wanted: Wanted<'_>, digest: u64) -> Arc<CountKey> {
         self.keys.get(self.hashes, wanted, digest)
