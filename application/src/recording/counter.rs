@@ -235,6 +235,8 @@ impl Counter {
         let id = Uuid::new_v4();
         let (mut told, mut events, mut recorded) = (Vec::new(), Vec::new(), Vec::with_capacity(entries.len()));
         let Some(memory) = self.counting.memory() else { return Counted { batch: None, recorded } };
+        // Each batch is read knowing what is not too old when it comes, whoever reads it.
+        memory.settle(now);
         memory.begin_trial();
         for entry in entries {
             recorded.push(match entry {
@@ -302,6 +304,7 @@ impl Counter {
         for JournalRow { position, age, entries } in part.rows {
             let is_unsure = self.journal.unsure == Some(position.batch);
             let arrived = ago(now, age);
+            memory.settle(arrived);
             memory.begin_trial();
             for entry in &entries {
                 match entry {
@@ -353,10 +356,6 @@ impl TakeTurn for InTurn<'_> {
         let is_news = news.continues;
         counter.read(news, is_news, *now);
         counter.journal.end = Some(end);
-        if let Some(memory) = counter.counting.memory() {
-            // After a pause: a server that was just started knows no more.
-            memory.settle(*now);
-        }
         let Counted { batch, recorded } = counter.count(entries, &known, end, *without_taking, *now);
         self.taken = Some((batch.as_ref().map(JournalBatch::position), recorded));
         batch

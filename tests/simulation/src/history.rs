@@ -249,6 +249,7 @@ fn read_as_stored(state: &State, remembered: usize) -> Counts {
     let mut counting = Classified::new(remembered);
     let mut counts = Counts::new();
     for (now, entries) in state.rows() {
+        counting.settle(now);
         counting.begin_trial();
         for entry in entries {
             let events = match entry {
