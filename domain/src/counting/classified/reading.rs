@@ -14,12 +14,13 @@ use crate::{Action, ManifestKind, Tag};
 
 /// Where the accesses of one client in one repository have led to: what a later one may belong to.
 ///
-/// It is made from the accesses of the window by [`State::note`] alone, so it can be made anew at any place.
+/// It is made from the accesses of the window by [`State::note`] alone, so it can be made anew at any place. It holds
+/// places only, and those of forgotten accesses lead nowhere: it tells the same whether it was kept or made anew.
 #[derive(Debug, Default)]
 pub(super) struct State {
     manifests: Hashed<Manifest>,
-    /// The images that were fetched, by their digests.
-    fetched: Hashed<Fetched>,
+    /// The latest fetch of each image, by its digest.
+    fetched: Hashed<Place>,
     /// The accesses to signatures, attachments and lists of these.
     referrers: VecDeque<Place>,
     /// How many accesses were noted, and which one last.
@@ -47,14 +48,6 @@ struct Pulls {
     shared: Option<ArchitectureId>,
     /// In order.
     roots: VecDeque<Place>,
-}
-
-/// The latest fetch of an image.
-#[derive(Debug)]
-struct Fetched {
-    at: i64,
-    /// The index whose pull it was part of, else its own digest.
-    index: u64,
 }
 
 /// An access that is read, and what it is read with.
@@ -147,9 +140,7 @@ impl State {
                         .rposition(|other| *other == look_up)
                         .map(|at| manifest.look_ups.remove(at));
                 }
-                if access.manifest == ManifestKind::Image {
-                    self.fetched.insert(access.digest, Fetched { at: access.at, index });
-                }
+                self.note_fetch(access, place);
                 let is_child = index != access.digest;
                 if is_child || access.manifest == ManifestKind::Index {
                     let children = if is_child { vec![access.digest] } else { Vec::new() };
@@ -159,14 +150,19 @@ impl State {
                 }
             }
             Outcome::Child { root } => {
-                let Some(Access { outcome: Outcome::Root { index, .. }, .. }) = accesses.get(root) else { return };
-                if let Some(manifest) = self.manifests.get_mut(index) {
+                self.note_fetch(access, place);
+                if let Some(index) = accesses.pulled_by(root)
+                    && let Some(manifest) = self.manifests.get_mut(&index)
+                {
                     manifest.add_child(root, access.digest, accesses);
                 }
-                if access.manifest == ManifestKind::Image {
-                    self.fetched.insert(access.digest, Fetched { at: access.at, index: *index });
-                }
             }
+        }
+    }
+
+    fn note_fetch(&mut self, access: &Access, place: Place) {
+        if access.manifest == ManifestKind::Image {
+            self.fetched.insert(access.digest, place);
         }
     }
 
@@ -199,7 +195,7 @@ impl State {
             !places.is_empty()
         };
         drop_old(&mut self.referrers);
-        self.fetched.retain(|_, fetched| is_within(fetched.at, reading.access.at, WINDOW));
+        self.fetched.retain(|_, fetch| reading.is_within(*fetch, WINDOW));
         self.manifests.retain(|_, manifest| {
             manifest.pulls.retain_mut(|pulls| drop_old(&mut pulls.roots));
             drop_old(&mut manifest.look_ups) || !manifest.pulls.is_empty()
@@ -215,11 +211,14 @@ impl State {
 
     /// The architecture of the images that an index shares with others that were fetched; none when these are of
     /// several.
-    fn shared_platform(&self, Reading { access, known, .. }: &Reading<'_>, index: u64) -> Option<ArchitectureId> {
+    fn shared_platform(&self, reading: &Reading<'_>, index: u64) -> Option<ArchitectureId> {
+        let Reading { access, accesses, known, .. } = reading;
         if access.manifest != ManifestKind::Index || self.fetched.is_empty() {
             return None;
         }
-        let is_shared = |fetched: &Fetched| fetched.index != index && is_within(fetched.at, access.at, WINDOW);
+        let is_shared = |fetch: &Place| {
+            reading.is_within(*fetch, WINDOW) && accesses.pulled_by(*fetch).is_some_and(|other| other != index)
+        };
         let mut told = known
             .children(index)
             .filter(|child| self.fetched.get(child).is_some_and(is_shared))

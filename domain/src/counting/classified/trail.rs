@@ -135,6 +135,19 @@ impl Accesses {
         place.wrapping_sub(self.first).cast_signed()
     }
 
+    /// The digest of what is pulled with an access: of the index, or of an image that is none's child. None when the
+    /// access began no pull and is part of none that is remembered.
+    pub(super) fn pulled_by(&self, place: Place) -> Option<u64> {
+        match self.get(place)?.outcome {
+            Outcome::Root { index, .. } => Some(index),
+            Outcome::Child { root } => match self.get(root)?.outcome {
+                Outcome::Root { index, .. } => Some(index),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The accesses before an index, the newest first.
     pub(super) fn before(&self, index: usize) -> impl Iterator<Item = (Place, &Access)> {
         (0..index).rev().map(|index| (self.place(index), &self.list[index]))
@@ -282,9 +295,7 @@ impl Trail {
             *first = first.wrapping_add(1);
         }
         let length = list.len();
-        // What a server reads must not depend on what it has noted of accesses that it has forgotten.
-        let may_matter = self.settled >= self.newest;
-        self.state.take_if(|state| may_matter || state.noted() > 2 * length + SMALL);
+        self.state.take_if(|state| state.noted() > 2 * length + SMALL);
         length > 0
     }
 
