@@ -366,6 +366,22 @@ CREATE TABLE IF NOT EXISTS recorded_event_archive (
 ALTER TABLE recorded_event_archive ALTER COLUMN ids SET STORAGE EXTERNAL;
 CREATE INDEX IF NOT EXISTS idx_recorded_event_archive_recorded_at ON recorded_event_archive (recorded_at);
 
+-- 0011_api_token
+
+-- What lets programs in: for each token the SHA-256 of its secret, which is random, so that the secret cannot be read back.
+-- `ended_at` is when it was revoked, or when its name was given to another after it had expired. Who may write here lets
+-- in whom they like: a server needs no more than to read, and to write `last_used_at`.
+CREATE TABLE IF NOT EXISTS api_token (
+    hash bytea PRIMARY KEY,
+    name text COLLATE "C" NOT NULL,
+    scopes text COLLATE "C" NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    last_used_at timestamp with time zone
+);
+CREATE UNIQUE INDEX IF NOT EXISTS idx_api_token_name ON api_token (name) WHERE ended_at IS NULL;
+
 -- So that the program takes the schema for what it is.
 CREATE TABLE IF NOT EXISTS seaql_migrations (
     version character varying NOT NULL PRIMARY KEY,
@@ -381,5 +397,6 @@ INSERT INTO seaql_migrations VALUES ('0007_no_empty_counts', extract(epoch FROM 
 INSERT INTO seaql_migrations VALUES ('0008_one_name_for_no_architecture', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0009_access_journal', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0010_recorded_event_archive', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
+INSERT INTO seaql_migrations VALUES ('0011_api_token', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 
 COMMIT;

@@ -3,6 +3,7 @@
 //! Each is a file named by what it does. They know the domain's ports only.
 
 pub mod activity_log;
+pub mod api_tokens;
 pub mod aside;
 pub mod ask_metrics;
 pub mod browse;

@@ -6,6 +6,7 @@
 //! A question about the counts is a [`metrics::Breakdown`], which is data; a new way to count is a module in
 //! [`counting`]; a new reason to leave an event out is a variant of [`rules::SkipReason`].
 
+pub mod api_token;
 pub mod architecture;
 pub mod catalog;
 pub mod clock;

@@ -40,6 +40,7 @@ const STEPS: &[Step] = steps![
     "0008_one_name_for_no_architecture",
     "0009_access_journal",
     "0010_recorded_event_archive",
+    "0011_api_token",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use crate::settings::{CONFIG_VARIABLE, Setting, Sources, wrapped};
+use crate::{
+    settings::{CONFIG_VARIABLE, Setting, Sources, wrapped},
+    token::{self, TokenTask},
+};
 
 /// The longest line of a help text, which stands ten columns from the left.
 const HELP_WIDTH: usize = 70;
@@ -25,20 +28,27 @@ pub(crate) enum Task {
     PrintDocument,
     /// Ask the running server whether it is alive.
     CheckHealth,
+    /// Make, list or revoke API tokens.
+    Tokens(TokenTask),
 }
 
 /// Reads the command line and the environment; ends the program for `--help`, `--version` and mistakes.
 pub(crate) fn read() -> (Task, Sources) {
     let matches = command().get_matches();
-    let task = match matches.subcommand_name() {
-        Some("migrate") => Task::Migrate,
-        Some("config") => Task::PrintTemplate,
-        Some("openapi") => Task::PrintDocument,
-        Some("health") => Task::CheckHealth,
-        _ => Task::Serve,
-    };
+    let task = task_of(&matches);
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     (task, sources(&matches, variables))
+}
+
+fn task_of(matches: &ArgMatches) -> Task {
+    match matches.subcommand() {
+        Some(("migrate", _)) => Task::Migrate,
+        Some(("config", _)) => Task::PrintTemplate,
+        Some(("openapi", _)) => Task::PrintDocument,
+        Some(("health", _)) => Task::CheckHealth,
+        Some(("token", matches)) => Task::Tokens(TokenTask::of(matches).expect("one of its commands is required")),
+        _ => Task::Serve,
+    }
 }
 
 fn sources(matches: &ArgMatches, variables: Vec<(String, std::ffi::OsString)>) -> Sources {
@@ -76,6 +86,7 @@ fn command() -> Command {
         .subcommand(
             task("health", &["http.bind_addr"]).about("Asks the server at --http-bind-addr whether it is alive"),
         )
+        .subcommand(token::command(task))
         .arg(config)
         .args(Setting::all().map(|setting| flag(&setting)))
 }

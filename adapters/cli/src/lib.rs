@@ -8,6 +8,7 @@ mod lifecycle;
 mod line_writer;
 mod log;
 mod settings;
+mod token;
 mod wiring;
 
 use std::{
@@ -39,7 +40,7 @@ pub fn main() -> ExitCode {
 /// Runs the program on a store of the caller's, whatever is configured: for benchmarks.
 #[must_use]
 pub fn main_with_store(name: &'static str, metrics: Arc<dyn MetricsRepository>) -> ExitCode {
-    exit_code(Some(Store { metrics, name }))
+    exit_code(Some(Store::without_tokens(metrics, name)))
 }
 
 fn exit_code(store: Option<Store>) -> ExitCode {
@@ -99,7 +100,7 @@ fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Strin
     match task {
         Task::PrintDocument => return print(&openapi_document()),
         Task::PrintTemplate => return print(&settings::template()),
-        Task::Serve | Task::Migrate | Task::CheckHealth => {}
+        Task::Serve | Task::Migrate | Task::CheckHealth | Task::Tokens(_) => {}
     }
     let given = sources.read().map_err(|InvalidSettings(sentence)| sentence)?;
     act(task, sources, &given, store).map_err(|failure| match failure {
@@ -113,13 +114,22 @@ fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> R
     if *task == Task::CheckHealth {
         return health::check(&settings.http.bind_addr, health::PATIENCE);
     }
+    if let Task::Tokens(task) = task {
+        // Its output is for scripts: what else there is to say goes to standard error.
+        sources.warnings().for_each(|warning| say(&warning));
+        return on_runtime(task.run(&settings.db));
+    }
     // Dropped last, so that the last lines are written.
     let _written = log::start(&settings.log)?;
     for warning in sources.warnings() {
         tracing::warn!("{warning}");
     }
+    on_runtime(work(task, settings, store))
+}
+
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(work(task, settings, store));
+    let done = runtime.block_on(work);
     // Without a limit a blocking look-up of a name could hold the end up.
     runtime.shutdown_timeout(LAST_WORDS);
     done

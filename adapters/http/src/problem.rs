@@ -80,7 +80,7 @@ pub(crate) enum QuestionError {
     /// A parameter is wrong, or there is no Host header, or several; the detail names it.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
-    /// Only who is signed in may read here, and the user or the password is wrong or missing.
+    /// Only who is signed in may read here, and the user, the password or the token is wrong or missing.
     #[oai(status = 401, content_type = "application/problem+json")]
     Unauthorized(
         Json<Problem>,
@@ -88,13 +88,13 @@ pub(crate) enum QuestionError {
         #[oai(header = "WWW-Authenticate")]
         String,
     ),
-    /// Only who is signed in may read here, by way of a proxy.
+    /// Only who is signed in may read here, by way of a proxy; or the token lets its holder do something else.
     #[oai(status = 403, content_type = "application/problem+json")]
     Forbidden(Json<Problem>),
     /// The server does not answer to the name that the request calls it by; the detail names the setting.
     #[oai(status = 421, content_type = "application/problem+json")]
     Misdirected(Json<Problem>),
-    /// Too many requests came from this address, or too many wrong passwords; the next is looked at later.
+    /// Too many requests came from this address, or too many wrong passwords or tokens; the next is looked at later.
     #[oai(status = 429, content_type = "application/problem+json")]
     TooManyRequests(
         Json<Problem>,
@@ -141,6 +141,9 @@ impl From<MetricsError> for QuestionError {
 /// What somebody may show who is not signed in (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"staticreg\", charset=\"UTF-8\"";
 
+/// The same where tokens let in (RFC 6750). A browser asks for a name and a password.
+const CHALLENGE_FOR_TOKENS: &str = "Bearer realm=\"staticreg\", Basic realm=\"staticreg\", charset=\"UTF-8\"";
+
 /// The answer to who calls the server by a name that is none of its own.
 pub(crate) fn unknown_name(name: &str) -> Response {
     let detail = format!(
@@ -150,10 +153,21 @@ pub(crate) fn unknown_name(name: &str) -> Response {
     marked(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail), QuestionError::Misdirected)
 }
 
-/// The answer to who shows no user's name and password.
-pub(crate) fn unauthorized() -> Response {
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "Sign in to read here, with a user's name and password.");
-    marked(problem, |problem| QuestionError::Unauthorized(problem, CHALLENGE.to_owned()))
+/// The answer to who shows no user's name and password, nor a token where tokens let in.
+pub(crate) fn unauthorized(takes_tokens: bool) -> Response {
+    let (challenge, detail) = if takes_tokens {
+        (CHALLENGE_FOR_TOKENS, "Sign in to read here, with a user's name and password, or with an API token.")
+    } else {
+        (CHALLENGE, "Sign in to read here, with a user's name and password.")
+    };
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+    marked(problem, |problem| QuestionError::Unauthorized(problem, challenge.to_owned()))
+}
+
+/// The answer to who shows a token that is not for reading.
+pub(crate) fn other_scope() -> Response {
+    let detail = "The API token lacks the scope `read`.";
+    marked(Problem::new(StatusCode::FORBIDDEN, detail), QuestionError::Forbidden)
 }
 
 /// The answer to who did not sign in where a proxy asks for it.
@@ -162,9 +176,9 @@ pub(crate) fn not_signed_in() -> Response {
     marked(Problem::new(StatusCode::FORBIDDEN, detail), QuestionError::Forbidden)
 }
 
-/// The answer to who showed too many wrong passwords.
+/// The answer to who showed too many wrong passwords or tokens.
 pub(crate) fn too_many_guesses(wait: Duration) -> Response {
-    too_many("Too many passwords were wrong; this one was not looked at. Try again later.", wait)
+    too_many("Too many passwords or tokens were wrong. Try again later.", wait)
 }
 
 /// The answer to who asks too often.

@@ -1,4 +1,4 @@
-//! `MetricsRepository` on PostgreSQL and SQLite, one schema on both.
+//! `MetricsRepository` and `ApiTokens` on PostgreSQL and SQLite, one schema on both.
 //!
 //! What is the same on both databases is shared: how a batch is made ready (`batch.rs`), what an error means
 //! (`error.rs`) and the questions (`question/`), which sea-query makes: what a question is made of depends on what is
@@ -6,6 +6,7 @@
 //! written by hand: `docs/adr/0005-sql-by-hand-for-batches.md` says why. The schema is the crate `migration`. Which
 //! days changed, triggers tell (`versions.rs`); so the crate `staticreg-rollup` can keep sums of the counts.
 
+mod api_tokens;
 mod batch;
 mod connections;
 mod error;
@@ -75,6 +76,14 @@ impl Database {
         match self {
             Self::Postgres(postgres) => postgres.ask(query).await,
             Self::Sqlite(sqlite) => sqlite.ask(query).await,
+        }
+    }
+
+    /// Changes rows beside what is recorded; answers how many.
+    async fn change(&self, query: Query) -> Result<u64, MetricsError> {
+        match self {
+            Self::Postgres(postgres) => postgres.change(query).await,
+            Self::Sqlite(sqlite) => sqlite.change(query).await,
         }
     }
 }

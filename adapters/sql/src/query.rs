@@ -6,7 +6,8 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use sea_orm::{
     QueryResult, TryGetable,
     sea_query::{
-        Expr, ExprTrait, PostgresQueryBuilder, Query as Build, SelectStatement, SqliteQueryBuilder, UnionType, Value,
+        Expr, ExprTrait, PostgresQueryBuilder, Query as Build, QueryStatementWriter, SelectStatement,
+        SqliteQueryBuilder, UnionType, Value,
     },
 };
 use sea_query_sqlx::SqlxValues;
@@ -46,6 +47,15 @@ impl Dialect {
         match self {
             Self::Postgres => storable_time(time).into(),
             Self::Sqlite => time_text(storable_time(time)).into(),
+        }
+    }
+
+    /// A time that may be missing.
+    pub(crate) fn time_if_any(self, time: Option<DateTime<Utc>>) -> Value {
+        match (time, self) {
+            (Some(time), _) => self.time(time),
+            (None, Self::Postgres) => None::<DateTime<Utc>>.into(),
+            (None, Self::Sqlite) => None::<String>.into(),
         }
     }
 
@@ -121,7 +131,7 @@ pub(crate) fn time_text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// A question's text and the values to bind.
+/// A statement's text and the values to bind.
 #[derive(Debug)]
 pub(crate) struct Query {
     pub(crate) text: String,
@@ -129,7 +139,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn new(dialect: Dialect, statement: &SelectStatement) -> Self {
+    pub(crate) fn new(dialect: Dialect, statement: &impl QueryStatementWriter) -> Self {
         let (text, values) = match dialect {
             Dialect::Postgres => statement.build(PostgresQueryBuilder),
             Dialect::Sqlite => statement.build(SqliteQueryBuilder),
@@ -220,6 +230,10 @@ impl Row {
     }
 
     pub(crate) fn text(&self, column: usize) -> Result<String, MetricsError> {
+        self.get(column)
+    }
+
+    pub(crate) fn bytes(&self, column: usize) -> Result<Vec<u8>, MetricsError> {
         self.get(column)
     }
 

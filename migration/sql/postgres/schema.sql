@@ -9,3 +9,4 @@
 \ir 0008_one_name_for_no_architecture.sql
 \ir 0009_access_journal.sql
 \ir 0010_recorded_event_archive.sql
+\ir 0011_api_token.sql

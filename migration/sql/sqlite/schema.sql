@@ -9,3 +9,4 @@
 .read 0008_one_name_for_no_architecture.sql
 .read 0009_access_journal.sql
 .read 0010_recorded_event_archive.sql
+.read 0011_api_token.sql

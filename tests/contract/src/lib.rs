@@ -3,7 +3,10 @@
 //! A store passes with `staticreg_contract::contract_suite!(subject);` in a test of its crate, where `subject` is an
 //! async function that answers a new [`Subject`]; one that several servers share, with `shared_contract_suite!`. A new rule is a function in the module it belongs to and its name in
 //! the macro's list.
+//!
+//! What keeps API tokens passes `api_tokens_suite!` in the same way.
 
+pub mod api_tokens;
 pub mod archive;
 pub mod by_hand;
 pub mod events;
@@ -101,6 +104,20 @@ macro_rules! shared_contract_suite {
             archive::an_archived_id_is_known_to_all_ways_of_recording,
             archive::an_id_of_a_clock_that_is_ahead_is_archived_when_it_is_old,
             archive::archived_ids_are_forgotten_and_then_count_again,
+        }
+    };
+}
+
+/// The same of what keeps API tokens; the subject is an [`api_tokens::Subject`].
+#[macro_export]
+macro_rules! api_tokens_suite {
+    ($subject:path) => {
+        $crate::contract_suite! { $subject:
+            api_tokens::a_token_is_listed_as_it_was_made,
+            api_tokens::of_those_made_at_once_under_one_name_one_is_kept,
+            api_tokens::a_name_is_free_again_once_its_token_is_revoked_or_has_expired,
+            api_tokens::only_a_living_token_can_be_revoked,
+            api_tokens::the_latest_use_is_noted,
         }
     };
 }

@@ -46,7 +46,7 @@ impl Settings {
                 "holds a colon, which Basic authentication cannot carry (RFC 7617)",
             ));
         }
-        self.access.check(&self.http)?;
+        self.access.check(&self.http, &self.db)?;
         if let Some(name) = &self.registry.public_name
             && !is_registry_name(name)
         {
@@ -57,7 +57,7 @@ impl Settings {
 }
 
 impl Access {
-    fn check(&self, http: &Http) -> Result<(), Unusable> {
+    fn check(&self, http: &Http, db: &Db) -> Result<(), Unusable> {
         if self.proxy_header.is_some() && http.trusted_proxies == Networks::default() {
             return Err(Unusable::new(
                 "access.proxy_header",
@@ -66,10 +66,13 @@ impl Access {
         }
         let asks = |key, readers| (readers == Some(Readers::SignedIn)).then_some(key);
         let asks = asks("access.read", Some(self.read)).or_else(|| asks("access.badges", self.badges));
+        // In a database there may be API tokens.
+        let can_sign_in = self.users_file.is_some() || self.proxy_header.is_some() || db.url.is_some();
         match asks {
-            Some(key) if self.users_file.is_none() && self.proxy_header.is_none() => Err(Unusable::new(
+            Some(key) if !can_sign_in => Err(Unusable::new(
                 key,
-                "is `signed_in`, but nobody can sign in: set STATICREG_ACCESS_USERS_FILE, or STATICREG_ACCESS_PROXY_HEADER",
+                "is `signed_in`, but nobody can sign in: set STATICREG_ACCESS_USERS_FILE, or STATICREG_ACCESS_PROXY_HEADER, \
+                 or STATICREG_DB_URL, where `staticreg token create` keeps tokens",
             )),
             _ => Ok(()),
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use staticreg_domain::Clock;
-use staticreg_http::access::{Access, AccessOptions, Hosts, Readers, Signatures, Tokens, Users};
+use staticreg_http::access::{Access, AccessOptions, ApiTokens, Hosts, Readers, Signatures, Tokens, Users};
 use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
@@ -32,6 +32,7 @@ const HOSTS_FILE: &str = "/etc/hosts";
 pub(super) fn open(
     settings: &mut Settings,
     address: SocketAddr,
+    api_tokens: Option<ApiTokens>,
     clock: &Arc<dyn Clock>,
     lifecycle: &mut Lifecycle,
 ) -> Result<Access, Failure> {
@@ -42,6 +43,7 @@ pub(super) fn open(
         read: settings.access.read,
         badges: settings.access.badge_readers(),
         users,
+        api_tokens,
         proxy_header: settings.access.proxy_header.take(),
         tokens: tokens.take().map(|list| token_list(list, lifecycle)),
         signatures: signature_secrets.take().map(|list| signatures(list, clock, lifecycle)).transpose()?,

@@ -50,7 +50,7 @@ impl App {
         access: Access,
         lifecycle: &mut Lifecycle,
     ) -> Result<Self, Failure> {
-        let Adapters { store: Store { metrics, name }, spooling, clock } = adapters;
+        let Adapters { store: Store { metrics, tokens: _, name }, spooling, clock } = adapters;
         let options = recorder_options(&settings.metrics);
         let (registry, index_children) = registry::open(&settings.registry, &clock)?.unzip();
         let counting = counting(&settings.metrics);

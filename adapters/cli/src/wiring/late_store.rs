@@ -1,10 +1,11 @@
-//! A store that may not be there yet.
+//! A database that may not be there yet.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
+    api_token::{ApiToken, ApiTokens, Creation, TokenHash, TokenName},
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
@@ -13,19 +14,29 @@ use staticreg_domain::{
     },
 };
 
-/// Passes every call on to the store once it is there; unavailable until then.
+use super::store::Database;
+
+/// Passes every call on to the database once it is there; unavailable until then.
 #[derive(Default)]
-pub(crate) struct LateStore(OnceLock<Arc<dyn MetricsRepository>>);
+pub(crate) struct LateStore(OnceLock<Database>);
 
 impl LateStore {
-    /// The store is there. It takes no other's place.
-    pub(crate) fn arrive(&self, store: Arc<dyn MetricsRepository>) {
-        // A second store would be a second connection to the same database; the first serves as well.
-        let _ = self.0.set(store);
+    /// The database is there. It takes no other's place.
+    pub(crate) fn arrive(&self, database: Database) {
+        // A second one would be a second connection to the same database; the first serves as well.
+        let _ = self.0.set(database);
+    }
+
+    fn database(&self) -> Result<&Database, MetricsError> {
+        self.0.get().ok_or_else(|| MetricsError::Unavailable("the database is not connected".into()))
     }
 
     fn store(&self) -> Result<&dyn MetricsRepository, MetricsError> {
-        self.0.get().map(AsRef::as_ref).ok_or_else(|| MetricsError::Unavailable("the database is not connected".into()))
+        self.database().map(|database| &*database.metrics)
+    }
+
+    fn tokens(&self) -> Result<&dyn ApiTokens, MetricsError> {
+        self.database().map(|database| &*database.tokens)
     }
 
     fn store_to_save(&self) -> Result<&dyn MetricsRepository, MetricsError> {
@@ -97,5 +108,24 @@ impl MetricsReader for LateStore {
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         self.store()?.rows(filter, page).await
+    }
+}
+
+#[async_trait]
+impl ApiTokens for LateStore {
+    async fn create(&self, token: &ApiToken) -> Result<Creation, MetricsError> {
+        self.tokens()?.create(token).await
+    }
+
+    async fn list(&self) -> Result<Vec<ApiToken>, MetricsError> {
+        self.tokens()?.list().await
+    }
+
+    async fn revoke(&self, name: &TokenName, now: DateTime<Utc>) -> Result<bool, MetricsError> {
+        self.tokens()?.revoke(name, now).await
+    }
+
+    async fn note_use(&self, hash: &TokenHash, at: DateTime<Utc>) -> Result<(), MetricsError> {
+        self.tokens()?.note_use(hash, at).await
     }
 }

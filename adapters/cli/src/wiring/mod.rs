@@ -1,11 +1,12 @@
 //! Wires the adapters to the use cases: [`app`] is all that answers, over [`store`] and, when there is one, [`registry`].
 
 mod access;
+mod api_tokens;
 mod app;
 mod late_store;
 mod registry;
 pub(crate) mod store;
-mod system_clock;
+pub(crate) mod system_clock;
 
 use std::sync::Arc;
 
@@ -41,7 +42,11 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
     };
     let spooling = store::open_spool(&settings.spool).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let access = access::open(&mut settings, listener.local_addr()?, &clock, &mut lifecycle)?;
+    let api_tokens = match &store.tokens {
+        Some(kept) => Some(api_tokens::follow(Arc::clone(kept), &clock, &mut lifecycle).await),
+        None => None,
+    };
+    let access = access::open(&mut settings, listener.local_addr()?, api_tokens, &clock, &mut lifecycle)?;
     let adapters = Adapters { store, spooling, clock };
     App::assemble(&settings, adapters, access, &mut lifecycle)?.serve(listener, &settings.http, lifecycle).await
 }
@@ -49,7 +54,7 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
 /// The OpenAPI document of the server without settings, as JSON.
 pub(crate) fn openapi_document() -> Result<String, Failure> {
     let settings = Sources::default().read()?.settings()?;
-    let store = Store { metrics: Arc::new(MemoryMetrics::new(1)), name: "memory" };
+    let store = Store::without_tokens(Arc::new(MemoryMetrics::new(1)), "memory");
     let adapters = Adapters { store, spooling: None, clock: Arc::new(SystemClock) };
     // The tasks of the use cases end with it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -72,7 +77,7 @@ mod tests {
         store.expect_forget_ids().returning(|_, _| panic!("no ids"));
         let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".into())];
         let settings = Sources { variables, ..Sources::default() }.read().unwrap().settings().unwrap();
-        let ended = serve(settings, Some(Store { metrics: Arc::new(store), name: "mock" })).await;
+        let ended = serve(settings, Some(Store::without_tokens(Arc::new(store), "mock"))).await;
         let Err(Failure::Other(told)) = ended else { panic!("it did not fail") };
         let words = "the part of the program that forgets old event ids has failed (it panicked: no ids).";
         assert!(told.starts_with(words), "{told}");

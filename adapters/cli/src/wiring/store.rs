@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use staticreg_application::recording::Spooling;
-use staticreg_domain::{error::describe, metrics::MetricsRepository};
+use staticreg_domain::{api_token::ApiTokens, error::describe, metrics::MetricsRepository};
 use staticreg_memory::MemoryMetrics;
 use staticreg_rollup::Rollup;
 use staticreg_spool::SqliteSpool;
@@ -29,7 +29,38 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// The store of pull metrics and its name.
 pub(crate) struct Store {
     pub(crate) metrics: Arc<dyn MetricsRepository>,
+    /// Where API tokens are kept: in a database only, which other processes share.
+    pub(crate) tokens: Option<Arc<dyn ApiTokens>>,
     pub(crate) name: &'static str,
+}
+
+/// What a database keeps.
+pub(crate) struct Database {
+    pub(crate) metrics: Arc<dyn MetricsRepository>,
+    pub(crate) tokens: Arc<dyn ApiTokens>,
+}
+
+impl Store {
+    /// A store without a database.
+    pub(crate) fn without_tokens(metrics: Arc<dyn MetricsRepository>, name: &'static str) -> Self {
+        Self { metrics, tokens: None, name }
+    }
+}
+
+impl Database {
+    /// A database with sums of its counts in memory, when there is memory for them.
+    fn new(store: SqlMetrics, options: &Options, memory: Size) -> Self {
+        let store = Arc::new(store);
+        let tokens = Arc::clone(&store);
+        let metrics: Arc<dyn MetricsRepository> = match memory.bytes() {
+            0 => store,
+            memory => {
+                let question_timeout = options.question_timeout;
+                Arc::new(Rollup::new(store, staticreg_rollup::Options { memory, question_timeout }))
+            }
+        };
+        Self { metrics, tokens }
+    }
 }
 
 /// Opens the configured store; memory, of so many rows, when none is. A PostgreSQL that is away is tried again in the
@@ -40,13 +71,14 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
         tracing::warn!(
             "Counting in memory: the counts are gone when the program ends. Set STATICREG_DB_URL to keep them."
         );
-        return Ok(Store { metrics: Arc::new(MemoryMetrics::new(memory_rows)), name: "memory" });
+        return Ok(Store::without_tokens(Arc::new(MemoryMetrics::new(memory_rows)), "memory"));
     };
     let options = options(db, url)?;
     if options.url.product() == "SQLite" {
         let metrics = SqlMetrics::open(&options).await.map_err(|error| Unusable::new("db.url", error))?;
         tracing::info!("Database schema initialized successfully.");
-        return Ok(Store { metrics: with_sums(metrics, &options, db.rollup_memory), name: "sqlite" });
+        let Database { metrics, tokens } = Database::new(metrics, &options, db.rollup_memory);
+        return Ok(Store { metrics, tokens: Some(tokens), name: "sqlite" });
     }
     let store = Arc::new(LateStore::default());
     let (trying, tried) = oneshot::channel();
@@ -54,7 +86,7 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
     // Mostly it is there at once. One that does not answer, or takes long to change its schema, must not keep the
     // webhook from answering.
     let _ = timeout(HEAD_START, tried).await;
-    Ok(Store { metrics: store, name: "postgresql" })
+    Ok(Store { metrics: Arc::clone(&store) as _, tokens: Some(store), name: "postgresql" })
 }
 
 /// Opens the configured spool.
@@ -73,9 +105,22 @@ pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, F
 /// Brings the configured database's schema up to date.
 pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
     let url = db.url.as_ref().ok_or("STATICREG_DB_URL is not set: there is no database to migrate.")?;
-    SqlMetrics::open(&options(db, url)?).await.map_err(|error| Unusable::new("db.url", error))?;
+    open_database(db, url).await?;
     tracing::info!("Database schema initialized successfully.");
     Ok(())
+}
+
+/// Where the configured database keeps API tokens.
+pub(crate) async fn api_tokens(db: &Db) -> Result<impl ApiTokens + use<>, Failure> {
+    let url = db.url.as_ref().ok_or(
+        "STATICREG_DB_URL is not set. API tokens are kept in a database: a server that keeps its counts in memory shares \
+         them with no other process.",
+    )?;
+    open_database(db, url).await
+}
+
+async fn open_database(db: &Db, url: &Secret) -> Result<SqlMetrics, Failure> {
+    Ok(SqlMetrics::open(&options(db, url)?).await.map_err(|error| Unusable::new("db.url", error))?)
 }
 
 fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
@@ -86,25 +131,13 @@ fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
     Ok(Options { schema: db.schema.clone(), max_connections: db.max_conns, ..Options::new(url) })
 }
 
-/// A database with sums of its counts in memory, when there is memory for them.
-fn with_sums(metrics: SqlMetrics, options: &Options, memory: Size) -> Arc<dyn MetricsRepository> {
-    let store = Arc::new(metrics);
-    match memory.bytes() {
-        0 => store,
-        memory => {
-            let question_timeout = options.question_timeout;
-            Arc::new(Rollup::new(store, staticreg_rollup::Options { memory, question_timeout }))
-        }
-    }
-}
-
 /// Tries until it succeeds; drops `trying` after the first try. Each reason is told once: most stay until somebody does
 /// something.
 async fn connect(store: Arc<LateStore>, options: Options, rollup_memory: Size, trying: oneshot::Sender<()>) {
     let (mut trying, mut told, mut pause) = (Some(trying), String::new(), CONNECT_PAUSE.0);
     loop {
         let error = match SqlMetrics::open(&options).await {
-            Ok(metrics) => return arrived(&store, with_sums(metrics, &options, rollup_memory)),
+            Ok(metrics) => return arrived(&store, Database::new(metrics, &options, rollup_memory)),
             Err(error) => error,
         };
         let reason = error.to_string();
@@ -127,8 +160,8 @@ async fn connect(store: Arc<LateStore>, options: Options, rollup_memory: Size, t
 const WHAT_HAPPENS: &str = "Trying again until the database can be used. Until then pulls wait in the spool, if there \
                             is one; else the registry is told to send them again. Questions are answered 503.";
 
-fn arrived(store: &LateStore, metrics: Arc<dyn MetricsRepository>) {
-    store.arrive(metrics);
+fn arrived(store: &LateStore, database: Database) {
+    store.arrive(database);
     tracing::info!("PostgreSQL connection pool successfully initialized.");
     tracing::info!("Database schema initialized successfully.");
 }

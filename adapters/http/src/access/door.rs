@@ -1,11 +1,12 @@
 //! Who may post to the webhook.
 //!
 //! No page of another site may. Where networks are given, the sender must be in one of them. Where tokens or signatures
-//! are given, one of them must be right. What can be told without the body is told before it is read.
+//! are given, one of them must be right, or an API token. What can be told without the body is told before it is read.
 
 use std::net::SocketAddr;
 
 use poem::{Request, http::HeaderMap};
+use staticreg_domain::api_token::Scope;
 
 use super::{
     AccessOptions,
@@ -51,10 +52,12 @@ fn judged(options: &AccessOptions, peer: Option<SocketAddr>, headers: &HeaderMap
         return Ok(Verdict::Admitted);
     }
     let mut refused = RefusalReason::NoProof;
-    if let Some(tokens) = &options.tokens {
+    if options.take_tokens() {
         match shown(headers) {
-            Shown::Token(token) if tokens.fit(&token) => return Ok(Verdict::Admitted),
-            Shown::Token(_) => refused = RefusalReason::WrongToken,
+            Shown::Token(token) => match fits(options, &token) {
+                Ok(()) => return Ok(Verdict::Admitted),
+                Err(reason) => refused = reason,
+            },
             Shown::Several => return Err(RefusalReason::SeveralTokens),
             Shown::Nothing => {}
         }
@@ -64,4 +67,12 @@ fn judged(options: &AccessOptions, peer: Option<SocketAddr>, headers: &HeaderMap
         Some(Claimed::OutOfTime) => Err(RefusalReason::OldSignature),
         Some(Claimed::Nothing) | None => Err(refused),
     }
+}
+
+fn fits(options: &AccessOptions, token: &[u8]) -> Result<(), RefusalReason> {
+    if options.tokens.as_ref().is_some_and(|tokens| tokens.fit(token)) {
+        return Ok(());
+    }
+    let api_tokens = options.api_tokens.as_ref().ok_or(RefusalReason::WrongToken)?;
+    api_tokens.admit(token, Scope::Post).map_err(RefusalReason::from)
 }

@@ -6,9 +6,10 @@
 //!
 //! What decides is a file for each question: `door` who may post, by `network` and `forwarded`, `tokens`, `signature`
 //! and `browser`; `reader` who may read, by `users` with their `password`, whose `guesses` are slowed, or by a proxy,
-//! and how many `requests`; `host` which names the server answers to. None of them knows a route. `refusals` remembers whom
+//! and how many `requests`; `api_tokens` what lets programs do either; `host` which names the server answers to. None of them knows a route. `refusals` remembers whom
 //! they turned away.
 
+mod api_tokens;
 mod browser;
 mod door;
 mod forwarded;
@@ -24,6 +25,7 @@ mod signature;
 mod tokens;
 mod users;
 
+pub use api_tokens::{ApiSecret, ApiTokens, NoRandomness};
 pub use host::Hosts;
 pub use network::{InvalidNetwork, Networks};
 pub use reader::{InvalidProxyHeader, ProxyHeader, Readers};
@@ -108,6 +110,8 @@ pub struct AccessOptions {
     pub badges: Readers,
     /// Those who sign in with a password.
     pub users: Option<Users>,
+    /// The tokens that let programs in, to read or to post as each may. Who may post without any proof still may.
+    pub api_tokens: Option<ApiTokens>,
     /// The header in which a trusted proxy names who has signed in there.
     pub proxy_header: Option<ProxyHeader>,
     /// How many requests of those who read one address may make in a second, on average.
@@ -119,6 +123,16 @@ impl AccessOptions {
     #[must_use]
     pub fn let_everybody_post(&self) -> bool {
         self.tokens.is_none() && self.signatures.is_none() && self.networks.is_none()
+    }
+
+    /// Whether a token lets a sender in that would not be without.
+    fn take_tokens(&self) -> bool {
+        self.tokens.is_some() || self.signatures.is_some() && self.api_tokens.is_some()
+    }
+
+    /// Whether somebody may sign in here, and not at a proxy alone.
+    fn lets_sign_in(&self) -> bool {
+        self.users.is_some() || self.api_tokens.is_some()
     }
 }
 
@@ -144,7 +158,7 @@ impl Access {
 
     /// Whether a token lets a sender in.
     pub(crate) fn takes_tokens(&self) -> bool {
-        self.0.options.tokens.is_some()
+        self.0.options.take_tokens()
     }
 
     /// Turns a POST away. The answer does not tell why: that is for the operator.
@@ -171,17 +185,22 @@ impl Access {
             Reading::Admitted => return Ok(()),
             Reading::Unknown(reason) => {
                 reason.into_iter().for_each(note);
-                // A password is all that can be asked for (RFC 9110, 15.5.2).
-                if options.users.is_some() { problem::unauthorized() } else { problem::not_signed_in() }
+                // A password or a token is all that can be asked for (RFC 9110, 15.5.2).
+                match (options.users.is_some(), options.api_tokens.is_some()) {
+                    (false, false) => problem::not_signed_in(),
+                    (_, takes_tokens) => problem::unauthorized(takes_tokens),
+                }
+            }
+            Reading::OtherScope => {
+                note(SignInReason::TokenScope);
+                problem::other_scope()
             }
             Reading::Slowed(wait) => {
                 note(SignInReason::TooManyGuesses);
                 problem::too_many_guesses(wait)
             }
-            Reading::Busy => {
-                let detail = "Too many passwords are being checked; try again.";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
-            }
+            Reading::Busy => unavailable("Too many passwords are being checked; try again."),
+            Reading::Unread => unavailable("The API tokens could not be read from the database yet; try again."),
         })
     }
 
@@ -208,6 +227,10 @@ impl Access {
             HostError::Unknown(name) => problem::unknown_name(&name),
         })
     }
+}
+
+fn unavailable(detail: &str) -> Response {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
 }
 
 /// Keeps the rule of the routes behind it.

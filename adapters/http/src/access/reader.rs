@@ -1,4 +1,4 @@
-//! Who may read: everybody, or who is signed in, by a user's password or by a proxy that says so.
+//! Who may read: everybody, or who is signed in: by a user's password, by an API token, or by a proxy that says so.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -7,11 +7,16 @@ use poem::{
     http::{HeaderMap, HeaderName, header::AUTHORIZATION},
 };
 
+use staticreg_application::api_tokens::RefusedToken;
+use staticreg_domain::api_token::Scope;
+
 use super::{
     AccessOptions, Rule,
+    api_tokens::ApiTokens,
     door::peer,
     forwarded,
     refusals::SignInReason,
+    tokens::{Shown, shown},
     users::{Checked, Credentials},
 };
 
@@ -96,10 +101,14 @@ pub(super) enum Reading {
     Admitted,
     /// It is not signed in; why not, where it tried to.
     Unknown(Option<SignInReason>),
-    /// Its password was not looked at: too many were wrong before it.
+    /// It has an API token that lets it do something else.
+    OtherScope,
+    /// Too many passwords or tokens were wrong before it; a password was not even looked at.
     Slowed(Duration),
     /// Its password was not looked at: too many others wait.
     Busy,
+    /// It has what may be an API token, and none could be read yet.
+    Unread,
 }
 
 /// Whether a rule asks for somebody who is signed in.
@@ -130,16 +139,38 @@ pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading
             reason = Some(SignInReason::UntrustedProxy);
         }
     }
-    let Some(users) = &options.users else { return Reading::Unknown(reason) };
-    let Some(shown) = Credentials::of(headers) else {
-        let has_shown = headers.contains_key(AUTHORIZATION).then_some(SignInReason::NoPassword);
-        return Reading::Unknown(has_shown.or(reason));
+    let user = options.users.as_ref().zip(Credentials::of(headers));
+    if let (Some(tokens), Shown::Token(token)) = (&options.api_tokens, shown(headers)) {
+        match tokens.admit(&token, Scope::Read) {
+            Ok(()) => return Reading::Admitted,
+            // A user's password may look like anything.
+            Err(RefusedToken::Unknown) if user.is_some() => {}
+            Err(refused) => return of_token(refused, tokens, sender(options, request)),
+        }
+    }
+    let Some((users, shown)) = user else {
+        let is_asked = options.lets_sign_in() && headers.contains_key(AUTHORIZATION);
+        return Reading::Unknown(is_asked.then_some(SignInReason::NoPassword).or(reason));
     };
     match users.check(&shown, sender(options, request)).await {
         Checked::Right => Reading::Admitted,
         Checked::Wrong => Reading::Unknown(Some(SignInReason::WrongPassword)),
         Checked::Slowed(wait) => Reading::Slowed(wait),
         Checked::Busy => Reading::Busy,
+    }
+}
+
+/// What becomes of a token that does not let in. Guesses are slowed; what was right once is none.
+fn of_token(refused: RefusedToken, tokens: &ApiTokens, sender: Option<IpAddr>) -> Reading {
+    match refused {
+        RefusedToken::OtherScope => Reading::OtherScope,
+        RefusedToken::Expired => Reading::Unknown(Some(SignInReason::ExpiredToken)),
+        RefusedToken::Revoked => Reading::Unknown(Some(SignInReason::RevokedToken)),
+        RefusedToken::Unread => Reading::Unread,
+        RefusedToken::Unknown => match tokens.charge_guess(sender) {
+            Ok(()) => Reading::Unknown(Some(SignInReason::WrongToken)),
+            Err(wait) => Reading::Slowed(wait),
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use poem::http::StatusCode;
+use staticreg_application::api_tokens::RefusedToken;
 use tokio::time::Instant;
 
 /// How often the log tells of refusals: a registry repeats what is refused every second.
@@ -27,6 +28,14 @@ pub enum RefusalReason {
     NoProof,
     /// Its token was none of those that let in.
     WrongToken,
+    /// It had an API token of another scope.
+    TokenScope,
+    /// It had an API token whose time is over.
+    ExpiredToken,
+    /// It had an API token that was revoked.
+    RevokedToken,
+    /// It had what may be an API token, and none could be read yet.
+    UnreadTokens,
     /// It had several `Authorization` headers.
     SeveralTokens,
     /// None of the secrets had signed it so.
@@ -37,12 +46,16 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::AnotherSite,
         Self::Network,
         Self::UnknownAddress,
         Self::NoProof,
         Self::WrongToken,
+        Self::TokenScope,
+        Self::ExpiredToken,
+        Self::RevokedToken,
+        Self::UnreadTokens,
         Self::SeveralTokens,
         Self::WrongSignature,
         Self::OldSignature,
@@ -57,6 +70,10 @@ impl RefusalReason {
             Self::UnknownAddress => "unknown_address",
             Self::NoProof => "no_proof",
             Self::WrongToken => "wrong_token",
+            Self::TokenScope => "token_scope",
+            Self::ExpiredToken => "expired_token",
+            Self::RevokedToken => "revoked_token",
+            Self::UnreadTokens => "unread_tokens",
             Self::SeveralTokens => "several_tokens",
             Self::WrongSignature => "wrong_signature",
             Self::OldSignature => "old_signature",
@@ -67,9 +84,15 @@ impl RefusalReason {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::AnotherSite | Self::Network | Self::UnknownAddress => StatusCode::FORBIDDEN,
-            Self::NoProof | Self::WrongToken | Self::SeveralTokens | Self::WrongSignature | Self::OldSignature => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::NoProof
+            | Self::WrongToken
+            | Self::TokenScope
+            | Self::ExpiredToken
+            | Self::RevokedToken
+            | Self::UnreadTokens
+            | Self::SeveralTokens
+            | Self::WrongSignature
+            | Self::OldSignature => StatusCode::UNAUTHORIZED,
         }
     }
 }
@@ -90,7 +113,11 @@ impl fmt::Display for RefusalReason {
                 "it had neither a token nor a signature: one of STATICREG_WEBHOOK_TOKENS in the Authorization header of the \
                  registry's endpoint, or one by STATICREG_WEBHOOK_SIGNATURE_SECRETS"
             }
-            Self::WrongToken => "its token is none of STATICREG_WEBHOOK_TOKENS",
+            Self::WrongToken => "its token is none of STATICREG_WEBHOOK_TOKENS, and no API token",
+            Self::TokenScope => "its API token lacks the scope `post`; `staticreg token list` tells the scopes",
+            Self::ExpiredToken => "its API token has expired; `staticreg token create` makes another",
+            Self::RevokedToken => "its API token is revoked; `staticreg token create` makes another",
+            Self::UnreadTokens => "the API tokens could not be read from the database yet",
             Self::SeveralTokens => "it had several Authorization headers",
             Self::WrongSignature => "none of STATICREG_WEBHOOK_SIGNATURE_SECRETS had signed it so",
             Self::OldSignature => "its signature's time is more than 5 minutes from ours; compare the clocks",
@@ -110,11 +137,28 @@ pub enum SignInReason {
     NoPassword,
     /// The header of a proxy came from somebody who is none.
     UntrustedProxy,
+    /// There is no such API token.
+    WrongToken,
+    /// The API token is of another scope.
+    TokenScope,
+    /// The API token's time is over.
+    ExpiredToken,
+    /// The API token is revoked.
+    RevokedToken,
 }
 
 impl SignInReason {
     /// Every reason there is.
-    pub const ALL: [Self; 4] = [Self::WrongPassword, Self::TooManyGuesses, Self::NoPassword, Self::UntrustedProxy];
+    pub const ALL: [Self; 8] = [
+        Self::WrongPassword,
+        Self::TooManyGuesses,
+        Self::NoPassword,
+        Self::UntrustedProxy,
+        Self::WrongToken,
+        Self::TokenScope,
+        Self::ExpiredToken,
+        Self::RevokedToken,
+    ];
 
     /// Its name, as a counter has it.
     #[must_use]
@@ -124,6 +168,10 @@ impl SignInReason {
             Self::TooManyGuesses => "too_many_guesses",
             Self::NoPassword => "no_password",
             Self::UntrustedProxy => "untrusted_proxy",
+            Self::WrongToken => "wrong_token",
+            Self::TokenScope => "token_scope",
+            Self::ExpiredToken => "expired_token",
+            Self::RevokedToken => "revoked_token",
         }
     }
 }
@@ -133,12 +181,30 @@ impl fmt::Display for SignInReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::WrongPassword => "no user of STATICREG_ACCESS_USERS_FILE has this name and this password",
-            Self::TooManyGuesses => "too many passwords from its address were wrong, and it came too soon",
-            Self::NoPassword => "its Authorization header was no name and password of Basic in UTF-8",
+            Self::TooManyGuesses => "too many passwords or tokens from its address were wrong, and it came too soon",
+            Self::NoPassword => {
+                "its Authorization header was neither a name and a password of Basic in UTF-8 nor an API token"
+            }
             Self::UntrustedProxy => {
                 "STATICREG_ACCESS_PROXY_HEADER came from none of the proxies of STATICREG_HTTP_TRUSTED_PROXIES"
             }
+            Self::WrongToken => "there is no such API token; `staticreg token create` makes one",
+            Self::TokenScope => "its API token lacks the scope `read`; `staticreg token list` tells the scopes",
+            Self::ExpiredToken => "its API token has expired; `staticreg token create` makes another",
+            Self::RevokedToken => "its API token is revoked; `staticreg token create` makes another",
         })
+    }
+}
+
+impl From<RefusedToken> for RefusalReason {
+    fn from(refused: RefusedToken) -> Self {
+        match refused {
+            RefusedToken::OtherScope => Self::TokenScope,
+            RefusedToken::Expired => Self::ExpiredToken,
+            RefusedToken::Revoked => Self::RevokedToken,
+            RefusedToken::Unknown => Self::WrongToken,
+            RefusedToken::Unread => Self::UnreadTokens,
+        }
     }
 }
 

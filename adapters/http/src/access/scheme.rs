@@ -9,6 +9,7 @@ use poem_openapi::{
 const TOKEN: &str = "webhook_token";
 const PASSWORD: &str = "webhook_password";
 const USER: &str = "user";
+const API_TOKEN: &str = "api_token";
 
 /// What a sender shows, for the document alone: the gate before the route has looked at it.
 pub(crate) struct Proof;
@@ -33,8 +34,10 @@ impl<'a> ApiExtractor<'a> for Proof {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        registry.create_security_scheme(TOKEN, scheme("bearer", "One of `STATICREG_WEBHOOK_TOKENS`."));
-        let password = "The password is one of `STATICREG_WEBHOOK_TOKENS`; the user's name may be any.";
+        let token = "One of `STATICREG_WEBHOOK_TOKENS`, or an API token with the scope `post`.";
+        registry.create_security_scheme(TOKEN, scheme("bearer", token));
+        let password = "The password is one of `STATICREG_WEBHOOK_TOKENS`, or an API token with the scope `post`; the \
+                        user's name may be any.";
         registry.create_security_scheme(PASSWORD, scheme("basic", password));
     }
 
@@ -62,12 +65,15 @@ impl<'a> ApiExtractor<'a> for SignedIn {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        let user = "A user of `STATICREG_ACCESS_USERS_FILE`, where `STATICREG_ACCESS_READ` is `signed_in`.";
+        let user = "A user of `STATICREG_ACCESS_USERS_FILE`, where `STATICREG_ACCESS_READ` is `signed_in`; or any name, \
+                    with an API token as its password.";
         registry.create_security_scheme(USER, scheme("basic", user));
+        let token = "An API token with the scope `read`: `staticreg token create` makes one.";
+        registry.create_security_scheme(API_TOKEN, scheme("bearer", token));
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![USER]
+        vec![USER, API_TOKEN]
     }
 
     /// Where anyone may read, and where a proxy says who has signed in.

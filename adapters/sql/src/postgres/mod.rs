@@ -222,6 +222,15 @@ impl PostgresMetrics {
         Ok(rows.into_iter().map(|row| Row::new(Dialect::Postgres, row)).collect())
     }
 
+    pub(crate) async fn change(&self, query: Query) -> Result<u64, MetricsError> {
+        self.reading(async move |connection| {
+            let Query { text, values } = query;
+            // As in `fetch`.
+            Ok(sqlx::query_with(AssertSqlSafe(text), values).execute(connection).await?.rows_affected())
+        })
+        .await
+    }
+
     /// Runs a call on the connection that records, within the time to answer.
     async fn writing<T>(
         &self,

@@ -192,6 +192,16 @@ impl SqliteMetrics {
         Ok(rows.await?.into_iter().map(|row| Row::new(Dialect::Sqlite, row)).collect())
     }
 
+    pub(crate) async fn change(&self, query: Query) -> Result<u64, MetricsError> {
+        self.writing(async move |connection| {
+            let Query { text, values } = query;
+            // As in `fetch`.
+            let changed = sqlx::query_with(AssertSqlSafe(text), values).execute(connection).await.map_err(classify)?;
+            Ok(changed.rows_affected())
+        })
+        .await
+    }
+
     async fn connect(&self) -> Result<Interruptible, MetricsError> {
         Interruptible::connect(&self.file).await.map_err(classify)
     }

@@ -1,0 +1,52 @@
+//! Both databases keep API tokens.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use staticreg_contract::{api_tokens::Subject, api_tokens_suite};
+use staticreg_sql::{Options, SqlMetrics};
+use staticreg_test_support::postgres::{Postgres, Release};
+
+async fn subject(url: &str, home: Box<dyn Any + Send>) -> Subject {
+    let mut options = Options::new(url.parse().expect("a URL"));
+    // A busy machine is no fault here.
+    options.answer_timeout = Duration::from_mins(2);
+    options.question_timeout = options.answer_timeout;
+    let open = async || Arc::new(SqlMetrics::open(&options).await.expect("opens"));
+    Subject { tokens: open().await, second: open().await, home }
+}
+
+async fn on(release: Release) -> Subject {
+    subject(&Postgres::shared_of(release).new_database(), Box::new(())).await
+}
+
+mod packaged_postgres {
+    use super::{Release, Subject, api_tokens_suite};
+
+    async fn subject() -> Subject {
+        super::on(Release::Packaged).await
+    }
+
+    api_tokens_suite!(subject);
+}
+
+mod postgres_eighteen {
+    use super::{Release, Subject, api_tokens_suite};
+
+    async fn subject() -> Subject {
+        super::on(Release::Eighteen).await
+    }
+
+    api_tokens_suite!(subject);
+}
+
+mod sqlite {
+    use super::{Subject, api_tokens_suite};
+
+    async fn subject() -> Subject {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("counts.db").display());
+        super::subject(&url, Box::new(folder)).await
+    }
+
+    api_tokens_suite!(subject);
+}
