@@ -39,12 +39,14 @@ fn basic(pair: &str) -> String {
     format!("Basic {}", STANDARD.encode(pair))
 }
 
-/// What must be found nowhere.
+/// What must be found nowhere. Every API token begins with `srt_`, whatever is random in it.
 fn forbidden() -> Vec<String> {
     let pairs = ["reader:kanarie-registry", "alice:kanarie-user", "alice:kanarie-wrong", "any:kanarie-token"];
     let (_, hash) = HASH.split_at(29);
     let encoded = pairs.iter().map(|pair| STANDARD.encode(pair).trim_end_matches('=').to_owned());
-    encoded.chain([CANARY.to_owned(), hash.to_owned()]).collect()
+    // As far as what follows changes nothing of it.
+    let of_any_token = STANDARD.encode("any:srt_")[..10].to_owned();
+    encoded.chain([CANARY.to_owned(), hash.to_owned(), "srt_".to_owned(), of_any_token]).collect()
 }
 
 fn look_through(what: &str, text: &str) {
@@ -83,8 +85,24 @@ fn answer(mut connection: &TcpStream) {
     let _ = connection.write_all(answer.as_bytes());
 }
 
+/// An API token for everything, which only the standard output of the command tells.
+fn api_token(environment: &[(&str, &str)]) -> String {
+    let mut run = |arguments: &[&str]| {
+        let ended = Staticreg::run(&[&["token"], arguments].concat(), environment);
+        assert!(ended.status.success(), "{ended:?}");
+        look_through(&arguments.join(" "), &ended.stderr);
+        ended.stdout
+    };
+    let token = run(&["create", "ci", "--scope", "read,post"]).trim_end().to_owned();
+    assert!(token.starts_with("srt_"), "{token}");
+    run(&["create", "another"]);
+    look_through("token revoke", &run(&["revoke", "another"]));
+    look_through("token list", &run(&["list"]));
+    token
+}
+
 /// Asks for everything, with everything that may be shown, and looks through the answers.
-fn ask(server: &Staticreg) {
+fn ask(server: &Staticreg, token: &str) {
     let right = basic("alice:kanarie-user");
     let shown = [
         None,
@@ -94,6 +112,9 @@ fn ask(server: &Staticreg) {
         Some("Bearer kanarie-token".to_owned()),
         Some("Bearer kanarie-wrong".to_owned()),
         Some("kanarie-wrong".to_owned()),
+        Some(format!("Bearer {token}")),
+        Some(basic(&format!("any:{token}"))),
+        Some("Bearer srt_wrong".to_owned()),
     ];
     let body = notification(&[pull(next_number())]).to_string();
     for authorization in &shown {
@@ -155,9 +176,10 @@ fn no_log_answer_or_list_of_processes_tells_a_secret() {
             ],
         ]
         .concat();
+        let token = if database == &away { "srt_away".to_owned() } else { api_token(&environment) };
         let mut server = Staticreg::start(&environment);
         server.wait_for_line("Unable to read the registry", LIMIT);
-        ask(&server);
+        ask(&server, &token);
         // A file that becomes malformed is told.
         fs::write(&users, format!("alice:{HASH}\nbob:kanarie-user\n")).expect("written");
         server.wait_for_line("cannot be used: line 2", LIMIT);
