@@ -87,7 +87,7 @@ fn answer(mut connection: &TcpStream) {
 
 /// An API token for everything, which only the standard output of the command tells.
 fn api_token(environment: &[(&str, &str)]) -> String {
-    let mut run = |arguments: &[&str]| {
+    let run = |arguments: &[&str]| {
         let ended = Staticreg::run(&[&["token"], arguments].concat(), environment);
         assert!(ended.status.success(), "{ended:?}");
         look_through(&arguments.join(" "), &ended.stderr);

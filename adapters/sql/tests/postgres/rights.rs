@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use staticreg_contract::events::{date, digest, expected, now, pull, pulls_of, record};
 use staticreg_domain::{
+    api_token::{ApiToken, ApiTokens, Creation, Scope, TokenHash},
     journal::{Appended, JournalBatch, JournalPosition, TakeTurn, Turn},
     metrics::{AccessKind, MetricsError, MetricsReader, MetricsRepository, Recording},
 };
@@ -29,6 +30,24 @@ impl TakeTurn for Nothing {
         self.0 = Some(turn.end);
         None
     }
+}
+
+async fn may_use_api_tokens_and_make_none(owner: &SqlMetrics, server: &SqlMetrics) {
+    let token = |name: &str, number: u8| ApiToken {
+        name: name.parse().expect("a name"),
+        hash: TokenHash([number; 32]),
+        scopes: Scope::Read.into(),
+        created_at: now(),
+        expires_at: None,
+        ended_at: None,
+        last_used_at: None,
+    };
+    assert_eq!(owner.create(&token("ci", 1)).await.expect("creates"), Creation::Created);
+    server.note_use(&TokenHash([1; 32]), now()).await.expect("notes");
+    let used = ApiToken { last_used_at: Some(now()), ..token("ci", 1) };
+    assert_eq!(server.list().await.expect("lists"), [used]);
+    assert!(matches!(server.create(&token("mine", 2)).await, Err(MetricsError::Unavailable(_))));
+    assert!(matches!(server.revoke(&token("ci", 1).name, now()).await, Err(MetricsError::Unavailable(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,6 +77,8 @@ async fn the_rights_that_the_readme_tells_suffice_to_run() {
     assert_eq!(store.forget_ids(now() + Duration::from_secs(1), 10).await.expect("forgets"), 6);
     assert_eq!(store.summary(date("2026-11-20")).await.expect("answers").totals(AccessKind::PullByTag).today, 2);
     assert_eq!((pulls_of(&store).await, sum(&store).await), (expected(&[("2026-11-20 app:v1", 2)]), 2));
+
+    may_use_api_tokens_and_make_none(&open(&url).await, &store).await;
 
     let reader = url.replace("postgres@", "reader@");
     let rows = "SELECT count(*) FROM container_pull_metrics CROSS JOIN container_access_metrics";
