@@ -1,7 +1,5 @@
 //! A database that may not be there yet.
 
-use std::sync::OnceLock;
-
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
@@ -13,12 +11,13 @@ use staticreg_domain::{
         Recording, Slice, Summary,
     },
 };
+use tokio::sync::SetOnce;
 
 use super::store::Database;
 
 /// Passes every call on to the database once it is there; unavailable until then.
 #[derive(Default)]
-pub(crate) struct LateStore(OnceLock<Database>);
+pub(crate) struct LateStore(SetOnce<Database>);
 
 impl LateStore {
     /// The database is there. It takes no other's place.
@@ -117,8 +116,9 @@ impl ApiTokens for LateStore {
         self.tokens()?.create(token).await
     }
 
+    /// Waits for the database: that it is not there is told already.
     async fn list(&self) -> Result<Vec<ApiToken>, MetricsError> {
-        self.tokens()?.list().await
+        self.0.wait().await.tokens.list().await
     }
 
     async fn revoke(&self, name: &TokenName, now: DateTime<Utc>) -> Result<bool, MetricsError> {

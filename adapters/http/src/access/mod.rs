@@ -156,9 +156,9 @@ impl Access {
         self.0.sign_ins.read()
     }
 
-    /// Whether a token lets a sender in.
+    /// Whether there are tokens of the webhook's own, to give to a registry.
     pub(crate) fn takes_tokens(&self) -> bool {
-        self.0.options.take_tokens()
+        self.0.options.tokens.is_some()
     }
 
     /// Turns a POST away. The answer does not tell why: that is for the operator.
@@ -166,7 +166,7 @@ impl Access {
         self.0.refusals.add(reason, peer(request), reader::sender(&self.0.options, request));
         match reason.status() {
             // A token is all that can be asked for (RFC 9110, 15.5.2).
-            StatusCode::UNAUTHORIZED if self.takes_tokens() => webhook::unauthorized(),
+            StatusCode::UNAUTHORIZED if self.0.options.take_tokens() => webhook::unauthorized(),
             _ => webhook::forbidden(),
         }
     }

@@ -43,8 +43,7 @@ const TO_POSTERS: Answers = [
     401, 401, 401, 401, 401,    401, OWN, 401,    401, 401, OWN,
 ];
 
-/// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may. What
-/// may be seen without signing in, and what may be changed, has a row of its own kind.
+/// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
 const MATRIX: [(&str, &str, u16, Answers, Answers); 21] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
