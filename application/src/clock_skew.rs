@@ -107,6 +107,8 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_told_for_a_day_and_no_longer_once_this_servers_clock_was_set() {
+        // A line that is first met where nobody listens is told nobody, not even the test beside this one.
+        let _logged = Logged::start();
         let skew = ClockSkew::default();
         skew.note(&access("2026-11-23T20:00:00Z"));
         for (now, expected) in [

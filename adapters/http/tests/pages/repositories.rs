@@ -147,7 +147,7 @@ async fn what_was_refused_is_told_for_an_hour_with_what_to_check() {
     let page = site.page("/").await;
     for notice in [
         "Refused since the start: 2 POSTs to the webhook. The last one 5 min ago: its token is none of \
-         STATICREG_WEBHOOK_TOKENS. The log names its address.",
+         STATICREG_WEBHOOK_TOKENS, and no API token. The log names its address.",
         "Refused since the start: 1 sign-in. The last one 5 min ago: no user of STATICREG_ACCESS_USERS_FILE has",
     ] {
         assert!(page.text().contains(notice), "{notice}: {}", page.text());
