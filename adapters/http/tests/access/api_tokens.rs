@@ -11,7 +11,7 @@ use staticreg_domain::{
     clock::MockClock,
     metrics::MetricsError,
 };
-use staticreg_http::access::{AccessOptions, ApiTokens, Readers, RefusalReason, SignInReason, Users};
+use staticreg_http::access::{AccessOptions, ApiTokens, Readers, RefusalReason, SignInReason, Tokens, Users};
 
 use crate::{Answer, INSIDE, OUTSIDE, RIGHT, Server, USERS, networks, request, signatures, signed_in};
 
@@ -136,6 +136,9 @@ async fn a_token_lets_post_beside_signatures_and_is_then_asked_for() {
     let nobody = server.post(OUTSIDE, &[]).await;
     assert_eq!((nobody.status, nobody.header("www-authenticate").is_some()), (401, true));
     assert_eq!(server.post(OUTSIDE, &[FOR_POSTING, FOR_POSTING]).await.status, 401);
+    // Where the webhook's own are none, an API token is the only one that lets in.
+    let server = Server::start(AccessOptions { tokens: Some(Tokens::new([])), ..by_token().await }).await;
+    assert_eq!((server.post(INSIDE, &[FOR_POSTING]).await.status, server.post(INSIDE, &[]).await.status), (200, 401));
     // A network must fit as well.
     let inside = AccessOptions { networks: Some(networks("127.0.0.1")), ..by_token().await };
     assert_eq!(Server::start(inside).await.post(OUTSIDE, &[FOR_POSTING]).await.status, 403);
