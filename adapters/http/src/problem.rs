@@ -142,7 +142,8 @@ impl From<MetricsError> for QuestionError {
 const CHALLENGE: &str = "Basic realm=\"staticreg\", charset=\"UTF-8\"";
 
 /// The same where tokens let in (RFC 6750). A browser asks for a name and a password.
-const CHALLENGE_FOR_TOKENS: &str = "Bearer realm=\"staticreg\", Basic realm=\"staticreg\", charset=\"UTF-8\"";
+// Basic comes first: Chromium looks at the first scheme of a line only.
+const CHALLENGE_FOR_TOKENS: &str = "Basic realm=\"staticreg\", charset=\"UTF-8\", Bearer realm=\"staticreg\"";
 
 /// The answer to who calls the server by a name that is none of its own.
 pub(crate) fn unknown_name(name: &str) -> Response {

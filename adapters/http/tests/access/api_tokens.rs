@@ -23,7 +23,7 @@ pub(crate) const EXPIRED: (&str, &str) = ("authorization", "Bearer srt_expired")
 pub(crate) const REVOKED: (&str, &str) = ("authorization", "Bearer srt_revoked");
 pub(crate) const UNKNOWN: (&str, &str) = ("authorization", "Bearer srt_unknown");
 
-const CHALLENGE: Option<&str> = Some("Bearer realm=\"staticreg\", Basic realm=\"staticreg\", charset=\"UTF-8\"");
+const CHALLENGE: Option<&str> = Some("Basic realm=\"staticreg\", charset=\"UTF-8\", Bearer realm=\"staticreg\"");
 
 fn at(hour: u32) -> DateTime<Utc> {
     format!("2026-11-21T{hour:02}:00:00Z").parse().expect("a time")
