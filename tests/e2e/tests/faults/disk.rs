@@ -143,6 +143,8 @@ fn a_spool_whose_disk_is_full_is_emptied_all_the_same() {
 
     disk.make_room();
     eventually("the file holds nothing any more", LIMIT, || {
+        // A server that is stopped before it has replayed what waits removes nothing.
+        wait_until_replayed(&server);
         assert!(server.terminate().success());
         let before = server.log().len();
         server.restart();
