@@ -1,7 +1,7 @@
 //! Which API tokens let in, kept in memory, so that no request waits for the database.
 //!
 //! [`FollowTokens`] reads them anew all the time; so what is created and revoked holds within seconds. While it cannot,
-//! those read last stay in force.
+//! those read last stay in force. [`NoteUses`] writes down which were used.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,6 +17,12 @@ use tokio::time::sleep;
 
 /// How often they are read anew.
 const INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a token that has ended is known still, so that whoever shows it is told apart from who guesses.
+const ENDED_KNOWN: TimeDelta = TimeDelta::days(30);
+
+/// How often uses are written down.
+const NOTE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How much newer a use must be than the one that is noted, to be noted too.
 const NOTED_AGAIN: TimeDelta = TimeDelta::minutes(1);
@@ -75,7 +81,8 @@ impl KnownTokens {
     }
 
     fn replace(&self, tokens: Vec<ApiToken>) {
-        let tokens = tokens.into_iter().map(|token| (token.hash, token)).collect();
+        let tokens: HashMap<_, _> = tokens.into_iter().map(|token| (token.hash, token)).collect();
+        self.0.uses.lock().retain(|hash, _| tokens.contains_key(hash));
         *self.0.tokens.write() = Some(tokens);
     }
 
@@ -91,7 +98,7 @@ impl KnownTokens {
     }
 }
 
-/// The use case, running in the background.
+/// Keeps what is known as the store has it.
 pub struct FollowTokens {
     store: Arc<dyn ApiTokens>,
     known: KnownTokens,
@@ -99,7 +106,7 @@ pub struct FollowTokens {
 }
 
 impl FollowTokens {
-    /// Keeps what is known as the store has it.
+    /// Those of a store.
     #[must_use]
     pub fn new(store: Arc<dyn ApiTokens>, known: KnownTokens) -> Self {
         Self { store, known, is_failing: false }
@@ -110,13 +117,12 @@ impl FollowTokens {
         loop {
             sleep(INTERVAL).await;
             self.read().await;
-            self.note_uses().await;
         }
     }
 
-    /// Reads all tokens. A failure is told once.
+    /// Reads the tokens. A failure is told once.
     pub async fn read(&mut self) {
-        let read = self.store.list().await;
+        let read = self.store.not_ended_by(self.known.0.clock.now() - ENDED_KNOWN).await;
         match &read {
             Err(error) if !self.is_failing => {
                 let reason = describe(error);
@@ -130,9 +136,31 @@ impl FollowTokens {
             self.known.replace(tokens);
         }
     }
+}
+
+/// Writes down which tokens were used. Not where they are read: a revocation does not wait for it.
+pub struct NoteUses {
+    store: Arc<dyn ApiTokens>,
+    known: KnownTokens,
+}
+
+impl NoteUses {
+    /// In a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn ApiTokens>, known: KnownTokens) -> Self {
+        Self { store, known }
+    }
+
+    /// Never ends.
+    pub async fn run(self) {
+        loop {
+            sleep(NOTE_INTERVAL).await;
+            self.note().await;
+        }
+    }
 
     /// A use that cannot be noted is tried again with the next one.
-    async fn note_uses(&self) {
+    async fn note(&self) {
         for (hash, at) in self.known.unnoted_uses() {
             let noted: Result<(), MetricsError> = self.store.note_use(&hash, at).await;
             if let Err(error) = noted {
@@ -190,6 +218,7 @@ mod tests {
         assert_eq!(known.admit(&HASH, Scope::Read), Err(RefusedToken::Revoked));
         known.replace(vec![]);
         assert_eq!(known.admit(&HASH, Scope::Read), Err(RefusedToken::Unknown));
+        assert!(known.0.uses.lock().is_empty(), "nothing is kept of what is gone");
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,7 +226,7 @@ mod tests {
         let (known, _) = known();
         let mut store = MockApiTokens::new();
         let mut answers = [Ok(vec![token()]), Err(()), Err(()), Ok(vec![])].into_iter();
-        store.expect_list().returning(move || {
+        store.expect_not_ended_by().returning(move |_| {
             answers.next().unwrap_or(Err(())).map_err(|()| MetricsError::Unavailable("it is away".into()))
         });
         let mut follow = FollowTokens::new(Arc::new(store), known.clone());
@@ -216,7 +245,7 @@ mod tests {
         let noted = Arc::new(Mutex::new(Vec::new()));
         let mut store = MockApiTokens::new();
         let listed = Arc::clone(&kept);
-        store.expect_list().returning(move || Ok(vec![listed.lock().clone()]));
+        store.expect_not_ended_by().returning(move |_| Ok(vec![listed.lock().clone()]));
         let (kept_by_store, calls) = (Arc::clone(&kept), Arc::clone(&noted));
         store.expect_note_use().returning(move |_, at| {
             calls.lock().push(at);
@@ -226,12 +255,14 @@ mod tests {
             kept_by_store.lock().last_used_at = Some(at);
             Ok(())
         });
-        let mut follow = FollowTokens::new(Arc::new(store), known.clone());
+        let store: Arc<dyn ApiTokens> = Arc::new(store);
+        let mut follow = FollowTokens::new(Arc::clone(&store), known.clone());
+        let uses = NoteUses::new(store, known.clone());
         for time in ["10:00:01", "10:00:01", "10:00:30", "10:01:00", "10:01:01"] {
             *now.lock() = at(time);
             follow.read().await;
             assert_eq!(known.admit(&HASH, Scope::Read), Ok(()));
-            follow.note_uses().await;
+            uses.note().await;
         }
         assert_eq!(*noted.lock(), [at("10:00:01"), at("10:00:01"), at("10:01:01")]);
     }

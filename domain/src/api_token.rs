@@ -68,9 +68,14 @@ impl Scope {
             Self::Metrics => "metrics",
         }
     }
+
+    /// The scope of a name, which may have spaces around it.
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == name.trim())
+    }
 }
 
-/// One scope or several.
+/// What a token lets its holder do, mostly one scope or two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<Scope>);
 
@@ -85,6 +90,12 @@ impl Scopes {
     pub fn include(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
     }
+
+    /// Those of a list that this version knows: a later one may have written others, which let nobody do anything here.
+    #[must_use]
+    pub fn known(text: &str) -> Self {
+        Self(text.split(',').filter_map(Scope::of).collect())
+    }
 }
 
 impl From<Scope> for Scopes {
@@ -97,8 +108,7 @@ impl FromStr for Scopes {
     type Err = InvalidScopes;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let scope = |name: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == name.trim());
-        text.split(',').map(scope).collect::<Option<_>>().map(Self).ok_or(InvalidScopes)
+        text.split(',').map(Scope::of).collect::<Option<_>>().map(Self).ok_or(InvalidScopes)
     }
 }
 
@@ -175,7 +185,7 @@ impl ApiToken {
     }
 }
 
-/// What became of a token given to [`ApiTokens::create`].
+/// What became of a token given to [`ApiTokenAdmin::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
     /// It is kept.
@@ -184,12 +194,24 @@ pub enum Creation {
     NameTaken,
 }
 
-/// Where API tokens are kept, for all servers and for whoever creates and revokes them.
+/// API tokens as servers look at them. What they read is what this version knows: a row that is no token lets nobody in,
+/// and keeps no other from being read.
 ///
-/// Every implementation passes the suite `api_tokens` in `tests/contract`.
+/// Every implementation passes the suite `api_tokens` in `tests/contract`, and so does one of [`ApiTokenAdmin`].
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ApiTokens: Send + Sync {
+    /// The tokens that have not ended, nor expired, by a moment, in any order.
+    async fn not_ended_by(&self, moment: DateTime<Utc>) -> Result<Vec<ApiToken>, MetricsError>;
+
+    /// Notes that a token let somebody in, unless a later use is noted. One that is not kept is none.
+    async fn note_use(&self, hash: &TokenHash, at: DateTime<Utc>) -> Result<(), MetricsError>;
+}
+
+/// API tokens as whoever creates and revokes them has them.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait ApiTokenAdmin: Send + Sync {
     /// Keeps a new token, unless a living one has its name: of those created at once under one name, one is. One of the
     /// name that has expired by the time the new one is made ends.
     async fn create(&self, token: &ApiToken) -> Result<Creation, MetricsError>;
@@ -199,9 +221,6 @@ pub trait ApiTokens: Send + Sync {
 
     /// Revokes the living token of a name; whether there was one.
     async fn revoke(&self, name: &TokenName, now: DateTime<Utc>) -> Result<bool, MetricsError>;
-
-    /// Notes that a token let somebody in, unless a later use is noted. One that is not kept is none.
-    async fn note_use(&self, hash: &TokenHash, at: DateTime<Utc>) -> Result<(), MetricsError>;
 }
 
 #[cfg(test)]
@@ -225,6 +244,15 @@ mod tests {
         assert!(scopes.include(Scope::Read) && !scopes.include(Scope::Post));
         for text in ["", "read,", "write", "Read"] {
             assert_eq!(text.parse::<Scopes>(), Err(InvalidScopes), "{text}");
+        }
+    }
+
+    #[test]
+    fn scopes_of_a_later_version_let_nobody_do_anything() {
+        assert_eq!(Scopes::known("admin,read").to_string(), "read");
+        for text in ["admin", ""] {
+            let scopes = Scopes::known(text);
+            assert!(Scope::ALL.into_iter().all(|scope| !scopes.include(scope)), "{text}");
         }
     }
 

@@ -110,14 +110,15 @@ fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Strin
 }
 
 fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> Result<(), Failure> {
-    let settings = given.settings()?;
-    if *task == Task::CheckHealth {
-        return health::check(&settings.http.bind_addr, health::PATIENCE);
-    }
     if let Task::Tokens(task) = task {
         // Its output is for scripts: what else there is to say goes to standard error.
         sources.warnings().for_each(|warning| say(&warning));
-        return on_runtime(task.run(&settings.db));
+        // Nothing else may keep a token from being revoked.
+        return on_runtime(task.run(&given.db()?));
+    }
+    let settings = given.settings()?;
+    if *task == Task::CheckHealth {
+        return health::check(&settings.http.bind_addr, health::PATIENCE);
     }
     // Dropped last, so that the last lines are written.
     let _written = log::start(&settings.log)?;

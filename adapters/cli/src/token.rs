@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Arg, ArgMatches, Command};
 use staticreg_domain::{
     Clock as _,
-    api_token::{ApiToken, ApiTokens, Creation, Scopes, TokenName},
+    api_token::{ApiToken, ApiTokenAdmin, Creation, Scopes, TokenName},
     error::describe,
 };
 use staticreg_http::access::ApiSecret;
@@ -49,6 +49,7 @@ pub(crate) fn command(task: impl Fn(&'static str, &[&str]) -> Command) -> Comman
     let expires = Arg::new("expires")
         .long("expires")
         .value_name("DURATION")
+        .allow_hyphen_values(true)
         .value_parser(lifetime)
         .help("For how long it lets in, such as 90d; without it until it is revoked");
     let scope = Arg::new("scope")
@@ -93,10 +94,11 @@ impl TokenTask {
 
     /// Does it.
     pub(crate) async fn run(&self, db: &Db) -> Result<(), Failure> {
-        let tokens = store::api_tokens(db).await?;
+        // To look at tokens makes no database.
+        let tokens = store::api_tokens(db, matches!(self, Self::Create { .. })).await?;
         let now = SystemClock.now();
         match self {
-            Self::Create { name, lifetime, scopes } => create(&tokens, name, *lifetime, scopes, now).await,
+            Self::Create { name, lifetime, scopes } => create(&tokens, name, *lifetime, scopes, now, print).await,
             Self::List => print(&listed(&tokens.list().await.map_err(|error| describe(&error))?, now)),
             Self::Revoke(name) => {
                 if !tokens.revoke(name, now).await.map_err(|error| describe(&error))? {
@@ -111,11 +113,12 @@ impl TokenTask {
 }
 
 async fn create(
-    tokens: &impl ApiTokens,
+    tokens: &impl ApiTokenAdmin,
     name: &TokenName,
     lifetime: Option<Duration>,
     scopes: &Scopes,
     now: DateTime<Utc>,
+    show: impl FnOnce(&str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let secret = ApiSecret::random()?;
     let token = ApiToken {
@@ -128,24 +131,36 @@ async fn create(
         last_used_at: None,
     };
     match tokens.create(&token).await.map_err(|error| describe(&error))? {
-        Creation::Created => {
-            say("this is the only time that the token is shown.");
-            print(&format!("{}\n", secret.expose()))
-        }
+        Creation::Created => {}
         Creation::NameTaken => {
-            Err(format!("A living token is called {name} already. Revoke it first, or choose another name.").into())
+            return Err(
+                format!("A living token is called {name} already. Revoke it first, or choose another name.").into()
+            );
         }
     }
+    let end = token.expires_at.map_or_else(|| "it is revoked".to_owned(), time);
+    say(&format!("the token lets in until {end}. It is not shown again."));
+    if show(&format!("{}\n", secret.expose())).is_err() {
+        // Nobody has it.
+        let revoked = tokens.revoke(name, now).await;
+        let what = if revoked.is_ok() { "It is revoked." } else { "Revoke it." };
+        return Err(format!("The token {name} could not be printed. {what}").into());
+    }
+    Ok(())
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    stdout().lock().write_all(text.as_bytes()).map_err(Failure::from)
+    let mut output = stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::from)
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// A table, whose columns are as wide as they must be.
 fn listed(tokens: &[ApiToken], now: DateTime<Utc>) -> String {
     const HEAD: [&str; 6] = ["NAME", "SCOPES", "STATE", "CREATED", "EXPIRES", "LAST USE"];
-    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let time_or = |at: Option<DateTime<Utc>>| at.map_or_else(|| "never".to_owned(), time);
     let row = |token: &ApiToken| {
         [
@@ -169,7 +184,7 @@ fn listed(tokens: &[ApiToken], now: DateTime<Utc>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use staticreg_domain::api_token::{MockApiTokens, Scope, TokenHash};
+    use staticreg_domain::api_token::{MockApiTokenAdmin, Scope, TokenHash};
 
     use super::*;
 
@@ -211,11 +226,26 @@ x     read       revoked  2026-11-21T09:00:00Z  never                 never
 
     #[tokio::test]
     async fn a_name_that_is_taken_is_told() {
-        let mut tokens = MockApiTokens::new();
+        let mut tokens = MockApiTokenAdmin::new();
         tokens.expect_create().returning(|_| Ok(Creation::NameTaken));
-        let created = create(&tokens, &token("ci").name, None, &Scope::Read.into(), at("12:00:00")).await;
-        let Err(Failure::Other(told)) = created else { panic!("it was created") };
+        let told = refusal(&tokens, |_| Ok(())).await;
         assert!(told.starts_with("A living token is called ci already."), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_could_not_be_printed_is_revoked() {
+        let mut tokens = MockApiTokenAdmin::new();
+        tokens.expect_create().returning(|_| Ok(Creation::Created));
+        tokens.expect_revoke().once().withf(|name, _| name.as_str() == "ci").returning(|_, _| Ok(true));
+        let told = refusal(&tokens, |_| Err("the disk is full".into())).await;
+        assert_eq!(told, "The token ci could not be printed. It is revoked.");
+    }
+
+    async fn refusal(tokens: &MockApiTokenAdmin, show: impl FnOnce(&str) -> Result<(), Failure>) -> String {
+        match create(tokens, &token("ci").name, None, &Scope::Read.into(), at("12:00:00"), show).await {
+            Err(Failure::Other(told)) => told,
+            _ => panic!("it was created"),
+        }
     }
 
     #[test]

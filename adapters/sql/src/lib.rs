@@ -115,7 +115,7 @@ pub enum OpenError {
 }
 
 impl SqlMetrics {
-    /// Connects and brings the schema up to date; servers that do so at once wait for each other.
+    /// Connects and, unless told otherwise, brings the schema up to date; servers that do so at once wait for each other.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
         let database = match &options.url.0 {
             Place::Postgres(place) => Database::Postgres(Box::new(PostgresMetrics::open(place, options).await?)),

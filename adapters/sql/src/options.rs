@@ -17,6 +17,9 @@ pub struct Options {
     pub schema: Option<SchemaName>,
     /// The most connections; one is kept for recording, so there are never fewer than two.
     pub max_connections: NonZeroU32,
+    /// Whether what is missing is made: the SQLite file, the schema and its changes. Without it the database is used as
+    /// it is.
+    pub migrate: bool,
     /// How long to wait for a connection, and for the database to store a batch or to say that it could. Questions may
     /// take longer.
     pub answer_timeout: Duration,
@@ -36,6 +39,7 @@ impl Options {
             url,
             schema: None,
             max_connections: Self::MAX_CONNECTIONS,
+            migrate: true,
             answer_timeout: Self::ANSWER_TIMEOUT,
             question_timeout: Self::QUESTION_TIMEOUT,
         }

@@ -4,16 +4,21 @@
 use std::{any::Any, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use staticreg_domain::api_token::{ApiToken, ApiTokens, Creation, Scope, TokenHash, TokenState};
+use staticreg_domain::api_token::{ApiToken, ApiTokenAdmin, ApiTokens, Creation, Scope, TokenHash, TokenState};
 
 use crate::events::now;
+
+/// Both sides of the place where tokens are kept.
+pub trait TokenStore: ApiTokens + ApiTokenAdmin {}
+
+impl<T: ApiTokens + ApiTokenAdmin> TokenStore for T {}
 
 /// Nothing but tokens, and none yet.
 pub struct Subject {
     /// Where they are kept.
-    pub tokens: Arc<dyn ApiTokens>,
+    pub tokens: Arc<dyn TokenStore>,
     /// The same, as another server has it.
-    pub second: Arc<dyn ApiTokens>,
+    pub second: Arc<dyn TokenStore>,
     /// What they are kept in; dropped after it.
     pub home: Box<dyn Any + Send>,
 }
@@ -35,7 +40,7 @@ fn in_an_hour() -> DateTime<Utc> {
     now() + TimeDelta::hours(1)
 }
 
-async fn states(tokens: &dyn ApiTokens, now: DateTime<Utc>) -> Vec<(String, TokenState)> {
+async fn states(tokens: &dyn TokenStore, now: DateTime<Utc>) -> Vec<(String, TokenState)> {
     let listed = tokens.list().await.expect("lists");
     listed.iter().map(|token| (token.name.to_string(), token.state(now))).collect()
 }
@@ -93,6 +98,23 @@ pub async fn only_a_living_token_can_be_revoked(Subject { tokens, second, home: 
     let listed = second.list().await.expect("lists");
     let ended: Vec<_> = listed.iter().map(|token| (token.name.as_str(), token.ended_at)).collect();
     assert_eq!(ended, [("ci", Some(now())), ("other", None)]);
+}
+
+pub async fn those_that_ended_long_ago_are_not_read_again_and_again(Subject { tokens, second, home: _home }: Subject) {
+    tokens.create(&token("expires", 1)).await.expect("creates");
+    tokens.create(&ApiToken { expires_at: None, ..token("revoked", 2) }).await.expect("creates");
+    tokens.create(&ApiToken { expires_at: None, ..token("living", 3) }).await.expect("creates");
+    let half_an_hour = now() + TimeDelta::minutes(30);
+    assert!(tokens.revoke(&token("revoked", 2).name, half_an_hour).await.expect("revokes"));
+    for (moment, expected) in [
+        (now(), &["expires", "living", "revoked"][..]),
+        (half_an_hour, &["expires", "living"]),
+        (in_an_hour(), &["living"]),
+    ] {
+        let mut read = second.not_ended_by(moment).await.expect("reads");
+        read.sort_by(|one, other| one.name.cmp(&other.name));
+        assert_eq!(read.iter().map(|token| token.name.as_str()).collect::<Vec<_>>(), expected, "{moment}");
+    }
 }
 
 pub async fn the_latest_use_is_noted(Subject { tokens, second, home: _home }: Subject) {

@@ -117,6 +117,7 @@ macro_rules! api_tokens_suite {
             api_tokens::of_those_made_at_once_under_one_name_one_is_kept,
             api_tokens::a_name_is_free_again_once_its_token_is_revoked_or_has_expired,
             api_tokens::only_a_living_token_can_be_revoked,
+            api_tokens::those_that_ended_long_ago_are_not_read_again_and_again,
             api_tokens::the_latest_use_is_noted,
         }
     };

@@ -10,6 +10,7 @@ use staticreg_e2e::{
     stores::{Store, Stores},
 };
 use staticreg_test_support::postgres::{Durability, Postgres, Stop};
+use tempfile::TempDir;
 
 /// How long what comes by itself may take on a busy machine.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -139,6 +140,43 @@ fn tokens_stay_in_force_while_the_database_is_away() {
     eventually("it lets in no more", LIMIT, || (read(&server, &token) == 401).then_some(()));
 }
 
+/// Whatever else is wrong, a token can be revoked; and to look at tokens changes nothing.
+#[test]
+fn tokens_can_be_listed_and_revoked_without_another_setting_and_make_no_database() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let url = format!("sqlite://{}", file.display());
+    let environment = [("STATICREG_DB_URL", &*url), ("STATICREG_HTTP_BIND_ADDR", "no address")];
+    for arguments in [&["token", "list"][..], &["token", "revoke", "ci"]] {
+        let ended = Staticreg::run(arguments, &environment);
+        assert!(!ended.status.success() && !file.exists(), "{ended:?}");
+        assert!(ended.stderr.contains(file.to_str().expect("text")), "{ended:?}");
+    }
+    create(&["ci"], &environment);
+    assert!(revoke("ci", &environment).success());
+    assert_eq!(line("ci", &environment)[2], "revoked");
+}
+
+/// Written by a later version, or by hand.
+#[test]
+fn a_row_that_is_no_token_keeps_no_other_from_being_revoked() {
+    let postgres = Postgres::shared();
+    let url = postgres.new_database();
+    let environment = [&[("STATICREG_DB_URL", &*url)][..], &SIGNED_IN].concat();
+    let token = create(&["ci"], &environment);
+    let server = Staticreg::start(&environment);
+    eventually("it lets in", LIMIT, || (read(&server, &token) == 200).then_some(()));
+    postgres.psql(
+        &url,
+        "INSERT INTO api_token VALUES ('\\x00', 'short', 'read', now()), \
+         (decode(repeat('01', 32), 'hex'), 'no name', 'read', now()), \
+         (decode(repeat('02', 32), 'hex'), 'later', 'admin', now())",
+    );
+    assert!(revoke("ci", &environment).success());
+    eventually("it lets in no more", LIMIT, || (read(&server, &token) == 401).then_some(()));
+    assert_eq!(list(&environment).lines().count(), 3, "its head, and two tokens");
+}
+
 #[test]
 fn without_a_database_there_are_no_tokens() {
     for arguments in [&["token", "create", "ci"][..], &["token", "list"], &["token", "revoke", "ci"]] {
@@ -156,6 +194,7 @@ fn what_is_wrong_in_the_command_is_told() {
         (&["token", "create"], "NAME"),
         (&["token", "create", "a b"], "a name is of 1 to 64 letters"),
         (&["token", "create", "ci", "--expires", "soon"], "a duration is from 1s to 3650d"),
+        (&["token", "create", "ci", "--expires", "-1d"], "a duration is from 1s to 3650d"),
         (&["token", "create", "ci", "--scope", "write"], "scopes are read, post and metrics"),
         (&["token", "list", "--db-url", "mysql://x"], "starts with postgres://"),
     ] {

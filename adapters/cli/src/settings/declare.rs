@@ -142,6 +142,18 @@ macro_rules! settings {
             pub(crate) struct $Section {
                 $( $(#[doc = $help])+ pub(crate) $key: $type, )+
             }
+
+            impl $Section {
+                /// Takes its values out of what was given.
+                pub(super) fn read(given: &$crate::settings::Given) -> Result<Self, $crate::settings::Unusable> {
+                    Ok(Self {
+                        $( $key: given.value(
+                            concat!(stringify!($section), ".", stringify!($key)),
+                            settings!(@within $($least, $most)?),
+                        )?, )+
+                    })
+                }
+            }
         )+
 
         /// What is declared of every setting.
@@ -164,14 +176,7 @@ macro_rules! settings {
         impl Settings {
             /// Takes every value out of what was given.
             pub(super) fn read(given: &$crate::settings::Given) -> Result<Self, $crate::settings::Unusable> {
-                Ok(Self {
-                    $( $section: $Section {
-                        $( $key: given.value(
-                            concat!(stringify!($section), ".", stringify!($key)),
-                            settings!(@within $($least, $most)?),
-                        )?, )+
-                    }, )+
-                })
+                Ok(Self { $( $section: $Section::read(given)?, )+ })
             }
         }
     };

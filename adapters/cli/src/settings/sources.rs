@@ -14,7 +14,7 @@ use figment::{
 };
 
 use super::{
-    Setting, Settings,
+    Db, Setting, Settings,
     declare::PREFIX,
     secret,
     value::{Hint, Value, text},
@@ -133,6 +133,11 @@ impl Given {
         let settings = Settings::read(self)?;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// Reads the settings of the database alone, whatever is wrong with others.
+    pub(crate) fn db(&self) -> Result<Db, Unusable> {
+        Db::read(self)
     }
 
     /// What is wrong with a setting, in one sentence.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use staticreg_application::api_tokens::{FollowTokens, KnownTokens};
+use staticreg_application::api_tokens::{FollowTokens, KnownTokens, NoteUses};
 use staticreg_domain::{Clock, api_token::ApiTokens};
 use tokio::time::timeout;
 
@@ -18,8 +18,9 @@ pub(super) async fn follow(
     lifecycle: &mut Lifecycle,
 ) -> staticreg_http::access::ApiTokens {
     let known = KnownTokens::new(Arc::clone(clock));
-    let mut follow = FollowTokens::new(kept, known.clone());
+    let mut follow = FollowTokens::new(Arc::clone(&kept), known.clone());
     let _ = timeout(HEAD_START, follow.read()).await;
     lifecycle.spawn_background("reads the API tokens", follow.run());
+    lifecycle.spawn_background("notes uses of API tokens", NoteUses::new(kept, known.clone()).run());
     staticreg_http::access::ApiTokens::new(known)
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
-    api_token::{ApiToken, ApiTokens, Creation, TokenHash, TokenName},
+    api_token::{ApiToken, ApiTokens, TokenHash},
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
@@ -32,10 +32,6 @@ impl LateStore {
 
     fn store(&self) -> Result<&dyn MetricsRepository, MetricsError> {
         self.database().map(|database| &*database.metrics)
-    }
-
-    fn tokens(&self) -> Result<&dyn ApiTokens, MetricsError> {
-        self.database().map(|database| &*database.tokens)
     }
 
     fn store_to_save(&self) -> Result<&dyn MetricsRepository, MetricsError> {
@@ -112,20 +108,12 @@ impl MetricsReader for LateStore {
 
 #[async_trait]
 impl ApiTokens for LateStore {
-    async fn create(&self, token: &ApiToken) -> Result<Creation, MetricsError> {
-        self.tokens()?.create(token).await
-    }
-
     /// Waits for the database: that it is not there is told already.
-    async fn list(&self) -> Result<Vec<ApiToken>, MetricsError> {
-        self.0.wait().await.tokens.list().await
-    }
-
-    async fn revoke(&self, name: &TokenName, now: DateTime<Utc>) -> Result<bool, MetricsError> {
-        self.tokens()?.revoke(name, now).await
+    async fn not_ended_by(&self, moment: DateTime<Utc>) -> Result<Vec<ApiToken>, MetricsError> {
+        self.0.wait().await.tokens.not_ended_by(moment).await
     }
 
     async fn note_use(&self, hash: &TokenHash, at: DateTime<Utc>) -> Result<(), MetricsError> {
-        self.tokens()?.note_use(hash, at).await
+        self.database()?.tokens.note_use(hash, at).await
     }
 }

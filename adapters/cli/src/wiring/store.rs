@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use staticreg_application::recording::Spooling;
-use staticreg_domain::{api_token::ApiTokens, error::describe, metrics::MetricsRepository};
+use staticreg_domain::{
+    api_token::{ApiTokenAdmin, ApiTokens},
+    error::describe,
+    metrics::MetricsRepository,
+};
 use staticreg_memory::MemoryMetrics;
 use staticreg_rollup::Rollup;
 use staticreg_spool::SqliteSpool;
@@ -105,22 +109,22 @@ pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, F
 /// Brings the configured database's schema up to date.
 pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
     let url = db.url.as_ref().ok_or("STATICREG_DB_URL is not set: there is no database to migrate.")?;
-    open_database(db, url).await?;
+    open_database(&options(db, url)?).await?;
     tracing::info!("Database schema initialized successfully.");
     Ok(())
 }
 
-/// Where the configured database keeps API tokens.
-pub(crate) async fn api_tokens(db: &Db) -> Result<impl ApiTokens + use<>, Failure> {
+/// Where the configured database keeps API tokens; `migrate` makes that place.
+pub(crate) async fn api_tokens(db: &Db, migrate: bool) -> Result<impl ApiTokenAdmin + use<>, Failure> {
     let url = db.url.as_ref().ok_or(
         "STATICREG_DB_URL is not set. API tokens are kept in a database: a server that keeps its counts in memory shares \
          them with no other process.",
     )?;
-    open_database(db, url).await
+    open_database(&Options { migrate, ..options(db, url)? }).await
 }
 
-async fn open_database(db: &Db, url: &Secret) -> Result<SqlMetrics, Failure> {
-    Ok(SqlMetrics::open(&options(db, url)?).await.map_err(|error| Unusable::new("db.url", error))?)
+async fn open_database(options: &Options) -> Result<SqlMetrics, Failure> {
+    Ok(SqlMetrics::open(options).await.map_err(|error| Unusable::new("db.url", error))?)
 }
 
 fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {

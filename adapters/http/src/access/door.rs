@@ -52,7 +52,7 @@ fn judged(options: &AccessOptions, peer: Option<SocketAddr>, headers: &HeaderMap
         return Ok(Verdict::Admitted);
     }
     let mut refused = RefusalReason::NoProof;
-    if options.take_tokens() {
+    if options.are_tokens_asked_for() {
         match shown(headers) {
             Shown::Token(token) => match fits(options, &token) {
                 Ok(()) => return Ok(Verdict::Admitted),

@@ -126,7 +126,7 @@ impl AccessOptions {
     }
 
     /// Whether a token lets a sender in that would not be without.
-    fn take_tokens(&self) -> bool {
+    fn are_tokens_asked_for(&self) -> bool {
         self.tokens.is_some() || self.signatures.is_some() && self.api_tokens.is_some()
     }
 
@@ -157,7 +157,7 @@ impl Access {
     }
 
     /// Whether there are tokens of the webhook's own, to give to a registry.
-    pub(crate) fn takes_tokens(&self) -> bool {
+    pub(crate) fn has_webhook_tokens(&self) -> bool {
         self.0.options.tokens.is_some()
     }
 
@@ -166,7 +166,8 @@ impl Access {
         self.0.refusals.add(reason, peer(request), reader::sender(&self.0.options, request));
         match reason.status() {
             // A token is all that can be asked for (RFC 9110, 15.5.2).
-            StatusCode::UNAUTHORIZED if self.0.options.take_tokens() => webhook::unauthorized(),
+            StatusCode::UNAUTHORIZED if self.0.options.are_tokens_asked_for() => webhook::unauthorized(),
+            StatusCode::SERVICE_UNAVAILABLE => webhook::unavailable(),
             _ => webhook::forbidden(),
         }
     }
@@ -185,10 +186,11 @@ impl Access {
             Reading::Admitted => return Ok(()),
             Reading::Unknown(reason) => {
                 reason.into_iter().for_each(note);
-                // A password or a token is all that can be asked for (RFC 9110, 15.5.2).
-                match (options.users.is_some(), options.api_tokens.is_some()) {
-                    (false, false) => problem::not_signed_in(),
-                    (_, takes_tokens) => problem::unauthorized(takes_tokens),
+                // Where people sign in at a proxy a browser must not ask them for a password.
+                if options.users.is_none() && (options.proxy_header.is_some() || options.api_tokens.is_none()) {
+                    problem::not_signed_in()
+                } else {
+                    problem::unauthorized(options.api_tokens.is_some())
                 }
             }
             Reading::OtherScope => {

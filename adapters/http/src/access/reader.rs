@@ -140,11 +140,14 @@ pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading
         }
     }
     let user = options.users.as_ref().zip(Credentials::of(headers));
+    let mut may_be_token = false;
     if let (Some(tokens), Shown::Token(token)) = (&options.api_tokens, shown(headers)) {
         match tokens.admit(&token, Scope::Read) {
             Ok(()) => return Reading::Admitted,
             // A user's password may look like anything.
-            Err(RefusedToken::Unknown) if user.is_some() => {}
+            Err(refused @ (RefusedToken::Unknown | RefusedToken::Unread)) if user.is_some() => {
+                may_be_token = refused == RefusedToken::Unread;
+            }
             Err(refused) => return of_token(refused, tokens, sender(options, request)),
         }
     }
@@ -154,6 +157,7 @@ pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading
     };
     match users.check(&shown, sender(options, request)).await {
         Checked::Right => Reading::Admitted,
+        _ if may_be_token => Reading::Unread,
         Checked::Wrong => Reading::Unknown(Some(SignInReason::WrongPassword)),
         Checked::Slowed(wait) => Reading::Slowed(wait),
         Checked::Busy => Reading::Busy,

@@ -80,7 +80,7 @@ impl RefusalReason {
         }
     }
 
-    /// The status of the answer: whether a proof would let the sender in.
+    /// The status of the answer: whether a proof would let the sender in, or the same one later.
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::AnotherSite | Self::Network | Self::UnknownAddress => StatusCode::FORBIDDEN,
@@ -89,10 +89,10 @@ impl RefusalReason {
             | Self::TokenScope
             | Self::ExpiredToken
             | Self::RevokedToken
-            | Self::UnreadTokens
             | Self::SeveralTokens
             | Self::WrongSignature
             | Self::OldSignature => StatusCode::UNAUTHORIZED,
+            Self::UnreadTokens => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -188,7 +188,7 @@ fn page_of(site: &Site, query: &Query, origin: &str, overview: &Overview) -> Res
         state: State::of(overview),
         has_registry: overview.snapshot.is_some(),
         webhook: format!("{origin}{}", crate::webhook::PATH),
-        takes_tokens: site.access.takes_tokens(),
+        takes_tokens: site.access.has_webhook_tokens(),
         figures: figures(overview),
         trend: picture.map(|picture| Sparkline::new(picture.days())),
         read_at: overview

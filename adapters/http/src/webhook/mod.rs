@@ -201,6 +201,11 @@ pub(crate) fn unauthorized() -> Response {
     WebhookError::Unauthorized(Json(problem), CHALLENGE.to_owned()).into_response()
 }
 
+/// The answer to who may be let in later.
+pub(crate) fn unavailable() -> Response {
+    WebhookError::unavailable("It cannot be told yet who may post; send this again.").into_response()
+}
+
 /// The answer to who may not post.
 pub(crate) fn forbidden() -> Response {
     WebhookError::Forbidden(Json(Problem::new(StatusCode::FORBIDDEN, REFUSED))).into_response()

@@ -11,7 +11,9 @@ use staticreg_domain::{
     clock::MockClock,
     metrics::MetricsError,
 };
-use staticreg_http::access::{AccessOptions, ApiTokens, Readers, RefusalReason, SignInReason, Tokens, Users};
+use staticreg_http::access::{
+    AccessOptions, ApiTokens, ProxyHeader, Readers, RefusalReason, SignInReason, Tokens, Users,
+};
 
 use crate::{Answer, INSIDE, OUTSIDE, RIGHT, Server, USERS, networks, request, signatures, signed_in};
 
@@ -46,7 +48,7 @@ async fn known(answer: Result<Vec<ApiToken>, MetricsError>) -> ApiTokens {
     let mut clock = MockClock::new();
     clock.expect_now().returning(|| at(12));
     let mut store = MockApiTokens::new();
-    store.expect_list().return_once(|| answer);
+    store.expect_not_ended_by().return_once(|_| answer);
     let known = KnownTokens::new(Arc::new(clock));
     FollowTokens::new(Arc::new(store), known.clone()).read().await;
     ApiTokens::new(known)
@@ -163,6 +165,18 @@ async fn wrong_tokens_are_slowed_by_address_and_right_ones_are_not() {
     assert!(server.refused_sign_ins().contains(&(SignInReason::TooManyGuesses, 1)));
 }
 
+/// A browser must not ask for a password where people sign in at a proxy.
+#[tokio::test]
+async fn where_a_proxy_alone_asks_people_to_sign_in_nobody_is_asked_for_a_password() {
+    let proxy_header = Some(ProxyHeader::parse("Remote-User").expect("a header"));
+    let server = Server::start(AccessOptions { proxy_header, ..by_token().await }).await;
+    for shown in [&[][..], &[UNKNOWN]] {
+        let refused = server.get("/", shown).await;
+        assert_eq!((refused.status, refused.header("www-authenticate")), (403, None), "{shown:?}");
+    }
+    assert_eq!(server.get("/", &[FOR_READING]).await.status, 200);
+}
+
 #[tokio::test]
 async fn a_password_may_look_like_a_token() {
     let bob = bcrypt::hash("srt_of-bob", 4).expect("a hash");
@@ -189,6 +203,17 @@ async fn until_tokens_could_be_read_nobody_is_told_that_one_is_wrong() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{}", answer.text);
     assert_eq!(server.get("/", &[RIGHT]).await.status, 200);
     assert_eq!(server.get("/", &[("authorization", "Bearer other")]).await.status, 401);
-    assert_eq!(server.post(INSIDE, &[FOR_POSTING]).await.status, 401);
+    let posted = server.post(INSIDE, &[FOR_POSTING]).await;
+    assert_eq!((posted.status, posted.header("retry-after")), (503, Some("1")), "{}", posted.text);
     assert_eq!(server.refused(RefusalReason::UnreadTokens), 1);
+    // A password that looks like a token is one all the same.
+    let bob = bcrypt::hash("srt_of-bob", 4).expect("a hash");
+    let users = Users::parse(&format!("bob:{bob}")).expect("users");
+    let unread = known(Err(MetricsError::Unavailable("away".into()))).await;
+    let options = AccessOptions { api_tokens: Some(unread), users: Some(users), ..signed_in() };
+    let server = Server::start(options).await;
+    for (pair, expected) in [("bob:srt_of-bob", 200), ("bob:srt_other", 503), ("nobody:srt_of-bob", 503)] {
+        let answer = server.get("/", &[("authorization", &basic(pair))]).await;
+        assert_eq!(answer.status, expected, "{pair}");
+    }
 }

@@ -82,7 +82,9 @@ impl PostgresMetrics {
     pub(crate) async fn open(place: &Place, options: &Options) -> Result<Self, OpenError> {
         let server = Server::new(place, options)?;
         server.refuse_unfit_pooler().await?;
-        schema::migrate(&server).await?;
+        if options.migrate {
+            schema::migrate(&server).await?;
+        }
 
         let writer = Writer {
             server: server.with([

@@ -80,7 +80,7 @@ impl Drop for Interruptible {
 
 impl SqliteMetrics {
     pub(crate) async fn open(place: &SqliteConnectOptions, options: &Options) -> Result<Self, OpenError> {
-        let file = durable(place, options.answer_timeout);
+        let file = durable(place, options.answer_timeout).create_if_missing(options.migrate);
         let first = SqliteConnection::connect_with(&file).await;
         let name = place.get_filename();
         let first = first.map_err(|error| {
@@ -88,7 +88,9 @@ impl SqliteMetrics {
         })?;
         drop(first.close().await);
 
-        migrate(&file, options.answer_timeout).await.map_err(|error| OpenError::Migrate(error.into()))?;
+        if options.migrate {
+            migrate(&file, options.answer_timeout).await.map_err(|error| OpenError::Migrate(error.into()))?;
+        }
         let opened = OpenedFile::at(name)
             .map_err(|error| OpenError::Connect(Reason::new(format!("{}: {error}", name.display()))))?;
         let Options { answer_timeout, question_timeout, .. } = *options;
@@ -222,7 +224,6 @@ fn cannot_open(file: &Path, error: sqlx::Error) -> Reason {
 fn durable(place: &SqliteConnectOptions, busy_timeout: Duration) -> SqliteConnectOptions {
     place
         .clone()
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(busy_timeout)

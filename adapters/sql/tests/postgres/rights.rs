@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use staticreg_contract::events::{date, digest, expected, now, pull, pulls_of, record};
 use staticreg_domain::{
-    api_token::{ApiToken, ApiTokens, Creation, Scope, TokenHash},
+    api_token::{ApiToken, ApiTokenAdmin as _, ApiTokens as _, Creation, Scope, TokenHash},
     journal::{Appended, JournalBatch, JournalPosition, TakeTurn, Turn},
     metrics::{AccessKind, MetricsError, MetricsReader, MetricsRepository, Recording},
 };

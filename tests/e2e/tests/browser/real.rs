@@ -1,11 +1,14 @@
 //! The real program beside a real registry: what is pushed and pulled shows.
 
+use std::fs;
+
 use fantoccini::Locator;
 use staticreg_e2e::{Staticreg, eventually};
 use staticreg_test_support::{
     ports::free_port,
     registry::{Image, Registry, RegistryOptions},
 };
+use tempfile::TempDir;
 
 use crate::{
     LIMIT,
@@ -53,5 +56,26 @@ async fn what_is_pushed_and_pulled_shows_at_once() {
     client.goto(&server.url("/repo/demo/web/app")).await.unwrap();
     assert_eq!(text(client, "h1").await, "app", "a registry that is away leaves the last picture");
     assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    chrome.stop().await;
+}
+
+/// With a database there may be API tokens too, which a browser cannot show.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_with_a_password_with_a_database_and_without() {
+    // htpasswd -nbB -C 4 alice r1ght
+    const USERS: &str = "alice:$2b$04$KbQiZ0X0Jm4eJm5kC0dL1u5OxZBXa9w0hfY/zSdHqkXN/6Vkvw.Ii";
+    let folder = TempDir::new().unwrap();
+    let users = folder.path().join("users");
+    fs::write(&users, USERS).unwrap();
+    let database = format!("sqlite://{}", folder.path().join("counts.db").display());
+    let chrome = Chrome::start(Scripts::On).await;
+    for database in [None, Some(("STATICREG_DB_URL", &*database))] {
+        let signed_in =
+            [("STATICREG_ACCESS_READ", "signed_in"), ("STATICREG_ACCESS_USERS_FILE", users.to_str().unwrap())];
+        let environment: Vec<_> = database.into_iter().chain(signed_in).collect();
+        let server = Staticreg::start(&environment);
+        let home = server.url("/").replace("://", "://alice:r1ght@");
+        shows(&chrome.client, &home, "document.querySelector('.empty h2') !== null").await;
+    }
     chrome.stop().await;
 }
