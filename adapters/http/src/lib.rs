@@ -23,7 +23,8 @@ pub use webhook::BodyLimits;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, endpoint::BoxEndpoint, middleware::CatchPanic, post,
+    Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, endpoint::BoxEndpoint, http::Uri,
+    middleware::CatchPanic, post,
 };
 use poem_openapi::OpenApiService;
 use staticreg_application::{
@@ -215,8 +216,32 @@ fn strip_trailing_slash(request: &mut Request) {
     let path = uri.path().trim_end_matches('/');
     if !path.is_empty() && path.len() < uri.path().len() {
         let path_and_query = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-        if let Ok(stripped) = path_and_query.parse() {
+        // The name that the server is called by stays, for it is looked at.
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = path_and_query.parse().ok();
+        if let Ok(stripped) = Uri::from_parts(parts) {
             *request.uri_mut() = stripped;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_at_the_end_goes_and_all_else_stays() {
+        for (told, stripped) in [
+            ("/", "/"),
+            ("/insights", "/insights"),
+            ("/insights/", "/insights"),
+            ("/insights//?days=7/", "/insights?days=7/"),
+            ("http://counts.example.com:80/insights/?days=7", "http://counts.example.com:80/insights?days=7"),
+            ("https://counts.example.com/", "https://counts.example.com/"),
+        ] {
+            let mut request = Request::builder().uri(told.parse().expect(told)).finish();
+            strip_trailing_slash(&mut request);
+            assert_eq!(request.uri().to_string(), stripped);
         }
     }
 }

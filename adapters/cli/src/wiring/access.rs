@@ -3,23 +3,19 @@
 use std::{
     fs, mem,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use staticreg_domain::Clock;
 use staticreg_http::access::{Access, AccessOptions, ApiTokens, Hosts, Readers, Signatures, Tokens, Users};
-use tokio::{task::spawn_blocking, time::sleep};
 
+use super::watch::Watch;
 use crate::{
     Failure,
     lifecycle::Lifecycle,
     settings::{self, SecretList, Settings, Unusable, Webhook, text_of_file},
 };
-
-/// How often a file of secrets is looked at. Its content counts, not its time: Kubernetes changes a link above it.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The longest file of users, in KiB: thousands of them.
 const MAX_USERS_KIB: u64 = 1024;
@@ -75,7 +71,7 @@ fn users(settings: &settings::Access, lifecycle: &mut Lifecycle) -> Result<Optio
         return Err(unusable("holds no user; `htpasswd -B` adds one".to_owned()));
     }
     let same = users.clone();
-    let watch = Watch::new(file, move |file| {
+    let watch = Watch::of_entries(file, move |file| {
         let text = text_of_file(file, MAX_USERS_KIB).map_err(|error| error.to_string())?;
         let replaced = same.replace(&text).map_err(|error| error.to_string())?;
         Ok(replaced.then(|| same.count()))
@@ -108,57 +104,6 @@ fn signatures(list: SecretList, clock: &Arc<dyn Clock>, lifecycle: &mut Lifecycl
         lifecycle.spawn_background("looks at the file of signature secrets", watch.run());
     }
     Ok(signatures)
-}
-
-/// Looks at a file, and puts what it holds in place of what it held when that is another.
-struct Watch {
-    file: PathBuf,
-    look: Arc<Look>,
-    is_failing: bool,
-}
-
-/// How many there are now, when they are others; an error when the file cannot be used.
-type Look = dyn Fn(&Path) -> Result<Option<usize>, String> + Send + Sync;
-
-impl Watch {
-    fn new(file: PathBuf, look: impl Fn(&Path) -> Result<Option<usize>, String> + Send + Sync + 'static) -> Self {
-        Self { file, look: Arc::new(look), is_failing: false }
-    }
-
-    /// Of secrets, one a line; `replace` tells whether they are others.
-    fn of_secrets(
-        file: PathBuf,
-        replace: impl Fn(&SecretList) -> Result<bool, String> + Send + Sync + 'static,
-    ) -> Self {
-        Self::new(file, move |file| {
-            let list = SecretList::in_file(file).map_err(|error| error.to_string())?;
-            Ok(replace(&list)?.then(|| list.expose().count()))
-        })
-    }
-
-    async fn run(mut self) {
-        loop {
-            sleep(LOOK_AGAIN).await;
-            let (file, look) = (self.file.clone(), Arc::clone(&self.look));
-            if let Ok(looked) = spawn_blocking(move || look(&file)).await {
-                self.tell(&looked);
-            }
-        }
-    }
-
-    /// While the file cannot be used, what it held stays in force, which is told once.
-    fn tell(&mut self, looked: &Result<Option<usize>, String>) {
-        let file = self.file.display();
-        match looked {
-            Err(error) if !self.is_failing => {
-                tracing::warn!("The file {file} cannot be used: {error}. What it held before stays in force.");
-            }
-            Ok(Some(entries)) => tracing::info!(entries, "The file {file} has changed and is in force."),
-            Ok(None) if self.is_failing => tracing::info!("The file {file} can be used again."),
-            _ => {}
-        }
-        self.is_failing = looked.is_err();
-    }
 }
 
 /// The names that the server answers to: on loopback, where pages of other sites could reach it through a browser, its own
@@ -200,49 +145,5 @@ mod tests {
                     192.0.2.1 other.example\nnonsense 127.0.0.1\n";
         assert_eq!(loopback_names(list), ["localhost", "box.example.org", "box", "ip6-localhost"]);
         assert!(own_names().count() > 0);
-    }
-
-    /// What becomes of a file, step by step.
-    #[test]
-    fn a_file_that_changes_is_taken_and_one_that_cannot_be_used_changes_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("tokens");
-        let tokens = Tokens::new(["old"]);
-        let same = tokens.clone();
-        let mut watch = Watch::of_secrets(path.clone(), move |list| Ok(same.replace(list.expose())));
-        let mut look = || {
-            let looked = (watch.look)(&watch.file);
-            watch.tell(&looked);
-            watch.is_failing
-        };
-        let is = |expected: &str| !tokens.replace(expected.split_whitespace());
-
-        fs::write(&path, "one\ntwo\n").expect("written");
-        assert!(!look() && is("one two"));
-        fs::remove_file(&path).expect("removed");
-        for _ in 0..2 {
-            assert!(look() && is("one two"));
-        }
-        fs::write(&path, "one\ntwo\n").expect("written");
-        assert!(!look() && is("one two"));
-        fs::write(&path, "").expect("emptied");
-        assert!(!look() && is(""), "nobody, not everybody");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_file_is_looked_at_every_two_seconds() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("tokens");
-        fs::write(&path, "old\n").expect("written");
-        let tokens = Tokens::new(["old"]);
-        let same = tokens.clone();
-        let watch = Watch::of_secrets(path.clone(), move |list| Ok(same.replace(list.expose())));
-        let watching = tokio::spawn(watch.run());
-        // As Kubernetes does: another file in its place, of the same length.
-        fs::write(folder.path().join("next"), "new\n").expect("written");
-        fs::rename(folder.path().join("next"), &path).expect("moved");
-        sleep(LOOK_AGAIN * 2).await;
-        assert!(!tokens.replace(["new"]), "it is in force already");
-        watching.abort();
     }
 }

@@ -7,6 +7,7 @@ mod late_store;
 mod registry;
 pub(crate) mod store;
 pub(crate) mod system_clock;
+mod watch;
 
 use std::sync::Arc;
 

@@ -26,6 +26,11 @@ async fn a_server_answers_to_its_own_names_only_but_the_webhook_to_any() {
             assert_eq!(status, if path == "/nothing" { 404 } else { 200 }, "{path} {host}");
         }
     }
+    // A slash at the end changes nothing, nor does the name in the first line (RFC 9112, 3.2.2).
+    for target in ["/insights/", "http://evil.example/insights/", "http://evil.example/insights"] {
+        let host = if target.starts_with('/') { "evil.example" } else { "localhost" };
+        assert_eq!(server.get(target, &[("host", host)]).await.status, 421, "{target}");
+    }
     let page = server.get("/", &[("host", "evil.example"), ("accept", "text/html")]).await;
     assert_eq!((page.status, page.header("content-type")), (421, Some("text/plain; charset=utf-8")), "{}", page.text);
 
