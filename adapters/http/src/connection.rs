@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -34,6 +34,8 @@ struct State {
     /// Since when it waits for its client, to send or to take something, in microseconds. Earlier by what its client
     /// was behind before.
     waiting_since: AtomicU64,
+    /// Whether its streams tell what it waits for, and not its socket.
+    by_streams: AtomicBool,
     /// Tells it to go.
     go: Notify,
 }
@@ -65,6 +67,15 @@ pub(crate) struct Socket<S> {
     behind: u64,
 }
 
+/// What the streams of a connection tell of it, in the place of its socket.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    connections: Arc<Connections>,
+    state: Arc<State>,
+    /// By how much its client is behind the slowest rate, in microseconds.
+    behind: u64,
+}
+
 /// What a connection waits for. Before a client has sent the beginning of a request, it is idle, and takes its turn
 /// when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +91,8 @@ impl Connections {
 
     /// Another connection. It does not count as waiting before its client was found to have sent nothing.
     pub(crate) fn open<S>(self: &Arc<Self>, inner: S) -> (Connection, Socket<S>) {
-        let state = Arc::new(State { waiting_since: AtomicU64::new(NOT_WAITING), go: Notify::new() });
+        let (waiting_since, by_streams) = (AtomicU64::new(NOT_WAITING), AtomicBool::new(false));
+        let state = Arc::new(State { waiting_since, by_streams, go: Notify::new() });
         self.list().push(Arc::clone(&state));
         let connection = Connection { connections: Arc::clone(self), state: Arc::clone(&state) };
         (connection, Socket { inner, connections: Arc::clone(self), state, turn: Turn::Takes, behind: 0 })
@@ -105,12 +117,26 @@ impl Connections {
         }
     }
 
+    /// The time, in microseconds.
+    fn now(&self) -> u64 {
+        micros(self.start.elapsed())
+    }
+
     fn list(&self) -> MutexGuard<'_, Vec<Arc<State>>> {
         self.open.lock()
     }
 }
 
 impl Connection {
+    /// From now on streams tell what it waits for; it waits for its client.
+    pub(crate) fn by_streams(&self) -> Patience {
+        self.state.by_streams.store(true, Ordering::Relaxed);
+        let (connections, state) = (Arc::clone(&self.connections), Arc::clone(&self.state));
+        let mut patience = Patience { connections, state, behind: 0 };
+        patience.note(true, usize::MAX);
+        patience
+    }
+
     /// Ends when it is to make room, and still waits for its client.
     pub(crate) async fn told_to_go(&self) {
         loop {
@@ -131,28 +157,41 @@ impl Drop for Connection {
     }
 }
 
+impl Patience {
+    /// Notes whether the connection waits for its client now, and how many bytes moved.
+    pub(crate) fn note(&mut self, waits: bool, moved: usize) {
+        let now = self.connections.now();
+        let since = self.state.waiting_since.load(Ordering::Relaxed);
+        if since != NOT_WAITING {
+            self.behind = now.saturating_sub(since);
+        }
+        self.behind = self.behind.saturating_sub(time_for(moved));
+        let since = if waits { now.saturating_sub(self.behind) } else { NOT_WAITING };
+        self.state.waiting_since.store(since, Ordering::Relaxed);
+    }
+}
+
 impl<S> Socket<S> {
     /// Notes what came of an attempt to read or to write, and how many bytes it moved.
     fn note<T>(&mut self, turn: Turn, attempt: Poll<T>, moved: impl FnOnce(&T) -> usize) -> Poll<T> {
+        if self.state.by_streams.load(Ordering::Relaxed) {
+            return attempt;
+        }
         let since = self.state.waiting_since.load(Ordering::Relaxed);
         if let Poll::Ready(done) = &attempt {
             let behind = match since {
                 _ if turn != self.turn => 0,
                 NOT_WAITING => self.behind,
-                since => self.now().saturating_sub(since),
+                since => self.connections.now().saturating_sub(since),
             };
             self.turn = turn;
             self.behind = behind.saturating_sub(time_for(moved(done)));
             self.state.waiting_since.store(NOT_WAITING, Ordering::Relaxed);
         } else if since == NOT_WAITING {
             let behind = if turn == self.turn { self.behind } else { 0 };
-            self.state.waiting_since.store(self.now().saturating_sub(behind), Ordering::Relaxed);
+            self.state.waiting_since.store(self.connections.now().saturating_sub(behind), Ordering::Relaxed);
         }
         attempt
-    }
-
-    fn now(&self) -> u64 {
-        micros(self.connections.start.elapsed())
     }
 }
 

@@ -1,38 +1,32 @@
-//! The way from the socket to the routes: HTTP/1.1, with limits that keep slow or many clients from hurting others.
+//! The way from the socket to the routes: HTTP/1.1, and HTTP/2 over TLS, with limits that keep slow or many clients from
+//! hurting others.
 //!
 //! When all places are taken, the connections that have waited longest for their clients make room. What waits for
 //! staticreg itself keeps its place; questions take no more than a part of them. Why a loop of our own:
 //! `docs/adr/0004-own-serving-loop.md`.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod http2;
+mod routes;
+mod streams;
+mod tls;
+
+pub use tls::{InvalidTls, Tls, TlsFile, TlsFiles};
+
+use std::{error::Error, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
-use poem::{
-    Endpoint, IntoResponse as _, Request, Response,
-    http::{
-        StatusCode,
-        header::{HeaderValue, RETRY_AFTER},
-        uri::Scheme,
-    },
-    web::{LocalAddr, RemoteAddr},
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use poem::{Endpoint, Response, http::uri::Scheme, web::LocalAddr};
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpSocket, ToSocketAddrs},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, timeout},
 };
 
-use crate::{
-    connection::Connections,
-    operations::health,
-    problem::{Problem, RETRY_AFTER_SECONDS},
-    webhook,
-};
+use crate::connection::{Connection, Connections, Socket};
+use routes::{Ends, Handler, Routes};
 
 /// The pause after a connection could not be accepted, for one because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -68,6 +62,33 @@ pub struct ServerOptions {
     pub stop_timeout: Duration,
 }
 
+/// Where connections come from.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
+
+impl Listener {
+    /// The same, where clients speak TLS, if there is any.
+    #[must_use]
+    pub fn with_tls(tcp: TcpListener, tls: Option<Tls>) -> Self {
+        Self { tcp, tls }
+    }
+
+    /// Where it listens, as a URL.
+    pub fn url(&self) -> io::Result<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", self.tcp.local_addr()?))
+    }
+}
+
 /// Listens on the first of an address's places that is free.
 ///
 /// A registry opens a connection for each event, so many may come at once, and more than usual may wait to be accepted.
@@ -92,11 +113,12 @@ fn listen_on(place: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop`, then finishes the requests that were accepted. Answers how much of the time for that is left:
 /// nothing when some were not finished.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     endpoint: impl Endpoint<Output = Response> + 'static,
     options: &ServerOptions,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Duration> {
+    let Listener { tcp: listener, tls } = listener.into();
     // Each connection takes these over from the listener, which saves a system call for each.
     let socket = SockRef::from(&listener);
     // Answers are small and complete: waiting for more to send would only delay them.
@@ -104,16 +126,11 @@ pub async fn serve(
     // Who reads nothing of an answer would hold a place for ever.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(options.write_timeout))?;
-    let local_addr = LocalAddr(listener.local_addr()?.into());
     let most = options.max_connections;
-    let routes = Arc::new(Routes { endpoint, questions: Semaphore::new(most - most / KEPT_PART) });
     let places = Places { free: Arc::new(Semaphore::new(most)), taken: Connections::new(), most };
-    let connections = GracefulShutdown::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
-    // A client that goes while it waits does not end its request, so nobody need look for that: a look is a system call
-    // and a buffer for each request.
-    http.half_close(true).max_buf_size(MAX_BUFFER);
+    let server = Arc::new(Server::new(endpoint, tls, LocalAddr(listener.local_addr()?.into()), options));
+    // Every connection holds a receiver, so they have ended when there is none.
+    let (stopping, to_stop) = watch::channel(());
     tokio::pin!(stop);
     loop {
         let next = async {
@@ -133,12 +150,11 @@ pub async fn serve(
             },
         };
         let (connection, socket) = places.taken.open(stream);
-        let handler = Handler { routes: Arc::clone(&routes), local_addr: local_addr.clone(), peer: peer.into() };
-        let served = connections.watch(http.serve_connection(TokioIo::new(socket), handler));
+        let (server, to_stop) = (Arc::clone(&server), to_stop.clone());
         tokio::spawn(async move {
             tokio::select! {
                 biased;
-                ended = served => if let Err(error) = ended {
+                ended = server.serve(socket, peer, &connection, to_stop) => if let Err(error) = ended {
                     tracing::debug!(%error, "A connection ended early");
                 },
                 () = connection.told_to_go() => tracing::debug!("A connection that waited for its client made room"),
@@ -146,10 +162,92 @@ pub async fn serve(
             drop(place);
         });
     }
-    drop(listener);
+    drop((listener, to_stop));
     let stopped = Instant::now();
-    let finished = timeout(options.stop_timeout, connections.shutdown()).await.is_ok();
+    stopping.send_replace(());
+    let finished = timeout(options.stop_timeout, stopping.closed()).await.is_ok();
     Ok(if finished { options.stop_timeout.saturating_sub(stopped.elapsed()) } else { Duration::ZERO })
+}
+
+/// What serves each connection.
+struct Server<E> {
+    routes: Arc<Routes<E>>,
+    tls: Option<Tls>,
+    local: LocalAddr,
+    options: ServerOptions,
+    http1: http1::Builder,
+    http2: http2::Builder,
+}
+
+/// Why a connection ended early.
+type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+
+impl<E: Endpoint<Output = Response> + 'static> Server<E> {
+    fn new(endpoint: E, tls: Option<Tls>, local: LocalAddr, options: &ServerOptions) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+        // A client that goes while it waits does not end its request, so nobody need look for that: a look is a system
+        // call and a buffer for each request.
+        http1.half_close(true).max_buf_size(MAX_BUFFER);
+        let routes = Arc::new(Routes::new(endpoint, options.max_connections));
+        Self { routes, tls, local, options: options.clone(), http1, http2: http2::builder() }
+    }
+
+    async fn serve(
+        &self,
+        socket: Socket<TcpStream>,
+        peer: SocketAddr,
+        connection: &Connection,
+        stop: watch::Receiver<()>,
+    ) -> Ended {
+        match &self.tls {
+            None => self.serve_http1(socket, self.ends(peer, Scheme::HTTP), stop).await,
+            // Boxed, so that the short way does not carry it.
+            Some(tls) => Box::pin(self.serve_tls(tls, socket, peer, connection, stop)).await,
+        }
+    }
+
+    async fn serve_tls(
+        &self,
+        tls: &Tls,
+        socket: Socket<TcpStream>,
+        peer: SocketAddr,
+        connection: &Connection,
+        mut stop: watch::Receiver<()>,
+    ) -> Ended {
+        let socket = tokio::select! {
+            biased;
+            _ = stop.changed() => return Ok(()),
+            shaken = tls.accept(socket) => shaken?,
+        };
+        let ends = self.ends(peer, Scheme::HTTPS);
+        if socket.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
+            let routes = Arc::clone(&self.routes);
+            http2::serve(&self.http2, socket, connection, (routes, ends), &self.options, stop).await
+        } else {
+            self.serve_http1(socket, ends, stop).await
+        }
+    }
+
+    async fn serve_http1(
+        &self,
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send,
+        ends: Ends,
+        mut stop: watch::Receiver<()>,
+    ) -> Ended {
+        let handler = Handler { routes: Arc::clone(&self.routes), ends };
+        let mut served = pin!(self.http1.serve_connection(TokioIo::new(socket), handler));
+        tokio::select! {
+            biased;
+            ended = served.as_mut() => return Ok(ended?),
+            _ = stop.changed() => served.as_mut().graceful_shutdown(),
+        }
+        Ok(served.await?)
+    }
+
+    fn ends(&self, peer: SocketAddr, scheme: Scheme) -> Ends {
+        Ends { local: self.local.clone(), peer: peer.into(), scheme }
+    }
 }
 
 /// The places that connections take.
@@ -175,47 +273,5 @@ impl Places {
 
     fn make_room(&self) {
         self.taken.make_room((self.most / ROOM_PART).max(1), SHORT_PATIENCE);
-    }
-}
-
-/// The routes, and how many questions may be asked of them at once.
-struct Routes<E> {
-    endpoint: E,
-    questions: Semaphore,
-}
-
-impl<E: Endpoint<Output = Response>> Routes<E> {
-    /// Answers a request. Notifications, and whether all is well, are no questions.
-    async fn answer(&self, request: Request) -> Response {
-        let path = request.uri().path();
-        let is_question = !path.starts_with(webhook::PATH) && !path.starts_with(health::PATH);
-        let Ok(_turn) = is_question.then(|| self.questions.try_acquire()).transpose() else {
-            let detail = "Too many questions are being answered; ask again.";
-            let mut busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
-            busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
-            return busy;
-        };
-        self.endpoint.get_response(request).await
-    }
-}
-
-/// The routes as hyper calls them.
-struct Handler<E> {
-    routes: Arc<Routes<E>>,
-    local_addr: LocalAddr,
-    peer: poem::Addr,
-}
-
-impl<E: Endpoint<Output = Response> + 'static> hyper::service::Service<hyper::Request<hyper::body::Incoming>>
-    for Handler<E>
-{
-    type Response = hyper::Response<http_body_util::combinators::BoxBody<hyper::body::Bytes, io::Error>>;
-    type Error = std::convert::Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn call(&self, request: hyper::Request<hyper::body::Incoming>) -> Self::Future {
-        let routes = Arc::clone(&self.routes);
-        let request = Request::from((request, self.local_addr.clone(), RemoteAddr(self.peer.clone()), Scheme::HTTP));
-        Box::pin(async move { Ok(routes.answer(request).await.into()) })
     }
 }
