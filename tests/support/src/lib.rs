@@ -1,5 +1,6 @@
 //! The real parts that tests need, each started on a free port and stopped when dropped.
 
+pub mod authority;
 pub mod pgbouncer;
 pub mod ports;
 pub mod postgres;

@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use crate::postgres::{Durability, Postgres};
+use crate::{
+    authority::{Authority, Pair},
+    postgres::{Durability, Postgres},
+};
 
 /// Who may connect how: the last field is the user's name, `cert` wants the client's certificate to bear it.
 const RULES: &str = "\
@@ -22,44 +23,6 @@ host      all postgres    127.0.0.1/32 trust
 
 /// The users that the rules name.
 const USERS: [&str; 3] = ["tls_only", "plain_only", "certificate"];
-
-/// An authority that signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = params(name, &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        let certificate = pem("CERTIFICATE", certificate.der());
-        Self { issuer: Issuer::new(params, key), certificate }
-    }
-
-    /// A certificate and its key.
-    fn sign(&self, name: &str, hosts: &[&str]) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params(name, hosts).signed_by(&key, &self.issuer).expect("a certificate");
-        (pem("CERTIFICATE", certificate.der()), pem("PRIVATE KEY", &key.serialize_der()))
-    }
-}
-
-/// As RFC 7468 has it.
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-}
-
-fn params(name: &str, hosts: &[&str]) -> CertificateParams {
-    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-    let mut params = CertificateParams::new(hosts).expect("names of hosts");
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
 
 /// A cluster that speaks TLS as `localhost`. Its superusers `tls_only`, `plain_only` and `certificate` are let in
 /// without a password: with TLS only, without only, and with the certificate that bears this name.
@@ -81,11 +44,13 @@ impl TlsPostgres {
         let cluster = Postgres::start(Durability::Volatile);
         let folder = tempfile::tempdir().expect("a folder for certificates");
         let (authority, other) = (Authority::new("Tests"), Authority::new("Other tests"));
-        let (certificate, key) = authority.sign("server", &["localhost"]);
+        let Pair { certificate, key } = authority.sign("server", &["localhost"]);
         // Written by the server itself, which takes no key that others may read.
-        for (file, text) in
-            [("server.crt", &certificate), ("server.key", &key), ("clients.crt", &authority.certificate)]
-        {
+        for (file, text) in [
+            ("server.crt", certificate.as_str()),
+            ("server.key", key.as_str()),
+            ("clients.crt", authority.certificate()),
+        ] {
             let write =
                 format!("COPY (SELECT regexp_split_to_table('{text}', '\\n')) TO PROGRAM 'umask 077; cat > {file}'");
             cluster.psql("postgres", &write);
@@ -102,12 +67,12 @@ impl TlsPostgres {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
 
-        let (certificate, key) = authority.sign("certificate", &[]);
+        let Pair { certificate, key } = authority.sign("certificate", &[]);
         for (file, text) in [
-            ("authority.crt", &authority.certificate),
-            ("other.crt", &other.certificate),
-            ("client.crt", &certificate),
-            ("client.key", &key),
+            ("authority.crt", authority.certificate()),
+            ("other.crt", other.certificate()),
+            ("client.crt", certificate.as_str()),
+            ("client.key", key.as_str()),
         ] {
             fs::write(folder.path().join(file), text).expect("a certificate");
         }

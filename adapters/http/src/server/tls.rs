@@ -136,11 +136,15 @@ impl Current {
             let builder = match files.client_ca.as_deref().filter(|_| asking) {
                 None => builder.with_no_client_auth(),
                 Some(text) => {
-                    let verifier =
-                        WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(text)?), Arc::clone(&provider));
-                    builder.with_client_cert_verifier(verifier.build().map_err(|error| {
-                        InvalidTls::new(TlsFile::ClientCa, format!("cannot be used: {error}"))
-                    })?)
+                    let verifier = WebPkiClientVerifier::builder_with_provider(
+                        Arc::new(authorities(text)?),
+                        Arc::clone(&provider),
+                    );
+                    builder.with_client_cert_verifier(
+                        verifier
+                            .build()
+                            .map_err(|error| InvalidTls::new(TlsFile::ClientCa, format!("cannot be used: {error}")))?,
+                    )
                 }
             };
             let mut config = builder.with_cert_resolver(Arc::clone(&key) as Arc<_>);
@@ -211,7 +215,9 @@ fn certified(
     };
     match fits(&chain) {
         Ok(certified) => Ok(certified),
-        Err(Error::InconsistentKeys(_)) if chain.iter().skip(1).any(|other| fits(std::slice::from_ref(other)).is_ok()) => {
+        Err(Error::InconsistentKeys(_))
+            if chain.iter().skip(1).any(|other| fits(std::slice::from_ref(other)).is_ok()) =>
+        {
             let reason = "is in the wrong order: the server's own certificate comes first, then those that signed it";
             Err(InvalidTls::new(TlsFile::Certificate, reason))
         }
