@@ -1,37 +1,123 @@
 //! Asks the running server whether it is alive: the health check of containers, whose image holds no other program.
 
 use std::{
-    io::{BufRead as _, BufReader, Error, Read as _, Result, Write as _},
+    io::{BufRead as _, BufReader, Error, Read, Result, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    sync::Arc,
     time::Duration,
 };
 
-use crate::{Failure, settings::ListenAddress};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+use crate::{
+    Failure,
+    settings::{ListenAddress, Settings},
+};
 
 /// How long the server may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A status line is shorter than this.
 const MOST_BYTES: u64 = 256;
 
+/// Asks the server as it is configured, on each of its listeners.
+pub(crate) fn check_all(settings: &Settings) -> std::result::Result<(), Failure> {
+    let addresses = [Some(&settings.http.bind_addr), settings.webhook.bind_addr.as_ref()];
+    let is_tls = settings.http.tls_cert.is_some();
+    addresses.into_iter().flatten().try_for_each(|address| check(address, is_tls, PATIENCE))
+}
+
 /// Asks the server that listens there, and waits so long for each part of the answer.
-pub(crate) fn check(bind_addr: &ListenAddress, patience: Duration) -> std::result::Result<(), Failure> {
-    let status = ask(bind_addr, patience).map_err(|error| format!("no answer from {bind_addr}: {error}."))?;
+fn check(bind_addr: &ListenAddress, is_tls: bool, patience: Duration) -> std::result::Result<(), Failure> {
+    let status = match ask(bind_addr, is_tls, patience) {
+        // It speaks TLS well, and serves others who show a certificate.
+        Err(error) if asks_for_certificate(&error) => return Ok(()),
+        asked => asked.map_err(|error| format!("no answer from {bind_addr}: {error}."))?,
+    };
     if status.starts_with("HTTP/1.1 200 ") {
         return Ok(());
     }
     Err(Failure::Other(format!("{bind_addr} is not well, it answered: {}", status.trim().escape_debug())))
 }
 
-fn ask(bind_addr: &ListenAddress, patience: Duration) -> Result<String> {
-    let mut connection = connect(bind_addr.resolve()?, patience)?;
+fn ask(bind_addr: &ListenAddress, is_tls: bool, patience: Duration) -> Result<String> {
+    let connection = connect(bind_addr.resolve()?, patience)?;
     connection.set_read_timeout(Some(patience))?;
     connection.set_write_timeout(Some(patience))?;
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", connection.peer_addr()?);
+    let host = connection.peer_addr()?;
+    if is_tls { ask_over(over_tls(connection)?, host) } else { ask_over(connection, host) }
+}
+
+fn ask_over(mut connection: impl Read + Write, host: SocketAddr) -> Result<String> {
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes())?;
+    connection.flush()?;
     let mut status = String::new();
     BufReader::new(connection.take(MOST_BYTES)).read_line(&mut status)?;
     Ok(status)
+}
+
+fn over_tls(connection: TcpStream) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    let name = ServerName::IpAddress(connection.peer_addr()?.ip().into());
+    let session = ClientConnection::new(Arc::new(config), name).map_err(Error::other)?;
+    Ok(StreamOwned::new(session, connection))
+}
+
+fn asks_for_certificate(error: &Error) -> bool {
+    let refused = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(refused, Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)))
+}
+
+/// Takes any certificate: it is this machine's own server that is asked, by an address that no certificate names, and
+/// nothing secret is told.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// Connects to the first place that takes connections.
@@ -73,7 +159,7 @@ mod tests {
 
     /// What is said of a server that is not well.
     fn told(address: &str) -> String {
-        match check(&listen_address(address), LONG) {
+        match check(&listen_address(address), false, LONG) {
             Err(Failure::Other(sentence)) => sentence,
             other => panic!("{other:?}"),
         }
@@ -100,7 +186,7 @@ mod tests {
     fn a_server_that_answers_ok_is_well_wherever_it_listens() {
         for everywhere in ["0.0.0.0", ""] {
             let port = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-            assert!(check(&listen_address(&format!("{everywhere}:{port}")), LONG).is_ok());
+            assert!(check(&listen_address(&format!("{everywhere}:{port}")), false, LONG).is_ok());
         }
     }
 

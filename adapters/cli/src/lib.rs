@@ -118,7 +118,7 @@ fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> R
     }
     let settings = given.settings()?;
     if *task == Task::CheckHealth {
-        return health::check(&settings.http.bind_addr, health::PATIENCE);
+        return health::check_all(&settings);
     }
     // Dropped last, so that the last lines are written.
     let _written = log::start(&settings.log)?;

@@ -36,7 +36,7 @@ use staticreg_application::{
     recording::Spooling,
 };
 
-use access::{Access, Gate, Rule};
+use access::{Access, Gate, Hosts, Rule};
 use delivery::Client;
 use webhook::Bodies;
 
@@ -154,16 +154,16 @@ fn places(service: &OpenApiService<Apis, ()>, site: &Arc<pages::Site>) -> impl I
     documents.into_iter().chain(pages::places(site))
 }
 
-fn site(services: &Services) -> Arc<pages::Site> {
+fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
     let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
     let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
-    Arc::new(pages::Site::new(browse, registry, public_name, services.access.clone()))
+    Arc::new(pages::Site::new(browse, registry, public_name, services.access.clone(), webhook_port))
 }
 
 /// The paths of all routes, as the document and the routes write them: so that what is said of every one can be tested.
 #[must_use]
 pub fn paths(services: Services) -> Vec<String> {
-    let (site, bodies) = (site(&services), Arc::new(Bodies::new(services.body_limits)));
+    let (site, bodies) = (site(&services, None), Arc::new(Bodies::new(services.body_limits)));
     let service = apis(services, &bodies);
     let document: serde_json::Value = serde_json::from_str(&service.spec()).unwrap_or_default();
     let of_api = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
@@ -173,36 +173,103 @@ pub fn paths(services: Services) -> Vec<String> {
 /// All routes.
 #[must_use]
 pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
-    let (site, access) = (site(&services), services.access.clone());
-    let bodies = Arc::new(Bodies::new(services.body_limits));
-    let gate = |rule| Gate::new(rule, &access, &bodies);
-    let service = apis(services, &bodies);
-    let (read, others): (Vec<_>, Vec<_>) = places(&service, &site).partition(|place| place.rule == Rule::Read);
-    let service = Arc::new(service.into_endpoint());
-    let read = read.into_iter().fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint));
-    let read = read.nest_no_strip("/api", Arc::clone(&service));
-    let others = others
-        .into_iter()
-        .fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint.with(gate(place.rule))));
-    // The longest path that fits is taken, so what has no rule of its own is for those who may read.
-    others
-        .at(webhook::PATH, post(Arc::clone(&service).with(gate(Rule::Post))))
-        .nest_no_strip(operations::health::PATH, service.with(gate(Rule::Open)))
-        .nest_no_strip("/", read.with(gate(Rule::Read)))
+    Parts::new(services, None).all()
+}
+
+/// A listener of the webhook's own.
+#[derive(Clone, Debug)]
+pub struct WebhookListener {
+    /// Its port.
+    pub port: u16,
+    /// The names that the server answers to there.
+    pub hosts: Hosts,
+}
+
+/// The routes of two listeners: all but the webhook, and the webhook with whether all is well.
+#[must_use]
+pub fn endpoints(
+    services: Services,
+    webhook: WebhookListener,
+) -> (impl Endpoint<Output = Response>, impl Endpoint<Output = Response>) {
+    let access = services.access.under(webhook.hosts);
+    let parts = Parts::new(services, Some(webhook.port));
+    (parts.without_webhook(), parts.webhook(&access))
+}
+
+/// What routes are made of.
+struct Parts {
+    services: Services,
+    site: Arc<pages::Site>,
+    bodies: Arc<Bodies>,
+}
+
+impl Parts {
+    fn new(services: Services, webhook_port: Option<u16>) -> Self {
+        let bodies = Arc::new(Bodies::new(services.body_limits));
+        Self { site: site(&services, webhook_port), bodies, services }
+    }
+
+    fn gate(&self, rule: Rule, access: &Access) -> Gate {
+        Gate::new(rule, access, &self.bodies)
+    }
+
+    fn all(&self) -> impl Endpoint<Output = Response> + use<> {
+        let service = apis(self.services.clone(), &self.bodies);
+        let webhook = apis(self.services.clone(), &self.bodies).into_endpoint();
+        let webhook = post(webhook.with(self.gate(Rule::Post, &self.services.access)));
+        finished(self.routes(service).at(webhook::PATH, webhook), Some(Arc::clone(&self.site)))
+    }
+
+    /// The webhook's path is no route, whatever asks for it.
+    fn without_webhook(&self) -> impl Endpoint<Output = Response> + use<> {
+        let service = apis(self.services.clone(), &self.bodies);
+        let nothing = Route::new().map_to_response().with(self.gate(Rule::Read, &self.services.access));
+        finished(self.routes(service).at(webhook::PATH, nothing), Some(Arc::clone(&self.site)))
+    }
+
+    fn webhook(&self, access: &Access) -> impl Endpoint<Output = Response> + use<> {
+        let service = Arc::new(apis(self.services.clone(), &self.bodies).into_endpoint());
+        let routes = Route::new()
+            .at(webhook::PATH, post(Arc::clone(&service).with(self.gate(Rule::Post, access))))
+            .nest_no_strip(operations::health::PATH, service.with(self.gate(Rule::Open, access)));
+        finished(routes, None)
+    }
+
+    /// All but the webhook.
+    fn routes(&self, service: OpenApiService<Apis, ()>) -> Route {
+        let gate = |rule| self.gate(rule, &self.services.access);
+        let (read, others): (Vec<_>, Vec<_>) = places(&service, &self.site).partition(|place| place.rule == Rule::Read);
+        let service = Arc::new(service.into_endpoint());
+        let read = read.into_iter().fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint));
+        let read = read.nest_no_strip("/api", Arc::clone(&service));
+        let others = others
+            .into_iter()
+            .fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint.with(gate(place.rule))));
+        // The longest path that fits is taken, so what has no rule of its own is for those who may read.
+        others
+            .nest_no_strip(operations::health::PATH, service.with(gate(Rule::Open)))
+            .nest_no_strip("/", read.with(gate(Rule::Read)))
+    }
+}
+
+/// Routes as they answer: errors are problems, or pages of the site where there is one.
+fn finished(routes: Route, site: Option<Arc<pages::Site>>) -> impl Endpoint<Output = Response> {
+    routes
         .with(CatchPanic::new().with_handler(errors::OfPanic))
         .around(move |endpoint, mut request: Request| {
-            let site = Arc::clone(&site);
+            let site = site.clone();
             async move {
                 strip_trailing_slash(&mut request);
                 let (method, uri) = (request.method().clone(), request.uri().clone());
                 // The registry's way is the short one.
-                let client = (uri.path() != webhook::PATH).then(|| Client::of(&request));
+                let site = site.filter(|_| uri.path() != webhook::PATH);
+                let client = site.map(|site| (Client::of(&request), site));
                 let response = match endpoint.call(request).await {
                     Ok(response) => response,
                     Err(error) => errors::of_error(error, &method, &uri),
                 };
                 Ok(match client {
-                    Some(client) => client.deliver(response, &site).await,
+                    Some((client, site)) => client.deliver(response, &site).await,
                     None => response,
                 })
             }

@@ -40,8 +40,20 @@ settings! {
         /// Addresses, `localhost` and the machine's own names are always among them. Without it a server on loopback
         /// answers to these only, and any other to every name. The webhook answers to every name.
         allowed_hosts: HostNames = "", such as "counts.example.com";
+        /// A file with the TLS certificate, in PEM: with it staticreg speaks HTTPS only.
+        /// The server's own certificate first, then those that signed it. TLS files may change while staticreg runs: they
+        /// are looked at every 2 seconds, and on SIGHUP.
+        tls_cert: Option<PathBuf>, such as "/etc/staticreg/tls.crt";
+        /// A file with the certificate's private key, in PEM.
+        tls_key: Option<PathBuf>, such as "/etc/staticreg/tls.key";
+        /// A file with authorities, in PEM: clients must show a certificate of one.
+        /// On a listener of the webhook's own they need none, as registries have none to show.
+        tls_client_ca: Option<PathBuf>, such as "/etc/staticreg/clients.crt";
     }
     webhook: Webhook "Webhook" {
+        /// Where to listen for notifications, and for nothing else but whether all is well.
+        /// With limits of its own, so that no crowd at the pages reaches it. Without it the webhook is where all else is.
+        bind_addr: Option<ListenAddress>, such as "0.0.0.0:8094";
         /// The largest body of a notification.
         max_body: Size = "16MiB", from "1KiB" to "1GiB";
         /// Tokens, by comma: who posts must show one, or sign.

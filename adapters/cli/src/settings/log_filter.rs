@@ -38,9 +38,9 @@ const REST: &str = "info";
 pub(crate) struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter of log lines.
+    /// The filter of log lines. Of `h2` there are only errors unless it is named: it warns of what any client can do.
     pub(crate) fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(format!("h2=error,{}", self.0))
     }
 }
 
@@ -160,6 +160,16 @@ mod tests {
             let tells = hint.is_none_or(|hint| hint.contains('`'));
             assert!(tells, "{text}");
         }
+    }
+
+    #[test]
+    fn what_clients_do_to_http2_is_no_warning_unless_it_is_asked_for() {
+        let h2 = |text: &str| {
+            let filter = LogFilter::parse(text).expect(text).filter().to_string();
+            filter.split(',').filter(|directive| directive.starts_with("h2")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(h2("debug"), "h2=error");
+        assert_eq!(h2("info,h2=trace"), "h2=trace");
     }
 
     /// What `cargo tree` says of the program, with the names that crates have in Rust.

@@ -46,6 +46,7 @@ impl Settings {
                 "holds a colon, which Basic authentication cannot carry (RFC 7617)",
             ));
         }
+        self.http.check()?;
         self.access.check(&self.http, &self.db)?;
         if let Some(name) = &self.registry.public_name
             && !is_registry_name(name)
@@ -53,6 +54,18 @@ impl Settings {
             return Err(Unusable::new("registry.public_name", "expected HOST or HOST:PORT, without https://"));
         }
         Ok(())
+    }
+}
+
+impl Http {
+    fn check(&self) -> Result<(), Unusable> {
+        let needs = |key, other: &str| Err(Unusable::new(key, format!("needs http.{other} too")));
+        match (&self.tls_cert, &self.tls_key, &self.tls_client_ca) {
+            (Some(_), None, _) => needs("http.tls_cert", "tls_key (STATICREG_HTTP_TLS_KEY)"),
+            (None, Some(_), _) => needs("http.tls_key", "tls_cert (STATICREG_HTTP_TLS_CERT)"),
+            (None, None, Some(_)) => needs("http.tls_client_ca", "tls_cert (STATICREG_HTTP_TLS_CERT)"),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 };
 
 use staticreg_domain::Clock;
-use staticreg_http::access::{Access, AccessOptions, ApiTokens, Hosts, Readers, Signatures, Tokens, Users};
+use staticreg_http::{
+    WebhookListener,
+    access::{Access, AccessOptions, ApiTokens, Hosts, Readers, Signatures, Tokens, Users},
+};
 
 use super::watch::Watch;
 use crate::{
@@ -23,16 +26,28 @@ const MAX_USERS_KIB: u64 = 1024;
 /// The system's own list of names.
 const HOSTS_FILE: &str = "/etc/hosts";
 
-/// Access as it is configured, for a server at an address. The secrets leave the settings, so that no more of them is
-/// kept than is needed.
+/// Where the server listens.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) main: SocketAddr,
+    /// Of the webhook, when it has a listener of its own.
+    pub(super) webhook: Option<SocketAddr>,
+}
+
+/// Access as it is configured, for a server at these addresses, and its listener of the webhook when there is one. The
+/// secrets leave the settings, so that no more of them is kept than is needed.
 pub(super) fn open(
     settings: &mut Settings,
-    address: SocketAddr,
+    addresses: Addresses,
     api_tokens: Option<ApiTokens>,
     clock: &Arc<dyn Clock>,
     lifecycle: &mut Lifecycle,
-) -> Result<Access, Failure> {
-    let Webhook { tokens, signature_secrets, allowed_networks, max_body: _ } = &mut settings.webhook;
+) -> Result<(Access, Option<WebhookListener>), Failure> {
+    let Webhook { tokens, signature_secrets, allowed_networks, bind_addr: _, max_body: _ } = &mut settings.webhook;
+    let allowed_hosts = mem::take(&mut settings.http.allowed_hosts.0);
+    let webhook = addresses
+        .webhook
+        .map(|address| WebhookListener { port: address.port(), hosts: hosts(allowed_hosts.clone(), address) });
     let users = users(&settings.access, lifecycle)?;
     let options = AccessOptions {
         requests_per_second: Some(settings.access.requests_per_second),
@@ -45,10 +60,13 @@ pub(super) fn open(
         signatures: signature_secrets.take().map(|list| signatures(list, clock, lifecycle)).transpose()?,
         networks: mem::take(allowed_networks),
         trusted_proxies: mem::take(&mut settings.http.trusted_proxies),
-        hosts: hosts(mem::take(&mut settings.http.allowed_hosts.0), address),
+        hosts: hosts(allowed_hosts, addresses.main),
     };
-    if options.let_everybody_post() && !is_loopback(address) {
-        let read = if options.read == Readers::Anyone { ", and read every name" } else { "" };
+    let address = addresses.webhook.unwrap_or(addresses.main);
+    let asks_certificate = settings.http.tls_client_ca.is_some() && addresses.webhook.is_none();
+    if options.let_everybody_post() && !is_loopback(address) && !asks_certificate {
+        let reads = options.read == Readers::Anyone && addresses.webhook.is_none();
+        let read = if reads { ", and read every name" } else { "" };
         tracing::warn!(
             "Whoever reaches {address} can post notifications, and so make up pulls{read}. Set \
              STATICREG_WEBHOOK_TOKENS or STATICREG_WEBHOOK_ALLOWED_NETWORKS, or keep the port where only the registry \
@@ -59,7 +77,7 @@ pub(super) fn open(
     if !is_asked && (options.users.is_some() || options.proxy_header.is_some()) {
         tracing::warn!("Nobody is asked to sign in, for anyone may read. Set STATICREG_ACCESS_READ to signed_in.");
     }
-    Ok(Access::new(options))
+    Ok((Access::new(options), webhook))
 }
 
 fn users(settings: &settings::Access, lifecycle: &mut Lifecycle) -> Result<Option<Users>, Unusable> {

@@ -14,11 +14,10 @@ use staticreg_domain::{
     rules::Rules,
 };
 use staticreg_http::{
-    BodyLimits, Services,
+    BodyLimits, Services, WebhookListener,
     access::Access,
-    server::{self, ServerOptions},
+    server::{self, Listener, ServerOptions},
 };
-use tokio::net::TcpListener;
 
 use super::{registry, store::Store};
 use crate::{
@@ -35,6 +34,13 @@ pub(super) struct Adapters {
     pub(super) store: Store,
     pub(super) spooling: Option<Arc<Spooling>>,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// Where requests come from.
+pub(super) struct Listeners {
+    pub(super) main: Listener,
+    /// The webhook's own, when it has one.
+    pub(super) webhook: Option<(Listener, WebhookListener)>,
 }
 
 /// The use cases, as the way in needs them. The program, the OpenAPI document and tests assemble them alike.
@@ -102,7 +108,7 @@ impl App {
     /// Answers until the lifecycle stops, then finishes what was accepted.
     pub(super) async fn serve(
         self,
-        listener: TcpListener,
+        listeners: Listeners,
         settings: &Http,
         mut lifecycle: Lifecycle,
     ) -> Result<(), Failure> {
@@ -112,10 +118,26 @@ impl App {
             write_timeout: WRITE_TIMEOUT,
             stop_timeout: settings.stop_timeout,
         };
-        tracing::info!("Listening on http://{}", listener.local_addr()?);
-        let endpoint = staticreg_http::endpoint(self.services);
-        let serving = server::serve(listener, endpoint, &options, lifecycle.stopping());
-        let time_left = lifecycle.serve(serving).await?;
+        let Listeners { main, webhook } = listeners;
+        tracing::info!("Listening on {}", main.url()?);
+        let (stop, stop_webhook) = (lifecycle.stopping(), lifecycle.stopping());
+        let time_left = match webhook {
+            None => {
+                lifecycle.serve(server::serve(main, staticreg_http::endpoint(self.services), &options, stop)).await?
+            }
+            Some((listener, webhook)) => {
+                tracing::info!("Listening for notifications on {}", listener.url()?);
+                let (all_else, webhook) = staticreg_http::endpoints(self.services, webhook);
+                let serving = async {
+                    tokio::try_join!(
+                        server::serve(main, all_else, &options, stop),
+                        server::serve(listener, webhook, &options, stop_webhook),
+                    )
+                };
+                let (time_left, time_left_there) = lifecycle.serve(serving).await?;
+                time_left.min(time_left_there)
+            }
+        };
         // The writer ends after the last request, so not now when one was not finished.
         if lifecycle.finish(time_left).await? {
             tracing::info!("Stopped; everything accepted was finished");

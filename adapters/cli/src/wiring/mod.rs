@@ -7,20 +7,26 @@ mod late_store;
 mod registry;
 pub(crate) mod store;
 pub(crate) mod system_clock;
+mod tls;
 mod watch;
 
 use std::sync::Arc;
 
 use staticreg_domain::Clock;
-use staticreg_http::{access::Access, server};
+use staticreg_http::{
+    access::Access,
+    server::{self, Listener, Tls},
+};
 use staticreg_memory::MemoryMetrics;
+use tokio::net::TcpListener;
 
 use crate::{
     Failure,
     lifecycle::Lifecycle,
-    settings::{Settings, Sources, Unusable},
+    settings::{ListenAddress, Settings, Sources, Unusable},
 };
-use app::{Adapters, App};
+use access::Addresses;
+use app::{Adapters, App, Listeners};
 use store::Store;
 use system_clock::SystemClock;
 
@@ -34,9 +40,11 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
         tracing::warn!(%error, "A crash may leave a core dump, with secrets in it");
     }
     let mut lifecycle = Lifecycle::until_signal()?;
-    let bind_addr = &settings.http.bind_addr;
-    let deaf = |error| Unusable::new("http.bind_addr", format!("cannot listen on {bind_addr}: {error}"));
-    let listener = server::listen(bind_addr.resolve().map_err(deaf)?.as_slice()).await.map_err(deaf)?;
+    let main = listen(&settings.http.bind_addr, "http.bind_addr").await?;
+    let webhook = match &settings.webhook.bind_addr {
+        Some(bind_addr) => Some(listen(bind_addr, "webhook.bind_addr").await?),
+        None => None,
+    };
     let store = match store {
         Some(store) => store,
         None => store::open(&settings.db, settings.metrics.memory_rows.get(), &mut lifecycle).await?,
@@ -47,9 +55,22 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
         Some(kept) => Some(api_tokens::follow(Arc::clone(kept), &clock, &mut lifecycle).await),
         None => None,
     };
-    let access = access::open(&mut settings, listener.local_addr()?, api_tokens, &clock, &mut lifecycle)?;
+    let tls = tls::open(&settings, &clock, &mut lifecycle)?;
+    let webhook_address = webhook.as_ref().map(TcpListener::local_addr).transpose()?;
+    let addresses = Addresses { main: main.local_addr()?, webhook: webhook_address };
+    let (access, webhook_names) = access::open(&mut settings, addresses, api_tokens, &clock, &mut lifecycle)?;
+    let webhook = webhook.map(|listener| {
+        // Registries have no certificate to show.
+        Listener::with_tls(listener, tls.as_ref().map(Tls::without_client_certificates))
+    });
+    let listeners = Listeners { main: Listener::with_tls(main, tls), webhook: webhook.zip(webhook_names) };
     let adapters = Adapters { store, spooling, clock };
-    App::assemble(&settings, adapters, access, &mut lifecycle)?.serve(listener, &settings.http, lifecycle).await
+    App::assemble(&settings, adapters, access, &mut lifecycle)?.serve(listeners, &settings.http, lifecycle).await
+}
+
+async fn listen(address: &ListenAddress, key: &'static str) -> Result<TcpListener, Unusable> {
+    let deaf = |error| Unusable::new(key, format!("cannot listen on {address}: {error}"));
+    server::listen(address.resolve().map_err(deaf)?.as_slice()).await.map_err(deaf)
 }
 
 /// The OpenAPI document of the server without settings, as JSON.

@@ -6,6 +6,7 @@
 use poem::http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{HOST, ORIGIN},
+    uri::Scheme,
 };
 
 use super::host::{Host, Hosts};
@@ -14,8 +15,9 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a POST comes from a page that is not this server's own.
 ///
-/// A name alone proves nothing: a page may have made it point here, so it must be one that the server is known by.
-pub(super) fn is_from_another_site(headers: &HeaderMap, hosts: &Hosts) -> bool {
+/// A name alone proves nothing: a page may have made it point here, so it must be one that the server is known by. Where
+/// the server speaks TLS, a page that came without is another's; else a proxy before it may speak TLS.
+pub(super) fn is_from_another_site(headers: &HeaderMap, hosts: &Hosts, scheme: &Scheme) -> bool {
     let is_own_site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     if !headers.get_all(SEC_FETCH_SITE).iter().all(is_own_site) {
         return true;
@@ -23,18 +25,19 @@ pub(super) fn is_from_another_site(headers: &HeaderMap, hosts: &Hosts) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (None, _) => false,
-        (Some(origin), None) => !is_own_origin(origin, headers, hosts),
+        (Some(origin), None) => !is_own_origin(origin, headers, hosts, scheme),
         _ => true,
     }
 }
 
-fn is_own_origin(origin: &HeaderValue, headers: &HeaderMap, hosts: &Hosts) -> bool {
+fn is_own_origin(origin: &HeaderValue, headers: &HeaderMap, hosts: &Hosts, scheme: &Scheme) -> bool {
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
     let mut named = headers.get_all(HOST).iter();
     let (Some(origin), Some(host), None) = (text(origin), named.next().and_then(text), named.next()) else {
         return false;
     };
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let plain = origin.strip_prefix("http://").filter(|_| *scheme != Scheme::HTTPS);
+    let authority = plain.or_else(|| origin.strip_prefix("https://"));
     authority.is_some_and(|authority| authority == host && Host::parse(authority).is_some_and(|host| hosts.know(&host)))
 }
 
@@ -82,7 +85,18 @@ mod tests {
             for (name, value) in headers {
                 map.append(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(is_from_another_site(&map, &hosts), expected, "{headers:?}");
+            assert_eq!(is_from_another_site(&map, &hosts, &Scheme::HTTP), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn under_tls_a_page_that_came_without_is_another_sites() {
+        let hosts = Hosts::only([]);
+        for (origin, expected) in [("https://localhost:8093", false), ("http://localhost:8093", true)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("localhost:8093"));
+            headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            assert_eq!(is_from_another_site(&headers, &hosts, &Scheme::HTTPS), expected, "{origin}");
         }
     }
 }

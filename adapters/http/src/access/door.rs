@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 
-use poem::{Request, http::HeaderMap};
+use poem::Request;
 use staticreg_domain::api_token::Scope;
 
 use super::{
     AccessOptions,
     browser::is_from_another_site,
     forwarded,
+    host::Hosts,
     refusals::RefusalReason,
     signature::{Claim, Claimed},
     tokens::{Shown, shown},
@@ -32,13 +33,14 @@ pub(super) fn peer(request: &Request) -> Option<SocketAddr> {
     Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
 
-/// Looks at all but the body.
-pub(super) fn judge(options: &AccessOptions, peer: Option<SocketAddr>, headers: &HeaderMap) -> Verdict {
-    judged(options, peer, headers).unwrap_or_else(Verdict::Refused)
+/// Looks at all but the body; these are the names that the server answers to where it was asked.
+pub(super) fn judge(options: &AccessOptions, hosts: &Hosts, request: &Request) -> Verdict {
+    judged(options, hosts, request).unwrap_or_else(Verdict::Refused)
 }
 
-fn judged(options: &AccessOptions, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<Verdict, RefusalReason> {
-    if is_from_another_site(headers, &options.hosts) {
+fn judged(options: &AccessOptions, hosts: &Hosts, request: &Request) -> Result<Verdict, RefusalReason> {
+    let (peer, headers) = (peer(request), request.headers());
+    if is_from_another_site(headers, hosts, request.scheme()) {
         return Err(RefusalReason::AnotherSite);
     }
     if let Some(networks) = &options.networks {

@@ -73,7 +73,11 @@ pub(crate) enum Rule {
 
 /// Who may do what. By default everybody may do everything, by whatever name they call the server.
 #[derive(Clone, Debug, Default)]
-pub struct Access(Arc<Inner>);
+pub struct Access {
+    shared: Arc<Inner>,
+    /// The names of a listener that has others than the options say.
+    hosts: Option<Arc<Hosts>>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -141,32 +145,42 @@ impl Access {
     #[must_use]
     pub fn new(options: AccessOptions) -> Self {
         let requests = options.requests_per_second.map(Requests::new);
-        Self(Arc::new(Inner { options, requests, ..Inner::default() }))
+        Self { shared: Arc::new(Inner { options, requests, ..Inner::default() }), hosts: None }
+    }
+
+    /// The same for a listener that answers to other names.
+    #[must_use]
+    pub fn under(&self, hosts: Hosts) -> Self {
+        Self { shared: Arc::clone(&self.shared), hosts: Some(Arc::new(hosts)) }
+    }
+
+    fn hosts(&self) -> &Hosts {
+        self.hosts.as_deref().unwrap_or(&self.shared.options.hosts)
     }
 
     /// The POSTs that were refused so far.
     #[must_use]
     pub fn refused(&self) -> Refused<RefusalReason> {
-        self.0.refusals.read()
+        self.shared.refusals.read()
     }
 
     /// The sign-ins that were refused so far. Who shows nothing has not tried.
     #[must_use]
     pub fn refused_sign_ins(&self) -> Refused<SignInReason> {
-        self.0.sign_ins.read()
+        self.shared.sign_ins.read()
     }
 
     /// Whether there are tokens of the webhook's own, to give to a registry.
     pub(crate) fn has_webhook_tokens(&self) -> bool {
-        self.0.options.tokens.is_some()
+        self.shared.options.tokens.is_some()
     }
 
     /// Turns a POST away. The answer does not tell why: that is for the operator.
     fn refuse(&self, reason: RefusalReason, request: &Request) -> Response {
-        self.0.refusals.add(reason, peer(request), reader::sender(&self.0.options, request));
+        self.shared.refusals.add(reason, peer(request), reader::sender(&self.shared.options, request));
         match reason.status() {
             // A token is all that can be asked for (RFC 9110, 15.5.2).
-            StatusCode::UNAUTHORIZED if self.0.options.are_tokens_asked_for() => webhook::unauthorized(),
+            StatusCode::UNAUTHORIZED if self.shared.options.are_tokens_asked_for() => webhook::unauthorized(),
             StatusCode::SERVICE_UNAVAILABLE => webhook::unavailable(),
             _ => webhook::forbidden(),
         }
@@ -174,14 +188,14 @@ impl Access {
 
     /// Counts a request of those who read; the answer to it when its address made too many.
     fn count(&self, request: &Request) -> Option<Response> {
-        let requests = self.0.requests.as_ref()?;
-        requests.count(reader::sender(&self.0.options, request)).err().map(problem::too_many_requests)
+        let requests = self.shared.requests.as_ref()?;
+        requests.count(reader::sender(&self.shared.options, request)).err().map(problem::too_many_requests)
     }
 
     /// Lets a request on that may read; else the answer to it.
     async fn admit(&self, request: &Request) -> Result<(), Response> {
-        let options = &self.0.options;
-        let note = |reason| self.0.sign_ins.add(reason, peer(request), reader::sender(options, request));
+        let options = &self.shared.options;
+        let note = |reason| self.shared.sign_ins.add(reason, peer(request), reader::sender(options, request));
         Err(match reader::judge(options, request).await {
             Reading::Admitted => return Ok(()),
             Reading::Unknown(reason) => {
@@ -208,7 +222,7 @@ impl Access {
 
     /// Whether a body is signed so.
     async fn is_signed(&self, claim: Claim, received: &Received<'_>) -> bool {
-        let Some(signatures) = self.0.options.signatures.clone() else { return false };
+        let Some(signatures) = self.shared.options.signatures.clone() else { return false };
         let body = received.bytes.clone();
         if body.len() > SOON_CHECKED {
             aside(move || signatures.fit(&claim, &body)).await
@@ -219,8 +233,7 @@ impl Access {
 
     /// The answer to a request that calls the server by a name that it does not answer to.
     fn misnamed(&self, request: &Request) -> Option<Response> {
-        let hosts = &self.0.options.hosts;
-        let error = hosts.check(request.uri(), request.version(), request.headers()).err()?;
+        let error = self.hosts().check(request.uri(), request.version(), request.headers()).err()?;
         Some(match error {
             HostError::Malformed => {
                 let detail = "Send one Host header, with the name or the address that this server is reached by.";
@@ -279,7 +292,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
                 {
                     return Ok(answer);
                 }
-                if !reader::must_sign_in(&access.0.options, rule) {
+                if !reader::must_sign_in(&access.shared.options, rule) {
                     return self.endpoint.call(request).await;
                 }
                 // Boxed, so that the usual way does not carry it.
@@ -291,7 +304,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
                 Ok(response)
             }
             // The registry calls the server by any name.
-            Rule::Post => match judge(&access.0.options, peer(&request), request.headers()) {
+            Rule::Post => match judge(&access.shared.options, access.hosts(), &request) {
                 Verdict::Admitted => self.endpoint.call(request).await,
                 Verdict::Refused(reason) => Ok(access.refuse(reason, &request)),
                 // Boxed, so that the usual way does not carry it.

@@ -187,7 +187,7 @@ fn page_of(site: &Site, query: &Query, origin: &str, overview: &Overview) -> Res
     let home = Home {
         state: State::of(overview),
         has_registry: overview.snapshot.is_some(),
-        webhook: format!("{origin}{}", crate::webhook::PATH),
+        webhook: site.webhook(origin),
         takes_tokens: site.access.has_webhook_tokens(),
         figures: figures(overview),
         trend: picture.map(|picture| Sparkline::new(picture.days())),

@@ -6,7 +6,7 @@ use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 use poem::{
     Endpoint, IntoResponse, Request, Response,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Scheme},
 };
 use staticreg_application::{browse::Shown, catalog::CatalogSnapshot};
 
@@ -155,7 +155,8 @@ pub(crate) fn origin(request: &Request) -> String {
     let host = told("host")
         .filter(|host| host.bytes().all(|c| c.is_ascii_alphanumeric() || b".:-[]_".contains(&c)))
         .unwrap_or("localhost:8093");
-    let scheme = if told("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    let is_secure = *request.scheme() == Scheme::HTTPS || told("x-forwarded-proto") == Some("https");
+    let scheme = if is_secure { "https" } else { "http" };
     format!("{scheme}://{host}")
 }
 

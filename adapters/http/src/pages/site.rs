@@ -12,6 +12,8 @@ pub(crate) struct Site {
     public_name: Option<String>,
     /// What was refused is told to people.
     pub(super) access: Access,
+    /// The port of the webhook's own listener, when it has one.
+    webhook_port: Option<u16>,
     pub(super) assets: Assets,
 }
 
@@ -21,8 +23,9 @@ impl Site {
         registry: Option<crate::Registry>,
         public_name: Option<String>,
         access: Access,
+        webhook_port: Option<u16>,
     ) -> Self {
-        Self { browse, registry, public_name, access, assets: Assets::new() }
+        Self { browse, registry, public_name, access, webhook_port, assets: Assets::new() }
     }
 
     pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
@@ -38,5 +41,35 @@ impl Site {
     pub(super) fn host(&self) -> &str {
         let name = self.public_name.as_ref().or(self.registry.as_ref().map(|registry| &registry.host));
         name.map_or("REGISTRY", String::as_str)
+    }
+    /// The address of the webhook, where this server is reached by an origin such as `http://localhost:8093`.
+    pub(super) fn webhook(&self, origin: &str) -> String {
+        let origin = match self.webhook_port {
+            Some(port) => format!("{}:{port}", without_port(origin)),
+            None => origin.to_owned(),
+        };
+        origin + crate::webhook::PATH
+    }
+}
+
+fn without_port(origin: &str) -> &str {
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    origin.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(origin, |(before, _)| before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_may_have_a_port() {
+        for (origin, without) in [
+            ("http://localhost:8093", "http://localhost"),
+            ("https://counts.example.com", "https://counts.example.com"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("http://[::1]", "http://[::1]"),
+        ] {
+            assert_eq!(without_port(origin), without);
+        }
     }
 }
