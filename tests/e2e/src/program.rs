@@ -27,8 +27,8 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// How long a notification waits to be stored unless a test says otherwise: no busy machine makes that too short.
 const PATIENCE: (&str, &str) = ("STATICREG_METRICS_PATIENCE", "90s");
 
-/// The line that tells the address.
-const LISTENING: &str = "Listening on http://";
+/// The line that tells the address, with or without TLS.
+const LISTENING: [&str; 2] = ["Listening on http://", "Listening on https://"];
 
 /// A running server; stopped when dropped.
 #[derive(Debug)]
@@ -329,7 +329,7 @@ fn launch(address: &str, environment: &[(String, String)], output: &Output) -> (
 }
 
 fn listening_address(said: &str) -> Option<SocketAddr> {
-    let (_, rest) = said.split_once(LISTENING)?;
+    let (_, rest) = LISTENING.iter().find_map(|words| said.split_once(words))?;
     let (address, _) = rest.split_once(['\n', '"'])?;
     Some(address.parse().unwrap_or_else(|error| panic!("{address}: {error}")))
 }

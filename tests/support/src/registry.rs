@@ -35,13 +35,15 @@ pub struct RegistryOptions {
     pub ignore_blobs: bool,
     /// The `Authorization` header of its notifications, when they have one.
     pub authorization: Option<String>,
+    /// A file of authorities that it trusts beside the system's, when there is one.
+    pub authorities: Option<PathBuf>,
 }
 
 impl Default for RegistryOptions {
     /// As the registry is when nobody sets anything.
     fn default() -> Self {
         let address = "127.0.0.1:0".to_owned();
-        Self { address, include_references: false, ignore_blobs: false, authorization: None }
+        Self { address, include_references: false, ignore_blobs: false, authorization: None, authorities: None }
     }
 }
 
@@ -57,11 +59,11 @@ impl Registry {
     /// Starts a registry that notifies a webhook. Panics with the registry's own words when it does not start.
     #[must_use]
     pub fn start(webhook_url: &str, options: &RegistryOptions) -> Self {
-        Self::serve(|dir| configure(dir, webhook_url, options))
+        Self::serve(options.authorities.as_deref(), |dir| configure(dir, webhook_url, options))
     }
 
     /// Starts a registry with the configuration made for its folder.
-    fn serve(configure: impl FnOnce(&Path) -> String) -> Self {
+    fn serve(authorities: Option<&Path>, configure: impl FnOnce(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().expect("a folder for the registry");
         let configuration = dir.path().join("config.yml");
         let log = dir.path().join("log");
@@ -70,6 +72,7 @@ impl Registry {
         let mut process = Command::new("docker-registry")
             .arg("serve")
             .arg(&configuration)
+            .envs(authorities.map(|file| ("SSL_CERT_FILE", file)))
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a second handle of the log"))
             .stderr(output)
@@ -421,7 +424,7 @@ mod tests {
     #[test]
     fn the_registry_of_compose_starts_and_tells_of_manifests_only() {
         let (url, events) = webhook();
-        let registry = Registry::serve(|dir| {
+        let registry = Registry::serve(None, |dir| {
             let compose = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose");
             let mut text = fs::read_to_string(compose.join("registry.yml")).unwrap();
             // The registry takes the variable for this part of its file.

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod api_tokens;
+mod listeners;
 mod matrix;
 mod posting;
 mod reading;
@@ -13,6 +14,7 @@ mod support;
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use poem::{Endpoint, Response};
 use sha2::Sha256;
 use staticreg_domain::clock::MockClock;
 use staticreg_http::{
@@ -23,7 +25,7 @@ use staticreg_memory::MemoryMetrics;
 use support::{event, notification};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpSocket,
+    net::{TcpListener, TcpSocket},
     time::timeout,
 };
 
@@ -57,7 +59,10 @@ impl Server {
     async fn start(options: AccessOptions) -> Self {
         let access = Access::new(options);
         let endpoint = support::endpoint(MemoryMetrics::new(100), access.clone());
-        let listener = server::listen("127.0.0.1:0").await.expect("a free port");
+        Self::serve(server::listen("127.0.0.1:0").await.expect("a free port"), endpoint, access)
+    }
+
+    fn serve(listener: TcpListener, endpoint: impl Endpoint<Output = Response> + 'static, access: Access) -> Self {
         let address = listener.local_addr().expect("its address");
         let options = ServerOptions {
             max_connections: 100,
