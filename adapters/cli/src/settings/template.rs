@@ -56,7 +56,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::settings::{Settings, Sources};
+    use crate::settings::{Http, Settings, Sources};
 
     fn read(text: &str) -> Settings {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -79,9 +79,11 @@ mod tests {
             .filter(|line| !line.contains("_file = ") && !line.contains("proxy_header = "))
             .map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line).to_owned())
             .collect();
-        let settings = read(&used.join("\n"));
+        let mut settings = read(&used.join("\n"));
         assert_eq!(settings.db.schema.as_ref().map(staticreg_sql::SchemaName::as_str), Some("public"));
         let defaults = read("");
+        let Http { tls_cert, tls_key, tls_client_ca, .. } = &mut settings.http;
+        assert!([tls_cert, tls_key, tls_client_ca].into_iter().all(|example| example.take().is_some()));
         assert_eq!(format!("{:?}", settings.http), format!("{:?}", defaults.http));
         assert_eq!(format!("{:?}", settings.metrics), format!("{:?}", defaults.metrics));
         assert_eq!(format!("{:?}", settings.log), format!("{:?}", defaults.log));

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use poem::{
     Endpoint, IntoResponse as _, Request, Response,
     http::{
-        HeaderValue, StatusCode, Version,
+        HeaderValue, StatusCode,
         header::{CONTENT_LENGTH, HOST},
     },
 };
@@ -130,10 +130,13 @@ impl<E: Endpoint<Output = Response> + 'static> hyper::service::Service<hyper::Re
         let mut request = self.ends.request(request);
         Box::pin(async move {
             let rest = watch_body(&mut request, &stream);
-            let response = match name_host(&mut request) {
-                _ if !has_place => busy(),
-                Err(answer) => answer,
-                Ok(()) => routes.answer(request).await,
+            let response = if !has_place {
+                busy()
+            } else if name_host(&mut request) {
+                routes.answer(request).await
+            } else {
+                let detail = "Send one name of the server: Host differs from :authority.";
+                Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
             };
             let rest = rest.lock().take();
             if let Some(rest) = rest {
@@ -147,19 +150,17 @@ impl<E: Endpoint<Output = Response> + 'static> hyper::service::Service<hyper::Re
 }
 
 /// HTTP/2 names the server in `:authority`, where HTTP/1 has `Host` (RFC 9113, 8.3.1). Whoever looks for the name finds it
-/// there; two that differ are an error.
-fn name_host(request: &mut Request) -> Result<(), Response> {
-    debug_assert_eq!(request.version(), Version::HTTP_2, "it came over HTTP/2");
-    let Some(authority) = request.uri().authority() else { return Ok(()) };
+/// there. Whether the two are the same, when there are both.
+fn name_host(request: &mut Request) -> bool {
+    let Some(authority) = request.uri().authority() else { return true };
     let is_same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
     if !request.headers().get_all(HOST).iter().all(is_same) {
-        let detail = "Send one name of the server: Host differs from :authority.";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, detail).into_response());
+        return false;
     }
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         request.headers_mut().insert(HOST, host);
     }
-    Ok(())
+    true
 }
 
 /// What is left of a body, when whoever was to read it has let go of it.

@@ -9,7 +9,7 @@ use rustls::{
     client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
-    server::WebPkiClientVerifier,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use sha2::{Digest as _, Sha256};
@@ -127,31 +127,24 @@ impl Current {
     fn new(files: &TlsFiles, clock: &dyn Clock) -> Result<Self, InvalidTls> {
         let provider = Arc::new(ring::default_provider());
         let chain = certificates(&files.certificate, TlsFile::Certificate)?;
-        warn_of_time(&chain, clock, &provider);
-        let key = Arc::new(SingleCertAndKey::from(certified(chain, &files.key, &provider)?));
-        let config = |asking: bool| {
+        let key = Arc::new(SingleCertAndKey::from(certified(&chain, &files.key, &provider)?));
+        let verifier = files.client_ca.as_deref().map(|text| client_verifier(text, &provider)).transpose()?;
+        let config = |verifier: Option<Arc<dyn ClientCertVerifier>>| {
             let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
                 .with_safe_default_protocol_versions()
-                .map_err(|error| InvalidTls::new(TlsFile::Certificate, format!("cannot be used: {error}")))?;
-            let builder = match files.client_ca.as_deref().filter(|_| asking) {
+                .expect("ring speaks TLS 1.2 and 1.3");
+            let builder = match verifier {
+                Some(verifier) => builder.with_client_cert_verifier(verifier),
                 None => builder.with_no_client_auth(),
-                Some(text) => {
-                    let verifier = WebPkiClientVerifier::builder_with_provider(
-                        Arc::new(authorities(text)?),
-                        Arc::clone(&provider),
-                    );
-                    builder.with_client_cert_verifier(
-                        verifier
-                            .build()
-                            .map_err(|error| InvalidTls::new(TlsFile::ClientCa, format!("cannot be used: {error}")))?,
-                    )
-                }
             };
             let mut config = builder.with_cert_resolver(Arc::clone(&key) as Arc<_>);
             config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-            Ok(Arc::new(config))
+            Arc::new(config)
         };
-        Ok(Self { hash: hash(files), asking: config(true)?, trusting: config(false)? })
+        let current = Self { hash: hash(files), asking: config(verifier), trusting: config(None) };
+        // Told once: what cannot be used is looked at again and again.
+        warn_of_time(&chain, clock, &provider);
+        Ok(current)
     }
 }
 
@@ -175,19 +168,22 @@ fn certificates(text: &str, file: TlsFile) -> Result<Vec<CertificateDer<'static>
     Ok(chain)
 }
 
-fn authorities(text: &str) -> Result<RootCertStore, InvalidTls> {
+/// What takes the certificates of clients that these authorities signed.
+fn client_verifier(text: &str, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, InvalidTls> {
+    let unusable = |error: &dyn fmt::Display| {
+        InvalidTls::new(TlsFile::ClientCa, format!("holds a certificate that cannot be used: {error}"))
+    };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(text, TlsFile::ClientCa)? {
-        roots.add(certificate).map_err(|error| {
-            InvalidTls::new(TlsFile::ClientCa, format!("holds a certificate that cannot be used: {error}"))
-        })?;
+        roots.add(certificate).map_err(|error| unusable(&error))?;
     }
-    Ok(roots)
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    verifier.build().map_err(|error| unusable(&error))
 }
 
 /// A certificate with its key.
 fn certified(
-    chain: Vec<CertificateDer<'static>>,
+    chain: &[CertificateDer<'static>],
     key: &str,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, InvalidTls> {
@@ -213,7 +209,7 @@ fn certified(
             Err(error) => Err(error),
         }
     };
-    match fits(&chain) {
+    match fits(chain) {
         Ok(certified) => Ok(certified),
         Err(Error::InconsistentKeys(_))
             if chain.iter().skip(1).any(|other| fits(std::slice::from_ref(other)).is_ok()) =>
