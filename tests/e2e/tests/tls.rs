@@ -109,6 +109,7 @@ fn a_registry_that_knows_the_authority_is_counted_at_the_webhooks_own_listener()
     });
     assert_eq!(files.status(&["--data", "{}", &url(main, WEBHOOK)]), "2 404");
     assert_eq!(files.status(&[&url(webhook, "/healthz")]), "2 200");
+    assert_eq!(files.status(&["--head", &url(main, "/")]), "2 200");
     assert_eq!(files.status(&[&url(webhook, "/")]), "2 404");
     assert_eq!(files.status(&["--http1.1", &url(main, "/")]), "1.1 200");
 }

@@ -90,7 +90,12 @@ fn text_of_regular_file(path: &Path) -> io::Result<String> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    text_of_file(path, MAX_KIB)
+    text_of_file(path, MAX_KIB).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => {
+            io::Error::other("it is no text, as PEM is; `openssl x509` and `openssl pkey` convert")
+        }
+        _ => error,
+    })
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 //! request of HTTP/1 is, and what it waits for is told to [`Streams`].
 
 use std::{
-    convert::Infallible,
     error::Error,
-    io,
+    io, mem,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -21,18 +20,19 @@ use parking_lot::Mutex;
 use poem::{
     Endpoint, IntoResponse as _, Request, Response,
     http::{
-        HeaderValue, StatusCode,
+        HeaderValue, Method, StatusCode,
         header::{CONTENT_LENGTH, HOST},
     },
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
+    task::JoinError,
     time::{sleep, timeout},
 };
 
 use super::{
-    ServerOptions,
+    Place, ServerOptions,
     routes::{AnswerBody, Ends, Routes, busy},
     streams::{Overdue, Stream, Streams},
 };
@@ -77,13 +77,13 @@ pub(super) fn builder() -> Builder {
 pub(super) async fn serve<E: Endpoint<Output = Response> + 'static>(
     http: &Builder,
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    connection: &Connection,
+    (connection, place): (&Connection, &Place),
     (routes, ends): (Arc<Routes<E>>, Ends),
     options: &ServerOptions,
     mut stop: watch::Receiver<()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let streams = Streams::new(connection);
-    let handler = Handler { routes, ends, streams: Arc::clone(&streams) };
+    let handler = Handler { routes, ends, place: Arc::clone(place), streams: Arc::clone(&streams) };
     let mut served = pin!(http.serve_connection(TokioIo::new(socket), handler));
     let untaken = options.write_timeout;
     let overdue = tokio::select! {
@@ -113,22 +113,29 @@ pub(super) async fn serve<E: Endpoint<Output = Response> + 'static>(
 struct Handler<E> {
     routes: Arc<Routes<E>>,
     ends: Ends,
+    place: Place,
     streams: Arc<Streams>,
 }
 
 impl<E: Endpoint<Output = Response> + 'static> hyper::service::Service<hyper::Request<Incoming>> for Handler<E> {
     type Response = hyper::Response<Answer>;
-    type Error = Infallible;
+    /// A panic that nobody caught.
+    type Error = JoinError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         let routes = Arc::clone(&self.routes);
         // The place of the connection is that of its first stream.
-        let place = (self.streams.count() > 0).then(|| Arc::clone(&routes.streams).try_acquire_owned()).transpose();
-        let has_place = place.is_ok();
-        let stream = self.streams.open(place.ok().flatten());
+        let place = match self.streams.count() {
+            0 => Some(Arc::clone(&self.place)),
+            _ => Arc::clone(&routes.streams).try_acquire_owned().ok().map(Arc::new),
+        };
+        let has_place = place.is_some();
+        let stream = self.streams.open(place);
         let mut request = self.ends.request(request);
-        Box::pin(async move {
+        let is_head = request.method() == Method::HEAD;
+        // A client that goes, or gives the request up, does not end it, as on HTTP/1: it keeps its place while there is work.
+        let answering = tokio::spawn(async move {
             let rest = watch_body(&mut request, &stream);
             let response = if !has_place {
                 busy()
@@ -142,10 +149,25 @@ impl<E: Endpoint<Output = Response> + 'static> hyper::service::Service<hyper::Re
             if let Some(rest) = rest {
                 read_rest(rest).await;
             }
-            let response: hyper::Response<AnswerBody> = response.into();
+            (response, stream)
+        });
+        Box::pin(async move {
+            let (response, stream) = answering.await?;
+            let mut response: hyper::Response<AnswerBody> = response.into();
+            if is_head {
+                leave_body_out(&mut response);
+            }
             stream.waits_for_taker();
             Ok(response.map(|body| Answer { body, piece: Bytes::new(), stream }))
         })
+    }
+}
+
+/// HEAD is answered as GET, without the body; on HTTP/1 hyper sees to that.
+fn leave_body_out(response: &mut hyper::Response<AnswerBody>) {
+    let body = mem::take(response.body_mut());
+    if let Some(length) = body.size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
 }
 

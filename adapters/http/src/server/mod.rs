@@ -150,11 +150,11 @@ pub async fn serve(
             },
         };
         let (connection, socket) = places.taken.open(stream);
-        let (server, to_stop) = (Arc::clone(&server), to_stop.clone());
+        let (server, place, to_stop) = (Arc::clone(&server), Arc::new(place), to_stop.clone());
         tokio::spawn(async move {
             tokio::select! {
                 biased;
-                ended = server.serve(socket, peer, &connection, to_stop) => if let Err(error) = ended {
+                ended = server.serve(socket, peer, (&connection, &place), to_stop) => if let Err(error) = ended {
                     tracing::debug!(%error, "A connection ended early");
                 },
                 () = connection.told_to_go() => tracing::debug!("A connection that waited for its client made room"),
@@ -168,6 +168,9 @@ pub async fn serve(
     let finished = timeout(options.stop_timeout, stopping.closed()).await.is_ok();
     Ok(if finished { options.stop_timeout.saturating_sub(stopped.elapsed()) } else { Duration::ZERO })
 }
+
+/// The place of a connection, or of a further stream of one: taken until nobody holds it.
+type Place = Arc<OwnedSemaphorePermit>;
 
 /// What serves each connection.
 struct Server<E> {
@@ -197,13 +200,13 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         &self,
         socket: Socket<TcpStream>,
         peer: SocketAddr,
-        connection: &Connection,
+        at: (&Connection, &Place),
         stop: watch::Receiver<()>,
     ) -> Ended {
         match &self.tls {
             None => self.serve_http1(socket, self.ends(peer, Scheme::HTTP), stop).await,
             // Boxed, so that the short way does not carry it.
-            Some(tls) => Box::pin(self.serve_tls(tls, socket, peer, connection, stop)).await,
+            Some(tls) => Box::pin(self.serve_tls(tls, socket, peer, at, stop)).await,
         }
     }
 
@@ -212,7 +215,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         tls: &Tls,
         socket: Socket<TcpStream>,
         peer: SocketAddr,
-        connection: &Connection,
+        at: (&Connection, &Place),
         mut stop: watch::Receiver<()>,
     ) -> Ended {
         let socket = tokio::select! {
@@ -223,7 +226,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         let ends = self.ends(peer, Scheme::HTTPS);
         if socket.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
             let routes = Arc::clone(&self.routes);
-            http2::serve(&self.http2, socket, connection, (routes, ends), &self.options, stop).await
+            http2::serve(&self.http2, socket, at, (routes, ends), &self.options, stop).await
         } else {
             self.serve_http1(socket, ends, stop).await
         }

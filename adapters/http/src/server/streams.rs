@@ -4,11 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
+use super::Place;
 use crate::connection::{Connection, Patience};
 
 /// The streams of a connection.
@@ -50,8 +48,8 @@ pub(super) struct Stream(Arc<Handle>);
 struct Handle {
     streams: Arc<Streams>,
     number: u64,
-    /// The place it takes beside that of its connection.
-    _place: Option<OwnedSemaphorePermit>,
+    /// The place it takes, if there was one: that of its connection, or another.
+    _place: Option<Place>,
 }
 
 impl Streams {
@@ -66,7 +64,7 @@ impl Streams {
     }
 
     /// Another one, which waits for staticreg.
-    pub(super) fn open(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> Stream {
+    pub(super) fn open(self: &Arc<Self>, place: Option<Place>) -> Stream {
         let mut open = self.0.lock();
         let number = open.next;
         open.next += 1;

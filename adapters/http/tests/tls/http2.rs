@@ -100,6 +100,41 @@ async fn a_body_is_read_and_one_that_is_refused_does_not_keep_the_answer_back() 
     }
 }
 
+#[tokio::test]
+async fn head_is_answered_without_a_body() {
+    let server = Server::start(OPTIONS).await;
+    let client = client(&server).await;
+    let mut request = request("/large");
+    *request.method_mut() = http::Method::HEAD;
+    let response = timeout(SOON, send(&client, request).await).await.expect("soon").expect("an answer");
+    assert_eq!(response.headers()["content-length"], LARGE.to_string());
+    assert!(response.body().is_end_stream() && read(response.into_body()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_its_client_gives_up_is_finished_and_keeps_its_place_until_then() {
+    let server = Server::start(OPTIONS).await;
+    let client = client(&server).await;
+    for _ in 0..=OPTIONS.max_connections {
+        let given_up = send(&client, request("/api/webhook/registry/wait")).await;
+        server.until_begun(1).await;
+        drop(given_up);
+    }
+    let status = answer(send(&client, request("/api/webhook/registry")).await).await.0;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    server.go.add_permits(3);
+    // Each takes its permit when it ends.
+    timeout(SOON, async {
+        while server.go.available_permits() > 0 {
+            sleep(Duration::from_millis(5)).await
+        }
+    })
+    .await
+    .expect("they end");
+    let waiting = async { while answer(send(&client, request("/")).await).await.0 != StatusCode::OK {} };
+    timeout(SOON, waiting).await.expect("their places are free");
+}
+
 /// Pings as soon as the last one is answered, until the connection ends.
 async fn ping_on(mut connection: Connection<TlsStream<TcpStream>, Bytes>) {
     let mut pings = connection.ping_pong().expect("pings");
