@@ -76,9 +76,12 @@ fn a_server_that_anybody_reaches_says_so() {
 
 /// The status of a page, asked for by some name.
 fn get(server: &Staticreg, host: &str) -> u16 {
-    let address = ([127, 0, 0, 1], server.address().port()).into();
-    let mut connection = Connection::open(address).expect("a connection");
-    let request = format!("GET /insights HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    get_at(server.address().port(), "/insights", host)
+}
+
+fn get_at(port: u16, path: &str, host: &str) -> u16 {
+    let mut connection = Connection::open(([127, 0, 0, 1], port).into()).expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
     connection.write(request.as_bytes()).expect("sent");
     connection.answer().expect("an answer").status
 }
@@ -100,6 +103,21 @@ fn on_loopback_it_answers_to_its_own_names_only() {
     assert_eq!(get(&everywhere, "evil.example"), 200);
     let named = Staticreg::start_at("0.0.0.0:0", &[("STATICREG_HTTP_ALLOWED_HOSTS", "counts.example.com")]);
     assert_eq!((get(&named, "counts.example.com"), get(&named, "evil.example")), (200, 421));
+}
+
+#[test]
+fn each_listener_answers_to_the_names_of_its_own_address() {
+    for (main, webhook, statuses) in
+        [("127.0.0.1:0", "0.0.0.0:0", (421, 200)), ("0.0.0.0:0", "127.0.0.1:0", (200, 421))]
+    {
+        let server = Staticreg::start_at(main, &[("STATICREG_WEBHOOK_BIND_ADDR", webhook)]);
+        let line = server.line("Listening for notifications on http://", LIMIT);
+        let port = line.rsplit_once(':').expect("a port").1.trim().parse().expect("a port");
+        let asked = |port| get_at(port, "/healthz", "evil.example");
+        assert_eq!((asked(server.address().port()), asked(port)), statuses, "{main} {webhook}");
+        let warns = server.log().contains("can post notifications");
+        assert_eq!(warns, webhook.starts_with("0.0.0.0"), "{}", server.log());
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who is asking, and whether they may: the one seam that every route is behind.
 //!
 //! A [`Rule`] says what a route asks of whoever calls it, a [`Gate`] stands before the route and keeps the rule. The
-//! routes name their rule in one place, `endpoint` of this crate; what names none is [`Rule::Read`], so that a new
+//! routes name their rule in one place, `Parts` of this crate; what names none is [`Rule::Read`], so that a new
 //! route is never open by mistake.
 //!
 //! What decides is a file for each question: `door` who may post, by `network` and `forwarded`, `tokens`, `signature`

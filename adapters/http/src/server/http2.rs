@@ -138,7 +138,7 @@ impl<E: Endpoint<Output = Response> + 'static> hyper::service::Service<hyper::Re
         let answering = tokio::spawn(async move {
             let rest = watch_body(&mut request, &stream);
             let response = if !has_place {
-                busy()
+                busy("requests")
             } else if name_host(&mut request) {
                 routes.answer(request).await
             } else {

@@ -47,7 +47,7 @@ impl<E: Endpoint<Output = Response>> Routes<E> {
         let is_question = !path.starts_with(webhook::PATH) && !path.starts_with(health::PATH);
         let mut response = match is_question.then(|| self.questions.try_acquire()).transpose() {
             Ok(_turn) => self.endpoint.get_response(request).await,
-            Err(_) => busy(),
+            Err(_) => busy("questions"),
         };
         if is_secure {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, ONLY_TLS);
@@ -57,8 +57,8 @@ impl<E: Endpoint<Output = Response>> Routes<E> {
 }
 
 /// The answer to a request for which there is no place.
-pub(super) fn busy() -> Response {
-    let detail = "Too many questions are being answered; ask again.";
+pub(super) fn busy(what: &str) -> Response {
+    let detail = format!("Too many {what} are being answered; ask again.");
     let mut busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
     busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     busy

@@ -195,6 +195,28 @@ async fn who_only_pings_makes_room_and_what_waits_for_the_server_keeps_its_place
 }
 
 #[tokio::test]
+async fn who_sends_a_body_a_byte_at_a_time_makes_room() {
+    let server = Server::start(OPTIONS).await;
+    let mut slow = Vec::new();
+    for _ in 0..OPTIONS.max_connections {
+        let mut client = client(&server).await.ready().await.expect("it takes requests");
+        let mut request = request("/");
+        *request.method_mut() = http::Method::POST;
+        let (_, mut body) = client.send_request(request, false).expect("sent");
+        server.until_begun(1).await;
+        slow.push(tokio::spawn(async move {
+            while body.send_data(Bytes::from_static(b"x"), false).is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        }));
+    }
+    for _ in 0..3 {
+        ask(&mut server.connect(HTTP1).await).await.expect("an answer");
+    }
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
 async fn many_requests_at_once_take_places_as_connections_do() {
     let server = Server::start(OPTIONS).await;
     let client = client(&server).await;
