@@ -126,7 +126,7 @@ async fn a_request_that_its_client_gives_up_is_finished_and_keeps_its_place_unti
     // Each takes its permit when it ends.
     timeout(SOON, async {
         while server.go.available_permits() > 0 {
-            sleep(Duration::from_millis(5)).await
+            sleep(Duration::from_millis(5)).await;
         }
     })
     .await
