@@ -24,6 +24,30 @@ CREATE TABLE IF NOT EXISTS container_pull_metrics (
     UNIQUE (pull_date, repo_name, tag, digest, architecture)
 );
 
+-- The first one of the Go staticreg had no digest, and one row for all.
+DO $$
+DECLARE
+    narrow record;
+BEGIN
+    IF EXISTS (SELECT FROM pg_attribute
+               WHERE attrelid = 'container_pull_metrics'::regclass AND attname = 'digest' AND NOT attisdropped) THEN
+        RETURN;
+    END IF;
+    ALTER TABLE container_pull_metrics ADD COLUMN digest text COLLATE "C" NOT NULL DEFAULT 'unknown:0';
+    ALTER TABLE container_pull_metrics ALTER COLUMN digest DROP DEFAULT;
+    FOR narrow IN
+        SELECT indexrelid::regclass AS name, conname FROM pg_index LEFT JOIN pg_constraint ON conindid = indexrelid
+        WHERE indrelid = 'container_pull_metrics'::regclass AND indisunique AND NOT indisprimary
+    LOOP
+        IF narrow.conname IS NULL THEN
+            EXECUTE format('DROP INDEX %s', narrow.name);
+        ELSE
+            EXECUTE format('ALTER TABLE container_pull_metrics DROP CONSTRAINT %I', narrow.conname);
+        END IF;
+    END LOOP;
+    ALTER TABLE container_pull_metrics ADD UNIQUE (pull_date, repo_name, tag, digest, architecture);
+END $$;
+
 CREATE INDEX IF NOT EXISTS idx_pull_date ON container_pull_metrics (pull_date DESC);
 CREATE INDEX IF NOT EXISTS idx_repo_date ON container_pull_metrics (repo_name, pull_date DESC);
 CREATE INDEX IF NOT EXISTS idx_repo_arch_date ON container_pull_metrics (repo_name, architecture, pull_date DESC);
@@ -382,6 +406,11 @@ CREATE TABLE IF NOT EXISTS api_token (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS idx_api_token_name ON api_token (name) WHERE ended_at IS NULL;
 
+-- 0012_unknown_digests
+
+-- Rows of the Go staticreg that tell no digest.
+UPDATE container_pull_metrics SET digest = 'unknown:0' WHERE digest = '';
+
 -- So that the program takes the schema for what it is.
 CREATE TABLE IF NOT EXISTS seaql_migrations (
     version character varying NOT NULL PRIMARY KEY,
@@ -398,5 +427,6 @@ INSERT INTO seaql_migrations VALUES ('0008_one_name_for_no_architecture', extrac
 INSERT INTO seaql_migrations VALUES ('0009_access_journal', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0010_recorded_event_archive', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0011_api_token', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
+INSERT INTO seaql_migrations VALUES ('0012_unknown_digests', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 
 COMMIT;

@@ -13,7 +13,7 @@ use crate::{
     activity_log::ActivityLog,
     catalog::CatalogChanges,
     clock_skew::ClockSkew,
-    recording::{RecordError, Recorded, Recorder, Trouble},
+    recording::{RecordError, Recorded, Recorder, RecordingTotals, Trouble},
 };
 
 /// The most bytes of a text that are logged; more than the longest well-formed one has.
@@ -75,6 +75,12 @@ impl ReceiveNotification {
     #[must_use]
     pub fn clock_skew(&self) -> Option<TimeDelta> {
         self.clock_skew.ahead(self.clock.now())
+    }
+
+    /// How many events that may count were received and stored since the start.
+    #[must_use]
+    pub fn totals(&self) -> RecordingTotals {
+        self.recorder.totals()
     }
 
     /// What trouble there is with the store.

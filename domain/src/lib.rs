@@ -10,6 +10,7 @@ pub mod api_token;
 pub mod architecture;
 pub mod catalog;
 pub mod clock;
+pub mod connection_pool;
 pub mod counting;
 pub mod digest;
 pub mod error;

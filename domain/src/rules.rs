@@ -14,6 +14,9 @@ use crate::{
 /// The product of staticreg's own user agent; its own requests are not counted.
 pub const OWN_PRODUCT: &str = "staticreg/";
 
+/// How those of the Go staticreg begin, which may run beside this one.
+const GO_PRODUCT: &str = "seqera/staticreg";
+
 /// How far a timestamp may be ahead of the clock; beyond that one of the two clocks is wrong.
 const MAX_AHEAD: TimeDelta = TimeDelta::days(1);
 
@@ -107,7 +110,7 @@ impl Rules {
         let manifest =
             event.media_type.as_deref().and_then(ManifestKind::of_media_type).ok_or(SkipReason::NotAManifest)?;
         let user_agent = event.user_agent.as_deref().unwrap_or_default();
-        if user_agent.starts_with(OWN_PRODUCT) {
+        if [OWN_PRODUCT, GO_PRODUCT].into_iter().any(|product| user_agent.starts_with(product)) {
             return Err(SkipReason::OwnRequest);
         }
         if self.ignores(user_agent) {
@@ -273,6 +276,8 @@ mod tests {
             ("no media type", |e| e.media_type = None, SkipReason::NotAManifest),
             ("blob", |e| e.media_type = Some("application/octet-stream".into()), SkipReason::NotAManifest),
             ("own", |e| e.user_agent = Some("staticreg/0.1.0".into()), SkipReason::OwnRequest),
+            ("the Go program's", |e| e.user_agent = Some("seqera/staticreg/0.8".into()), SkipReason::OwnRequest),
+            ("its bare name", |e| e.user_agent = Some("seqera/staticreg".into()), SkipReason::OwnRequest),
             ("no repository", |e| e.repository = None, SkipReason::InvalidRepository),
             ("NUL in repository", |e| e.repository = Some("a\0b".into()), SkipReason::InvalidRepository),
             ("no tag", |e| e.tag = None, SkipReason::NoTag),

@@ -41,6 +41,7 @@ const STEPS: &[Step] = steps![
     "0009_access_journal",
     "0010_recorded_event_archive",
     "0011_api_token",
+    "0012_unknown_digests",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

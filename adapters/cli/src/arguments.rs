@@ -1,11 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::{
-    settings::{CONFIG_VARIABLE, Setting, Sources, wrapped},
+    settings::{CONFIG_VARIABLE, Setting, Sources, go_staticreg, wrapped},
     token::{self, TokenTask},
 };
 
@@ -34,10 +34,19 @@ pub(crate) enum Task {
 
 /// Reads the command line and the environment; ends the program for `--help`, `--version` and mistakes.
 pub(crate) fn read() -> (Task, Sources) {
-    let matches = command().get_matches();
+    let matches = command().get_matches_from(given(std::env::args_os()));
     let task = task_of(&matches);
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     (task, sources(&matches, variables))
+}
+
+/// The arguments without the program of the Go staticreg's image: that one has no entry point, and so its command begins
+/// with the program.
+fn given(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    arguments
+        .enumerate()
+        .filter(|(place, argument)| *place != 1 || argument != "/staticreg")
+        .map(|(_, argument)| argument)
 }
 
 fn task_of(matches: &ArgMatches) -> Task {
@@ -51,7 +60,7 @@ fn task_of(matches: &ArgMatches) -> Task {
     }
 }
 
-fn sources(matches: &ArgMatches, variables: Vec<(String, std::ffi::OsString)>) -> Sources {
+fn sources(matches: &ArgMatches, variables: Vec<(String, OsString)>) -> Sources {
     let flags = Setting::all()
         .filter_map(|setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone())))
         .collect();
@@ -60,7 +69,7 @@ fn sources(matches: &ArgMatches, variables: Vec<(String, std::ffi::OsString)>) -
         .get_one::<PathBuf>("config")
         .cloned()
         .or_else(|| variable(CONFIG_VARIABLE).map(|(_, value)| PathBuf::from(value)));
-    Sources { file, variables, flags }
+    Sources { file, variables, flags, go_flags: go_staticreg::flags_of(matches) }
 }
 
 fn command() -> Command {
@@ -89,6 +98,7 @@ fn command() -> Command {
         .subcommand(token::command(task))
         .arg(config)
         .args(Setting::all().map(|setting| flag(&setting)))
+        .args(go_staticreg::flags())
 }
 
 /// A command that looks at some settings only: its help leaves out the others, which it still takes.
@@ -113,13 +123,19 @@ fn flag(setting: &Setting) -> Arg {
         .long_help(format!("{description}\n[env: {}]{default}", setting.variable()))
 }
 
+/// The sources of a command line without the program's name.
+#[cfg(test)]
+pub(crate) fn sources_of(arguments: &[&str], variables: Vec<(String, OsString)>) -> Sources {
+    let matches = command().try_get_matches_from([&["staticreg"], arguments].concat()).expect("matches");
+    sources(&matches, variables)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn matches(arguments: &[&str]) -> Sources {
-        let matches = command().try_get_matches_from([&["staticreg"], arguments].concat()).expect("matches");
-        sources(&matches, vec![(CONFIG_VARIABLE.to_owned(), "b.toml".into())])
+        sources_of(arguments, vec![(CONFIG_VARIABLE.to_owned(), "b.toml".into())])
     }
 
     #[test]
@@ -163,6 +179,17 @@ mod tests {
         assert!(migrate.contains("--db-url") && !migrate.contains("--metrics-patience"), "{migrate}");
         assert!(health.contains("--http-bind-addr") && !health.contains("--db-url"), "{health}");
         assert_eq!(matches(&["openapi", "--db-url", "x"]).flags, [("db.url", "x".to_owned())]);
+    }
+
+    #[test]
+    fn a_command_may_begin_with_the_program_as_the_go_image_has_it() {
+        for (arguments, expected) in [
+            (&["staticreg", "/staticreg", "serve"][..], &["staticreg", "serve"][..]),
+            (&["staticreg", "serve", "/staticreg"], &["staticreg", "serve", "/staticreg"]),
+            (&["staticreg"], &["staticreg"]),
+        ] {
+            assert_eq!(given(arguments.iter().map(OsString::from)).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
 /// Runs the program on a store of the caller's, whatever is configured: for benchmarks.
 #[must_use]
 pub fn main_with_store(name: &'static str, metrics: Arc<dyn MetricsRepository>) -> ExitCode {
-    exit_code(Some(Store::without_tokens(metrics, name)))
+    exit_code(Some(Store::without_database(metrics, name)))
 }
 
 fn exit_code(store: Option<Store>) -> ExitCode {
@@ -124,6 +124,9 @@ fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> R
     let _written = log::start(&settings.log)?;
     for warning in sources.warnings() {
         tracing::warn!("{warning}");
+    }
+    if let Some(told) = sources.taken_over() {
+        tracing::info!("{told}");
     }
     on_runtime(work(task, settings, store))
 }

@@ -21,8 +21,8 @@ pub(crate) struct Lifecycle {
     stop: CancellationToken,
     /// Everything that was accepted is answered.
     served: CancellationToken,
-    /// Whether it is well that a task has ended.
-    tasks: JoinSet<bool>,
+    /// Whether it is well that a task has ended; a failure tells why not.
+    tasks: JoinSet<Result<bool, Failure>>,
     names: HashMap<Id, &'static str>,
     failure: Option<Failure>,
 }
@@ -69,7 +69,7 @@ impl Lifecycle {
         let stop = self.stop.clone();
         self.spawn(name, async move {
             task.await;
-            stop.is_cancelled()
+            Ok(stop.is_cancelled())
         });
     }
 
@@ -78,25 +78,28 @@ impl Lifecycle {
         let served = self.served();
         self.spawn(name, async move {
             tokio::select! {
-                () = task => false,
-                () = served => true,
+                () = task => Ok(false),
+                () = served => Ok(true),
             }
         });
     }
 
-    /// Runs a task that may end at any time, until everything is answered.
-    pub(crate) fn spawn_passing(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task that may end at any time, until everything is answered. Its failure ends the program.
+    pub(crate) fn spawn_passing(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    ) {
         let served = self.served();
         self.spawn(name, async move {
             tokio::select! {
-                () = task => {}
-                () = served => {}
+                ended = task => ended.map(|()| true),
+                () = served => Ok(true),
             }
-            true
         });
     }
 
-    fn spawn(&mut self, name: &'static str, task: impl Future<Output = bool> + Send + 'static) {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = Result<bool, Failure>> + Send + 'static) {
         let id = self.tasks.spawn(task).id();
         self.names.insert(id, name);
     }
@@ -126,10 +129,15 @@ impl Lifecycle {
     }
 
     /// Stops everything when a task has ended that should not have.
-    fn judge(&mut self, ended: Result<(Id, bool), JoinError>) {
+    fn judge(&mut self, ended: Result<(Id, Result<bool, Failure>), JoinError>) {
         let (id, why) = match ended {
-            Ok((_, true)) => return,
-            Ok((id, false)) => (id, "it ended".to_owned()),
+            Ok((_, Ok(true))) => return,
+            Ok((_, Err(failure))) => {
+                self.failure.get_or_insert(failure);
+                self.stop.cancel();
+                return;
+            }
+            Ok((id, Ok(false))) => (id, "it ended".to_owned()),
             Err(error) => (error.id(), words(error)),
         };
         let name = self.names.get(&id).copied().unwrap_or_default();
@@ -235,7 +243,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_task_that_may_end_does() {
         let mut lifecycle = Lifecycle::new();
-        lifecycle.spawn_passing("connects", async {});
+        lifecycle.spawn_passing("connects", async { Ok(()) });
         assert!(run(lifecycle).await.expect("nothing failed"));
     }
 

@@ -36,6 +36,8 @@ use staticreg_application::{
     recording::Spooling,
 };
 
+use staticreg_domain::connection_pool::ConnectionPool;
+
 use access::{Access, Gate, Hosts, Rule};
 use delivery::Client;
 use webhook::Bodies;
@@ -59,8 +61,23 @@ pub struct Services {
     pub registry: Option<Registry>,
     /// Who may do what.
     pub access: Access,
+    /// The connections to the database, when there is one.
+    pub pool: Option<Arc<dyn ConnectionPool>>,
+    /// What the program was built from.
+    pub build: BuildInfo,
     /// How the registry's users call it, when that is another name than the one it is read by.
     pub public_name: Option<String>,
+}
+
+/// What the program was built from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuildInfo {
+    /// Its version.
+    pub version: &'static str,
+    /// The commit, as seven hexadecimal digits; empty when it is not known.
+    pub commit: &'static str,
+    /// When it was built, as RFC 3339 has times; empty when it is not known.
+    pub time: &'static str,
 }
 
 /// The registry that the pages show.
@@ -90,8 +107,7 @@ type Apis = (
 );
 
 fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, check, spooling, store, body_limits: _, registry: _, access: _, public_name: _ } =
-        services;
+    let Services { receive, ask, check, spooling, store, .. } = services;
     let apis = (
         webhook::WebhookApi { receive: Arc::clone(&receive), bodies: Arc::clone(bodies) },
         (
@@ -149,9 +165,15 @@ impl Place {
 }
 
 /// All places.
-fn places(service: &OpenApiService<Apis, ()>, site: &Arc<pages::Site>) -> impl Iterator<Item = Place> {
+fn places(
+    service: &OpenApiService<Apis, ()>,
+    services: Services,
+    site: &Arc<pages::Site>,
+) -> impl Iterator<Item = Place> + use<> {
     let documents = operations::document::places(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
-    documents.into_iter().chain(pages::places(site))
+    let Services { receive, pool, build, .. } = services;
+    let of_go = operations::go_staticreg::places(receive, pool, build, site);
+    documents.into_iter().chain(of_go).chain(pages::places(site))
 }
 
 fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
@@ -164,10 +186,10 @@ fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
 #[must_use]
 pub fn paths(services: Services) -> Vec<String> {
     let (site, bodies) = (site(&services, None), Arc::new(Bodies::new(services.body_limits)));
-    let service = apis(services, &bodies);
+    let service = apis(services.clone(), &bodies);
     let document: serde_json::Value = serde_json::from_str(&service.spec()).unwrap_or_default();
     let of_api = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
-    of_api.chain(places(&service, &site).map(|place| place.path.to_owned())).collect()
+    of_api.chain(places(&service, services, &site).map(|place| place.path.to_owned())).collect()
 }
 
 /// All routes.
@@ -238,7 +260,7 @@ impl Parts {
     /// All but the webhook.
     fn routes(&self, service: OpenApiService<Apis, ()>) -> Route {
         let gate = |rule| self.gate(rule, &self.services.access);
-        let (read, others): (Vec<_>, Vec<_>) = places(&service, &self.site).partition(|place| place.rule == Rule::Read);
+        let (read, others): (Vec<_>, Vec<_>) = places(&service, self.services.clone(), &self.site).partition(|place| place.rule == Rule::Read);
         let service = Arc::new(service.into_endpoint());
         let read = read.into_iter().fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint));
         let read = read.nest_no_strip("/api", Arc::clone(&service));

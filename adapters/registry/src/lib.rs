@@ -15,6 +15,7 @@ mod exchange;
 mod lenient;
 mod links;
 mod options;
+mod pace;
 mod transport;
 
 pub use options::{InvalidOptions, RegistryOptions, Tls};

@@ -1,6 +1,6 @@
 //! Where the registry is and how to speak to it.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use reqwest::Url;
 
@@ -17,6 +17,8 @@ pub struct RegistryOptions {
     pub tls: Tls,
     /// Whether to take any certificate.
     pub skip_tls_verify: bool,
+    /// How many requests are sent in a second; as many as there are without it.
+    pub requests_per_second: Option<NonZeroU32>,
     /// How long one request may take, its answer's body included.
     pub timeout: Duration,
     /// The user agent, by which the registry's events of these requests are known.
@@ -25,13 +27,14 @@ pub struct RegistryOptions {
 
 impl fmt::Debug for RegistryOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hostname, user, password, tls, skip_tls_verify, timeout, user_agent } = self;
+        let Self { hostname, user, password, tls, skip_tls_verify, requests_per_second, timeout, user_agent } = self;
         f.debug_struct("RegistryOptions")
             .field("hostname", hostname)
             .field("user", user)
             .field("password", &password.as_ref().map(|_| "..."))
             .field("tls", tls)
             .field("skip_tls_verify", skip_tls_verify)
+            .field("requests_per_second", requests_per_second)
             .field("timeout", timeout)
             .field("user_agent", user_agent)
             .finish()
@@ -90,7 +93,8 @@ pub(crate) fn is_private(host: &str) -> bool {
         Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local(),
         None => {
             let name = host.trim_end_matches('.');
-            !name.contains('.') || [".localhost", ".local", ".internal"].iter().any(|private| name.ends_with(private))
+            !name.contains('.')
+                || [".localhost", ".local", ".internal", ".svc"].iter().any(|private| name.ends_with(private))
         }
     }
 }
@@ -117,6 +121,7 @@ mod tests {
             password: Some("s3cret".to_owned()),
             tls,
             skip_tls_verify: false,
+            requests_per_second: None,
             timeout: Duration::from_secs(1),
             user_agent: "staticreg/0".to_owned(),
         }
@@ -143,6 +148,8 @@ mod tests {
             ("registry:443", "http://registry:443/"),
             ("registry.local", "http://registry.local/"),
             ("REGISTRY.Internal:5000", "http://registry.internal:5000/"),
+            // Of Kubernetes.
+            ("registry.images.svc:5000", "http://registry.images.svc:5000/"),
             ("registry.example.com", "https://registry.example.com/"),
             ("registry.example.com:80", "https://registry.example.com:80/"),
             ("local.example", "https://local.example/"),

@@ -11,6 +11,7 @@ use crate::{
     auth::Auth,
     exchange::{body, checked, of_server, redirect, send},
     options::{InvalidOptions, RegistryOptions},
+    pace::Pace,
 };
 
 /// More redirects than this lead nowhere.
@@ -21,6 +22,7 @@ pub(crate) struct Transport {
     client: Client,
     registry: Url,
     auth: Auth,
+    pace: Option<Pace>,
 }
 
 /// What a request asks for.
@@ -74,7 +76,8 @@ impl Transport {
             Err(_) if registry.scheme() == "http" => builder().tls_certs_only([]).build(),
             built => built,
         };
-        Ok(Self { client: client.map_err(InvalidOptions::Client)?, registry, auth })
+        let pace = options.requests_per_second.map(Pace::new);
+        Ok(Self { client: client.map_err(InvalidOptions::Client)?, registry, auth, pace })
     }
 
     pub(crate) fn registry(&self) -> &Url {
@@ -115,6 +118,9 @@ impl Transport {
     ) -> Result<Response, CatalogError> {
         let mut url = ask.url.clone();
         for _ in 0..=MOST_REDIRECTS {
+            if let Some(pace) = &self.pace {
+                pace.turn().await;
+            }
             let mut request = self.client.request(method.clone(), url.clone());
             if let Some(accept) = ask.accept {
                 request = request.header(ACCEPT, accept);

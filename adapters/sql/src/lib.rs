@@ -27,6 +27,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
+    connection_pool::{ConnectionPool, PoolStats},
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
@@ -109,6 +110,17 @@ pub enum OpenError {
          default_pool_size in pgbouncer.ini to as many as there may be, or connect to PostgreSQL itself"
     )]
     OneConnection,
+    /// Another schema holds counts, and the user's own none: to begin anew there may be a mistake.
+    #[error(
+        "the schema `{other}` holds counts (container_pull_metrics) and `{own}`, the user's own, none; set \
+         STATICREG_DB_SCHEMA to `{other}` to count on there, or to `{own}` to begin anew"
+    )]
+    CountsElsewhere {
+        /// The schema that holds counts.
+        other: String,
+        /// The schema that would be used.
+        own: String,
+    },
     /// The schema could not be brought up to date.
     #[error("cannot bring the schema up to date: {0}")]
     Migrate(Reason),
@@ -210,6 +222,15 @@ impl MetricsRepository for SqlMetrics {
             Database::Postgres(postgres) => postgres.check().await,
             Database::Sqlite(sqlite) => sqlite.check().await,
         }
+    }
+}
+
+impl ConnectionPool for SqlMetrics {
+    fn stats(&self) -> Option<PoolStats> {
+        Some(match &self.database {
+            Database::Postgres(postgres) => postgres.pool(),
+            Database::Sqlite(sqlite) => sqlite.pool(),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use staticreg_domain::{PullEvent, error::describe, journal::JournalEntry, metrics::MetricsError, rules::SkipReason};
 
-use super::{counter::Counter, trouble::Trouble};
+use super::{counter::Counter, totals::Counters, trouble::Trouble};
 
 /// What became of an access, or of what was learnt of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub(super) struct Unstored;
 pub(super) struct Batches {
     pub(super) counter: Counter,
     pub(super) trouble: Trouble,
+    pub(super) counters: Counters,
 }
 
 impl Batches {
@@ -72,6 +73,7 @@ impl Batches {
             match self.counter.store(&mut entries[part.clone()], without_taking).await {
                 Ok(stored) => {
                     self.trouble.succeeded();
+                    self.counters.stored_batch();
                     recorded.extend(stored);
                 }
                 Err(MetricsError::Refused(reason)) => {

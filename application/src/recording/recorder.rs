@@ -17,6 +17,7 @@ use super::{
     room::Room,
     spooling::Spooling,
     submission::Submission,
+    totals::{Counters, RecordingTotals},
     trouble::Trouble,
     writer::Writer,
 };
@@ -52,6 +53,7 @@ pub struct Recorder {
     room: Room,
     patience: Duration,
     trouble: Trouble,
+    counters: Counters,
 }
 
 impl Recorder {
@@ -66,15 +68,16 @@ impl Recorder {
         options: RecorderOptions,
     ) -> (Self, Writer) {
         let (submissions, inbox) = mpsc::unbounded_channel();
-        let trouble = Trouble::default();
+        let (trouble, counters) = (Trouble::default(), Counters::default());
         let recorder = Self {
             submissions,
             room: Room::new(options.buffer_size),
             patience: options.patience,
             trouble: trouble.clone(),
+            counters: counters.clone(),
         };
         let counter = Counter::new(store, clock, counting, ask_for_index);
-        let batches = Arc::new(Mutex::new(Batches { counter, trouble }));
+        let batches = Arc::new(Mutex::new(Batches { counter, trouble, counters }));
         let size = BatchSize::at_most(options.batch_size);
         let flush_interval = options.flush_interval;
         (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, flush_interval })
@@ -82,7 +85,11 @@ impl Recorder {
 
     /// Counts and records accesses; answers when they are stored, with what became of each.
     pub async fn record(&self, accesses: Vec<ManifestAccess>) -> Result<Vec<Recorded>, RecordError> {
-        self.submit(accesses.into_iter().map(JournalEntry::Access).collect()).await
+        let events = accesses.len() as u64;
+        self.counters.received(events);
+        let recorded = self.submit(accesses.into_iter().map(JournalEntry::Access).collect()).await;
+        self.counters.answered(events, recorded.is_ok());
+        recorded
     }
 
     /// Records the children of an index, asked from the registry, and what follows from them for what is counted.
@@ -105,6 +112,12 @@ impl Recorder {
     #[must_use]
     pub fn is_untroubled_for(&self, span: Duration) -> bool {
         self.trouble.is_over_for(span)
+    }
+
+    /// How many events were received and stored since the start.
+    #[must_use]
+    pub fn totals(&self) -> RecordingTotals {
+        self.counters.totals(self.room.waiting())
     }
 
     /// What trouble there is with the store.

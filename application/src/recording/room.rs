@@ -36,6 +36,11 @@ impl Room {
         Self { all: Part::new(size), large: Part::new(size - size / KEPT_PART) }
     }
 
+    /// How many events wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.all.size.saturating_sub(self.all.free.available_permits()) as u64
+    }
+
     /// Takes room for events; none when it is full.
     pub(super) fn take(&self, events: usize) -> Option<Taken> {
         if events <= SMALL {

@@ -10,3 +10,4 @@
 \ir 0009_access_journal.sql
 \ir 0010_recorded_event_archive.sql
 \ir 0011_api_token.sql
+\ir 0012_unknown_digests.sql

@@ -10,3 +10,4 @@
 .read 0009_access_journal.sql
 .read 0010_recorded_event_archive.sql
 .read 0011_api_token.sql
+.read 0012_unknown_digests.sql

@@ -35,6 +35,7 @@ const LISTENING: [&str; 2] = ["Listening on http://", "Listening on https://"];
 pub struct Staticreg {
     process: Child,
     address: SocketAddr,
+    arguments: Vec<String>,
     environment: Vec<(String, String)>,
     output: Output,
 }
@@ -67,11 +68,22 @@ impl Staticreg {
     /// Starts a server at an address.
     #[must_use]
     pub fn start_at(address: &str, environment: &[(&str, &str)]) -> Self {
+        Self::launch(address, &[], environment)
+    }
+
+    /// Starts a server on a free port with arguments.
+    #[must_use]
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::launch("127.0.0.1:0", arguments, environment)
+    }
+
+    fn launch(address: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let environment: Vec<_> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let output = Output::new();
-        let (process, address) = launch(address, &environment, &output);
-        Self { process, address, environment, output }
+        let (process, address) = launch(address, &arguments, &environment, &output);
+        Self { process, address, arguments, environment, output }
     }
 
     /// Starts a server whose standard output and error are the one pipe that is given along, read no further than to
@@ -98,7 +110,7 @@ impl Staticreg {
                 break address;
             }
         };
-        (Self { process, address, environment: Vec::new(), output: Output::new() }, reader)
+        (Self { process, address, arguments: Vec::new(), environment: Vec::new(), output: Output::new() }, reader)
     }
 
     /// Runs the program with arguments until it ends by itself.
@@ -225,7 +237,8 @@ impl Staticreg {
 
     /// Starts it again, where it was, after it ended.
     pub fn restart(&mut self) {
-        (self.process, self.address) = launch(&self.address.to_string(), &self.environment, &self.output);
+        let Self { address, arguments, environment, output, .. } = self;
+        (self.process, self.address) = launch(&address.to_string(), arguments, environment, output);
     }
 
     /// Sends a signal, such as `Signal::TERM`.
@@ -303,10 +316,16 @@ fn last_lines(log: &str) -> String {
 }
 
 /// Starts a server and learns where it listens.
-fn launch(address: &str, environment: &[(String, String)], output: &Output) -> (Child, SocketAddr) {
+fn launch(
+    address: &str,
+    arguments: &[String],
+    environment: &[(String, String)],
+    output: &Output,
+) -> (Child, SocketAddr) {
     let said_before = output.stdout().len();
     let mut process = output
         .of(command()
+            .args(arguments)
             .env("STATICREG_HTTP_BIND_ADDR", address)
             .env(PATIENCE.0, PATIENCE.1)
             .envs(environment.iter().map(|(name, value)| (name, value))))

@@ -34,7 +34,7 @@ fn variable() -> (&'static str, &'static str) {
 
 #[test]
 fn the_image_listens_where_its_ports_are_published_and_tells_its_health() {
-    assert_eq!(variable(), ("STATICREG_HTTP_BIND_ADDR", "0.0.0.0:8093"));
+    assert_eq!(variable(), ("PORT", "8093"));
     assert_eq!(instruction("EXPOSE"), "8093");
     assert_eq!(instruction("ENTRYPOINT"), r#"["/usr/bin/staticreg"]"#);
     // There is no shell in the image.
@@ -62,7 +62,7 @@ fn in_a_network_of_its_own() {
     make_network(&["postgres", "oci-registry"]);
 
     // The registry depends on staticreg, staticreg on the database, but only on their having been started.
-    let server = Staticreg::start_at(variable().1, &COMPOSE);
+    let server = Staticreg::start_at("", &[&[variable()][..], &COMPOSE].concat());
     let options = RegistryOptions { address: "127.0.0.1:5000".to_owned(), ..Default::default() };
     let registry = Registry::start(&format!("http://127.0.0.1:8093{WEBHOOK}"), &options);
     registry.push(&Image::single("one"), "library/app:v1");

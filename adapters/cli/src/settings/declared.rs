@@ -146,6 +146,8 @@ settings! {
         skip_tls_verify: bool = "false";
         /// How many requests are sent to it at once.
         concurrency: NonZeroUsize = "8", from "1" to "1000";
+        /// The most requests sent to it in a second; without it as many as it answers.
+        requests_per_second: Option<NonZeroU32>, from "1" to "1000000", such as "10";
         /// How often it is read again.
         refresh_interval: Duration = "15m", from "1s" to "365d";
     }

@@ -6,6 +6,7 @@
 mod address;
 mod declare;
 mod declared;
+pub(crate) mod go_staticreg;
 mod log_filter;
 #[cfg(test)]
 mod readme;
@@ -30,13 +31,6 @@ pub(crate) use value::{CountingMode, LogFormat, Size, TlsMode};
 impl Settings {
     /// What no setting says alone.
     fn check(&self) -> Result<(), Unusable> {
-        if self.metrics.flush_interval >= self.metrics.patience {
-            let patience = self.metrics.patience;
-            return Err(Unusable::new(
-                "metrics.flush_interval",
-                format!("must be less than the patience of {patience:?}"),
-            ));
-        }
         if self.registry.password.is_some() && self.registry.user.is_none() {
             return Err(Unusable::new("registry.password", "needs registry.user (STATICREG_REGISTRY_USER) too"));
         }

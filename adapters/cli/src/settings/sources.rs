@@ -16,6 +16,7 @@ use figment::{
 use super::{
     Db, Setting, Settings,
     declare::PREFIX,
+    go_staticreg::{self, Taken},
     secret,
     value::{Hint, Value, text},
 };
@@ -55,11 +56,15 @@ pub(crate) struct Sources {
     pub(crate) variables: Vec<(String, OsString)>,
     /// Flags, as a setting's key and its value.
     pub(crate) flags: Vec<(&'static str, String)>,
+    /// Flags of the Go staticreg, as their name and their value.
+    pub(crate) go_flags: Vec<(&'static str, String)>,
 }
 
 /// What gave a value; the later wins.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// What is not said of staticreg alone.
+    Fallback,
     File,
     Environment,
     Flag,
@@ -83,10 +88,14 @@ impl Sources {
                 given.put(setting.key, default);
             }
         }
+        let taken = go_staticreg::take_over(&self.go_flags, &self.variables)?.taken;
+        given.put_taken(taken.iter().filter(|taken| taken.source == Source::Fallback));
         if let Some(file) = &self.file {
             given.put_file(file)?;
         }
         for setting in Setting::all() {
+            let of = |source| taken.iter().filter(move |taken| (taken.key, taken.source) == (setting.key, source));
+            given.put_taken(of(Source::Environment));
             let variable = setting.variable();
             let value = self.variables.iter().find(|(name, _)| *name == variable).map(|(_, value)| value);
             // An empty variable is how container tools say "not set".
@@ -96,6 +105,7 @@ impl Sources {
                 given.put(setting.key, value);
                 given.origins.insert(setting.key, (Source::Environment, variable));
             }
+            given.put_taken(of(Source::Flag));
             if let Some((_, value)) = self.flags.iter().find(|(key, _)| *key == setting.key) {
                 given.put(setting.key, value);
                 given.origins.insert(setting.key, (Source::Flag, setting.flag()));
@@ -113,10 +123,14 @@ impl Sources {
             .map(|(name, _)| name)
             .filter(|name| name.starts_with(PREFIX) && *name != CONFIG_VARIABLE)
             .filter(|name| Setting::all().all(|setting| setting.variable() != **name))
+            .filter(|name| !go_staticreg::is_variable(name))
             .map(|name| format!("{name} is no setting of staticreg and changes nothing."));
         let seen = Setting::all().filter(|setting| setting.secret).filter_map(|setting| {
-            self.flags.iter().find(|(key, value)| *key == setting.key && secret::is_secret(value))?;
-            let (flag, variable) = (setting.flag(), setting.variable());
+            let is_secret = |(_, value): &&(_, String)| secret::is_secret(value);
+            let ours = self.flags.iter().filter(|(key, _)| *key == setting.key).find(is_secret).map(|_| setting.flag());
+            let theirs = |(name, _): &(&str, _)| go_staticreg::flag_of(setting.key) == Some(name);
+            let theirs = self.go_flags.iter().filter(|flag| theirs(flag)).find(is_secret).map(|(name, _)| format!("--{name}"));
+            let (flag, variable) = (ours.or(theirs)?, setting.variable());
             let file = setting.in_file()?.variable();
             Some(format!(
                 "{flag} tells a password to every user of this machine, in the list of processes. Set {variable}, or name a \
@@ -124,6 +138,11 @@ impl Sources {
             ))
         });
         unknown.chain(seen)
+    }
+
+    /// What is taken over from the Go staticreg, in a line; none when nothing is.
+    pub(crate) fn taken_over(&self) -> Option<String> {
+        go_staticreg::take_over(&self.go_flags, &self.variables).ok()?.told()
     }
 }
 
@@ -168,6 +187,13 @@ impl Given {
 
     fn put(&mut self, key: &str, value: &str) {
         self.values = std::mem::take(&mut self.values).merge(Serialized::default(key, value));
+    }
+
+    fn put_taken<'a>(&mut self, taken: impl Iterator<Item = &'a Taken>) {
+        for Taken { key, name, value, source } in taken {
+            self.put(key, value);
+            self.origins.insert(key, (*source, name.clone()));
+        }
     }
 
     fn put_list(&mut self, key: &str, values: Vec<String>) {

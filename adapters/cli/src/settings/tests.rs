@@ -122,7 +122,6 @@ fn a_wrong_value_is_told_in_one_sentence_with_its_variable() {
         ("STATICREG_METRICS_PATIENCE", "999999999999h", "not `999999999999h`".to_owned()),
         ("STATICREG_METRICS_DEDUPE_WINDOW", "500000000y", "not `500000000y`".to_owned()),
         ("STATICREG_REGISTRY_REFRESH_INTERVAL", "0s", "a duration from 1s to 365d".to_owned()),
-        ("STATICREG_METRICS_FLUSH_INTERVAL", "3s", "must be less than the patience of 3s".to_owned()),
         ("STATICREG_REGISTRY_USER", "a:b", "holds a colon".to_owned()),
         ("STATICREG_REGISTRY_PUBLIC_NAME", "-v", "expected HOST or HOST:PORT".to_owned()),
         ("STATICREG_METRICS_COUNTING", "all", "must be classified or tagged, not `all`".to_owned()),

@@ -127,10 +127,28 @@ impl Value for Duration {
         if text.len() > MAX_LENGTH {
             return Err(None);
         }
-        humantime::parse_duration(text).map_err(|_| {
+        humantime::parse_duration(text).ok().or_else(|| duration_of_go(text)).ok_or_else(|| {
             let number = text.parse::<f64>().is_ok_and(f64::is_sign_positive);
             number.then(|| format!("{text}s would be seconds"))
         })
+    }
+}
+
+/// A duration as Go's `time.ParseDuration` reads it: decimal numbers, each with a unit, such as `1.5h` or `1h30m`.
+fn duration_of_go(mut text: &str) -> Option<Duration> {
+    const UNITS: [(&str, f64); 8] =
+        [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let mut seconds = 0.0;
+    loop {
+        let number = text.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+        let rest = &text[number.len()..];
+        let name = rest.split(|c: char| c.is_ascii_digit() || c == '.').next()?;
+        let (_, unit) = UNITS.into_iter().find(|(known, _)| *known == name)?;
+        seconds += number.parse::<f64>().ok()? * unit;
+        text = &rest[name.len()..];
+        if text.is_empty() {
+            return Duration::try_from_secs_f64(seconds).ok();
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use staticreg_domain::{
     rules::Rules,
 };
 use staticreg_http::{
-    BodyLimits, Services, WebhookListener,
+    BodyLimits, BuildInfo, Services, WebhookListener,
     access::Access,
     server::{self, Listener, ServerOptions},
 };
@@ -24,6 +24,19 @@ use crate::{
     Failure,
     lifecycle::Lifecycle,
     settings::{CountingMode, Http, Metrics, Settings},
+};
+
+/// What whoever builds a release tells the compiler.
+const BUILD: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("STATICREG_BUILD_COMMIT") {
+        Some(commit) => commit,
+        None => "",
+    },
+    time: match option_env!("STATICREG_BUILD_TIME") {
+        Some(time) => time,
+        None => "",
+    },
 };
 
 /// How long a client may take none of an answer.
@@ -56,7 +69,7 @@ impl App {
         access: Access,
         lifecycle: &mut Lifecycle,
     ) -> Result<Self, Failure> {
-        let Adapters { store: Store { metrics, tokens: _, name }, spooling, clock } = adapters;
+        let Adapters { store: Store { metrics, tokens: _, pool, name }, spooling, clock } = adapters;
         let options = recorder_options(&settings.metrics);
         let (registry, index_children) = registry::open(&settings.registry, &clock)?.unzip();
         let counting = counting(&settings.metrics);
@@ -95,6 +108,8 @@ impl App {
             body_limits: BodyLimits { size: settings.webhook.max_body.bytes(), time: settings.http.body_timeout },
             registry,
             access,
+            pool,
+            build: BUILD,
             public_name: settings.registry.public_name.clone(),
         };
         Ok(Self { services })
@@ -152,9 +167,22 @@ fn recorder_options(metrics: &Metrics) -> RecorderOptions {
     RecorderOptions {
         batch_size: metrics.batch_size.get(),
         buffer_size: metrics.buffer_size.get(),
-        flush_interval: metrics.flush_interval,
+        flush_interval: flush_interval(metrics),
         patience: metrics.patience,
     }
+}
+
+/// None when it would use up the patience: all would be answered 503, and nothing is gained by it.
+fn flush_interval(metrics: &Metrics) -> Duration {
+    let (interval, patience) = (metrics.flush_interval, metrics.patience);
+    if interval < patience {
+        return interval;
+    }
+    tracing::info!(
+        "STATICREG_METRICS_FLUSH_INTERVAL, {interval:?}, has no effect: a notification is answered once it is stored, and \
+         waits for {patience:?} at most (STATICREG_METRICS_PATIENCE)."
+    );
+    Duration::ZERO
 }
 
 fn counting(metrics: &Metrics) -> Box<dyn Counting> {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
     api_token::{ApiToken, ApiTokens, TokenHash},
+    connection_pool::{ConnectionPool, PoolStats},
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
@@ -103,6 +104,12 @@ impl MetricsReader for LateStore {
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         self.store()?.rows(filter, page).await
+    }
+}
+
+impl ConnectionPool for LateStore {
+    fn stats(&self) -> Option<PoolStats> {
+        self.0.get()?.pool.stats()
     }
 }
 

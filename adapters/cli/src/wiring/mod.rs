@@ -76,7 +76,7 @@ async fn listen(address: &ListenAddress, key: &'static str) -> Result<TcpListene
 /// The OpenAPI document of the server without settings, as JSON.
 pub(crate) fn openapi_document() -> Result<String, Failure> {
     let settings = Sources::default().read()?.settings()?;
-    let store = Store::without_tokens(Arc::new(MemoryMetrics::new(1)), "memory");
+    let store = Store::without_database(Arc::new(MemoryMetrics::new(1)), "memory");
     let adapters = Adapters { store, spooling: None, clock: Arc::new(SystemClock) };
     // The tasks of the use cases end with it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -99,7 +99,7 @@ mod tests {
         store.expect_forget_ids().returning(|_, _| panic!("no ids"));
         let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".into())];
         let settings = Sources { variables, ..Sources::default() }.read().unwrap().settings().unwrap();
-        let ended = serve(settings, Some(Store::without_tokens(Arc::new(store), "mock"))).await;
+        let ended = serve(settings, Some(Store::without_database(Arc::new(store), "mock"))).await;
         let Err(Failure::Other(told)) = ended else { panic!("it did not fail") };
         let words = "the part of the program that forgets old event ids has failed (it panicked: no ids).";
         assert!(told.starts_with(words), "{told}");

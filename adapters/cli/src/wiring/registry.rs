@@ -71,6 +71,7 @@ fn connect(settings: &Registry, hostname: &str) -> Result<HttpRegistryCatalog, F
             TlsMode::Off => Tls::Off,
         },
         skip_tls_verify: settings.skip_tls_verify,
+        requests_per_second: settings.requests_per_second,
         timeout: REGISTRY_TIMEOUT,
         user_agent: format!("{OWN_PRODUCT}{}", env!("CARGO_PKG_VERSION")),
     };

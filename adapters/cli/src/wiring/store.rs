@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use staticreg_application::recording::Spooling;
 use staticreg_domain::{
     api_token::{ApiTokenAdmin, ApiTokens},
+    connection_pool::ConnectionPool,
     error::describe,
     metrics::MetricsRepository,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Store {
     pub(crate) metrics: Arc<dyn MetricsRepository>,
     /// Where API tokens are kept: in a database only, which other processes share.
     pub(crate) tokens: Option<Arc<dyn ApiTokens>>,
+    /// The connections to the database.
+    pub(crate) pool: Option<Arc<dyn ConnectionPool>>,
     pub(crate) name: &'static str,
 }
 
@@ -42,12 +45,13 @@ pub(crate) struct Store {
 pub(crate) struct Database {
     pub(crate) metrics: Arc<dyn MetricsRepository>,
     pub(crate) tokens: Arc<dyn ApiTokens>,
+    pub(crate) pool: Arc<dyn ConnectionPool>,
 }
 
 impl Store {
     /// A store without a database.
-    pub(crate) fn without_tokens(metrics: Arc<dyn MetricsRepository>, name: &'static str) -> Self {
-        Self { metrics, tokens: None, name }
+    pub(crate) fn without_database(metrics: Arc<dyn MetricsRepository>, name: &'static str) -> Self {
+        Self { metrics, tokens: None, pool: None, name }
     }
 }
 
@@ -55,7 +59,7 @@ impl Database {
     /// A database with sums of its counts in memory, when there is memory for them.
     fn new(store: SqlMetrics, options: &Options, memory: Size) -> Self {
         let store = Arc::new(store);
-        let tokens = Arc::clone(&store);
+        let (tokens, pool) = (Arc::clone(&store), Arc::clone(&store));
         let metrics: Arc<dyn MetricsRepository> = match memory.bytes() {
             0 => store,
             memory => {
@@ -63,7 +67,7 @@ impl Database {
                 Arc::new(Rollup::new(store, staticreg_rollup::Options { memory, question_timeout }))
             }
         };
-        Self { metrics, tokens }
+        Self { metrics, tokens, pool }
     }
 }
 
@@ -75,22 +79,23 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
         tracing::warn!(
             "Counting in memory: the counts are gone when the program ends. Set STATICREG_DB_URL to keep them."
         );
-        return Ok(Store::without_tokens(Arc::new(MemoryMetrics::new(memory_rows)), "memory"));
+        return Ok(Store::without_database(Arc::new(MemoryMetrics::new(memory_rows)), "memory"));
     };
     let options = options(db, url)?;
     if options.url.product() == "SQLite" {
         let metrics = SqlMetrics::open(&options).await.map_err(|error| Unusable::new("db.url", error))?;
         tracing::info!("Database schema initialized successfully.");
-        let Database { metrics, tokens } = Database::new(metrics, &options, db.rollup_memory);
-        return Ok(Store { metrics, tokens: Some(tokens), name: "sqlite" });
+        let Database { metrics, tokens, pool } = Database::new(metrics, &options, db.rollup_memory);
+        return Ok(Store { metrics, tokens: Some(tokens), pool: Some(pool), name: "sqlite" });
     }
     let store = Arc::new(LateStore::default());
     let (trying, tried) = oneshot::channel();
     lifecycle.spawn_passing("connects to the database", connect(Arc::clone(&store), options, db.rollup_memory, trying));
     // Mostly it is there at once. One that does not answer, or takes long to change its schema, must not keep the
     // webhook from answering.
-    let _ = timeout(HEAD_START, tried).await;
-    Ok(Store { metrics: Arc::clone(&store) as _, tokens: Some(store), name: "postgresql" })
+    let _: Result<Result<(), _>, _> = timeout(HEAD_START, tried).await;
+    let (metrics, tokens) = (Arc::clone(&store) as _, Some(Arc::clone(&store) as _));
+    Ok(Store { metrics, tokens, pool: Some(store), name: "postgresql" })
 }
 
 /// Opens the configured spool.
@@ -137,11 +142,21 @@ fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {
 
 /// Tries until it succeeds; drops `trying` after the first try. Each reason is told once: most stay until somebody does
 /// something.
-async fn connect(store: Arc<LateStore>, options: Options, rollup_memory: Size, trying: oneshot::Sender<()>) {
+async fn connect(
+    store: Arc<LateStore>,
+    options: Options,
+    rollup_memory: Size,
+    trying: oneshot::Sender<()>,
+) -> Result<(), Failure> {
     let (mut trying, mut told, mut pause) = (Some(trying), String::new(), CONNECT_PAUSE.0);
     loop {
         let error = match SqlMetrics::open(&options).await {
-            Ok(metrics) => return arrived(&store, Database::new(metrics, &options, rollup_memory)),
+            Ok(metrics) => {
+                arrived(&store, Database::new(metrics, &options, rollup_memory));
+                return Ok(());
+            }
+            // It stays so until somebody decides. To go on would be to begin anew.
+            Err(error @ OpenError::CountsElsewhere { .. }) => return Err(Unusable::new("db.schema", error).into()),
             Err(error) => error,
         };
         let reason = error.to_string();

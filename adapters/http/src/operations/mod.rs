@@ -1,4 +1,5 @@
 //! What operators ask: whether the server is well, and the OpenAPI document.
 
 pub(crate) mod document;
+pub(crate) mod go_staticreg;
 pub(crate) mod health;

@@ -9,6 +9,11 @@ pub(crate) fn folder_address(folder: &str) -> String {
     text::address("/", &[("folder", folder)])
 }
 
+/// The address of the repositories whose names hold words.
+pub(crate) fn search_address(words: &str) -> String {
+    text::address("/", &[("q", words)])
+}
+
 /// The address of a repository's page.
 pub(crate) fn repository_address(name: &str) -> String {
     format!("/repo/{name}")

@@ -22,8 +22,10 @@ mod site;
 mod table;
 mod text;
 
+pub(crate) use addresses::{folder_address, repository_address, search_address};
 pub(crate) use error::of_status;
 pub(crate) use layout::tagged;
+pub(crate) use parameters::query_of;
 pub(crate) use site::Site;
 
 use std::sync::Arc;

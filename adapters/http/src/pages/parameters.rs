@@ -21,3 +21,8 @@ impl Parameters {
         self.get(name)?.parse().ok()
     }
 }
+
+/// The words that a request searches for.
+pub(crate) fn query_of(request: &Request) -> String {
+    Parameters::of(request).get("q").unwrap_or_default().to_owned()
+}

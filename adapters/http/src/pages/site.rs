@@ -7,7 +7,7 @@ use crate::access::Access;
 
 /// What the pages need.
 pub(crate) struct Site {
-    pub(super) browse: Browse,
+    pub(crate) browse: Browse,
     pub(super) registry: Option<crate::Registry>,
     public_name: Option<String>,
     /// What was refused is told to people.

@@ -44,7 +44,7 @@ const TO_POSTERS: Answers = [
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 21] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 29] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
@@ -64,6 +64,14 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 21] = [
     ("/api/v1/digests", "/api/v1/digests?repository=demo/app&tag=v1", 200, TO_ALL, TO_READERS),
     ("/api/v1/metrics", "/api/v1/metrics", 200, TO_ALL, TO_READERS),
     (WEBHOOK, WEBHOOK, 200, TO_POSTERS, TO_POSTERS),
+    ("/metrics/webhook", "/metrics/webhook", 200, TO_ALL, TO_READERS),
+    ("/metrics/db", "/metrics/db", 503, TO_ALL, TO_READERS),
+    ("/service-info", "/service-info", 200, TO_ALL, TO_READERS),
+    ("/api/search", "/api/search?q=app", 200, TO_ALL, TO_READERS),
+    ("/search", "/search?q=app", 301, TO_ALL, TO_READERS),
+    ("/browse", "/browse", 301, TO_ALL, TO_READERS),
+    ("/browse/*folder", "/browse/team-a", 301, TO_ALL, TO_READERS),
+    ("/robots.txt", "/robots.txt", 200, TO_ALL, TO_ALL),
     ("/healthz", "/healthz", 200, TO_ALL, TO_ALL),
     ("/healthz/db", "/healthz/db", 200, TO_ALL, TO_ALL),
 ];

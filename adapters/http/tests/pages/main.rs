@@ -2,6 +2,7 @@
 
 mod awkward;
 mod delivery;
+mod go_staticreg;
 mod insights;
 mod repositories;
 mod repository;

@@ -21,7 +21,7 @@ use staticreg_domain::{
     metrics::MetricsRepository,
     rules::{Rules, Scope},
 };
-use staticreg_http::{BodyLimits, Registry, Services, access::Access};
+use staticreg_http::{BodyLimits, BuildInfo, Registry, Services, access::Access};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, FixedClock, SampleRegistry};
 
@@ -149,6 +149,8 @@ fn made(
         body_limits: BodyLimits { size: 64 * 1024, time: Duration::from_secs(5) },
         registry,
         access,
+        pool: None,
+        build: BuildInfo::default(),
         public_name: public_name.map(str::to_owned),
     })))
 }

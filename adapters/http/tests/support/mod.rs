@@ -20,7 +20,7 @@ use staticreg_domain::{
     metrics::MetricsRepository,
     rules::{Rules, Scope},
 };
-use staticreg_http::{BodyLimits, Services, access::Access};
+use staticreg_http::{BodyLimits, BuildInfo, Services, access::Access};
 
 /// The digest of the events.
 pub(crate) const DIGEST: &str = "sha256:8bfa990430b3f57834ed6b54c3786189eb0ff2233cbe8fd0ddd0ca5423d04924";
@@ -70,6 +70,8 @@ pub(crate) fn services(store: impl MetricsRepository + 'static, access: Access) 
         body_limits: BodyLimits { size: MAX_BODY, time: Duration::from_secs(5) },
         registry: None,
         access,
+        pool: None,
+        build: BuildInfo::default(),
         public_name: None,
     }
 }

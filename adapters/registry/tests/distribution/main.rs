@@ -27,6 +27,7 @@ fn options(address: &str) -> RegistryOptions {
         password: None,
         tls: Tls::Auto,
         skip_tls_verify: false,
+        requests_per_second: None,
         timeout: Duration::from_mins(2),
         user_agent: "staticreg/1.2.3".to_owned(),
     }

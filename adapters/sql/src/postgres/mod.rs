@@ -13,6 +13,7 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
 use staticreg_domain::{
+    connection_pool::PoolStats,
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{MetricsError, PullEvent, Recording},
@@ -80,8 +81,14 @@ impl fmt::Debug for PostgresMetrics {
 
 impl PostgresMetrics {
     pub(crate) async fn open(place: &Place, options: &Options) -> Result<Self, OpenError> {
-        let server = Server::new(place, options)?;
+        let mut server = Server::new(place, options)?;
         server.refuse_unfit_pooler().await?;
+        if options.schema.is_none()
+            && let Some(schema) = schema::of_go_staticreg(&server).await?
+        {
+            tracing::info!("The schema `{}`, which the Go staticreg made, is used.", schema.as_str());
+            server.use_schema(schema);
+        }
         if options.migrate {
             schema::migrate(&server).await?;
         }
@@ -185,6 +192,11 @@ impl PostgresMetrics {
             Ok(forget.execute(connection).await?.rows_affected())
         })
         .await
+    }
+
+    /// The connections that answer questions; the one that records is beside them.
+    pub(crate) fn pool(&self) -> PoolStats {
+        self.readers.connections.stats()
     }
 
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, TransactionTrait,
-    sqlx::{Connection, postgres::PgPoolOptions, query_scalar},
+    sqlx::{Connection, postgres::PgPoolOptions, query_as, query_scalar},
 };
 use sea_orm_migration::MigratorTrait;
 use staticreg_migration::Migrator;
@@ -22,6 +22,39 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(5278241790334716213)";
 /// Whether the list of changes is there and may not be read. It would seem not to be there, and the user would be said
 /// to lack the right to make it.
 const IS_HIDDEN: &str = "SELECT NOT coalesce(has_table_privilege(to_regclass('seaql_migrations'), 'SELECT'), true)";
+
+/// The schemas but the user's own that hold counts which the user may read, when the user's own does not; whether the Go
+/// staticreg made each, which keeps the state of its migrations beside them; and the user's own.
+const COUNTS_ELSEWHERE: &str = "\
+    SELECT nspname::text, to_regclass(format('%I.goose_db_version', nspname)) IS NOT NULL, \
+        coalesce(current_schema()::text, '') \
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+    WHERE relname = 'container_pull_metrics' AND relkind IN ('r', 'p') \
+        AND has_schema_privilege(pg_namespace.oid, 'USAGE') AND has_table_privilege(pg_class.oid, 'SELECT') \
+        AND NOT EXISTS (SELECT FROM pg_class AS own WHERE own.relname = 'container_pull_metrics' \
+            AND own.relnamespace = current_schema()::regnamespace) \
+    ORDER BY 2 DESC, 1";
+
+/// The schema to use when none is asked for: the one that the Go staticreg made, when the user's own holds no counts.
+pub(super) async fn of_go_staticreg(server: &Server) -> Result<Option<SchemaName>, OpenError> {
+    let look = async {
+        let (mut connection, _) = server.connect_bare().await?;
+        settings::apply(&mut connection, server.settings()).await?;
+        let rows: Vec<(String, bool, String)> =
+            query_as(COUNTS_ELSEWHERE).persistent(false).fetch_all(&mut connection).await?;
+        drop(connection.close().await);
+        Ok(rows)
+    };
+    let rows = server.in_time(look).await?;
+    let is_only = rows.iter().filter(|(_, is_go, _)| *is_go).count() == 1;
+    match rows.into_iter().next() {
+        None => Ok(None),
+        Some((other, is_go, own)) => match other.parse() {
+            Ok(schema) if is_go && is_only => Ok(Some(schema)),
+            _ => Err(OpenError::CountsElsewhere { other, own }),
+        },
+    }
+}
 
 pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
     // A pool would tell only that it timed out, and log each time why.

@@ -43,16 +43,22 @@ impl Server {
         };
         let mut server = Self {
             ways: place.ways.iter().map(named).collect(),
-            schema: options.schema.clone(),
+            schema: None,
             settings: place.settings.clone(),
             patience: options.answer_timeout.max(CONNECT_TIMEOUT),
         };
         server.set(COMMON);
         if let Some(schema) = &options.schema {
-            // In quotes, as case matters to the table of schemas.
-            server.set([("search_path", format!("\"{}\"", schema.as_str()))]);
+            server.use_schema(schema.clone());
         }
         Ok(server)
+    }
+
+    /// Finds tables in this schema from now on, and nowhere else.
+    pub(super) fn use_schema(&mut self, schema: SchemaName) {
+        // In quotes, as case matters to the table of schemas.
+        self.set([("search_path", format!("\"{}\"", schema.as_str()))]);
+        self.schema = Some(schema);
     }
 
     /// The same server, with more settings.

@@ -24,6 +24,7 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 use staticreg_domain::{
+    connection_pool::PoolStats,
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{MetricsError, PullEvent, Recording},
@@ -103,6 +104,11 @@ impl SqliteMetrics {
             answer_timeout,
             question_timeout,
         })
+    }
+
+    /// The connections that answer questions; the one that records is beside them.
+    pub(crate) fn pool(&self) -> PoolStats {
+        self.readers.stats()
     }
 
     pub(crate) async fn record(

@@ -2,6 +2,7 @@
 
 mod counts;
 mod faults;
+mod go_staticreg;
 mod others;
 mod rights;
 mod schema;

@@ -17,7 +17,7 @@ use staticreg_domain::{
     rules::{Rules, Scope},
 };
 use staticreg_http::{
-    BodyLimits, Registry, Services,
+    BodyLimits, BuildInfo, Registry, Services,
     access::Access,
     server::{self, ServerOptions},
 };
@@ -79,6 +79,8 @@ impl Site {
             body_limits: BodyLimits { size: 1_000_000, time: Duration::from_secs(1) },
             registry,
             access: Access::default(),
+            pool: None,
+            build: BuildInfo::default(),
             public_name: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod command_line;
+mod go_staticreg;
 mod input;
 mod log;
 mod start_and_stop;

@@ -1,0 +1,147 @@
+//! Databases of the Go staticreg are taken over as they are, and it may write on.
+
+use std::collections::BTreeMap;
+
+use staticreg_contract::events::{digest, pull, pulls_of, record};
+use staticreg_sql::{OpenError, Options, SqlMetrics};
+use staticreg_test_support::postgres::Postgres;
+
+use crate::{open, options};
+
+/// Its table as each generation made it, with its own names of indexes and constraints.
+const FIRST: &str = "
+    CREATE TABLE container_pull_metrics (
+        id SERIAL PRIMARY KEY, pull_date DATE NOT NULL, repo_name VARCHAR(255) NOT NULL, tag VARCHAR(255) NOT NULL,
+        architecture VARCHAR(50) NOT NULL, pull_count INTEGER NOT NULL DEFAULT 1,
+        created_at TIMESTAMPTZ NOT NULL DEFAULT now(), updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        UNIQUE (pull_date, repo_name, tag, architecture)
+    );
+    CREATE INDEX idx_pull_date ON container_pull_metrics (pull_date DESC);
+    INSERT INTO container_pull_metrics (pull_date, repo_name, tag, architecture, pull_count)
+        VALUES ('2025-01-01', 'old', 'v0', 'amd64', 7), ('2025-01-01', 'old', 'v0', 'unknown', 2)";
+const SECOND: &str = include_str!("../go_schema.sql");
+
+/// Its version table, which says who made a schema.
+const GOOSE: &str = "CREATE TABLE goose_db_version (id integer PRIMARY KEY, version_id bigint NOT NULL)";
+
+/// What it does with each pull.
+fn upsert(schema: &str, tag: &str, architecture: &str) -> String {
+    format!(
+        "INSERT INTO {schema}.container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count, \
+         created_at, updated_at) VALUES ('2026-11-20', 'app', '{tag}', '{}', '{architecture}', 1, now(), now()) \
+         ON CONFLICT (pull_date, repo_name, tag, digest, architecture) DO UPDATE SET \
+         pull_count = container_pull_metrics.pull_count + 1, updated_at = excluded.updated_at",
+        digest(1)
+    )
+}
+
+/// The counts of each tag and day, whatever their digest and architecture.
+async fn counts(store: &SqlMetrics) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for (tag, count) in pulls_of(store).await {
+        *counts.entry(tag).or_default() += count;
+    }
+    counts
+}
+
+fn expected<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    counts.map(|(tag, count)| (tag.to_owned(), count)).into()
+}
+
+async fn both_count_on(cluster: &Postgres, url: &str, schema: &str, store: &SqlMetrics) {
+    for architecture in ["amd64", "unknown", "amd64"] {
+        cluster.psql(url, &upsert(schema, "go", architecture));
+    }
+    record(store, &[pull("app:go", "2026-11-20T10:00:00Z"), pull("app:ours", "2026-11-20T10:00:00Z")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_first_table_has_no_digest_and_keeps_every_count() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    cluster.psql(&url, FIRST);
+    let store = open(&url).await;
+    assert_eq!(counts(&store).await, expected([("2025-01-01 old:v0", 9)]));
+    both_count_on(cluster, &url, "public", &store).await;
+    let all = expected([("2025-01-01 old:v0", 9), ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1)]);
+    assert_eq!(counts(&store).await, all);
+    drop(store);
+    assert_eq!(counts(&open(&url).await).await, all, "it is taken over once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_second_table_may_tell_no_digest() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    cluster.psql(&url, SECOND);
+    let insert = "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count) \
+                  VALUES ('2025-01-01', 'old', 'v0', '', 'amd64', 7)";
+    cluster.psql(&url, insert);
+    let store = open(&url).await;
+    both_count_on(cluster, &url, "public", &store).await;
+    let all = expected([("2025-01-01 old:v0", 7), ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1)]);
+    assert_eq!(counts(&store).await, all);
+}
+
+/// A database whose schema `staticreg` holds its tables; the URL of a role of another name that owns it.
+fn third(cluster: &Postgres) -> String {
+    let url = cluster.new_database();
+    let database = url.rsplit_once('/').map(|(_, rest)| rest.split('?').next().unwrap_or(rest)).expect("a database");
+    let role = format!("counter_{database}");
+    cluster.psql(
+        &url,
+        &format!(
+            "CREATE ROLE {role} LOGIN; GRANT ALL ON DATABASE {database} TO {role}; GRANT ALL ON SCHEMA public TO {role}; \
+             CREATE SCHEMA staticreg AUTHORIZATION {role}"
+        ),
+    );
+    let url = url.replace("postgres@", &format!("{role}@"));
+    cluster.psql(
+        &url,
+        &format!("SET search_path = staticreg; {GOOSE}; {SECOND}; {}", upsert("staticreg", "old", "arm64")),
+    );
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_schema_is_used_when_nothing_else_is_asked_for() {
+    let cluster = Postgres::shared();
+    let url = third(cluster);
+    for round in 1..3 {
+        let store = open(&url).await;
+        both_count_on(cluster, &url, "staticreg", &store).await;
+        let all = [("2026-11-20 app:old", 1), ("2026-11-20 app:go", round * 4), ("2026-11-20 app:ours", round)];
+        assert_eq!(counts(&store).await, expected(all));
+    }
+    let schemas = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'container_pull_metrics'";
+    assert_eq!(cluster.psql(&url, schemas), "staticreg");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_asked_for_is_used_whatever_others_hold() {
+    let cluster = Postgres::shared();
+    let url = third(cluster);
+    for (schema, counted) in [("public", 1), ("staticreg", 2)] {
+        let options = Options { schema: schema.parse().ok(), ..options(&url) };
+        let store = SqlMetrics::open(&options).await.expect("opens");
+        record(&store, &[pull("app:old", "2026-11-20T10:00:00Z")]).await;
+        assert_eq!(counts(&store).await, expected([("2026-11-20 app:old", counted)]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_in_a_schema_of_somebody_else_are_told_and_none_are_begun_beside_them() {
+    let cluster = Postgres::shared();
+    let url = third(cluster);
+    cluster.psql(&url, "DROP TABLE staticreg.goose_db_version");
+    let Err(OpenError::CountsElsewhere { other, own }) = SqlMetrics::open(&options(&url)).await else {
+        panic!("counts were begun anew");
+    };
+    assert_eq!((&*other, &*own), ("staticreg", "public"));
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(cluster.psql(&url, tables), "0", "nothing was made");
+    // Once the own schema holds some, it is the one.
+    let asked = Options { schema: "public".parse().ok(), ..options(&url) };
+    SqlMetrics::open(&asked).await.expect("opens");
+    assert_eq!(counts(&open(&url).await).await, expected([]));
+}
