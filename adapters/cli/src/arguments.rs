@@ -28,6 +28,8 @@ pub(crate) enum Task {
     PrintDocument,
     /// Ask the running server whether it is alive.
     CheckHealth,
+    /// Look at everything that must be right.
+    Examine,
     /// Make, list or revoke API tokens.
     Tokens(TokenTask),
 }
@@ -55,6 +57,7 @@ fn task_of(matches: &ArgMatches) -> Task {
         Some(("config", _)) => Task::PrintTemplate,
         Some(("openapi", _)) => Task::PrintDocument,
         Some(("health", _)) => Task::CheckHealth,
+        Some(("doctor", _)) => Task::Examine,
         Some(("token", matches)) => Task::Tokens(TokenTask::of(matches).expect("one of its commands is required")),
         _ => Task::Serve,
     }
@@ -94,6 +97,9 @@ fn command() -> Command {
         .subcommand(task("openapi", &[]).about("Prints the OpenAPI document"))
         .subcommand(
             task("health", &["http.bind_addr"]).about("Asks the server at --http-bind-addr whether it is alive"),
+        )
+        .subcommand(
+            Command::new("doctor").about("Looks at all that must be right, and says what is not"),
         )
         .subcommand(token::command(task))
         .arg(config)

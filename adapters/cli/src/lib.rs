@@ -3,10 +3,12 @@
 //! The only crate that knows every adapter. Which store, which way to count and which way in is chosen in [`wiring`].
 
 mod arguments;
+mod doctor;
 mod health;
 mod lifecycle;
 mod line_writer;
 mod log;
+mod own_server;
 mod settings;
 mod token;
 mod wiring;
@@ -67,6 +69,12 @@ fn say(sentence: &str) {
     let _: Result<(), _> = said.recv_timeout(LAST_WORDS);
 }
 
+/// Prints what was asked for, to the end.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::from)
+}
+
 /// The OpenAPI document, as JSON.
 #[must_use]
 pub fn openapi_document() -> String {
@@ -100,7 +108,7 @@ fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Strin
     match task {
         Task::PrintDocument => return print(&openapi_document()),
         Task::PrintTemplate => return print(&settings::template()),
-        Task::Serve | Task::Migrate | Task::CheckHealth | Task::Tokens(_) => {}
+        Task::Serve | Task::Migrate | Task::CheckHealth | Task::Tokens(_) | Task::Examine => {}
     }
     let given = sources.read().map_err(|InvalidSettings(sentence)| sentence)?;
     act(task, sources, &given, store).map_err(|failure| match failure {
@@ -119,6 +127,10 @@ fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> R
     let settings = given.settings()?;
     if *task == Task::CheckHealth {
         return health::check_all(&settings);
+    }
+    if *task == Task::Examine {
+        sources.warnings().chain(sources.taken_over()).for_each(|warning| say(&warning));
+        return on_runtime(doctor::run(given, &settings));
     }
     // Dropped last, so that the last lines are written.
     let _written = log::start(&settings.log)?;

@@ -1,9 +1,6 @@
 //! The commands for API tokens. What is asked for goes to standard output, and nothing else, so that scripts can take it.
 
-use std::{
-    io::{Write as _, stdout},
-    time::Duration,
-};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Arg, ArgMatches, Command};
@@ -14,7 +11,7 @@ use staticreg_domain::{
 };
 use staticreg_http::access::ApiSecret;
 
-use crate::{Failure, say, settings::Db, wiring::store, wiring::system_clock::SystemClock};
+use crate::{Failure, print, say, settings::Db, wiring::store, wiring::system_clock::SystemClock};
 
 /// The shortest and the longest time a token may have.
 const LIFETIMES: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(24 * 3650)];
@@ -147,11 +144,6 @@ async fn create(
         return Err(format!("The token {name} could not be printed. {what}").into());
     }
     Ok(())
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut output = stdout().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::from)
 }
 
 fn time(at: DateTime<Utc>) -> String {

@@ -107,11 +107,16 @@ type Apis = (
 );
 
 fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, check, spooling, store, .. } = services;
+    let Services { receive, ask, check, spooling, store, access, .. } = services;
     let apis = (
         webhook::WebhookApi { receive: Arc::clone(&receive), bodies: Arc::clone(bodies) },
         (
-            api::summary::SummaryApi { ask: ask.clone(), receive: Arc::clone(&receive), spooling: spooling.clone() },
+            api::summary::SummaryApi {
+                ask: ask.clone(),
+                receive: Arc::clone(&receive),
+                spooling: spooling.clone(),
+                access,
+            },
             api::pulls::PullsApi { ask: ask.clone() },
             api::repositories::RepositoriesApi { ask: ask.clone() },
             api::images::ImagesApi { ask: ask.clone() },
@@ -260,7 +265,8 @@ impl Parts {
     /// All but the webhook.
     fn routes(&self, service: OpenApiService<Apis, ()>) -> Route {
         let gate = |rule| self.gate(rule, &self.services.access);
-        let (read, others): (Vec<_>, Vec<_>) = places(&service, self.services.clone(), &self.site).partition(|place| place.rule == Rule::Read);
+        let (read, others): (Vec<_>, Vec<_>) =
+            places(&service, self.services.clone(), &self.site).partition(|place| place.rule == Rule::Read);
         let service = Arc::new(service.into_endpoint());
         let read = read.into_iter().fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint));
         let read = read.nest_no_strip("/api", Arc::clone(&service));

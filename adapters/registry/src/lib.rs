@@ -23,9 +23,10 @@ pub use options::{InvalidOptions, RegistryOptions, Tls};
 use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use reqwest::{
     Url,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue},
 };
 use serde::Deserialize;
 use staticreg_domain::{
@@ -90,6 +91,14 @@ impl HttpRegistryCatalog {
             manifest_types: types.parse().expect("media types are a header's value"),
             timeout: options.timeout,
         })
+    }
+
+    /// The time at the registry, when it tells it.
+    pub async fn clock(&self) -> Result<Option<DateTime<Utc>>, CatalogError> {
+        let ask = Ask { url: self.url("/v2/"), scope: "registry:catalog:*", accept: None, is_blob: false };
+        let answer = self.transport.get(ask, MOST_PAGE_BYTES).await?;
+        let date = answer.headers.get(DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc()))
     }
 
     fn url(&self, path: &str) -> Url {

@@ -10,6 +10,7 @@ mod api_tokens;
 mod batch;
 mod connections;
 mod error;
+mod examine;
 mod ids;
 mod journal;
 mod options;
@@ -48,6 +49,7 @@ use crate::{
 };
 
 pub use error::Reason;
+pub use examine::Examination;
 pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName, UrlFault};
 
 /// The pull metrics in a database.

@@ -159,6 +159,18 @@ impl Given {
         Db::read(self)
     }
 
+    /// Every setting that was given, by the name it was given by, and its value; no secret's.
+    pub(crate) fn named_values(&self) -> impl Iterator<Item = (&str, String)> {
+        self.origins.iter().map(|(key, (_, name))| {
+            let value = match self.values.find_value(key) {
+                _ if Setting::of(key).secret => "(not shown)".to_owned(),
+                Ok(value) => text(&value).unwrap_or_else(|| "(a list)".to_owned()),
+                Err(_) => String::new(),
+            };
+            (&**name, value.escape_debug().to_string())
+        })
+    }
+
     /// What is wrong with a setting, in one sentence.
     pub(crate) fn sentence(&self, unusable: &Unusable) -> String {
         format!("{}: {}.", self.name(unusable.key), unusable.reason)

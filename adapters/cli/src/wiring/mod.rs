@@ -4,7 +4,7 @@ mod access;
 mod api_tokens;
 mod app;
 mod late_store;
-mod registry;
+pub(crate) mod registry;
 pub(crate) mod store;
 pub(crate) mod system_clock;
 mod tls;

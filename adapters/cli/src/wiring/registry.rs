@@ -60,7 +60,7 @@ impl ConfiguredRegistry {
     }
 }
 
-fn connect(settings: &Registry, hostname: &str) -> Result<HttpRegistryCatalog, Failure> {
+pub(crate) fn connect(settings: &Registry, hostname: &str) -> Result<HttpRegistryCatalog, Failure> {
     let options = RegistryOptions {
         hostname: hostname.to_owned(),
         user: settings.user.clone(),

@@ -128,6 +128,12 @@ pub(crate) async fn api_tokens(db: &Db, migrate: bool) -> Result<impl ApiTokenAd
     open_database(&Options { migrate, ..options(db, url)? }).await
 }
 
+/// The configured database; nothing is made or changed.
+pub(crate) async fn open_as_it_is(db: &Db) -> Result<SqlMetrics, Failure> {
+    let url = db.url.as_ref().ok_or("STATICREG_DB_URL is not set.")?;
+    open_database(&Options { migrate: false, ..options(db, url)? }).await
+}
+
 async fn open_database(options: &Options) -> Result<SqlMetrics, Failure> {
     Ok(SqlMetrics::open(options).await.map_err(|error| Unusable::new("db.url", error))?)
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/summary`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
@@ -8,12 +8,16 @@ use staticreg_application::{ask_metrics::AskMetrics, receive_notification::Recei
 use staticreg_domain::metrics::{AccessKind, Summary, Totals};
 
 use super::{ApiTag, example_time};
-use crate::{access::SignedIn, problem::QuestionError};
+use crate::{
+    access::{Access, LastRefusal, RefusalReason, Refused, SignedIn},
+    problem::QuestionError,
+};
 
 pub(crate) struct SummaryApi {
     pub(crate) ask: AskMetrics,
     pub(crate) receive: Arc<ReceiveNotification>,
     pub(crate) spooling: Option<Arc<Spooling>>,
+    pub(crate) access: Access,
 }
 
 #[OpenApi]
@@ -24,8 +28,10 @@ impl SummaryApi {
     #[oai(path = "/api/v1/summary", method = "get", operation_id = "get_summary", tag = "ApiTag::Statistics")]
     async fn get_summary(&self, _signed_in: SignedIn) -> Result<Totalled, QuestionError> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
+        let refused_posts = RefusedPosts::new(self.access.refused(), self.ask.now());
         let clock_skew = self.receive.clock_skew();
-        Ok(Totalled::Ok(Json(SummaryBody::new(&self.ask.summary().await?, events_spooled, clock_skew))))
+        let summary = self.ask.summary().await?;
+        Ok(Totalled::Ok(Json(SummaryBody::new(&summary, events_spooled, clock_skew, refused_posts))))
     }
 }
 
@@ -65,6 +71,49 @@ struct SummaryBody {
     /// pulls count on the server's date. Null when not.
     #[oai(nullable)]
     clock_skew_seconds: Option<i64>,
+    /// POSTs to the webhook that were refused since the start: whose pulls are missing.
+    refused_posts: RefusedPosts,
+}
+
+/// POSTs to the webhook that were refused.
+#[derive(Default, Object)]
+#[oai(read_only_all)]
+struct RefusedPosts {
+    /// All of them.
+    total: u64,
+    /// How many for each reason.
+    by_reason: BTreeMap<String, u64>,
+    /// The last one; null when there was none.
+    #[oai(nullable)]
+    last: Option<RefusedPost>,
+}
+
+/// A POST to the webhook that was refused.
+#[derive(Default, Object)]
+#[oai(read_only_all)]
+struct RefusedPost {
+    /// When it came.
+    at: DateTime<Utc>,
+    /// Why it was refused, as `by_reason` has it.
+    reason: String,
+    /// Why, and which setting to look at, in words.
+    detail: String,
+}
+
+impl RefusedPosts {
+    fn new(refused: Refused<RefusalReason>, now: DateTime<Utc>) -> Self {
+        let Refused { total, by_reason, last } = refused;
+        let by_reason = by_reason.into_iter().filter(|(_, count)| *count > 0);
+        Self {
+            total,
+            by_reason: by_reason.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
+            last: last.map(|last| RefusedPost {
+                at: TimeDelta::from_std(last.ago).map_or(now, |ago| now - ago),
+                reason: last.reason.as_str().to_owned(),
+                detail: last.reason.to_string(),
+            }),
+        }
+    }
 }
 
 /// Counts over the spans people look at.
@@ -89,7 +138,7 @@ impl From<Totals> for TotalsBody {
 }
 
 impl SummaryBody {
-    fn new(summary: &Summary, events_spooled: u64, clock_skew: Option<TimeDelta>) -> Self {
+    fn new(summary: &Summary, events_spooled: u64, clock_skew: Option<TimeDelta>, refused_posts: RefusedPosts) -> Self {
         let Summary { by_kind: _, repositories, last_pulled_at } = *summary;
         let pulls_by_tag = summary.totals(AccessKind::PullByTag);
         Self {
@@ -104,6 +153,7 @@ impl SummaryBody {
             last_pulled_at,
             events_spooled,
             clock_skew_seconds: clock_skew.map(|skew| skew.num_seconds()),
+            refused_posts,
         }
     }
 }
@@ -121,6 +171,9 @@ impl Example for SummaryBody {
             repositories: 14,
             last_pulled_at: Some(example_time()),
         };
-        Self::new(&summary, 0, None)
+        let last = LastRefusal { peer: None, reason: RefusalReason::WrongToken, ago: Duration::from_mins(3) };
+        let by_reason = vec![(RefusalReason::WrongToken, 17)];
+        let refused = Refused { total: 17, by_reason, last: Some(last) };
+        Self::new(&summary, 0, None, RefusedPosts::new(refused, example_time()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod command_line;
+mod doctor;
 mod go_staticreg;
 mod input;
 mod log;

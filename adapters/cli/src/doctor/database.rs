@@ -1,0 +1,50 @@
+//! The database: whether it is there, up to date, and takes what is stored.
+
+use staticreg_domain::{Clock as _, error::describe};
+use staticreg_sql::Examination;
+
+use super::{Report, words};
+use crate::{
+    settings::{Db, Given},
+    wiring::{store, system_clock::SystemClock},
+};
+
+pub(super) async fn look(report: &mut Report, given: &Given, db: &Db) {
+    report.section("Database");
+    if db.url.is_none() {
+        return report.doubtful("counts are in memory, and gone when the server ends: STATICREG_DB_URL is not set");
+    }
+    let database = match store::open_as_it_is(db).await {
+        Ok(database) => database,
+        Err(failure) => return report.wrong(words(given, failure)),
+    };
+    match Box::pin(database.examine()).await {
+        Ok(examination) => tell(report, &examination),
+        Err(error) => report.wrong(format_args!(
+            "it answers, but not as staticreg's: {}; `staticreg migrate` makes what is missing",
+            describe(&error)
+        )),
+    }
+}
+
+fn tell(report: &mut Report, examination: &Examination) {
+    let Examination { product, clock, missing_changes, is_watched, takes_batches } = examination;
+    report.fine(format_args!("{product} answers"));
+    if !missing_changes.is_empty() {
+        let missing = missing_changes.join(", ");
+        report.wrong(format_args!("its schema lacks {missing}: `staticreg migrate` brings it up to date"));
+    } else if *is_watched {
+        report.fine("its schema is up to date, with its triggers");
+    } else {
+        report.doubtful(
+            "its triggers are missing or disabled, or its tables have partitions: counts are right, questions take longer",
+        );
+    }
+    match takes_batches {
+        Ok(()) => report.fine("it takes events"),
+        Err(error) => report.wrong(format_args!("it takes no events: {}", describe(error))),
+    }
+    if let Some(clock) = clock {
+        report.clock("its", *clock - SystemClock.now());
+    }
+}

@@ -1,0 +1,87 @@
+//! `staticreg doctor` beside a server.
+
+use staticreg_e2e::{
+    Staticreg,
+    client::{NOTIFICATION, WEBHOOK},
+    events::notification,
+    eventually,
+};
+use staticreg_test_support::{
+    ports::free_port,
+    postgres::{Postgres, Release},
+    registry::{Registry, RegistryOptions},
+};
+
+use crate::{SOON, one_pull};
+
+/// What the doctor says, and whether all was well.
+fn doctor(environment: &[(&str, &str)]) -> (String, bool) {
+    let ended = Staticreg::run(&["doctor"], environment);
+    (ended.stdout, ended.status.success())
+}
+
+#[test]
+fn where_all_is_well_it_says_so_and_counts_nothing() {
+    let postgres = Postgres::shared_of(Release::Eighteen);
+    let url = postgres.new_database();
+    let address = format!("127.0.0.1:{}", free_port());
+    let environment = [
+        ("STATICREG_DB_URL", &*url),
+        ("STATICREG_REGISTRY_HOSTNAME", &address),
+        ("STATICREG_WEBHOOK_TOKENS", "t0p-secret"),
+    ];
+    let server = Staticreg::start(&environment);
+    server.wait_for_store();
+    let authorization = Some("Bearer t0p-secret".to_owned());
+    let options = RegistryOptions { address: address.clone(), authorization, ..RegistryOptions::default() };
+    let _registry = Registry::start(&server.url(WEBHOOK), &options);
+    let bind = server.address().to_string();
+    let environment = [&environment[..], &[("STATICREG_HTTP_BIND_ADDR", &*bind)]].concat();
+    let (said, is_well) = doctor(&environment);
+    for words in [
+        "STATICREG_DB_URL = (not shown)\n",
+        "ok     PostgreSQL 18",
+        "ok     its schema is up to date, with its triggers",
+        "ok     it takes events",
+        "ok     its clock is as this machine's",
+        "ok     its list of repositories can be read",
+        "look   it has counted no pull by tag yet; is the registry told to post notifications to it?",
+        "ok     it takes notifications: one was posted that counts nothing",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert!(is_well && !said.contains("secret") && !said.contains("WRONG"), "{said}");
+    assert_eq!(server.pulls(), 0);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("counts.db").display());
+    let registry = format!("127.0.0.1:{}", free_port());
+    let bind = format!("127.0.0.1:{}", free_port());
+    let environment = [
+        ("STATICREG_DB_URL", &*url),
+        ("STATICREG_REGISTRY_HOSTNAME", &registry),
+        ("STATICREG_HTTP_BIND_ADDR", &bind),
+        ("STATICREG_WEBHOOK_TOKENS", "right"),
+    ];
+    let (said, is_well) = doctor(&environment);
+    assert!(!is_well && said.matches("  WRONG  ").count() == 3, "database, registry and server:\n{said}");
+    assert!(said.contains("; is it running?"), "{said}");
+
+    let server = Staticreg::start_at(&bind, &environment);
+    let headers = [("content-type", NOTIFICATION), ("authorization", "Bearer wrong")];
+    let body = notification(&[one_pull()]).to_string();
+    let refused = server.connect().request("POST", WEBHOOK, &headers, body.as_bytes()).expect("an answer");
+    assert_eq!(refused.status, 401);
+    let told = server.get_json("/api/v1/summary")["refused_posts"].clone();
+    assert_eq!((&told["total"], &told["last"]["reason"]), (&1.into(), &"wrong_token".into()), "{told}");
+    eventually("the registry's absence is all else that is wrong", SOON, || {
+        let (said, is_well) = doctor(&environment);
+        let refused = "WRONG  it refused 1 POSTs since its start, the last at 20";
+        let why = "its token is none of STATICREG_WEBHOOK_TOKENS, and no API token";
+        (!is_well && said.contains(refused) && said.contains(why) && said.matches("  WRONG  ").count() == 2)
+            .then_some(())
+    });
+}
