@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod check_store;
 pub mod clock_skew;
 pub mod intervals;
+mod name_limit;
 pub mod platforms;
 pub mod receive_notification;
 pub mod recording;

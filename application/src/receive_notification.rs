@@ -1,8 +1,8 @@
 //! Receives a notification of the registry: decides what counts, records it and gives the receipt.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use staticreg_domain::{
     Clock, ManifestAccess, RegistryEvent,
     rules::{Rules, SkipReason},
@@ -13,6 +13,7 @@ use crate::{
     activity_log::ActivityLog,
     catalog::CatalogChanges,
     clock_skew::ClockSkew,
+    name_limit::NameLimit,
     recording::{RecordError, Recorded, Recorder, RecordingTotals, Trouble},
 };
 
@@ -45,6 +46,7 @@ impl Receipt {
 /// The use case.
 pub struct ReceiveNotification {
     rules: Rules,
+    name_limit: Option<NameLimit>,
     recorder: Recorder,
     /// Has changed repositories read again; no answer waits for it.
     catalog_changes: Option<CatalogChanges>,
@@ -62,7 +64,13 @@ impl ReceiveNotification {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (clock_skew, activity) = (ClockSkew::default(), Arc::default());
-        Self { rules, recorder, catalog_changes, clock, clock_skew, activity }
+        Self { rules, name_limit: None, recorder, catalog_changes, clock, clock_skew, activity }
+    }
+
+    /// The same, with at most so many new names a day.
+    #[must_use]
+    pub fn with_max_new_names(self, most: NonZeroUsize) -> Self {
+        Self { name_limit: Some(NameLimit::at_most(most)), ..self }
     }
 
     /// Tells of what was recorded, while somebody runs it.
@@ -118,11 +126,8 @@ impl ReceiveNotification {
         let now = self.clock.now();
         let mut admitted = Vec::with_capacity(events.len());
         for event in events {
-            match self.rules.admit(event, now) {
-                Ok(access) => {
-                    self.clock_skew.note(&access);
-                    admitted.push(access);
-                }
+            match self.admit_one(event, now) {
+                Ok(access) => admitted.push(access),
                 Err(reason) => {
                     *receipt.skipped.entry(reason).or_default() += 1;
                     log_skip(event, reason);
@@ -130,6 +135,15 @@ impl ReceiveNotification {
             }
         }
         admitted
+    }
+
+    fn admit_one(&self, event: &RegistryEvent, now: DateTime<Utc>) -> Result<ManifestAccess, SkipReason> {
+        let access = self.rules.admit(event, now)?;
+        self.clock_skew.note(&access);
+        if let Some(name_limit) = &self.name_limit {
+            name_limit.admit(&access, now)?;
+        }
+        Ok(access)
     }
 
     /// A push or a delete changes what the registry holds.

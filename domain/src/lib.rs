@@ -19,6 +19,7 @@ pub mod journal;
 pub mod manifest_access;
 pub mod media_type;
 pub mod metrics;
+pub mod new_names;
 pub mod platform;
 pub mod pull_event;
 pub mod registry_event;

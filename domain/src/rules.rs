@@ -47,8 +47,12 @@ pub enum SkipReason {
     InvalidDigest,
     /// The timestamp is missing, malformed or a zero time.
     InvalidTimestamp,
+    /// It happened longer ago than the operator lets count.
+    TooOld,
     /// A build's cache, not an image.
     BuildCache,
+    /// Its name is new, and the day has had as many new ones as it may have.
+    TooManyNames,
     /// A signature or attachment: by its tag, or listed by a referrers index that the client fetched.
     Referrer,
     /// A look-up by digest.
@@ -58,6 +62,25 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// All of them, in the order in which they are looked for.
+    pub const ALL: [Self; 15] = [
+        Self::NotAPull,
+        Self::NotAManifest,
+        Self::OwnRequest,
+        Self::IgnoredUserAgent,
+        Self::InvalidRepository,
+        Self::NoTag,
+        Self::InvalidTag,
+        Self::InvalidDigest,
+        Self::InvalidTimestamp,
+        Self::TooOld,
+        Self::BuildCache,
+        Self::TooManyNames,
+        Self::Referrer,
+        Self::DigestCheck,
+        Self::RefusedByStore,
+    ];
+
     /// The reason's name in receipts.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -71,7 +94,9 @@ impl SkipReason {
             Self::InvalidTag => "invalid_tag",
             Self::InvalidDigest => "invalid_digest",
             Self::InvalidTimestamp => "invalid_timestamp",
+            Self::TooOld => "too_old",
             Self::BuildCache => "build_cache",
+            Self::TooManyNames => "too_many_names",
             Self::Referrer => "referrer",
             Self::DigestCheck => "digest_check",
             Self::RefusedByStore => "refused_by_store",
@@ -93,6 +118,7 @@ pub enum Scope {
 pub struct Rules {
     scope: Scope,
     ignored_user_agents: Vec<String>,
+    max_age: Option<TimeDelta>,
 }
 
 impl Rules {
@@ -101,7 +127,13 @@ impl Rules {
     pub fn new(scope: Scope, ignored_user_agents: Vec<String>) -> Self {
         let ignored_user_agents =
             ignored_user_agents.into_iter().filter(|word| !word.is_empty()).map(|word| word.to_lowercase()).collect();
-        Self { scope, ignored_user_agents }
+        Self { scope, ignored_user_agents, max_age: None }
+    }
+
+    /// The same rules for events that are no older than this when they arrive, by the time at which they count.
+    #[must_use]
+    pub fn with_max_age(self, max_age: TimeDelta) -> Self {
+        Self { max_age: Some(max_age), ..self }
     }
 
     /// The event as a manifest access, or the first reason why it is none that counts.
@@ -124,6 +156,10 @@ impl Rules {
         };
         let digest = parse(event.digest.as_ref()).ok_or(SkipReason::InvalidDigest)?;
         let at = timestamp(event.timestamp.as_deref()).ok_or(SkipReason::InvalidTimestamp)?;
+        let arrived_at = (at - now > MAX_AHEAD).then_some(now);
+        if self.max_age.is_some_and(|max_age| now - arrived_at.unwrap_or(at) > max_age) {
+            return Err(SkipReason::TooOld);
+        }
         let is_classified = self.scope == Scope::AllAccesses;
         if is_classified && action != Action::Push && is_build_cache(manifest, &event.references) {
             return Err(SkipReason::BuildCache);
@@ -131,7 +167,7 @@ impl Rules {
         Ok(ManifestAccess {
             id: EventId::of(event),
             at,
-            arrived_at: (at - now > MAX_AHEAD).then_some(now),
+            arrived_at,
             action,
             manifest,
             repository,
@@ -360,6 +396,30 @@ mod tests {
     fn a_timestamp_of_long_ago_counts_on_its_own_date() {
         let event = RegistryEvent { timestamp: Some("2025-01-02T03:04:05Z".into()), ..pull() };
         assert_eq!(tagged(&event).expect("late, not wrong").counted_at().to_rfc3339(), "2025-01-02T03:04:05+00:00");
+    }
+
+    #[test]
+    fn what_is_older_than_the_greatest_age_is_skipped_and_what_counts_on_the_servers_date_is_not() {
+        let rules = Rules::new(Scope::TaggedPulls, Vec::new()).with_max_age(TimeDelta::hours(1));
+        for (timestamp, is_admitted) in [
+            ("2026-11-21T19:00:00Z", true),
+            ("2026-11-21T18:59:59.999Z", false),
+            ("2026-11-21T20:00:00+01:00", true),
+            ("1970-01-02T00:00:00Z", false),
+            ("2026-11-22T20:00:00Z", true),
+            ("2030-01-01T00:00:00Z", true),
+        ] {
+            let event = RegistryEvent { timestamp: Some(timestamp.into()), ..pull() };
+            let admitted = rules.admit(&event, now());
+            assert_eq!(admitted.is_ok(), is_admitted, "{timestamp}");
+            assert!(is_admitted || admitted == Err(SkipReason::TooOld), "{timestamp}");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = SkipReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), SkipReason::ALL.len());
     }
 
     #[test]

@@ -98,9 +98,7 @@ fn command() -> Command {
         .subcommand(
             task("health", &["http.bind_addr"]).about("Asks the server at --http-bind-addr whether it is alive"),
         )
-        .subcommand(
-            Command::new("doctor").about("Looks at all that must be right, and says what is not"),
-        )
+        .subcommand(Command::new("doctor").about("Looks at all that must be right, and says what is not"))
         .subcommand(token::command(task))
         .arg(config)
         .args(Setting::all().map(|setting| flag(&setting)))

@@ -106,6 +106,13 @@ settings! {
         /// How many of the latest accesses are remembered.
         /// By them pulls are told from look-ups.
         correlation_entries: NonZeroUsize = "100000", from "1" to "100000000";
+        /// How old an event may be when it arrives; older ones are skipped.
+        /// By the time at which it counts. Without it none is too old.
+        max_age: Option<Duration>, from "1s" to "3650d", such as "30d";
+        /// How many new names a day (UTC) may bring; events of further ones are skipped until the next.
+        /// So who may post cannot fill the database. A name is a repository with tag, digest and architecture, and new when
+        /// it is not among the last ones that this server met. The day of a start and the next may bring four times as many.
+        max_new_names_per_day: NonZeroUsize = "100000", from "1" to "100000000";
         /// Words, by comma: clients whose user agent holds one are left out.
         ignored_user_agents: Vec<String> = "", such as "trivy,renovate";
         /// The most events stored in one transaction.

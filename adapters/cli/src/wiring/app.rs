@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
@@ -73,7 +74,10 @@ impl App {
         let options = recorder_options(&settings.metrics);
         let (registry, index_children) = registry::open(&settings.registry, &clock)?.unzip();
         let counting = counting(&settings.metrics);
-        let rules = Rules::new(counting.scope(), settings.metrics.ignored_user_agents.clone());
+        let mut rules = Rules::new(counting.scope(), settings.metrics.ignored_user_agents.clone());
+        if let Some(max_age) = settings.metrics.max_age {
+            rules = rules.with_max_age(TimeDelta::from_std(max_age)?);
+        }
         let (recorder, writer) = Recorder::new(
             Arc::clone(&metrics),
             counting,
@@ -96,7 +100,10 @@ impl App {
         lifecycle.spawn_background("forgets old event ids", forget.run());
         let registry = registry.map(|registry| registry.follow(&recorder, lifecycle));
         let (registry, catalog_changes) = registry.unzip();
-        let receive = Arc::new(ReceiveNotification::new(rules, recorder, catalog_changes, Arc::clone(&clock)));
+        let receive = Arc::new(
+            ReceiveNotification::new(rules, recorder, catalog_changes, Arc::clone(&clock))
+                .with_max_new_names(settings.metrics.max_new_names_per_day),
+        );
         let (activity, served) = (receive.activity(), lifecycle.served());
         lifecycle.spawn_essential("logs what was received", async move { activity.run(served).await });
         let services = Services {

@@ -36,6 +36,10 @@ impl Format for Distribution {
 
 /// Reads an envelope. An event that is odd becomes one without the odd members, for the rules to judge.
 fn parse(body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
+    // A struct may be read from a list too.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::custom("an envelope is an object, with a list of `events`"));
+    }
     let envelope: Envelope<'_> = serde_json::from_slice(body)?;
     Ok(envelope
         .events
@@ -467,7 +471,18 @@ mod tests {
 
     #[test]
     fn what_is_no_envelope_is_refused() {
-        for body in ["", "null", "[]", "{}", r#"{"events":{}}"#, r#"{"events":[}"#, "{\"events\":[]", "\u{1}"] {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "[[]]",
+            " [[[]]]",
+            "{}",
+            r#"{"events":{}}"#,
+            r#"{"events":[}"#,
+            "{\"events\":[]",
+            "\u{1}",
+        ] {
             assert!(parse(body.as_bytes()).is_err(), "{body}");
         }
         assert!(parse(b"{\"events\":[\"\xff\"]}").is_err(), "not UTF-8");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use staticreg_e2e::{
     Staticreg,
     client::{Connection, NOTIFICATION, WEBHOOK, post, request},
-    events::{next_number, notification, pull},
+    events::{self, next_number, notification, pull},
 };
 
 use crate::{SOON, one_pull};
@@ -82,6 +82,27 @@ fn one_odd_event_does_not_spoil_its_envelope() {
         })
     );
     assert_eq!(server.pulls(), 3);
+}
+
+#[test]
+fn who_posts_can_neither_fill_the_database_with_names_nor_change_what_is_long_ago() {
+    let limits = [("STATICREG_METRICS_MAX_NEW_NAMES_PER_DAY", "5"), ("STATICREG_METRICS_MAX_AGE", "1h")];
+    let server = Staticreg::start(&limits);
+    let made_up = |from: u32| -> Vec<_> {
+        let access = |tag| events::access(next_number(), "GET", "demo/app", Some(&format!("made-up-{tag}")));
+        (from..from + 15).map(access).collect()
+    };
+    // On the day of the start four times as many.
+    let receipts = [0, 15, 0].map(|from| server.post(&notification(&made_up(from))).json());
+    let skipped = receipts.map(|receipt| receipt["skipped"]["too_many_names"].as_u64().unwrap_or_default());
+    assert_eq!(skipped, [0, 10, 0], "names that were met pass");
+    let told = "WARN Too many new names today: until tomorrow (UTC) events of further ones are skipped.";
+    server.wait_for_line(told, SOON);
+    assert_eq!(server.log().matches("Too many new names").count(), 1);
+
+    let mut old = pull(next_number());
+    old["timestamp"] = json!("2020-01-01T00:00:00Z");
+    assert_eq!(server.post(&notification(&[old])).json()["skipped"], json!({ "too_old": 1 }));
 }
 
 #[test]
