@@ -65,7 +65,7 @@ fn summary(report: &mut Report, summary: &Value) {
     }
     let refused = &summary["refused_posts"];
     if let (Some(total @ 1..), Some(at), Some(detail)) =
-        (refused["total"].as_u64(), refused["last"]["at"].as_str(), refused["last"]["detail"].as_str())
+        (refused["total"].as_u64(), refused["last_at"].as_str(), refused["last_detail"].as_str())
     {
         report.wrong(format_args!("it refused {total} POSTs since its start, the last at {at}: {detail}"));
     }

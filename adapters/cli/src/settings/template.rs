@@ -84,6 +84,7 @@ mod tests {
         let defaults = read("");
         let Http { tls_cert, tls_key, tls_client_ca, .. } = &mut settings.http;
         assert!([tls_cert, tls_key, tls_client_ca].into_iter().all(|example| example.take().is_some()));
+        assert_eq!(settings.metrics.max_age.take(), Some(std::time::Duration::from_hours(24 * 30)));
         assert_eq!(format!("{:?}", settings.http), format!("{:?}", defaults.http));
         assert_eq!(format!("{:?}", settings.metrics), format!("{:?}", defaults.metrics));
         assert_eq!(format!("{:?}", settings.log), format!("{:?}", defaults.log));

@@ -83,21 +83,15 @@ struct RefusedPosts {
     total: u64,
     /// How many for each reason.
     by_reason: BTreeMap<String, u64>,
-    /// The last one; null when there was none.
+    /// When the last one came; null when there was none.
     #[oai(nullable)]
-    last: Option<RefusedPost>,
-}
-
-/// A POST to the webhook that was refused.
-#[derive(Default, Object)]
-#[oai(read_only_all)]
-struct RefusedPost {
-    /// When it came.
-    at: DateTime<Utc>,
-    /// Why it was refused, as `by_reason` has it.
-    reason: String,
-    /// Why, and which setting to look at, in words.
-    detail: String,
+    last_at: Option<DateTime<Utc>>,
+    /// Why the last one was refused, as `by_reason` has it.
+    #[oai(nullable)]
+    last_reason: Option<String>,
+    /// Why it was, and which setting to look at, in words.
+    #[oai(nullable)]
+    last_detail: Option<String>,
 }
 
 impl RefusedPosts {
@@ -107,11 +101,9 @@ impl RefusedPosts {
         Self {
             total,
             by_reason: by_reason.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
-            last: last.map(|last| RefusedPost {
-                at: TimeDelta::from_std(last.ago).map_or(now, |ago| now - ago),
-                reason: last.reason.as_str().to_owned(),
-                detail: last.reason.to_string(),
-            }),
+            last_at: last.map(|last| TimeDelta::from_std(last.ago).map_or(now, |ago| now - ago)),
+            last_reason: last.map(|last| last.reason.as_str().to_owned()),
+            last_detail: last.map(|last| last.reason.to_string()),
         }
     }
 }

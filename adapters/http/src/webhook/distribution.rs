@@ -6,7 +6,9 @@ use std::{fmt, marker::PhantomData};
 use poem_openapi::Object;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer,
+    },
 };
 use serde_json::value::RawValue;
 use staticreg_domain::{Digest, RegistryEvent, registry_event::RegistryReference, rules::MAX_CHILDREN};
@@ -38,7 +40,7 @@ impl Format for Distribution {
 fn parse(body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
     // A struct may be read from a list too.
     if body.trim_ascii_start().starts_with(b"[") {
-        return Err(Error::custom("an envelope is an object, with a list of `events`"));
+        return Err(Error::invalid_type(Unexpected::Seq, &"an object with a list of `events`"));
     }
     let envelope: Envelope<'_> = serde_json::from_slice(body)?;
     Ok(envelope

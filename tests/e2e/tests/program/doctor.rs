@@ -76,7 +76,7 @@ fn what_is_wrong_is_told_with_what_to_do() {
     let refused = server.connect().request("POST", WEBHOOK, &headers, body.as_bytes()).expect("an answer");
     assert_eq!(refused.status, 401);
     let told = server.get_json("/api/v1/summary")["refused_posts"].clone();
-    assert_eq!((&told["total"], &told["last"]["reason"]), (&1.into(), &"wrong_token".into()), "{told}");
+    assert_eq!((&told["total"], &told["last_reason"]), (&1.into(), &"wrong_token".into()), "{told}");
     eventually("the registry's absence is all else that is wrong", SOON, || {
         let (said, is_well) = doctor(&environment);
         let refused = "WRONG  it refused 1 POSTs since its start, the last at 20";
