@@ -17,11 +17,12 @@ run: ## Serves on 127.0.0.1:8093, with counts in memory unless STATICREG_DB_URL 
 	cargo run --release
 
 .PHONY: lint
-lint: lint-tools ## Formatting, clippy, who depends on whom, licences, dependencies that nothing uses
+lint: lint-tools ## Formatting, clippy, who depends on whom, licences, advisories, dependencies that nothing uses
 	cargo fmt --all --check
 	scripts/check-arrows
 	cargo machete
 	cargo deny --log-level error check licenses bans sources
+	scripts/check-advisories
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 .PHONY: lint-tools
