@@ -51,6 +51,10 @@ simulate: ## Plays histories of servers, kills and failing stores; SEED=... HIST
 	SIMULATE_SEED=$(SEED) SIMULATE_HISTORIES=$(or $(HISTORIES),20000) \
 		cargo test --release -p staticreg-simulation -- --nocapture
 
+.PHONY: fuzz
+fuzz: test-tools ## Fuzzes what reads untrusted input, a minute each; SECONDS=... says how long
+	SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz
+
 .PHONY: test-e2e
 test-e2e: test-tools ## The tests of the real program among real parts
 	cargo build

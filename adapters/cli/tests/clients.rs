@@ -1,4 +1,5 @@
-//! Generators make clients of the OpenAPI document, and these get answers from the running program.
+//! Generators make clients of the OpenAPI document, and these get answers from the running program; schemathesis makes
+//! requests of it, right and wrong ones, and compares the answers with it.
 
 use std::{
     fs,
@@ -16,9 +17,14 @@ struct Program {
 
 impl Program {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(environment: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_staticreg"))
             .env("STATICREG_HTTP_BIND_ADDR", "127.0.0.1:0")
             .env("STATICREG_DB_URL", "")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -119,4 +125,36 @@ fn a_python_client_asks() {
         answer,
         "{\"processed\": 1, \"image\": [\"demo/python\", \"v1\", 1], \"cursor\": null, \"refused\": 400}\n"
     );
+}
+
+/// Requests that schemathesis makes of the document, the same in every run.
+fn examine(program: &Program, arguments: &[&str]) {
+    let folder = clients().join("../schemathesis");
+    let words = run(tool("../schemathesis/.venv/bin/schemathesis")
+        .current_dir(&folder)
+        .arg("run")
+        .arg(format!("{}/openapi.json", program.url()))
+        .args(["--phases", "coverage,fuzzing", "--seed", "1", "--max-examples", "50", "--no-color"])
+        .args(arguments));
+    // A run that tries nothing finds nothing.
+    let tried = words.lines().find_map(|line| line.trim().strip_suffix(" passed")?.split_once(" generated, ")?.0.parse().ok());
+    assert!(tried.is_some_and(|tried: u32| tried > 200) && words.contains("Tested: 11"), "{words}");
+}
+
+#[test]
+fn what_the_document_says_is_what_schemathesis_gets() {
+    let program = Program::start();
+    examine(&program, &[]);
+}
+
+#[test]
+fn what_the_document_says_is_what_schemathesis_gets_signed_in() {
+    // htpasswd -nbB -C 4 alice r1ght
+    const USERS: &str = "alice:$2b$04$KbQiZ0X0Jm4eJm5kC0dL1u5OxZBXa9w0hfY/zSdHqkXN/6Vkvw.Ii";
+    let users = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(users.path(), USERS).expect("written");
+    let users = users.path().to_str().expect("text");
+    let program =
+        Program::start_with(&[("STATICREG_ACCESS_READ", "signed_in"), ("STATICREG_ACCESS_USERS_FILE", users)]);
+    examine(&program, &["--auth", "alice:r1ght"]);
 }

@@ -340,3 +340,31 @@ mod tests {
         }
     }
 }
+
+/// Ways in for the fuzz targets of `tests/fuzz`.
+#[cfg(fuzzing)]
+#[expect(missing_docs, reason = "no part of the crate's interface")]
+pub mod fuzzing {
+    use std::net::IpAddr;
+
+    use poem::http::{HeaderMap, HeaderName, HeaderValue};
+    use staticreg_domain::RegistryEvent;
+
+    pub fn notification(body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
+        crate::webhook::parse("application/json", body)
+    }
+
+    pub fn cursor(cursor: &str) {
+        crate::api::cursor::examine(cursor);
+    }
+
+    pub fn sender(peer: &str, x_forwarded_for: &[u8], forwarded: &[u8], proxies: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-forwarded-for", x_forwarded_for), ("forwarded", forwarded)] {
+            let value = HeaderValue::from_bytes(value).ok().filter(|value| !value.is_empty());
+            headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
+        }
+        let proxies = crate::access::Networks::parse([proxies]).ok()?;
+        crate::access::sender_of(peer.parse::<IpAddr>().ok()?, &headers, &proxies).map(|sender| sender.to_string())
+    }
+}

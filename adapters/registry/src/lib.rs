@@ -233,3 +233,25 @@ fn pull_scope(repository: &RepositoryName) -> String {
 fn content_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }
+
+/// Ways in for the fuzz targets of `tests/fuzz`.
+#[cfg(fuzzing)]
+#[expect(missing_docs, reason = "no part of the crate's interface")]
+pub mod fuzzing {
+    use reqwest::{
+        Url,
+        header::{HeaderMap, HeaderValue, LINK},
+    };
+
+    pub fn next(header: &[u8], page: &str) -> Option<String> {
+        let headers = HeaderMap::from_iter([(LINK, HeaderValue::from_bytes(header).ok()?)]);
+        crate::links::next(&headers, &Url::parse(page).ok()?).map(String::from)
+    }
+
+    pub fn challenges(header: &str) -> Vec<(bool, Option<String>, Option<String>)> {
+        let challenges = crate::challenge::parse(header);
+        let parameter = |challenge: &crate::challenge::Challenge, name| challenge.parameter(name).map(str::to_owned);
+        let read = |challenge: &_| (challenge.is("bearer"), parameter(challenge, "realm"), parameter(challenge, "scope"));
+        challenges.iter().map(read).collect()
+    }
+}

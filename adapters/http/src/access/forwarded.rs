@@ -18,7 +18,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 type Hop = Option<IpAddr>;
 
 /// The address of whoever sent a request that came from a peer; nothing when a trusted proxy does not tell it.
-pub(super) fn sender(peer: IpAddr, headers: &HeaderMap, proxies: &Networks) -> Option<IpAddr> {
+pub(crate) fn sender(peer: IpAddr, headers: &HeaderMap, proxies: &Networks) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     if !proxies.contain(peer) {
         return Some(peer);

@@ -36,6 +36,9 @@ pub use users::{InvalidUsers, Users};
 
 pub(crate) use scheme::{Proof, SignedIn};
 
+#[cfg(fuzzing)]
+pub(crate) use forwarded::sender as sender_of;
+
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use poem::{

@@ -72,6 +72,22 @@ fn count(count: u64) -> Option<u64> {
     i64::try_from(count).is_ok().then_some(count)
 }
 
+/// A cursor that a list takes is the one that its place has, but for how it is written.
+#[cfg(fuzzing)]
+pub(crate) fn examine(cursor: &str) {
+    use Dimension::{Architecture, Date, Digest, Repository, Tag};
+    use staticreg_domain::metrics::{DateRange, Filter, Measures, Page};
+    for by in [&[Date][..], &[Date, Architecture], &[Repository], &[Repository, Tag], &[Tag, Architecture], &[Digest]] {
+        for order in [Order::Key, Order::MostFirst, Order::LatestFirst] {
+            let filter = Filter::of_dates(DateRange::EVER);
+            let list = Breakdown { by: by.to_vec(), measures: Measures::LAST, filter, order, page: Page::first(1) };
+            let Some(place) = position(cursor, &list) else { continue };
+            let written = after(&place, &list).expect("a place has a cursor");
+            assert_eq!(position(&written, &list), Some(place));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use staticreg_domain::metrics::{DateRange, Filter, Measures, Page};

@@ -54,8 +54,9 @@ impl WebhookApi {
     /// Receive a notification of the registry.
     ///
     /// Distribution posts its events here. The answer comes when every event that counts is stored, and only then; an
-    /// event that does not count is skipped with its reason, an event that was recorded before changes nothing. After
-    /// any answer but 200 the registry sends the notification again.
+    /// event that does not count is skipped with its reason, an event that was recorded before changes nothing. A member
+    /// of an event that is not what it should be is as good as none. After any answer but 200 the registry sends the
+    /// notification again.
     ///
     /// Who may post is the operator's to say: whoever shows a token, signs the body (Standard Webhooks,
     /// `X-Hub-Signature-256` or `X-Registry-Signature-256`), or is in some network; else everybody. A page of another
@@ -244,7 +245,7 @@ fn welcome() -> String {
 }
 
 /// The events of a body. When no format understands it, the error is that of the last one that takes its media type.
-fn parse(content_type: &str, body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
+pub(crate) fn parse(content_type: &str, body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
     let mut refused = None;
     for format in FORMATS.into_iter().filter(|format| format.takes(content_type)) {
         match format.parse(body) {
