@@ -250,8 +250,10 @@ pub mod fuzzing {
 
     pub fn challenges(header: &str) -> Vec<(bool, Option<String>, Option<String>)> {
         let challenges = crate::challenge::parse(header);
-        let parameter = |challenge: &crate::challenge::Challenge, name| challenge.parameter(name).map(str::to_owned);
-        let read = |challenge: &_| (challenge.is("bearer"), parameter(challenge, "realm"), parameter(challenge, "scope"));
+        let read = |challenge: &crate::challenge::Challenge| {
+            let parameter = |name| challenge.parameter(name).map(str::to_owned);
+            (challenge.is("bearer"), parameter("realm"), parameter("scope"))
+        };
         challenges.iter().map(read).collect()
     }
 }
