@@ -7,10 +7,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::{
-    Setting,
-    sources::{InvalidSettings, Source},
-};
+use super::sources::{InvalidSettings, Source};
 
 /// What a flag or a variable of the Go program means here.
 #[derive(Clone, Copy)]
@@ -70,6 +67,10 @@ const OF_ANY_PROGRAM: [&str; 2] = ["verbose", "bind-addr"];
 const DEFAULT_REGISTRY: &str = "localhost:5000";
 
 const TLS_ENABLE: &str = "tls-enable";
+
+/// Stands for the name of what was not given.
+const WITHOUT_TLS: &str = "Without --tls-enable";
+
 const OLD_HOSTNAME: &str = "REGISTRY_HOSTNAME";
 const HOST: &str = "STATICREG_DB_HOST";
 const PORT: &str = "STATICREG_DB_PORT";
@@ -77,6 +78,9 @@ const USER: &str = "STATICREG_DB_USER";
 const PASSWORD: &str = "STATICREG_DB_PASSWORD";
 const NAME: &str = "STATICREG_DB_NAME";
 const SSL_MODE: &str = "STATICREG_DB_SSLMODE";
+
+/// The name of all parts of a database together.
+const DATABASE_PARTS: &str = "STATICREG_DB_HOST and its like";
 
 /// Of other programs too: whatever names staticreg wins over it.
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -96,9 +100,9 @@ pub(super) struct Taken {
 #[derive(Debug, Default)]
 pub(super) struct Takeover {
     pub(super) taken: Vec<Taken>,
-    names: Vec<String>,
+    /// Why the parts of a database are none, when no other is given.
+    pub(super) incomplete_database: Option<String>,
     meaningless: Vec<String>,
-    is_plain: bool,
 }
 
 /// The flags of the Go program, which the help does not show.
@@ -143,24 +147,23 @@ pub(super) fn take_over(
     let mut takeover = Takeover::default();
     for (name, meaning) in VARIABLES {
         if let Some(value) = text(name)? {
-            takeover.add(name.to_owned(), meaning, value, Source::Environment)?;
+            takeover.add(name.to_owned(), meaning, value, Source::GoVariable)?;
         }
     }
     let is_go_command = flags.iter().any(|(name, _)| !OF_ANY_PROGRAM.contains(name));
-    takeover.is_plain = is_go_command || variable(OLD_HOSTNAME).is_some();
+    let mut is_plain = is_go_command || variable(OLD_HOSTNAME).is_some();
     for (name, value) in flags {
         let meaning = FLAGS.into_iter().find(|(known, _)| known == name).map_or(Nothing(None), |(_, meaning)| meaning);
-        takeover.is_plain &= *name != TLS_ENABLE;
+        is_plain &= *name != TLS_ENABLE;
         if !value.is_empty() {
-            takeover.add(format!("--{name}"), meaning, value.clone(), Source::Flag)?;
+            takeover.add(format!("--{name}"), meaning, value.clone(), Source::GoFlag)?;
         }
     }
-    if takeover.is_plain {
-        takeover.put("registry.tls", format!("--{TLS_ENABLE}"), "off".to_owned(), Source::Fallback);
+    if is_plain {
+        takeover.put("registry.tls", WITHOUT_TLS.to_owned(), "off".to_owned(), Source::Fallback);
     }
     if is_go_command {
-        let (key, name) = ("registry.hostname", "--registry".to_owned());
-        takeover.put(key, name, DEFAULT_REGISTRY.to_owned(), Source::Fallback);
+        takeover.put("registry.hostname", DEFAULT_REGISTRY.to_owned(), DEFAULT_REGISTRY.to_owned(), Source::Fallback);
     }
     if let Some(url) = text(DATABASE_URL)? {
         takeover.put("db.url", DATABASE_URL.to_owned(), url, Source::Fallback);
@@ -168,9 +171,7 @@ pub(super) fn take_over(
     if let Some(port) = text(COMMON_PORT)? {
         takeover.put("http.bind_addr", COMMON_PORT.to_owned(), format!(":{port}"), Source::Fallback);
     }
-    if variable(&Setting::of("db.url").variable()).is_none() {
-        takeover.put_database(text)?;
-    }
+    takeover.put_database(text)?;
     Ok(takeover)
 }
 
@@ -181,21 +182,19 @@ impl Takeover {
 
     fn add(&mut self, name: String, meaning: Meaning, value: String, source: Source) -> Result<(), InvalidSettings> {
         match meaning {
-            Means(key) => self.put(key, name.clone(), value, source),
+            Means(key) => self.put(key, name, value, source),
             Switch(key, on, off) => {
                 let is_on = truth(&value).ok_or_else(|| InvalidSettings(format!("{name}: must be true or false.")))?;
                 if let Some(value) = if is_on { Some(on) } else { off } {
-                    self.put(key, name.clone(), value.to_owned(), source);
+                    self.put(key, name, value.to_owned(), source);
                 }
             }
             DatabasePart => {}
             Nothing(instead) => {
                 let instead = instead.map(|instead| format!(" ({instead})")).unwrap_or_default();
                 self.meaningless.push(name + &instead);
-                return Ok(());
             }
         }
-        self.names.push(name);
         Ok(())
     }
 
@@ -206,13 +205,15 @@ impl Takeover {
     ) -> Result<(), InvalidSettings> {
         let [host, port, user, password, name, ssl_mode] = [HOST, PORT, USER, PASSWORD, NAME, SSL_MODE].map(text);
         let (host, port, user, password, name, ssl_mode) = (host?, port?, user?, password?, name?, ssl_mode?);
-        let given = [(HOST, &host), (PORT, &port), (USER, &user), (PASSWORD, &password), (NAME, &name)];
+        // A port alone names none: Kubernetes sets such variables for a service of that name.
+        let given = [(HOST, &host), (USER, &user), (PASSWORD, &password), (NAME, &name)];
         let Some((first, _)) = given.into_iter().find(|(_, value)| value.is_some()) else { return Ok(()) };
         let (Some(host), Some(user), Some(name)) = (&host, &user, &name) else {
             let missing: Vec<_> =
                 [HOST, USER, NAME].into_iter().filter(|needed| given.contains(&(*needed, &None))).collect();
             let missing = missing.join(" and ");
-            return Err(InvalidSettings(format!("{first} names a database, which needs {missing} too.")));
+            self.incomplete_database = Some(format!("{first} names a database, which needs {missing} too."));
+            return Ok(());
         };
         let password = password.map(|password| format!(":{}", encoded(&password))).unwrap_or_default();
         let port = port.map(|port| format!("&port={}", encoded(&port))).unwrap_or_default();
@@ -223,18 +224,24 @@ impl Takeover {
             encoded(name),
             encoded(host.trim_start_matches('[').trim_end_matches(']')),
         );
-        self.put("db.url", first.to_owned(), url, Source::Environment);
+        self.put("db.url", DATABASE_PARTS.to_owned(), url, Source::GoVariable);
         Ok(())
     }
 
-    /// What a start tells of it; nothing when there is nothing to tell.
-    pub(super) fn told(&self) -> Option<String> {
+    /// What a start tells of what is in force; nothing when there is nothing to tell.
+    pub(super) fn told(&self, is_in_force: impl Fn(&Taken) -> bool) -> Option<String> {
+        let in_force: Vec<_> = self.taken.iter().filter(|taken| is_in_force(taken)).map(|taken| &*taken.name).collect();
+        let is_own = |name: &&&str| ![WITHOUT_TLS, DEFAULT_REGISTRY, COMMON_PORT].contains(name);
+        let names: Vec<_> = in_force.iter().filter(is_own).copied().collect();
         let mut told = Vec::new();
-        if !self.names.is_empty() {
-            told.push(format!("Taken over from the Go staticreg: {}.", self.names.join(", ")));
+        if !names.is_empty() {
+            told.push(format!("Taken over from the Go staticreg: {}.", names.join(", ")));
         }
-        if self.is_plain {
-            told.push(format!("Without --{TLS_ENABLE} the registry is read in plain HTTP."));
+        if in_force.contains(&DEFAULT_REGISTRY) {
+            told.push(format!("The registry is {DEFAULT_REGISTRY}, for no other is named."));
+        }
+        if in_force.contains(&WITHOUT_TLS) {
+            told.push(format!("{WITHOUT_TLS} the registry is read in plain HTTP."));
         }
         if !self.meaningless.is_empty() {
             told.push(format!("Without meaning here: {}.", self.meaningless.join(", ")));

@@ -16,7 +16,7 @@ use figment::{
 use super::{
     Db, Setting, Settings,
     declare::PREFIX,
-    go_staticreg::{self, Taken},
+    go_staticreg::{self, Taken, Takeover},
     secret,
     value::{Hint, Value, text},
 };
@@ -66,7 +66,11 @@ pub(super) enum Source {
     /// What is not said of staticreg alone.
     Fallback,
     File,
+    /// A variable of the Go staticreg.
+    GoVariable,
     Environment,
+    /// A flag of the Go staticreg.
+    GoFlag,
     Flag,
 }
 
@@ -88,14 +92,14 @@ impl Sources {
                 given.put(setting.key, default);
             }
         }
-        let taken = go_staticreg::take_over(&self.go_flags, &self.variables)?.taken;
+        let Takeover { taken, incomplete_database, .. } = go_staticreg::take_over(&self.go_flags, &self.variables)?;
         given.put_taken(taken.iter().filter(|taken| taken.source == Source::Fallback));
         if let Some(file) = &self.file {
             given.put_file(file)?;
         }
         for setting in Setting::all() {
             let of = |source| taken.iter().filter(move |taken| (taken.key, taken.source) == (setting.key, source));
-            given.put_taken(of(Source::Environment));
+            given.put_taken(of(Source::GoVariable));
             let variable = setting.variable();
             let value = self.variables.iter().find(|(name, _)| *name == variable).map(|(_, value)| value);
             // An empty variable is how container tools say "not set".
@@ -105,14 +109,17 @@ impl Sources {
                 given.put(setting.key, value);
                 given.origins.insert(setting.key, (Source::Environment, variable));
             }
-            given.put_taken(of(Source::Flag));
+            given.put_taken(of(Source::GoFlag));
             if let Some((_, value)) = self.flags.iter().find(|(key, _)| *key == setting.key) {
                 given.put(setting.key, value);
                 given.origins.insert(setting.key, (Source::Flag, setting.flag()));
             }
         }
         given.put_secrets()?;
-        Ok(given)
+        match incomplete_database {
+            Some(sentence) if !given.origins.contains_key("db.url") => Err(InvalidSettings(sentence)),
+            _ => Ok(given),
+        }
     }
 
     /// What people should know, though it stops nothing.
@@ -142,7 +149,9 @@ impl Sources {
 
     /// What is taken over from the Go staticreg, in a line; none when nothing is.
     pub(crate) fn taken_over(&self) -> Option<String> {
-        go_staticreg::take_over(&self.go_flags, &self.variables).ok()?.told()
+        let given = self.read().ok()?;
+        let takeover = go_staticreg::take_over(&self.go_flags, &self.variables).ok()?;
+        takeover.told(|taken| given.origins.get(taken.key).is_some_and(|(_, name)| *name == taken.name))
     }
 }
 

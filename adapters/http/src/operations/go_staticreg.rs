@@ -42,7 +42,7 @@ pub(crate) fn places(
     let site = Arc::clone(site);
     let found = make(move |request| {
         let site = Arc::clone(&site);
-        async move { json_of(StatusCode::OK, &found(&site, query_of(&request)).await) }
+        async move { found(&site, query_of(&request)).await }
     });
     let connections = make_sync(move |_| match pool.as_ref().and_then(|pool| pool.stats()) {
         Some(stats) => json_of(StatusCode::OK, &connections(&stats)),
@@ -103,8 +103,11 @@ fn connections(stats: &PoolStats) -> Value {
 }
 
 /// The repositories whose names hold all words.
-async fn found(site: &Site, search: String) -> Value {
+async fn found(site: &Site, search: String) -> Response {
     let overview = site.browse.overview().await;
+    if overview.is_empty() && overview.picture.value.is_none() {
+        return json_of(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "the repositories are not known yet" }));
+    }
     aside(move || {
         let question =
             ListingQuestion { search, sort: Sort::Name, page: 1, per_page: MAX_RESULTS, ..ListingQuestion::default() };
@@ -122,7 +125,7 @@ async fn found(site: &Site, search: String) -> Value {
                 })
             })
             .collect();
-        json!({ "results": results })
+        json_of(StatusCode::OK, &json!({ "results": results }))
     })
     .await
 }

@@ -23,36 +23,43 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(5278241790334716213)";
 /// to lack the right to make it.
 const IS_HIDDEN: &str = "SELECT NOT coalesce(has_table_privilege(to_regclass('seaql_migrations'), 'SELECT'), true)";
 
-/// The schemas but the user's own that hold counts which the user may read, when the user's own does not; whether the Go
-/// staticreg made each, which keeps the state of its migrations beside them; and the user's own.
+/// The schemas but the user's own that hold counts, the Go staticreg's first: whether it made each, which keeps the state of
+/// its migrations beside them, and the user may use it; the user's own, and whether that holds counts. None when staticreg
+/// has counted in the user's own already.
 const COUNTS_ELSEWHERE: &str = "\
-    SELECT nspname::text, to_regclass(format('%I.goose_db_version', nspname)) IS NOT NULL, \
-        coalesce(current_schema()::text, '') \
-    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
-    WHERE relname = 'container_pull_metrics' AND relkind IN ('r', 'p') \
-        AND has_schema_privilege(pg_namespace.oid, 'USAGE') AND has_table_privilege(pg_class.oid, 'SELECT') \
-        AND NOT EXISTS (SELECT FROM pg_class AS own WHERE own.relname = 'container_pull_metrics' \
+    SELECT nspname::text, \
+        EXISTS (SELECT FROM pg_class AS goose WHERE goose.relnamespace = pg_namespace.oid \
+            AND goose.relname = 'goose_db_version') \
+            AND has_schema_privilege(pg_namespace.oid, 'USAGE') AND has_table_privilege(pg_class.oid, 'SELECT'), \
+        coalesce(current_schema()::text, ''), \
+        EXISTS (SELECT FROM pg_class AS own WHERE own.relname = 'container_pull_metrics' \
             AND own.relnamespace = current_schema()::regnamespace) \
-    ORDER BY 2 DESC, 1";
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+    WHERE relname = 'container_pull_metrics' AND relkind IN ('r', 'p') AND nspname <> coalesce(current_schema()::text, '') \
+        AND NOT EXISTS (SELECT FROM pg_class AS own WHERE own.relname = 'seaql_migrations' \
+            AND own.relnamespace = current_schema()::regnamespace) \
+    ORDER BY 2 DESC, nspname = 'staticreg' DESC, 1";
 
-/// The schema to use when none is asked for: the one that the Go staticreg made, when the user's own holds no counts.
+/// The schema to use when none is asked for: the one that the Go staticreg made, unless staticreg has counted in the user's
+/// own.
 pub(super) async fn of_go_staticreg(server: &Server) -> Result<Option<SchemaName>, OpenError> {
     let look = async {
         let (mut connection, _) = server.connect_bare().await?;
         settings::apply(&mut connection, server.settings()).await?;
-        let rows: Vec<(String, bool, String)> =
+        let rows: Vec<(String, bool, String, bool)> =
             query_as(COUNTS_ELSEWHERE).persistent(false).fetch_all(&mut connection).await?;
         drop(connection.close().await);
         Ok(rows)
     };
     let rows = server.in_time(look).await?;
-    let is_only = rows.iter().filter(|(_, is_go, _)| *is_go).count() == 1;
-    match rows.into_iter().next() {
-        None => Ok(None),
-        Some((other, is_go, own)) => match other.parse() {
-            Ok(schema) if is_go && is_only => Ok(Some(schema)),
-            _ => Err(OpenError::CountsElsewhere { other, own }),
+    let of_go: Vec<_> = rows.iter().filter(|(_, is_go, ..)| *is_go).map(|(name, ..)| &**name).collect();
+    match (rows.first(), &of_go[..]) {
+        (None, _) | (Some((_, _, _, true)), []) => Ok(None),
+        (Some((_, _, own, _)), [name, others @ ..]) => match name.parse() {
+            Ok(schema) if others.is_empty() || *name == "staticreg" => Ok(Some(schema)),
+            _ => Err(OpenError::CountsElsewhere { other: (*name).to_owned(), own: own.clone() }),
         },
+        (Some((other, _, own, _)), []) => Err(OpenError::CountsElsewhere { other: other.clone(), own: own.clone() }),
     }
 }
 

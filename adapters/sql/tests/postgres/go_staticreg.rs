@@ -75,11 +75,16 @@ async fn its_second_table_may_tell_no_digest() {
     let url = cluster.new_database();
     cluster.psql(&url, SECOND);
     let insert = "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count) \
-                  VALUES ('2025-01-01', 'old', 'v0', '', 'amd64', 7)";
+                  VALUES ('2025-01-01', 'old', 'v0', '', 'amd64', 7), ('2025-01-01', 'old', 'v0', 'unknown:0', 'amd64', 1)";
     cluster.psql(&url, insert);
     let store = open(&url).await;
     both_count_on(cluster, &url, "public", &store).await;
-    let all = expected([("2025-01-01 old:v0", 7), ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1)]);
+    // It writes such rows on.
+    let later = "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
+                 VALUES ('2025-01-01', 'old', 'v0', '', 'unknown'), ('2025-01-01', 'old', 'v1', '', 'amd64')";
+    cluster.psql(&url, later);
+    let old = [("2025-01-01 old:v0", 9), ("2025-01-01 old:v1", 1)];
+    let all = expected([old[0], old[1], ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1)]);
     assert_eq!(counts(&store).await, all);
 }
 
@@ -107,13 +112,15 @@ fn third(cluster: &Postgres) -> String {
 async fn its_schema_is_used_when_nothing_else_is_asked_for() {
     let cluster = Postgres::shared();
     let url = third(cluster);
+    // What its second generation left in `public`, from which it copied.
+    cluster.psql(&url, &format!("{SECOND}; {}", upsert("public", "stale", "arm64")));
     for round in 1..3 {
         let store = open(&url).await;
         both_count_on(cluster, &url, "staticreg", &store).await;
         let all = [("2026-11-20 app:old", 1), ("2026-11-20 app:go", round * 4), ("2026-11-20 app:ours", round)];
         assert_eq!(counts(&store).await, expected(all));
     }
-    let schemas = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'container_pull_metrics'";
+    let schemas = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'seaql_migrations'";
     assert_eq!(cluster.psql(&url, schemas), "staticreg");
 }
 
@@ -144,4 +151,16 @@ async fn counts_in_a_schema_of_somebody_else_are_told_and_none_are_begun_beside_
     let asked = Options { schema: "public".parse().ok(), ..options(&url) };
     SqlMetrics::open(&asked).await.expect("opens");
     assert_eq!(counts(&open(&url).await).await, expected([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_that_the_user_may_not_read_are_told_too() {
+    let cluster = Postgres::shared();
+    let url = third(cluster);
+    let stranger = url.replace("counter_", "stranger_");
+    let role = stranger.split("://").nth(1).and_then(|rest| rest.split('@').next()).expect("a role");
+    let owner = url.replace(&format!("{}@", role.replace("stranger_", "counter_")), "postgres@");
+    cluster.psql(&owner, &format!("CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role}"));
+    let opened = SqlMetrics::open(&options(&stranger)).await;
+    assert!(matches!(opened, Err(OpenError::CountsElsewhere { .. })), "{opened:?}");
 }

@@ -57,9 +57,8 @@ fn its_manifest_starts() {
     assert_eq!(
         sources.taken_over().as_deref(),
         Some(
-            "Taken over from the Go staticreg: STATICREG_DB_HOST, STATICREG_DB_PORT, STATICREG_DB_USER, \
-             STATICREG_DB_PASSWORD, STATICREG_DB_NAME, --tls-enable, --json-logging. Without meaning here: \
-             STATICREG_DB_MIN_CONNS, --cache-duration."
+            "Taken over from the Go staticreg: --tls-enable, --json-logging, STATICREG_DB_HOST and its like. Without \
+             meaning here: STATICREG_DB_MIN_CONNS, --cache-duration."
         )
     );
 }
@@ -116,7 +115,8 @@ fn tls_is_as_it_was_there() {
     assert_eq!(
         sources(&["--json-logging"], &[]).taken_over().as_deref(),
         Some(
-            "Taken over from the Go staticreg: --json-logging. Without --tls-enable the registry is read in plain HTTP."
+            "Taken over from the Go staticreg: --json-logging. The registry is localhost:5000, for no other is \
+              named. Without --tls-enable the registry is read in plain HTTP."
         )
     );
     assert_eq!(read(&["--tls-enable=yes"], &[]).expect_err("no"), "--tls-enable: must be true or false.");
@@ -149,7 +149,8 @@ fn what_has_no_meaning_here_is_taken_and_told() {
     assert_eq!(
         told.as_deref(),
         Some(
-            "Taken over from the Go staticreg: --tls-enable. Without meaning here: STATICREG_DB_MAX_CONN_IDLE_TIME, \
+            "Taken over from the Go staticreg: --tls-enable. The registry is localhost:5000, for no other is named. \
+             Without meaning here: STATICREG_DB_MAX_CONN_IDLE_TIME, \
              --ignored-user-agent (STATICREG_METRICS_IGNORED_USER_AGENTS leaves clients out of the counts), \
              --cache-duration, --wave-server-url."
         )
@@ -188,6 +189,29 @@ fn a_database_that_is_meant_is_never_memory() {
         assert_eq!(read(&[], given).expect_err("no database"), sentence);
     }
     assert_eq!(db_url(&[("DATABASE_URL", "sqlite://x")]).as_deref(), Some("sqlite://x"));
+}
+
+#[test]
+fn a_whole_url_wins_wherever_it_comes_from_and_a_port_names_no_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("url");
+    std::fs::write(&file, "sqlite://x\n").expect("written");
+    let file = file.to_str().expect("text");
+    let service = ("STATICREG_DB_PORT", "tcp://10.0.0.9:5432");
+    assert_eq!(db_url(&[service]), None);
+    for url in [("STATICREG_DB_URL_FILE", file), ("STATICREG_DB_URL", "sqlite://x"), ("DATABASE_URL", "sqlite://x")] {
+        assert_eq!(
+            db_url(&[service, url, ("STATICREG_DB_PASSWORD", "s3cret")]).as_deref(),
+            Some("sqlite://x"),
+            "{url:?}"
+        );
+    }
+    let all = [HOST, USER, NAME, ("STATICREG_DB_URL_FILE", file)];
+    assert_eq!(db_url(&all).as_deref(), Some("sqlite://x"));
+    assert_eq!(sources(&[], &all).taken_over(), None, "nothing of it is in force");
+    assert_eq!(settings(&["--db-url", "sqlite://x"], &[HOST]).db.url.as_ref().map(Secret::expose), Some("sqlite://x"));
+    let told = sources(&[], &[("DATABASE_URL", "sqlite://x")]).taken_over();
+    assert_eq!(told.as_deref(), Some("Taken over from the Go staticreg: DATABASE_URL."));
 }
 
 #[test]
