@@ -90,6 +90,16 @@ enum Failure {
     Other(String),
 }
 
+impl Failure {
+    /// The sentence for people, which names a setting as it was given.
+    fn sentence(self, given: &Given) -> String {
+        match self {
+            Self::Setting(unusable) => given.sentence(&unusable),
+            Self::Other(sentence) => sentence,
+        }
+    }
+}
+
 impl From<Unusable> for Failure {
     fn from(unusable: Unusable) -> Self {
         Self::Setting(unusable)
@@ -111,10 +121,7 @@ fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Strin
         Task::Serve | Task::Migrate | Task::CheckHealth | Task::Tokens(_) | Task::Examine => {}
     }
     let given = sources.read().map_err(|InvalidSettings(sentence)| sentence)?;
-    act(task, sources, &given, store).map_err(|failure| match failure {
-        Failure::Setting(unusable) => given.sentence(&unusable),
-        Failure::Other(sentence) => sentence,
-    })
+    act(task, sources, &given, store).map_err(|failure| failure.sentence(&given))
 }
 
 fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> Result<(), Failure> {

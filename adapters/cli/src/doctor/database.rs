@@ -3,7 +3,7 @@
 use staticreg_domain::{Clock as _, error::describe};
 use staticreg_sql::Examination;
 
-use super::{Report, words};
+use super::Report;
 use crate::{
     settings::{Db, Given},
     wiring::{store, system_clock::SystemClock},
@@ -16,7 +16,7 @@ pub(super) async fn look(report: &mut Report, given: &Given, db: &Db) {
     }
     let database = match store::open_as_it_is(db).await {
         Ok(database) => database,
-        Err(failure) => return report.wrong(words(given, failure)),
+        Err(failure) => return report.wrong(failure.sentence(given)),
     };
     match Box::pin(database.examine()).await {
         Ok(examination) => tell(report, &examination),

@@ -102,14 +102,6 @@ pub(crate) async fn run(given: &Given, settings: &Settings) -> Result<(), Failur
     }
 }
 
-/// What a failure is, for a line of the report.
-fn words(given: &Given, failure: Failure) -> String {
-    match failure {
-        Failure::Setting(unusable) => given.sentence(&unusable),
-        Failure::Other(sentence) => sentence,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use staticreg_domain::{Clock as _, catalog::RegistryCatalog as _, error::describe};
 
-use super::{Report, words};
+use super::Report;
 use crate::{
     settings::{Given, Registry},
     wiring::{registry, system_clock::SystemClock},
@@ -15,7 +15,7 @@ pub(super) async fn look(report: &mut Report, given: &Given, settings: &Registry
     };
     let catalog = match registry::connect(settings, hostname) {
         Ok(catalog) => catalog,
-        Err(failure) => return report.wrong(words(given, failure)),
+        Err(failure) => return report.wrong(failure.sentence(given)),
     };
     match catalog.clock().await {
         Ok(clock) => {

@@ -135,8 +135,9 @@ impl Sources {
         let seen = Setting::all().filter(|setting| setting.secret).filter_map(|setting| {
             let is_secret = |(_, value): &&(_, String)| secret::is_secret(value);
             let ours = self.flags.iter().filter(|(key, _)| *key == setting.key).find(is_secret).map(|_| setting.flag());
-            let theirs = |(name, _): &(&str, _)| go_staticreg::flag_of(setting.key) == Some(name);
-            let theirs = self.go_flags.iter().filter(|flag| theirs(flag)).find(is_secret).map(|(name, _)| format!("--{name}"));
+            let theirs = go_staticreg::flag_of(setting.key);
+            let theirs = self.go_flags.iter().filter(|(name, _)| Some(*name) == theirs).find(is_secret);
+            let theirs = theirs.map(|(name, _)| format!("--{name}"));
             let (flag, variable) = (ours.or(theirs)?, setting.variable());
             let file = setting.in_file()?.variable();
             Some(format!(
