@@ -12,4 +12,5 @@ mod recordings;
 mod rule;
 #[path = "../../src/seed.rs"]
 mod seed;
+mod small_cases;
 mod support;

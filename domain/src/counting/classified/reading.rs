@@ -290,13 +290,16 @@ impl State {
     }
 
     /// The pull that the manifest is part of. A client asks for each child once, so those without this child come
-    /// first, then those with the fewest children, then the oldest: the others are of other hosts behind its address.
+    /// first, then those with the fewest children, of these the ones whose platform was not there, then the oldest: the
+    /// others are of other hosts behind its address. That an image was there is a guess, which its fetch proves wrong.
     fn pull_of_child(&self, reading: &Reading<'_>) -> Option<Place> {
         self.indexes_that_may_list(reading)
             .flat_map(|(index, manifest, window)| manifest.pulls.iter().map(move |pulls| (index, pulls, window)))
             .filter_map(|(index, pulls, window)| {
                 let root = reading.first_within(&pulls.roots, window)?;
-                Some((pulls.have(index, reading), pulls.images(), reading.order(root), root))
+                let have = pulls.children.contains(&reading.access.digest);
+                let was_there = pulls.share_platform_of(index, reading);
+                Some((have, pulls.children.len(), was_there, reading.order(root), root))
             })
             .min()
             .map(|(.., root)| root)
@@ -361,17 +364,7 @@ impl Pulls {
 
     /// Whether an image came with them, or was there.
     fn have_image(&self) -> bool {
-        self.images() > 0
-    }
-
-    /// How many images came with them, or were there.
-    fn images(&self) -> usize {
-        self.children.len() + usize::from(self.shared.is_some())
-    }
-
-    /// Whether the manifest came with them, or was there.
-    fn have(&self, index: u64, reading: &Reading<'_>) -> bool {
-        self.children.contains(&reading.access.digest) || self.share_platform_of(index, reading)
+        !self.children.is_empty() || self.shared.is_some()
     }
 
     /// Whether the manifest is of the platform that was there.
