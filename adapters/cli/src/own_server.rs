@@ -37,7 +37,8 @@ pub(crate) struct OwnServer<'a> {
 pub(crate) struct Request<'a> {
     method: &'static str,
     path: &'static str,
-    token: Option<&'a str>,
+    /// What lets the request in: a header and its value.
+    credentials: Option<(&'static str, String)>,
     body: &'a str,
 }
 
@@ -74,21 +75,21 @@ impl<'a> OwnServer<'a> {
 
 impl<'a> Request<'a> {
     pub(crate) fn get(path: &'static str) -> Self {
-        Self { method: "GET", path, token: None, body: "" }
+        Self { method: "GET", path, credentials: None, body: "" }
     }
 
     /// A POST of JSON.
-    pub(crate) fn post(path: &'static str, token: Option<&'a str>, body: &'a str) -> Self {
-        Self { method: "POST", path, token, body }
+    pub(crate) fn post(path: &'static str, credentials: Option<(&'static str, String)>, body: &'a str) -> Self {
+        Self { method: "POST", path, credentials, body }
     }
 }
 
 impl fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, path, token, body } = self;
+        let Self { method, path, credentials, body } = self;
         write!(f, "{method} {path} HTTP/1.1\r\nConnection: close\r\n")?;
-        if let Some(token) = token {
-            write!(f, "Authorization: Bearer {token}\r\n")?;
+        if let Some((header, value)) = credentials {
+            write!(f, "{header}: {value}\r\n")?;
         }
         if !body.is_empty() {
             write!(f, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())?;

@@ -159,6 +159,21 @@ fn curl_learns_that_its_post_is_refused_over_http2() {
 }
 
 #[test]
+fn a_client_that_does_not_shake_hands_is_told_of_with_the_cause() {
+    let files = Files::new();
+    let server = files.start(&[("STATICREG_LOG_LEVEL", "debug")]);
+    let port = server.address().port();
+    let plain = format!("http://localhost:{port}/healthz");
+    assert!(!files.curl(&[&plain]).status.success());
+    server.wait_for_line("A connection ended early peer=127.0.0.1:", LIMIT);
+    server.wait_for_line("error=received corrupt message of type InvalidContentType", LIMIT);
+    let distrusting = Command::new("curl").args(["--silent", "--max-time", "120", &url(port, "/healthz")]).status();
+    assert!(!distrusting.expect("curl").success());
+    server.wait_for_line("error=received fatal alert: ", LIMIT);
+    assert_eq!(files.status(&[&url(port, "/healthz")]), "2 200");
+}
+
+#[test]
 fn files_that_change_are_taken_and_those_that_cannot_be_used_are_told_once() {
     let files = Files::new();
     let server = files.start(&[]);

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 use staticreg_domain::rules::OWN_PRODUCT;
+use staticreg_http::access::signature_of_body;
 
 use super::Report;
 use crate::{
     own_server::{Answer, OwnServer, Request},
-    settings::Settings,
+    settings::{SecretList, Settings},
 };
 
 /// A pull by staticreg itself, which counts nothing.
@@ -74,12 +75,15 @@ fn summary(report: &mut Report, summary: &Value) {
 /// Posts as the registry does, but from this machine.
 fn webhook(report: &mut Report, settings: &Settings) {
     let webhook = &settings.webhook;
-    let token = webhook.tokens.as_ref().and_then(|tokens| tokens.expose().next());
-    if token.is_none() && (webhook.tokens.is_some() || webhook.signature_secrets.is_some()) {
-        return report.doubtful("no notification was tried: posting asks for a signature or an API token");
-    }
     let body = notification();
-    match OwnServer::of_webhook(settings).ask(&Request::post("/api/webhook/registry", token, &body)) {
+    let first = |list: &Option<SecretList>| Some(list.as_ref()?.expose().next()?.to_owned());
+    let by_token = first(&webhook.tokens).map(|token| ("Authorization", format!("Bearer {token}")));
+    let signed = || Some(signature_of_body(&first(&webhook.signature_secrets)?, body.as_bytes()));
+    let credentials = by_token.or_else(signed);
+    if credentials.is_none() && (webhook.tokens.is_some() || webhook.signature_secrets.is_some()) {
+        return report.doubtful("no notification was tried: posting asks for an API token");
+    }
+    match OwnServer::of_webhook(settings).ask(&Request::post("/api/webhook/registry", credentials, &body)) {
         Ok(answer) if answer.status == 200 && answer.json()["skipped"]["own_request"] == 1 => {
             report.fine("it takes notifications: one was posted that counts nothing");
         }

@@ -30,7 +30,7 @@ pub use host::Hosts;
 pub use network::{InvalidNetwork, Networks};
 pub use reader::{InvalidProxyHeader, ProxyHeader, Readers};
 pub use refusals::{LastRefusal, RefusalReason, Refused, SignInReason};
-pub use signature::{InvalidSecret, Signatures};
+pub use signature::{InvalidSecret, Signatures, signature_of_body};
 pub use tokens::Tokens;
 pub use users::{InvalidUsers, Users};
 

@@ -3,7 +3,10 @@
 //! Standard Webhooks 1.0 signs the time too, so that what was overheard is of no use later. The `-256` headers sign the
 //! body alone: what is sent again changes nothing only as long as the ids of its events are remembered.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -74,6 +77,17 @@ impl fmt::Debug for Signatures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Signatures(***)")
     }
+}
+
+/// The header, with its value, by which a sender that knows a secret signs a body.
+#[must_use]
+pub fn signature_of_body(secret: &str, body: &[u8]) -> (&'static str, String) {
+    let mut value = "sha256=".to_owned();
+    for byte in Key::new(secret.as_bytes()).sign(b"", body) {
+        // Writing to a String never fails.
+        let _ = write!(value, "{byte:02x}");
+    }
+    ("X-Registry-Signature-256", value)
 }
 
 /// What a request says of its signature.

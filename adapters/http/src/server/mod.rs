@@ -155,7 +155,7 @@ pub async fn serve(
             tokio::select! {
                 biased;
                 ended = server.serve(socket, peer, (&connection, &place), to_stop) => if let Err(error) = ended {
-                    tracing::debug!(%error, "A connection ended early");
+                    tracing::debug!(%peer, %error, "A connection ended early");
                 },
                 () = connection.told_to_go() => tracing::debug!("A connection that waited for its client made room"),
             }

@@ -87,7 +87,9 @@ struct ReceiptBody {
     events_duplicate: u64,
     /// Events that wait in the spool until the database is back; they are among the processed.
     events_spooled: u64,
-    /// How many events were skipped, by reason.
+    /// How many events were skipped, by reason: `not_a_pull`, `not_a_manifest`, `own_request`, `ignored_user_agent`,
+    /// `invalid_repository`, `no_tag`, `invalid_tag`, `invalid_digest`, `invalid_timestamp`, `too_old`, `build_cache`,
+    /// `too_many_names`, `referrer`, `digest_check` or `refused_by_store`. Later versions may add more.
     skipped: BTreeMap<String, u64>,
 }
 

@@ -2,7 +2,10 @@
 
 use poem::http::StatusCode;
 use serde_json::json;
-use staticreg_domain::metrics::{MockMetricsRepository, Recording, Summary};
+use staticreg_domain::{
+    metrics::{MockMetricsRepository, Recording, Summary},
+    rules::SkipReason,
+};
 
 use crate::{
     WEBHOOK, away, body,
@@ -82,6 +85,10 @@ async fn the_document_is_served_in_both_forms_and_as_a_page() {
         ("/healthz/db", "get", "get_store_health"),
     ] {
         assert_eq!(document["paths"][path][method]["operationId"], operation);
+    }
+    let skipped = document["components"]["schemas"]["Receipt"]["properties"]["skipped"]["description"].to_string();
+    for reason in SkipReason::ALL {
+        assert!(skipped.contains(&format!("`{}`", reason.as_str())), "{skipped} does not name {reason:?}");
     }
     let response = server.get("/openapi.yaml").send().await;
     response.assert_content_type("application/yaml");

@@ -85,3 +85,16 @@ fn what_is_wrong_is_told_with_what_to_do() {
             .then_some(())
     });
 }
+
+#[test]
+fn it_signs_its_notification_where_posting_asks_for_that() {
+    let bind = format!("127.0.0.1:{}", free_port());
+    let with = |secrets| [("STATICREG_HTTP_BIND_ADDR", &*bind), ("STATICREG_WEBHOOK_SIGNATURE_SECRETS", secrets)];
+    let _server = Staticreg::start_at(&bind, &with("one,whsec_b3RoZXI="));
+    for secrets in ["one", "whsec_b3RoZXI="] {
+        let (said, is_well) = doctor(&with(secrets));
+        assert!(is_well && said.contains("ok     it takes notifications: one was posted"), "{secrets}: {said}");
+    }
+    let (said, is_well) = doctor(&with("another"));
+    assert!(!is_well && said.contains("WRONG  it does not take a notification: 403"), "{said}");
+}
