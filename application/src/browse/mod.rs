@@ -2,8 +2,8 @@
 //!
 //! No page waits for the store or the registry: answers are kept, shown at once and renewed when somebody looks.
 
+mod answer_cache;
 mod items;
-mod kept;
 mod listing;
 mod picture;
 mod statistics;
@@ -11,8 +11,8 @@ mod statistics;
 mod testing;
 mod unused;
 
+pub use answer_cache::Shown;
 pub use items::{ArchitecturePulls, DigestPulls, ImagePulls};
-pub use kept::Shown;
 pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Sort};
 pub use picture::{DAYS, PullPicture, RepositoryCounts};
 pub use statistics::{Daily, Insights, RepositoryStatistics, Series, TagCounts};
@@ -27,7 +27,7 @@ use crate::{
     ask_metrics::AskMetrics,
     catalog::{CatalogSnapshot, CatalogView},
 };
-use kept::Kept;
+use answer_cache::AnswerCache;
 
 /// How many answers of a kind are kept.
 const KEPT_REPOSITORIES: usize = 256;
@@ -49,10 +49,10 @@ pub struct Browse(Arc<Inner>);
 struct Inner {
     ask: AskMetrics,
     catalog: Option<CatalogView>,
-    picture: Kept<(), PullPicture>,
-    repositories: Kept<(RepositoryName, Option<Tag>, Range), RepositoryStatistics>,
-    insights: Kept<Range, Insights>,
-    unused: Kept<u32, Unused>,
+    picture: AnswerCache<(), PullPicture>,
+    repositories: AnswerCache<(RepositoryName, Option<Tag>, Range), RepositoryStatistics>,
+    insights: AnswerCache<Range, Insights>,
+    unused: AnswerCache<u32, Unused>,
 }
 
 impl Browse {
@@ -61,10 +61,10 @@ impl Browse {
     pub fn new(ask: AskMetrics, catalog: Option<CatalogView>) -> Self {
         Self(Arc::new(Inner {
             catalog,
-            picture: Kept::new(1, PICTURE_NEW, ask.clock.clone()),
-            repositories: Kept::new(KEPT_REPOSITORIES, COSTLY_NEW, ask.clock.clone()),
-            insights: Kept::new(KEPT_INSIGHTS, COSTLY_NEW, ask.clock.clone()),
-            unused: Kept::new(KEPT_UNUSED, COSTLY_NEW, ask.clock.clone()),
+            picture: AnswerCache::new(1, PICTURE_NEW, ask.clock.clone()),
+            repositories: AnswerCache::new(KEPT_REPOSITORIES, COSTLY_NEW, ask.clock.clone()),
+            insights: AnswerCache::new(KEPT_INSIGHTS, COSTLY_NEW, ask.clock.clone()),
+            unused: AnswerCache::new(KEPT_UNUSED, COSTLY_NEW, ask.clock.clone()),
             ask,
         }))
     }

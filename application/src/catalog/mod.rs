@@ -1,6 +1,5 @@
 //! Browse the registry: a picture of it, read in the background, that pages show without waiting.
 
-mod bounded;
 mod fault;
 mod images;
 mod picture;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
+use quick_cache::{Weighter, sync::Cache};
 use staticreg_domain::{
     Digest, ManifestKind, RepositoryName,
     catalog::{
@@ -13,17 +13,14 @@ use staticreg_domain::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{
-    bounded::Bounded,
-    images::{MOST_DEPTH, MOST_NESTED},
-};
+use super::images::{MOST_DEPTH, MOST_NESTED};
 
 /// How long a page waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Images read at a time.
 const CONCURRENCY: usize = 4;
 /// Bytes of manifests, and of configurations, that are remembered, about.
-const MOST_REMEMBERED: usize = 8 * 1024 * 1024;
+const MOST_REMEMBERED: u64 = 8 * 1024 * 1024;
 /// What a piece of text takes beside its characters, about.
 const TEXT_SIZE: usize = 64;
 
@@ -71,8 +68,36 @@ pub struct ReadImage(Arc<Reader>);
 struct Reader {
     catalog: Arc<dyn RegistryCatalog>,
     turns: Arc<Semaphore>,
-    manifests: Mutex<Bounded<Arc<Manifest>>>,
-    configurations: Mutex<Bounded<Arc<ImageConfiguration>>>,
+    manifests: Remembered<Manifest>,
+    configurations: Remembered<ImageConfiguration>,
+}
+
+/// Content by its digest, up to some size. What several want is asked for once.
+type Remembered<T> = Cache<Digest, Arc<T>, BySize>;
+
+fn remembered<T>() -> Remembered<T>
+where
+    BySize: Weighter<Digest, Arc<T>>,
+{
+    // So few that it is not divided: any may be as large as the whole.
+    const ESTIMATED_ITEMS: usize = 32;
+    Cache::with_weighter(ESTIMATED_ITEMS, MOST_REMEMBERED, BySize)
+}
+
+/// Weighs what is remembered by its bytes, about.
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<Digest, Arc<Manifest>> for BySize {
+    fn weight(&self, _: &Digest, manifest: &Arc<Manifest>) -> u64 {
+        manifest_size(manifest) as u64
+    }
+}
+
+impl Weighter<Digest, Arc<ImageConfiguration>> for BySize {
+    fn weight(&self, _: &Digest, configuration: &Arc<ImageConfiguration>) -> u64 {
+        configuration_size(configuration) as u64
+    }
 }
 
 impl ReadImage {
@@ -82,8 +107,8 @@ impl ReadImage {
         Self(Arc::new(Reader {
             catalog,
             turns: Arc::new(Semaphore::new(CONCURRENCY)),
-            manifests: Mutex::new(Bounded::new(MOST_REMEMBERED)),
-            configurations: Mutex::new(Bounded::new(MOST_REMEMBERED)),
+            manifests: remembered(),
+            configurations: remembered(),
         }))
     }
 
@@ -175,14 +200,15 @@ impl Reader {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Arc<Manifest>, CatalogError> {
-        if let Reference::Digest(digest) = reference
-            && let Some(known) = self.manifests.lock().get(digest)
-        {
-            return Ok(known);
+        let read = async || self.catalog.manifest(repository, reference).await.map(Arc::new);
+        match reference {
+            Reference::Digest(digest) => self.manifests.get_or_insert_async(digest, read()).await,
+            Reference::Tag(_) => {
+                let manifest = read().await?;
+                self.manifests.insert(manifest.digest.clone(), manifest.clone());
+                Ok(manifest)
+            }
         }
-        let manifest = Arc::new(self.catalog.manifest(repository, reference).await?);
-        self.manifests.lock().insert(&manifest.digest, manifest.clone(), manifest_size(&manifest));
-        Ok(manifest)
     }
 
     async fn configuration(
@@ -193,15 +219,10 @@ impl Reader {
         if descriptor.artifact() != Artifact::Image {
             return Ok(None);
         }
-        if let Some(known) = self.configurations.lock().get(&descriptor.digest) {
-            return Ok(Some(known));
-        }
-        match self.catalog.configuration(repository, &descriptor.digest).await {
-            Ok(read) => {
-                let read = Arc::new(read);
-                self.configurations.lock().insert(&descriptor.digest, read.clone(), configuration_size(&read));
-                Ok(Some(read))
-            }
+        let digest = &descriptor.digest;
+        let read = async { self.catalog.configuration(repository, digest).await.map(Arc::new) };
+        match self.configurations.get_or_insert_async(digest, read).await {
+            Ok(configuration) => Ok(Some(configuration)),
             // The image is there all the same.
             Err(CatalogError::NotFound(_) | CatalogError::Malformed(_)) => Ok(None),
             Err(error) => Err(error),

@@ -1,9 +1,10 @@
-//! Answers that are kept: shown at once, and renewed when somebody looks.
+//! A cache of answers that are shown while they are renewed (stale-while-revalidate).
 
-use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
+use std::{convert::Infallible, hash::Hash, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
+use quick_cache::sync::Cache;
 use staticreg_domain::{Clock, metrics::MetricsError};
 use tokio::{
     sync::watch,
@@ -37,9 +38,8 @@ pub struct Shown<V> {
 }
 
 /// The answers to the questions of a page, by what was asked. Each is asked by one task at a time, whoever looks.
-pub(super) struct Kept<K, V> {
-    slots: Mutex<HashMap<K, Arc<Mutex<Slot<V>>>>>,
-    capacity: usize,
+pub(super) struct AnswerCache<K, V> {
+    slots: Cache<K, Arc<Mutex<Slot<V>>>>,
     /// How long an answer is new at most.
     new_at_most: Duration,
     clock: Arc<dyn Clock>,
@@ -51,7 +51,6 @@ struct Slot<V> {
     away: bool,
     read: Instant,
     new_until: Instant,
-    looked_at: Instant,
     /// Closed when the task that asks has ended, however it ended.
     asking: Option<watch::Receiver<()>>,
 }
@@ -62,14 +61,14 @@ impl<V> Slot<V> {
     }
 }
 
-impl<K, V> Kept<K, V>
+impl<K, V> AnswerCache<K, V>
 where
     K: Clone + Eq + Hash,
     V: Send + Sync + 'static,
 {
     /// Keeps at most so many answers, each new for so long at most.
     pub(super) fn new(capacity: usize, new_at_most: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { slots: Mutex::default(), capacity, new_at_most, clock }
+        Self { slots: Cache::new(capacity), new_at_most, clock }
     }
 
     /// The answer, asked anew with the one before when that is no longer new. Waits a moment for it, then shows the old.
@@ -77,11 +76,10 @@ where
     where
         F: Future<Output = Result<V, MetricsError>> + Send + 'static,
     {
-        let slot = self.slot(key);
+        let slot = self.slot(&key);
         let (mut asking, patience) = {
             let mut state = slot.lock();
-            state.looked_at = Instant::now();
-            if state.looked_at < state.new_until {
+            if Instant::now() < state.new_until {
                 return state.shown();
             }
             let running = state.asking.clone().filter(|asking| asking.has_changed().is_ok());
@@ -103,26 +101,11 @@ where
         slot.lock().shown()
     }
 
-    fn slot(&self, key: K) -> Arc<Mutex<Slot<V>>> {
-        let mut slots = self.slots.lock();
-        if !slots.contains_key(&key) && slots.len() >= self.capacity {
-            let oldest = slots.iter().min_by_key(|(_, slot)| slot.lock().looked_at).map(|(key, _)| key.clone());
-            oldest.and_then(|oldest| slots.remove(&oldest));
-        }
-        let new = || {
-            let now = Instant::now();
-            let slot = Slot {
-                value: None,
-                at: self.clock.now(),
-                away: false,
-                read: now,
-                new_until: now,
-                looked_at: now,
-                asking: None,
-            };
-            Arc::new(Mutex::new(slot))
-        };
-        slots.entry(key).or_insert_with(new).clone()
+    fn slot(&self, key: &K) -> Arc<Mutex<Slot<V>>> {
+        let now = Instant::now();
+        let slot = Slot { value: None, at: self.clock.now(), away: false, read: now, new_until: now, asking: None };
+        let Ok(slot) = self.slots.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::new(Mutex::new(slot))));
+        slot
     }
 }
 
@@ -167,10 +150,10 @@ mod tests {
 
     use super::*;
 
-    fn kept(capacity: usize) -> Kept<u32, u32> {
+    fn answers(capacity: usize) -> AnswerCache<u32, u32> {
         let mut clock = MockClock::new();
         clock.expect_now().returning(DateTime::default);
-        Kept::new(capacity, Duration::from_mins(1), Arc::new(clock))
+        AnswerCache::new(capacity, Duration::from_mins(1), Arc::new(clock))
     }
 
     async fn after(delay: Duration, answer: Result<u32, MetricsError>) -> Result<u32, MetricsError> {
@@ -184,39 +167,39 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_quick_answer_is_waited_for_and_renewed_within_a_second() {
-        let kept = kept(1);
+        let answers = answers(1);
         let quick = Duration::from_millis(5);
-        assert_eq!(kept.show(0, |_| after(quick, Ok(1))).await.value.as_deref(), Some(&1));
-        assert_eq!(kept.show(0, |_| after(quick, Ok(2))).await.value.as_deref(), Some(&1));
+        assert_eq!(answers.show(0, |_| after(quick, Ok(1))).await.value.as_deref(), Some(&1));
+        assert_eq!(answers.show(0, |_| after(quick, Ok(2))).await.value.as_deref(), Some(&1));
         advance(Duration::from_secs(1)).await;
-        assert_eq!(kept.show(0, |_| after(quick, Ok(3))).await.value.as_deref(), Some(&3));
+        assert_eq!(answers.show(0, |_| after(quick, Ok(3))).await.value.as_deref(), Some(&3));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_answer_keeps_nobody_waiting_who_has_an_old_one() {
-        let kept = kept(1);
-        kept.show(0, |_| after(Duration::ZERO, Ok(1))).await;
+        let answers = answers(1);
+        answers.show(0, |_| after(Duration::ZERO, Ok(1))).await;
         advance(Duration::from_secs(1)).await;
         let asked = Instant::now();
-        assert_eq!(kept.show(0, |_| after(Duration::from_secs(9), Ok(2))).await.value.as_deref(), Some(&1));
+        assert_eq!(answers.show(0, |_| after(Duration::from_secs(9), Ok(2))).await.value.as_deref(), Some(&1));
         assert!(asked.elapsed() <= PATIENCE + Duration::from_millis(1), "{:?}", asked.elapsed());
         sleep(Duration::from_secs(9)).await;
-        assert_eq!(kept.show(0, |_| after(Duration::ZERO, Ok(3))).await.value.as_deref(), Some(&2));
+        assert_eq!(answers.show(0, |_| after(Duration::ZERO, Ok(3))).await.value.as_deref(), Some(&2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_question_is_asked_once_however_many_look() {
-        let kept = Arc::new(kept(1));
+        let answers = Arc::new(answers(1));
         let asked = Arc::new(AtomicU32::new(0));
         let lookers: Vec<_> = (0..8)
             .map(|_| {
-                let (kept, asked) = (kept.clone(), asked.clone());
+                let (answers, asked) = (answers.clone(), asked.clone());
                 tokio::spawn(async move {
                     let ask = move |_| {
                         asked.fetch_add(1, Ordering::Relaxed);
                         after(Duration::from_millis(20), Ok(1))
                     };
-                    kept.show(0, ask).await.value
+                    answers.show(0, ask).await.value
                 })
             })
             .collect();
@@ -228,32 +211,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_answer_stays_while_the_store_is_away() {
-        let kept = kept(1);
-        kept.show(0, |_| after(Duration::ZERO, Ok(1))).await;
+        let answers = answers(1);
+        answers.show(0, |_| after(Duration::ZERO, Ok(1))).await;
         advance(Duration::from_secs(1)).await;
-        let shown = kept.show(0, |_| after(Duration::ZERO, away())).await;
+        let shown = answers.show(0, |_| after(Duration::ZERO, away())).await;
         assert_eq!((shown.value.as_deref(), shown.away), (Some(&1), true));
         advance(Duration::from_secs(1)).await;
-        let shown = kept.show(0, |before| after(Duration::ZERO, Ok(*before.unwrap() + 1))).await;
+        let shown = answers.show(0, |before| after(Duration::ZERO, Ok(*before.unwrap() + 1))).await;
         assert_eq!((shown.value.as_deref(), shown.away), (Some(&2), false));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_question_that_panicked_is_asked_again() {
-        let kept = kept(1);
-        kept.show(0, |_| async { panic!("as the test wants") }).await;
-        assert_eq!(kept.show(0, |_| after(Duration::ZERO, Ok(1))).await.value.as_deref(), Some(&1));
+        let answers = answers(1);
+        answers.show(0, |_| async { panic!("as the test wants") }).await;
+        assert_eq!(answers.show(0, |_| after(Duration::ZERO, Ok(1))).await.value.as_deref(), Some(&1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_looked_at_for_longest_makes_room() {
-        let kept = kept(2);
-        for key in [1, 2, 1, 3] {
-            advance(Duration::from_millis(1)).await;
-            kept.show(key, move |_| after(Duration::ZERO, Ok(key))).await;
+    async fn as_many_are_remembered_as_there_is_room_for() {
+        let answers = answers(2);
+        for key in 0..20 {
+            answers.show(key, move |_| after(Duration::ZERO, Ok(key))).await;
+            assert!(answers.slots.len() <= 2);
+            assert_eq!(answers.show(key, |_| after(Duration::ZERO, Ok(99))).await.value.as_deref(), Some(&key));
         }
-        let mut keys: Vec<u32> = kept.slots.lock().keys().copied().collect();
-        keys.sort_unstable();
-        assert_eq!(keys, [1, 3]);
     }
 }
