@@ -12,12 +12,12 @@ use reqwest::{
 use serde::Deserialize;
 use serde_json::Value;
 use staticreg_domain::catalog::CatalogError;
+use staticreg_lenient::Lenient;
 use tokio::time::Instant;
 
 use crate::{
     challenge,
     exchange::{self, of_server},
-    lenient::Lenient,
     options::{InvalidOptions, RegistryOptions, is_loopback},
 };
 

@@ -10,8 +10,7 @@ use staticreg_domain::{
     Digest, ManifestKind, Platform,
     catalog::{CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent},
 };
-
-use crate::lenient::{AtMost, AtMostMembers, Lenient, Parsed, Short};
+use staticreg_lenient::{AtMost, AtMostMembers, Lenient, Parsed, Short};
 
 /// More manifests of one index than this are left out, as the counting rules do.
 const MOST_ENTRIES: usize = 1_000;

@@ -12,7 +12,6 @@ mod auth;
 mod challenge;
 mod content;
 mod exchange;
-mod lenient;
 mod links;
 mod options;
 mod pace;
@@ -36,11 +35,11 @@ use staticreg_domain::{
         TagList,
     },
 };
+use staticreg_lenient::{AtMost, Parsed};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     exchange::of_server,
-    lenient::{AtMost, Parsed},
     transport::{Ask, Transport},
 };
 

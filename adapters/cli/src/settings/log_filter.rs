@@ -11,6 +11,7 @@ const TARGETS: &[&str] = &[
     "staticreg_domain",
     "staticreg_http",
     "staticreg_journal",
+    "staticreg_lenient",
     "staticreg_memory",
     "staticreg_migration",
     "staticreg_registry",

@@ -1,17 +1,16 @@
 //! The notifications of Distribution, the CNCF's registry: JSON, read leniently, so that one odd event never spoils its
 //! envelope.
 
-use std::{fmt, marker::PhantomData};
+use std::fmt;
 
-use poem_openapi::Object;
+use poem_openapi::Object as Schema;
 use serde::{
     Deserialize, Deserializer,
-    de::{
-        DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer,
-    },
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor},
 };
 use serde_json::value::RawValue;
 use staticreg_domain::{Digest, RegistryEvent, registry_event::RegistryReference, rules::MAX_CHILDREN};
+use staticreg_lenient::{Lenient, Object};
 
 use super::format::{Format, is_json};
 
@@ -47,7 +46,9 @@ fn parse(body: &[u8]) -> serde_json::Result<Vec<RegistryEvent>> {
         .events
         .0
         .into_iter()
-        .map(|event| serde_json::from_str::<Lenient<Event>>(event.get()).unwrap_or_default().0.into())
+        .map(|event| {
+            serde_json::from_str(event.get()).map(|Object(event): Object<Event>| event).unwrap_or_default().into()
+        })
         .collect())
 }
 
@@ -98,8 +99,8 @@ struct Event {
     id: Text,
     timestamp: Text,
     action: Text,
-    target: Lenient<Target>,
-    request: Lenient<Request>,
+    target: Lenient<Object<Target>>,
+    request: Lenient<Object<Request>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -126,7 +127,7 @@ struct Request {
 struct Reference {
     media_type: Text,
     digest: Text,
-    platform: Lenient<Platform>,
+    platform: Lenient<Object<Platform>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -139,9 +140,9 @@ struct Platform {
 
 impl From<Event> for RegistryEvent {
     fn from(event: Event) -> Self {
-        let Event { id, timestamp, action, target: Lenient(target), request: Lenient(request) } = event;
-        let Target { media_type, repository, tag, digest, references } = target;
-        let Request { id: request_id, addr, method, useragent } = request;
+        let Event { id, timestamp, action, target, request } = event;
+        let Target { media_type, repository, tag, digest, references } = target.object();
+        let Request { id: request_id, addr, method, useragent } = request.object();
         Self {
             id: id.0,
             timestamp: timestamp.0,
@@ -161,7 +162,8 @@ impl From<Event> for RegistryEvent {
 
 impl From<Reference> for RegistryReference {
     fn from(reference: Reference) -> Self {
-        let Reference { media_type, digest, platform: Lenient(Platform { os, architecture, variant }) } = reference;
+        let Reference { media_type, digest, platform } = reference;
+        let Platform { os, architecture, variant } = platform.object();
         Self { media_type: media_type.0, digest: digest.0, os: os.0, architecture: architecture.0, variant: variant.0 }
     }
 }
@@ -227,59 +229,6 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// An object; one without members when the value is of another type.
-#[derive(Default)]
-struct Lenient<T>(T);
-
-impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Lenient<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LenientVisitor(PhantomData))
-    }
-}
-
-struct LenientVisitor<T>(PhantomData<T>);
-
-impl<'de, T: DeserializeOwned + Default> Visitor<'de> for LenientVisitor<T> {
-    type Value = Lenient<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Lenient)
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Lenient::default())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Lenient::default())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Lenient::default())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Lenient::default())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Lenient::default())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Lenient::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Lenient::default())
-    }
-}
-
 /// The references that tell a child; none when the value is no list, or tells more than an index may have.
 #[derive(Default)]
 struct References(Vec<RegistryReference>);
@@ -303,12 +252,13 @@ impl<'de> Visitor<'de> for ReferencesVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<References, A::Error> {
         let mut references = Vec::new();
         let mut told = 0;
-        while let Some(Lenient(reference)) = seq.next_element::<Lenient<Reference>>()? {
+        while let Some(reference) = seq.next_element::<Lenient<Object<Reference>>>()? {
             told += 1;
             if told > MAX_CHILDREN {
                 return Err(Error::custom("too many references"));
             }
             // The others tell nothing, and a list of nothing but commas would take sixty times its own size.
+            let reference = reference.object();
             if reference.digest.0.as_deref().is_some_and(|digest| digest.parse::<Digest>().is_ok()) {
                 references.push(reference.into());
             }
@@ -319,7 +269,7 @@ impl<'de> Visitor<'de> for ReferencesVisitor {
 
 /// A notification as Distribution sends it. More members than these are welcome and ignored; an event that lacks some
 /// is skipped with its reason.
-#[derive(Object)]
+#[derive(Schema)]
 #[oai(rename = "Notification", write_only_all)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document; it is read as an Envelope")]
 pub(crate) struct NotificationSchema {
@@ -328,7 +278,7 @@ pub(crate) struct NotificationSchema {
 }
 
 /// Something that happened at the registry.
-#[derive(Object)]
+#[derive(Schema)]
 #[oai(rename = "RegistryEvent", write_only_all)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
 struct EventSchema {
@@ -345,7 +295,7 @@ struct EventSchema {
 }
 
 /// What was accessed.
-#[derive(Object)]
+#[derive(Schema)]
 #[oai(rename = "EventTarget", rename_all = "camelCase", write_only_all)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
 struct TargetSchema {
@@ -360,7 +310,7 @@ struct TargetSchema {
 }
 
 /// Who asked.
-#[derive(Object)]
+#[derive(Schema)]
 #[oai(rename = "EventRequest", write_only_all)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
 struct RequestSchema {

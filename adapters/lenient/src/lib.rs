@@ -4,13 +4,13 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, str::Fro
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
 
 /// A member that is taken when it is what it should be.
 #[derive(Clone, Debug)]
-pub(crate) struct Lenient<T>(pub(crate) Option<T>);
+pub struct Lenient<T>(pub Option<T>);
 
 impl<T> Default for Lenient<T> {
     fn default() -> Self {
@@ -25,8 +25,37 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
     }
 }
 
-/// Text that is some type of the domain.
-pub(crate) struct Parsed<T>(pub(crate) T);
+/// A struct, and only of an object: serde reads one of a list too.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
+impl<T: Default> Lenient<Object<T>> {
+    /// The struct; an empty one when it is no object.
+    #[must_use]
+    pub fn object(self) -> T {
+        self.0.map(|object| object.0).unwrap_or_default()
+    }
+}
+
+/// Text that can be read as some type.
+pub struct Parsed<T>(pub T);
 
 impl<'de, T: FromStr> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -36,7 +65,7 @@ impl<'de, T: FromStr> Deserialize<'de> for Parsed<T> {
 }
 
 /// The first members of a list, at most so many, that are what they should be.
-pub(crate) struct AtMost<T, const MOST: usize>(pub(crate) Vec<T>);
+pub struct AtMost<T, const MOST: usize>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -64,13 +93,13 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T,
 
 impl<T, const MOST: usize> Lenient<AtMost<T, MOST>> {
     /// The members; none when it is no list.
-    pub(crate) fn list(self) -> Vec<T> {
+    pub fn list(self) -> Vec<T> {
         self.0.map(|list| list.0).unwrap_or_default()
     }
 }
 
 /// The first members of an object, at most so many, that are what they should be.
-pub(crate) struct AtMostMembers<T, const MOST: usize>(pub(crate) BTreeMap<String, T>);
+pub struct AtMostMembers<T, const MOST: usize>(pub BTreeMap<String, T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMostMembers<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -100,13 +129,13 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMostMem
 
 impl<T, const MOST: usize> Lenient<AtMostMembers<T, MOST>> {
     /// The members; none when it is no object.
-    pub(crate) fn members(self) -> BTreeMap<String, T> {
+    pub fn members(self) -> BTreeMap<String, T> {
         self.0.map(|object| object.0).unwrap_or_default()
     }
 }
 
 /// Text that is cut when it is longer than people read.
-pub(crate) struct Short(pub(crate) String);
+pub struct Short(pub String);
 
 impl<'de> Deserialize<'de> for Short {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -124,16 +153,35 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use staticreg_domain::Tag;
+    use std::net::Ipv4Addr;
 
     use super::*;
 
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    struct Pair {
+        a: u8,
+        b: u8,
+    }
+
+    #[test]
+    fn a_struct_is_read_of_an_object_alone() {
+        for (json, expected) in [
+            (r#"{"b": 2, "a": 1, "c": {}}"#, Pair { a: 1, b: 2 }),
+            ("[1, 2]", Pair::default()),
+            (r#"{"a": 1}"#, Pair::default()),
+            ("null", Pair::default()),
+            ("7", Pair::default()),
+        ] {
+            assert_eq!(serde_json::from_str::<Lenient<Object<Pair>>>(json).unwrap().object(), expected, "{json}");
+        }
+    }
+
     #[test]
     fn odd_members_of_a_list_are_left_out_and_the_rest_stays() {
-        let json = r#"["v1", "<script>", 7, null, {"a": ["b"]}, "v\u0032", "v3"]"#;
-        let tags: AtMost<Parsed<Tag>, 2> = serde_json::from_str(json).unwrap();
-        let tags: Vec<&str> = tags.0.iter().map(|tag| tag.0.as_str()).collect();
-        assert_eq!(tags, ["v1", "v2"]);
+        let json = r#"["10.0.0.1", "<script>", 7, null, {"a": ["b"]}, "10.0.0.\u0032", "10.0.0.3"]"#;
+        let addresses: AtMost<Parsed<Ipv4Addr>, 2> = serde_json::from_str(json).unwrap();
+        let addresses: Vec<_> = addresses.0.iter().map(|address| address.0.to_string()).collect();
+        assert_eq!(addresses, ["10.0.0.1", "10.0.0.2"]);
     }
 
     #[test]
