@@ -31,8 +31,8 @@ use serde::Deserialize;
 use staticreg_domain::{
     Digest, ManifestKind, RepositoryName, Tag,
     catalog::{
-        CatalogCursor, CatalogError, ImageConfiguration, Manifest, Reference, RegistryCatalog, RepositoriesPage,
-        TagList,
+        Brought, CatalogCursor, CatalogError, EndlessPages, ImageConfiguration, Manifest, PageWalk, Reference,
+        RegistryCatalog, RepositoriesPage, TagList,
     },
 };
 use staticreg_lenient::{AtMost, Parsed};
@@ -57,8 +57,6 @@ const MOST_TAGS: usize = 50_000;
 const FIRST_PAGE: &str = "/v2/_catalog?n=1000";
 /// How many times the time of one request all pages of tags may take.
 const TAGS_TIMEOUTS: u32 = 10;
-/// Pages without a new tag after which a list is taken for one without end.
-const MOST_PAGES_WITHOUT_NEWS: usize = 100;
 
 /// The header that tells a manifest's digest (OCI distribution specification, pulling manifests).
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -143,35 +141,35 @@ impl RegistryCatalog for HttpRegistryCatalog {
         let deadline = Instant::now() + self.timeout * TAGS_TIMEOUTS;
         let scope = pull_scope(repository);
         let mut list = TagList::default();
-        let (mut seen, mut asked, mut pages_without_news) = (HashSet::new(), HashSet::new(), 0);
-        let mut next = Some(self.url(&format!("/v2/{repository}/tags/list")));
+        let mut seen = HashSet::new();
+        let first = self.url(&format!("/v2/{repository}/tags/list"));
+        let mut walk = PageWalk::new(first.clone());
+        let mut is_first = true;
+        let mut next = Some(first);
         while let Some(url) = next.take() {
             let page = timeout_at(deadline, self.tag_page(&url, &scope)).await;
             let (tags, link) = match page.unwrap_or_else(|elapsed| Err(CatalogError::Unavailable(elapsed.into()))) {
                 Ok(page) => page,
-                Err(CatalogError::NotFound(_)) if asked.is_empty() => break,
-                Err(error) if asked.is_empty() => return Err(error),
+                Err(CatalogError::NotFound(_)) if is_first => break,
+                Err(error) if is_first => return Err(error),
                 // What was read before stays.
                 Err(error) => {
                     list.incomplete = Some(error);
                     break;
                 }
             };
-            asked.insert(url);
-            let (known, is_empty) = (seen.len(), tags.is_empty());
+            is_first = false;
+            let (items, known_before) = (tags.len(), seen.len());
             list.tags.extend(tags.into_iter().filter(|tag| seen.insert(tag.clone())));
             if list.tags.len() >= MOST_TAGS {
                 list.tags.truncate(MOST_TAGS);
                 break;
             }
-            pages_without_news += usize::from(seen.len() == known);
-            let leads_on = |link: &Url| !asked.contains(link) && pages_without_news <= MOST_PAGES_WITHOUT_NEWS;
-            // An empty page that leads nowhere new is the end.
-            if link.as_ref().is_some_and(|link| !leads_on(link)) && !is_empty {
+            next = walk.after(Brought::by(items, known_before, seen.len()), link).unwrap_or_else(|EndlessPages| {
                 let circle = of_server(self.transport.registry(), "the pages of tags lead in a circle");
                 list.incomplete = Some(CatalogError::Malformed(circle));
-            }
-            next = link.filter(leads_on);
+                None
+            });
         }
         Ok(list)
     }

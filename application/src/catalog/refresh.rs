@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, RepositoryName, Tag,
-    catalog::{CatalogError, RegistryCatalog, TagList},
+    catalog::{Brought, CatalogError, EndlessPages, PageWalk, RegistryCatalog, TagList},
     error::describe,
 };
 use tokio::{sync::Notify, time::sleep};
@@ -35,8 +35,6 @@ const MOST_WAITING: usize = 10_000;
 const MOST_FAILED_TAGS: usize = 3;
 /// After so many failed repositories in a row the registry is asked whether it is there at all.
 const MOST_FAILED_IN_A_ROW: usize = 8;
-/// Pages without a new name after which a list of repositories is taken for one without end.
-const MOST_PAGES_WITHOUT_NEWS: usize = 100;
 
 /// How the registry is read.
 #[derive(Clone, Copy, Debug)]
@@ -190,27 +188,24 @@ impl RefreshCatalog {
 
     /// Lists all repositories and shows their names as they come.
     async fn list(&self, listed: &mut BTreeSet<RepositoryName>, began: Moment) -> Result<(), CatalogError> {
-        let mut asked = HashSet::new();
-        let mut pages_without_news = 0;
+        let mut walk = PageWalk::new(None);
         let mut after = None;
         loop {
             let page = self.images.repositories(after).await?;
-            let (before, is_empty) = (listed.len(), page.repositories.is_empty());
+            let (items, known_before) = (page.repositories.len(), listed.len());
             self.picture.found(&page.repositories, began);
             listed.extend(page.repositories);
             self.picture.progress(|progress| *progress = ReadProgress { found: listed.len(), ..Default::default() });
-            pages_without_news += usize::from(listed.len() == before);
-            let Some(next) = page.next else { return Ok(()) };
             if listed.len() >= MOST_REPOSITORIES {
                 return Ok(());
             }
-            if !asked.insert(next.0.clone()) || pages_without_news > MOST_PAGES_WITHOUT_NEWS {
-                if is_empty {
-                    return Ok(());
+            match walk.after(Brought::by(items, known_before, listed.len()), page.next.map(Some)) {
+                Ok(None) => return Ok(()),
+                Ok(Some(next)) => after = next,
+                Err(EndlessPages) => {
+                    return Err(CatalogError::Malformed("the pages of repositories lead in a circle".into()));
                 }
-                return Err(CatalogError::Malformed("the pages of repositories lead in a circle".into()));
             }
-            after = Some(next);
         }
     }
 

@@ -1,5 +1,9 @@
 //! What is in the registry: the port to its contents, and what they look like.
 
+mod page_walk;
+
+pub use page_walk::{Brought, EndlessPages, PageWalk};
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -70,7 +74,7 @@ pub trait RegistryCatalog: Send + Sync {
 }
 
 /// Where the next page of repositories begins; only the adapter that made it knows what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CatalogCursor(pub String);
 
 /// A page of repositories.
