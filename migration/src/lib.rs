@@ -42,6 +42,7 @@ const STEPS: &[Step] = steps![
     "0010_recorded_event_archive",
     "0011_api_token",
     "0012_unknown_digests",
+    "0013_day_change",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

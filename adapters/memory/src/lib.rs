@@ -193,6 +193,10 @@ impl MetricsRepository for MemoryMetrics {
         Ok(self.store.lock().ids.forget(recorded_before, at_most))
     }
 
+    async fn fold_changes(&self, _at_most: u32) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         Ok(())
     }

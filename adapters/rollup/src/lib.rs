@@ -141,6 +141,10 @@ impl MetricsRepository for Rollup {
         self.store.forget_ids(recorded_before, at_most).await
     }
 
+    async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError> {
+        self.store.fold_changes(at_most).await
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         self.store.check().await
     }

@@ -312,6 +312,9 @@ async fn versions_that_someone_changes_by_hand_hide_no_change() {
          version = excluded.version",
         "TRUNCATE day_version",
         "TRUNCATE day_version; DELETE FROM day_version",
+        "DELETE FROM day_change",
+        "TRUNCATE day_change",
+        "TRUNCATE day_version, day_change",
     ]
     .into_iter()
     .enumerate()
@@ -321,6 +324,36 @@ async fn versions_that_someone_changes_by_hand_hide_no_change() {
         assert_eq!(pulls(&store).await, format!("app {count}, {count}"), "{change}");
         assert_eq!(pulls(&open(&url, ROOM).await).await, format!("app {count}, {count}"), "{change}, after a start");
     }
+}
+
+/// Notes that are folded while nobody looks hide nothing, and the sums in memory answer again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_by_others_are_seen_before_and_after_their_notes_are_folded() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url, ROOM).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    let notes = || cluster.psql(&url, "SELECT count(*) FROM day_change");
+    for count in [2, 4, 6] {
+        cluster.psql(&url, COUNT);
+        assert_eq!((pulls(&store).await, notes()), (format!("app {count}, {count}"), "1".to_owned()));
+        cluster.psql(&url, COUNT);
+        assert_eq!([store.fold_changes(1).await, store.fold_changes(9).await].map(Result::unwrap), [1, 1]);
+        let seen = format!("app {0}, {0}", count + 1);
+        assert_eq!((pulls(&store).await, notes()), (seen.clone(), "0".to_owned()));
+        assert_eq!(store.fold_changes(9).await.expect("there is nothing"), 0);
+        record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+        cluster.psql(&url, "UPDATE container_pull_metrics SET pull_count = pull_count - 1");
+        assert_eq!(pulls(&store).await, seen);
+        assert_eq!(store.fold_changes(9).await.expect("folds"), 1);
+        assert_eq!(pulls(&store).await, seen);
+        assert_eq!(kept_now(cluster, &url, &store, 1).await, count + 1, "the sums in memory answer");
+    }
+    // A day that nobody but another program has counted, and one that a count is moved to.
+    cluster.psql(&url, "UPDATE container_pull_metrics SET pull_date = '2026-11-19'");
+    assert_eq!(pulls(&store).await, "app 7, 7");
+    assert!(store.fold_changes(9).await.expect("folds") > 0);
+    assert_eq!(pulls(&store).await, "app 7, 7");
 }
 
 const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migration/sql/postgres/schema.sql");

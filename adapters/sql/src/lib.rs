@@ -219,6 +219,13 @@ impl MetricsRepository for SqlMetrics {
         }
     }
 
+    async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.fold_changes(at_most).await,
+            Database::Sqlite(_) => Ok(0),
+        }
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         match &self.database {
             Database::Postgres(postgres) => postgres.check().await,

@@ -1,8 +1,9 @@
 //! Which days changed, for those who keep sums of the counts elsewhere.
 //!
-//! Triggers give a day whose counts change a new version in `day_version`, whoever changes them. Versions are drawn at
-//! random, so that none comes back when the database is restored to an older state. The watch is whether the triggers
-//! are there, in one number; it is asked for with the versions.
+//! A server gives a day whose counts it changes a new version in `day_version`; on PostgreSQL triggers note in `day_change`
+//! what others change, and both make the day's version. Versions are drawn at random, so that none comes back when the
+//! database is restored to an older state. The watch is whether the triggers are there, in one number; it is asked for
+//! with the versions.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,17 @@ use crate::{
 
 /// The versions of days that have or had counts, and the watch.
 pub(crate) fn query(dialect: Dialect, dates: DateRange, kind: Option<AccessKind>) -> Query {
-    let mut query = Build::select();
-    query.columns(["day", "kind", "version"]).from("day_version");
-    query.and_where(Expr::col("day").between(dialect.date(dates.from()), dialect.date(dates.to())));
-    query.and_where_option(kind.map(|kind| Expr::col("kind").eq(kind.as_str())));
+    let of_days = |table: &'static str| {
+        let mut query = Build::select();
+        query.columns(["day", "kind", "version"]).from(table);
+        query.and_where(Expr::col("day").between(dialect.date(dates.from()), dialect.date(dates.to())));
+        query.and_where_option(kind.map(|kind| Expr::col("kind").eq(kind.as_str())));
+        query
+    };
+    let mut query = of_days("day_version");
+    if dialect == Dialect::Postgres {
+        query.union(UnionType::All, of_days("day_change"));
+    }
     // The watch is of no kind.
     let watch = Expr::cust(format!("({})", watch(dialect)));
     query.union(UnionType::All, Build::select().exprs([Expr::cust("NULL"), Expr::cust("''"), watch]).take());
@@ -35,7 +43,7 @@ pub(crate) fn answer(rows: &[Row]) -> Result<Option<DayVersions>, MetricsError> 
         }
         // A later version of the program may keep kinds that this one does not know.
         if let Some(kind) = AccessKind::named(&name) {
-            versions.insert((row.date(0)?, kind), row.number(2)?);
+            *versions.entry((row.date(0)?, kind)).or_default() ^= row.number(2)?;
         }
     }
     Ok(watch.map(|watch| DayVersions { watch, versions }))
@@ -47,12 +55,13 @@ fn watch(dialect: Dialect) -> &'static str {
     match dialect {
         // The transaction that changed a trigger last tells whether it was disabled meanwhile.
         Dialect::Postgres => {
-            "SELECT CASE WHEN count(*) = 13 \
+            "SELECT CASE WHEN count(*) = 15 \
              THEN hashtextextended(string_agg(concat(t.oid, ' ', t.xmin), ',' ORDER BY t.oid), 0) END \
              FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid \
              WHERE t.tgrelid IN (to_regclass('container_pull_metrics'), to_regclass('container_access_metrics'), \
-             to_regclass('day_version')) AND t.tgname IN ('note_inserted', 'note_updated', 'note_deleted', \
-             'note_moved', 'note_truncated', 'draw_version', 'keep_deleted', 'keep_truncated') \
+             to_regclass('day_version'), to_regclass('day_change')) AND t.tgname IN ('note_inserted', 'note_updated', \
+             'note_deleted', 'note_moved', 'note_truncated', 'draw_version', 'keep_deleted', 'keep_truncated', \
+             'fold_deleted', 'fold_truncated') \
              AND t.tgenabled IN ('O', 'A') AND c.relkind = 'r' AND NOT c.relhassubclass"
         }
         Dialect::Sqlite => {
@@ -69,7 +78,7 @@ pub(crate) fn tell(dialect: Dialect, is_watched: bool, was_watched: bool) {
     match (is_watched, was_watched) {
         (false, true) => tracing::warn!(
             "Changes by others to the counts cannot be noticed: triggers of container_pull_metrics, \
-             container_access_metrics or day_version are missing or disabled, or one of these tables has partitions. \
+             container_access_metrics, day_version or day_change are missing or disabled, or one of these tables has partitions. \
              Every question is answered by the database, which takes longer. To bring the triggers back, apply \
              migration/sql/{}/schema.sql again.",
             match dialect {

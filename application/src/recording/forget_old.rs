@@ -1,5 +1,5 @@
-//! Puts aside what grew old, and forgets what nobody needs any more: ids of events that the registry will not repeat, and
-//! rows of the journal.
+//! Puts aside what grew old, and forgets what nobody needs any more: ids of events that the registry will not repeat, rows
+//! of the journal, and notes of days that others changed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,6 +25,9 @@ const JOURNAL_KEPT: TimeDelta = TimeDelta::minutes(JOURNAL_WINDOW.num_minutes() 
 
 /// How many rows of the journal are forgotten in one step.
 const JOURNAL_STEP: u32 = 1_000;
+
+/// How many notes of changed days are folded in one step.
+const CHANGES_STEP: u32 = 10_000;
 
 /// How long the store must have taken everything before ids are forgotten: a registry, or the spool, may hold events
 /// from before an outage longer than the window, of which nobody knows whether they were stored.
@@ -52,6 +55,9 @@ impl ForgetOld {
             while self.recorder.is_untroubled_for(QUIET) && self.archive_ids().await {
                 sleep(STEP_PAUSE).await;
             }
+            while self.recorder.is_untroubled_for(QUIET) && self.fold_changes().await {
+                sleep(STEP_PAUSE).await;
+            }
             while self.is_safe() && self.forget_ids().await {
                 sleep(STEP_PAUSE).await;
             }
@@ -72,6 +78,17 @@ impl ForgetOld {
             Ok(archived) => archived >= u64::from(STEP),
             Err(error) => {
                 tracing::warn!(error = describe(&error), "Old event ids cannot be archived");
+                false
+            }
+        }
+    }
+
+    /// Folds some; true when there may be more.
+    async fn fold_changes(&self) -> bool {
+        match self.store.fold_changes(CHANGES_STEP).await {
+            Ok(folded) => folded >= u64::from(CHANGES_STEP),
+            Err(error) => {
+                tracing::warn!(error = describe(&error), "Notes of changed days cannot be folded");
                 false
             }
         }

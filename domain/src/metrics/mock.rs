@@ -24,6 +24,7 @@ mockall::mock! {
         pub fn forget_journal(&self, older_than: TimeDelta, at_most: u32) -> Result<u64, MetricsError>;
         pub fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
         pub fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
+        pub fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError>;
         pub fn check(&self) -> Result<(), MetricsError>;
     }
 
@@ -82,6 +83,10 @@ impl MetricsRepository for MockMetricsRepository {
 
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError> {
         self.forget_ids(recorded_before, at_most)
+    }
+
+    async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError> {
+        self.fold_changes(at_most)
     }
 
     async fn check(&self) -> Result<(), MetricsError> {

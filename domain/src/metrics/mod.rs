@@ -120,6 +120,10 @@ pub trait MetricsRepository: MetricsReader {
     /// Forgets the ids recorded before a moment, oldest first and about so many; answers how many it forgot.
     async fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
 
+    /// Folds what others noted of the days they changed into the versions of these days, at most so many notes; answers
+    /// how many. A store where others note nothing answers 0.
+    async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError>;
+
     /// Whether the store could take a batch now.
     async fn check(&self) -> Result<(), MetricsError>;
 }

@@ -11,3 +11,4 @@
 \ir 0010_recorded_event_archive.sql
 \ir 0011_api_token.sql
 \ir 0012_unknown_digests.sql
+\ir 0013_day_change.sql

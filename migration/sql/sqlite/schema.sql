@@ -11,3 +11,4 @@
 .read 0010_recorded_event_archive.sql
 .read 0011_api_token.sql
 .read 0012_unknown_digests.sql
+.read 0013_day_change.sql

@@ -96,6 +96,7 @@ mod tests {
         let mut store = MockMetricsRepository::new();
         store.expect_forget_journal().returning(|_, _| Ok(0));
         store.expect_archive_ids().returning(|_, _| Ok(0));
+        store.expect_fold_changes().returning(|_| Ok(0));
         store.expect_forget_ids().returning(|_, _| panic!("no ids"));
         let variables = vec![("STATICREG_HTTP_BIND_ADDR".to_owned(), "127.0.0.1:0".into())];
         let settings = Sources { variables, ..Sources::default() }.read().unwrap().settings().unwrap();

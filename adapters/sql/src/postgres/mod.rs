@@ -194,6 +194,16 @@ impl PostgresMetrics {
         .await
     }
 
+    pub(crate) async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError> {
+        // The table's trigger gives the days new versions.
+        const FOLD: &str =
+            "DELETE FROM day_change WHERE id = ANY (ARRAY(SELECT id FROM day_change ORDER BY id LIMIT $1))";
+        self.reading(async |connection| {
+            Ok(sqlx::query(FOLD).bind(i64::from(at_most)).execute(connection).await?.rows_affected())
+        })
+        .await
+    }
+
     /// The connections that answer questions; the one that records is beside them.
     pub(crate) fn pool(&self) -> PoolStats {
         self.readers.connections.stats()

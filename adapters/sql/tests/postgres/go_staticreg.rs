@@ -1,8 +1,9 @@
 //! Databases of the Go staticreg are taken over as they are, and it may write on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _};
 
 use staticreg_contract::events::{digest, pull, pulls_of, record};
+use staticreg_domain::metrics::MetricsRepository as _;
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::postgres::Postgres;
 
@@ -67,6 +68,42 @@ async fn its_first_table_has_no_digest_and_keeps_every_count() {
     assert_eq!(counts(&store).await, all);
     drop(store);
     assert_eq!(counts(&open(&url).await).await, all, "it is taken over once");
+}
+
+/// It saves many counts in a transaction, in an order of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_of_it_and_a_server_never_wait_for_each_other_in_a_circle() {
+    const ROUNDS: usize = 150;
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    let transaction = ["a", "b", "c", "d"].map(|tag| upsert("public", tag, "amd64")).join(";");
+    let transactions = format!("BEGIN;{transaction};COMMIT;").repeat(ROUNDS);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), transactions).expect("written");
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).expect("everybody may read it");
+    let batch: Vec<_> = ["a", "b", "c", "d"].map(|tag| pull(&format!("app:{tag}"), "2026-11-20T10:00:00Z")).into();
+    std::thread::scope(|scope| {
+        let others = [(); 2].map(|()| scope.spawn(|| cluster.psql_file(&url, file.path())));
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                for _ in 0..ROUNDS {
+                    record(&store, &batch).await;
+                }
+                store.fold_changes(1_000).await.expect("folds");
+            });
+        });
+        others.into_iter().for_each(|other| other.join().expect("it saved all"));
+    });
+    let each = (ROUNDS * 3) as u64;
+    let all = expected([
+        ("2026-11-20 app:a", each),
+        ("2026-11-20 app:b", each),
+        ("2026-11-20 app:c", each),
+        ("2026-11-20 app:d", each),
+    ]);
+    assert_eq!(counts(&store).await, all);
+    assert_eq!(cluster.psql(&url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,19 +102,19 @@ async fn who_may_change_counts_cannot_put_a_table_in_the_place_of_the_versions()
     cluster.psql(
         &url,
         "CREATE ROLE guest LOGIN; GRANT SELECT, INSERT ON container_pull_metrics TO guest; \
-         GRANT SELECT ON day_version TO guest; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO guest",
+         GRANT SELECT ON day_change TO guest; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO guest",
     );
     let insert = format!(
-        "CREATE TEMPORARY TABLE day_version (LIKE public.day_version INCLUDING ALL); \
+        "CREATE TEMPORARY TABLE day_change (LIKE public.day_change INCLUDING ALL); \
          INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
          VALUES ('2026-11-20', 'app', 'v1', '{}', 'amd64'); \
-         SELECT count(*) FROM pg_temp.day_version",
+         SELECT count(*) FROM pg_temp.day_change",
         digest(1)
     );
     let guest = url.replace("postgres@", "guest@");
     let told = cluster.psql(&guest, &insert);
     assert!(told.ends_with('0'), "{told}");
-    assert_eq!(cluster.psql(&url, "SELECT kind, day, version > 0 FROM day_version"), "pull_by_tag|2026-11-20|t");
+    assert_eq!(cluster.psql(&url, "SELECT kind, day, version > 0 FROM day_change"), "pull_by_tag|2026-11-20|t");
 }
 
 #[tokio::test(flavor = "multi_thread")]

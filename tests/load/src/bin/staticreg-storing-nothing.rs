@@ -59,6 +59,10 @@ impl MetricsRepository for Nothing {
         Ok(0)
     }
 
+    async fn fold_changes(&self, _: u32) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         Ok(())
     }
