@@ -13,6 +13,18 @@ impl Digest {
     /// The most characters a digest may have.
     pub const MAX_LENGTH: usize = 255;
 
+    /// A digest as it may stand in a store, where other programs write too: a hash of any length.
+    pub fn as_stored(text: &str) -> Result<Self, InvalidDigest> {
+        match text.split_once(':') {
+            Some((algorithm, encoded))
+                if text.len() <= Self::MAX_LENGTH && is_algorithm(algorithm) && is_encoded(encoded) =>
+            {
+                Ok(Self(text.into()))
+            }
+            _ => Err(InvalidDigest),
+        }
+    }
+
     /// The digest as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -73,6 +85,16 @@ mod tests {
             "multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8".to_owned(),
         ] {
             assert_eq!(digest.parse::<Digest>().expect(&digest).as_str(), digest);
+        }
+    }
+
+    #[test]
+    fn what_others_store_is_taken_as_long_as_it_is_a_digest_by_its_form() {
+        for digest in ["sha256:abc", "sha256:0A", "unknown:0"] {
+            assert_eq!(Digest::as_stored(digest).expect(digest).as_str(), digest);
+        }
+        for digest in ["", "sha256", "sha256:", ":abc", "sha256:<b>", "a b:c", &format!("a:{}", "b".repeat(255))] {
+            assert!(Digest::as_stored(digest).is_err(), "{digest}");
         }
     }
 

@@ -13,6 +13,21 @@ impl RepositoryName {
     /// The most characters a name may have.
     pub const MAX_LENGTH: usize = 255;
 
+    /// A name as it may stand in a store, where other programs write too: letters in capitals and any order of separators
+    /// as well. It is safe in an address.
+    pub fn as_stored(text: &str) -> Result<Self, InvalidRepositoryName> {
+        let is_word = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
+        let is_safe = |component: &str| {
+            component.bytes().next().is_some_and(is_word)
+                && component.bytes().all(|c| is_word(c) || matches!(c, b'.' | b'-'))
+        };
+        if text.len() <= Self::MAX_LENGTH && text.split('/').all(is_safe) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidRepositoryName)
+        }
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -68,6 +83,16 @@ mod tests {
         let longest = "a".repeat(255);
         for name in ["nginx", "library/nginx", "a/b/c", "a.b", "a_b", "a__b", "a---b", "0", "a-1.b/c__2", &longest] {
             assert_eq!(name.parse::<RepositoryName>().expect(name).as_str(), name);
+        }
+    }
+
+    #[test]
+    fn what_others_store_is_taken_as_long_as_it_is_safe() {
+        for name in ["nginx", "Team/App", "a..b", "a-", "_x/1"] {
+            assert_eq!(RepositoryName::as_stored(name).expect(name).as_str(), name);
+        }
+        for name in ["", "a/", "a/../b", ".a", "a b", "a\0", "ä", "<script>", "a?b", "a@b", &"a".repeat(256)] {
+            assert!(RepositoryName::as_stored(name).is_err(), "{name:?}");
         }
     }
 

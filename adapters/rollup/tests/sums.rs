@@ -326,6 +326,20 @@ async fn versions_that_someone_changes_by_hand_hide_no_change() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_of_what_has_no_name_hide_no_others() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url, ROOM).await;
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
+    let insert = "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count) \
+                  VALUES ('2026-11-20', 'a b', 'v1', 'no', 'amd64', 5), ('2026-11-20', 'App', 'v1', 'a:b', 'amd64', 2)";
+    cluster.psql(&url, insert);
+    pulls(&store).await;
+    assert_eq!(kept_now(cluster, &url, &store, 1).await, 3);
+    assert_eq!(pulls(&store).await, "App 2, app 1, 3");
+}
+
 /// Notes that are folded while nobody looks hide nothing, and the sums in memory answer again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_by_others_are_seen_before_and_after_their_notes_are_folded() {

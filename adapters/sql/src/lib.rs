@@ -143,6 +143,27 @@ impl SqlMetrics {
         within(self.question_timeout, question).await
     }
 
+    /// A page of the rows whose names are names. A list goes on behind its page's last item, so where all of a page have
+    /// none a longer one is read.
+    async fn page_of_names<T>(
+        &self,
+        limit: u32,
+        query: impl Fn(u32) -> Query,
+        item: impl Fn(&Row) -> Result<Option<T>, MetricsError>,
+    ) -> Result<Slice<T>, MetricsError> {
+        let mut read = limit;
+        loop {
+            let rows = Slice::of(self.database.ask(query(read)).await?, read);
+            let named = rows.try_filter_map(|row| item(&row))?;
+            if named.more && named.items.is_empty() {
+                read = read.saturating_mul(8).max(1_000);
+                continue;
+            }
+            let page = Slice::of(named.items, limit);
+            return Ok(Slice { more: page.more || named.more, ..page });
+        }
+    }
+
     async fn odd_names(&self) -> Result<OddNames, MetricsError> {
         OddNames::answer(&self.database.ask(OddNames::query()).await?)
     }
@@ -257,9 +278,11 @@ impl MetricsReader for SqlMetrics {
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
         self.in_time(Box::pin(async {
             let odd_names = if OddNames::matter_to(breakdown) { self.odd_names().await? } else { OddNames::default() };
-            let rows = self.database.ask(breakdown::query(self.dialect(), breakdown, &odd_names)).await?;
-            let rows: Result<_, _> = rows.iter().map(|row| breakdown::row(row, breakdown)).collect();
-            Ok(Slice::of(rows?, breakdown.page.limit))
+            let query = |limit| {
+                let page = Page { limit, ..breakdown.page.clone() };
+                breakdown::query(self.dialect(), &Breakdown { page, ..breakdown.clone() }, &odd_names)
+            };
+            self.page_of_names(breakdown.page.limit, query, |row| breakdown::row(row, breakdown)).await
         }))
         .await
     }
@@ -267,9 +290,8 @@ impl MetricsReader for SqlMetrics {
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         self.in_time(Box::pin(async {
             let odd_names = self.odd_names().await?;
-            let rows = self.database.ask(rows::query(self.dialect(), filter, page, &odd_names)).await?;
-            let rows: Result<_, _> = rows.iter().map(|row| rows::item(row, filter.kind)).collect();
-            Ok(Slice::of(rows?, page.limit))
+            let query = |limit| rows::query(self.dialect(), filter, &Page { limit, ..page.clone() }, &odd_names);
+            self.page_of_names(page.limit, query, |row| rows::item(row, filter.kind)).await
         }))
         .await
     }
@@ -290,7 +312,9 @@ impl VersionedMetrics for SqlMetrics {
             return Ok(None);
         }
         // A day's rows are many: to read them must not keep others waiting.
-        let reading = spawn_blocking(move || rows.iter().map(versions::count).collect::<Result<_, _>>());
+        let reading = spawn_blocking(move || {
+            rows.iter().map(versions::count).filter_map(Result::transpose).collect::<Result<_, _>>()
+        });
         reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map(Some)
     }
 }

@@ -270,18 +270,6 @@ impl Row {
         }
     }
 
-    pub(crate) fn repository(&self, column: usize) -> Result<RepositoryName, MetricsError> {
-        parse(&self.text(column)?)
-    }
-
-    pub(crate) fn tag(&self, column: usize) -> Result<Option<Tag>, MetricsError> {
-        parse_tag(&self.text(column)?)
-    }
-
-    pub(crate) fn digest(&self, column: usize) -> Result<Digest, MetricsError> {
-        parse(&self.text(column)?)
-    }
-
     pub(crate) fn architecture(&self, column: usize) -> Result<Architecture, MetricsError> {
         parse(&self.text(column)?)
     }
@@ -293,11 +281,6 @@ where
     T: FromStr<Err: Into<BoxError>>,
 {
     text.parse().map_err(corrupt)
-}
-
-/// A tag as it is stored: empty when the access named none.
-pub(crate) fn parse_tag(text: &str) -> Result<Option<Tag>, MetricsError> {
-    if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }
 
 pub(crate) fn corrupt(cause: impl Into<BoxError>) -> MetricsError {

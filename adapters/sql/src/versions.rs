@@ -8,11 +8,13 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query as Build, UnionType};
-use staticreg_domain::metrics::{AccessKind, DateRange, DayCount, DayKey, DayVersions, Filter, MetricsError};
+use staticreg_domain::metrics::{
+    AccessKind, DateRange, DayCount, DayKey, DayVersions, Dimension, Filter, GroupKey, MetricsError,
+};
 
 use crate::{
     query::{Dialect, Query, Row, counts},
-    question::architectures::OddNames,
+    question::{architectures::OddNames, is_set},
 };
 
 /// The versions of days that have or had counts, and the watch.
@@ -99,13 +101,19 @@ pub(crate) fn counts_query(dialect: Dialect, (date, kind): DayKey, at_most: u32)
     Query::new(dialect, counts.limit(u64::from(at_most) + 1))
 }
 
-pub(crate) fn count(row: &Row) -> Result<DayCount, MetricsError> {
-    Ok(DayCount {
-        repository: row.text(0)?,
-        tag: row.text(1)?,
+/// None when one of its names is none.
+pub(crate) fn count(row: &Row) -> Result<Option<DayCount>, MetricsError> {
+    let (repository, tag) = (row.text(0)?, row.text(1)?);
+    let mut names = GroupKey::default();
+    if !is_set(&mut names, Dimension::Repository, &repository) || !is_set(&mut names, Dimension::Tag, &tag) {
+        return Ok(None);
+    }
+    Ok(Some(DayCount {
+        repository,
+        tag,
         // Whatever way it is written.
         architecture: row.architecture(2)?.as_str().to_owned(),
         count: row.count(3)?,
         updated_at: row.time(4)?,
-    })
+    }))
 }

@@ -154,14 +154,14 @@ impl GroupKey {
         }
     }
 
-    /// Sets the part of a dimension from its text, which is empty for no tag.
+    /// Sets the part of a dimension from its text in a store, which is empty for no tag.
     pub fn set(&mut self, dimension: Dimension, text: &str) -> Result<(), BoxError> {
         match dimension {
             Dimension::Date => self.date = Some(text.parse()?),
-            Dimension::Repository => self.repository = Some(text.parse()?),
+            Dimension::Repository => self.repository = Some(RepositoryName::as_stored(text)?),
             Dimension::Tag if text.is_empty() => self.tag = None,
             Dimension::Tag => self.tag = Some(text.parse()?),
-            Dimension::Digest => self.digest = Some(text.parse()?),
+            Dimension::Digest => self.digest = Some(Digest::as_stored(text)?),
             Dimension::Architecture => self.architecture = Some(text.parse()?),
             Dimension::Kind => self.kind = Some(AccessKind::named(text).ok_or("not a kind of access")?),
         }
@@ -317,9 +317,9 @@ mod tests {
         );
         for (dimension, text) in [
             (Dimension::Date, "today"),
-            (Dimension::Repository, "A"),
+            (Dimension::Repository, "a b"),
             (Dimension::Tag, ".x"),
-            (Dimension::Digest, "sha256:1"),
+            (Dimension::Digest, "sha256"),
             (Dimension::Kind, "pull"),
         ] {
             assert!(GroupKey::default().set(dimension, text).is_err(), "{text}");

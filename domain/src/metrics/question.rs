@@ -120,6 +120,12 @@ impl<T> Slice<T> {
         Ok(Slice { items: self.items.into_iter().map(item).collect::<Result<_, _>>()?, more: self.more })
     }
 
+    /// The page without those in whose place there is nothing.
+    pub fn try_filter_map<U, E>(self, item: impl FnMut(T) -> Result<Option<U>, E>) -> Result<Slice<U>, E> {
+        let items = self.items.into_iter().map(item).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok(Slice { items, more: self.more })
+    }
+
     /// A page from the items found, of which one more than the limit were looked for.
     #[must_use]
     pub fn of(mut items: Vec<T>, limit: u32) -> Self {

@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn what_no_store_can_hold_is_refused() {
         let list = by(&[Dimension::Repository], Order::MostFirst);
-        for json in [r#"[-1,"a"]"#, r#"[9223372036854775808,"a"]"#, r#"[1,""]"#, "[1,null]", r#"[1,"A"]"#, "{}", "7"] {
+        for json in [r#"[-1,"a"]"#, r#"[9223372036854775808,"a"]"#, r#"[1,""]"#, "[1,null]", r#"[1,"a b"]"#, "{}", "7"]
+        {
             assert_eq!(position(&URL_SAFE_NO_PAD.encode(json), &list), None, "{json}");
         }
         assert_eq!(position("!", &list), None);

@@ -4,7 +4,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
-use staticreg_domain::metrics::{Listed, MetricsRow, Page, Slice};
+use staticreg_domain::{
+    Digest, RepositoryName,
+    metrics::{Listed, MetricsRow, Page, Slice},
+};
 
 use super::{
     cursor, example_time,
@@ -110,5 +113,11 @@ fn position(cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
     let (date, repository, tag, digest, architecture) = cursor::decode::<Place>(cursor)?;
     // An access without tag has none, and only a text that is no tag is wrong.
     let tag = tag.map(|tag| tag.parse()).transpose().ok()?;
-    Some((date, repository.parse().ok()?, tag, digest.parse().ok()?, architecture.parse().ok()?))
+    Some((
+        date,
+        RepositoryName::as_stored(&repository).ok()?,
+        tag,
+        Digest::as_stored(&digest).ok()?,
+        architecture.parse().ok()?,
+    ))
 }

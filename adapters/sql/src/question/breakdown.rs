@@ -5,8 +5,8 @@ use staticreg_domain::metrics::{
     Breakdown, BreakdownRow, Dimension, GroupKey, Measures, MetricsError, Order, Position,
 };
 
-use super::architectures::OddNames;
-use crate::query::{Dialect, Query, Row, column, corrupt, counts, number};
+use super::{architectures::OddNames, is_set};
+use crate::query::{Dialect, Query, Row, column, counts, number};
 
 pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown, odd_names: &OddNames) -> Query {
     let dimensions: Vec<Dimension> = breakdown.dimensions().collect();
@@ -139,22 +139,24 @@ fn placed(
     list
 }
 
-pub(crate) fn row(row: &Row, breakdown: &Breakdown) -> Result<BreakdownRow, MetricsError> {
+/// None when one of its names is none.
+pub(crate) fn row(row: &Row, breakdown: &Breakdown) -> Result<Option<BreakdownRow>, MetricsError> {
     let mut places = 0..;
     let mut next = || places.next().unwrap_or_default();
     let mut key = GroupKey::default();
     for dimension in breakdown.dimensions() {
         match dimension {
             Dimension::Date => key.date = Some(row.date(next())?),
-            _ => key.set(dimension, &row.text(next())?).map_err(corrupt)?,
+            _ if is_set(&mut key, dimension, &row.text(next())?) => {}
+            _ => return Ok(None),
         }
     }
     let Measures { distinct, first, last } = breakdown.measures;
-    Ok(BreakdownRow {
+    Ok(Some(BreakdownRow {
         key,
         count: row.count(next())?,
         distinct: distinct.map(|_| row.count(next())).transpose()?,
         first_on: first.then(|| row.date(next())).transpose()?,
         last_at: last.then(|| row.time(next())).transpose()?,
-    })
+    }))
 }

@@ -3,8 +3,8 @@
 use sea_orm::sea_query::{Expr, ExprTrait, Order as Sort};
 use staticreg_domain::metrics::{AccessKind, Dimension, Filter, GroupKey, MetricsError, MetricsRow, Page};
 
-use super::architectures::OddNames;
-use crate::query::{Dialect, Query, Row, column, counts};
+use super::{architectures::OddNames, is_set};
+use crate::query::{Dialect, Query, Row, column, corrupt, counts};
 
 /// What orders the rows of a date.
 const NAMES: [Dimension; 4] = [Dimension::Repository, Dimension::Tag, Dimension::Digest, Dimension::Architecture];
@@ -41,16 +41,28 @@ pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<MetricsRow>, 
     Query::new(dialect, &rows)
 }
 
-pub(crate) fn item(row: &Row, kind: AccessKind) -> Result<MetricsRow, MetricsError> {
-    Ok(MetricsRow {
+/// None when one of its names is none.
+pub(crate) fn item(row: &Row, kind: AccessKind) -> Result<Option<MetricsRow>, MetricsError> {
+    let mut names = GroupKey::default();
+    for (column, dimension) in (1..).zip(NAMES) {
+        if !is_set(&mut names, dimension, &row.text(column)?) {
+            return Ok(None);
+        }
+    }
+    let GroupKey { repository: Some(repository), tag, digest: Some(digest), architecture: Some(architecture), .. } =
+        names
+    else {
+        return Err(corrupt("a name is missing"));
+    };
+    Ok(Some(MetricsRow {
         date: row.date(0)?,
-        repository: row.repository(1)?,
-        tag: row.tag(2)?,
-        digest: row.digest(3)?,
-        architecture: row.architecture(4)?,
+        repository,
+        tag,
+        digest,
+        architecture,
         kind,
         count: row.count(5)?,
         created_at: row.time(6)?,
         updated_at: row.time(7)?,
-    })
+    }))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _};
 
 use staticreg_contract::events::{digest, pull, pulls_of, record};
-use staticreg_domain::metrics::MetricsRepository as _;
+use staticreg_domain::metrics::{DateRange, Filter, Listed as _, MetricsReader as _, MetricsRepository as _, Page};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::postgres::Postgres;
 
@@ -126,6 +126,41 @@ async fn its_second_table_may_tell_no_digest() {
 }
 
 /// A database whose schema `staticreg` holds its tables; the URL of a role of another name that owns it.
+
+/// Events that people make up to try a webhook are stored by it as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_rows_of_odd_names_are_shown_and_none_hides_the_others() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    cluster.psql(&url, SECOND);
+    let values = [
+        ("Test/App", "v1", "sha256:abc"),
+        ("app", "v2", "sha256:abc"),
+        ("a b", "v3", "sha256:abc"),
+        ("app", ".x", "no"),
+    ]
+    .map(|(repository, tag, digest)| format!("('2026-11-20', '{repository}', '{tag}', '{digest}', 'amd64', 5)"));
+    let insert =
+        "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count) VALUES";
+    cluster.psql(&url, &format!("{insert} {}", values.join(",")));
+    let store = open(&url).await;
+    record(&store, &[pull("app:v2", "2026-11-20T10:00:00Z")]).await;
+    let shown = expected([("2026-11-20 Test/App:v1", 5), ("2026-11-20 app:v2", 6)]);
+    assert_eq!(counts(&store).await, shown);
+    let filter = Filter::of_dates(DateRange::EVER);
+    for limit in [1, 2, 10] {
+        let mut page = Page::first(limit);
+        let mut read = 0;
+        loop {
+            let slice = store.rows(&filter, &page).await.expect("an answer");
+            read += slice.items.len();
+            let (true, Some(last)) = (slice.more, slice.items.last()) else { break };
+            page.after = Some(last.position());
+        }
+        assert_eq!(read, 3, "by pages of {limit}");
+    }
+}
+
 fn third(cluster: &Postgres) -> String {
     let url = cluster.new_database();
     let database = url.rsplit_once('/').map(|(_, rest)| rest.split('?').next().unwrap_or(rest)).expect("a database");

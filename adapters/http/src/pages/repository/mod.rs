@@ -18,7 +18,7 @@ use super::{error::not_found, layout::origin, parameters::Parameters, range::Cho
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
     let parameters = Parameters::of(request);
-    let Ok(name) = path.parse::<RepositoryName>() else {
+    let Ok(name) = RepositoryName::as_stored(&path) else {
         let detail = "Repository names are lower-case letters and digits, such as library/nginx.".to_owned();
         return not_found(site, "No repository can have this name".to_owned(), detail, Vec::new());
     };
