@@ -118,7 +118,7 @@ pub enum OpenError {
          STATICREG_DB_SCHEMA to `{other}` to count on there, or to `{own}` to begin anew"
     )]
     CountsElsewhere {
-        /// The schema that holds counts.
+        /// The schema that holds counts, or several.
         other: String,
         /// The schema that would be used.
         own: String,

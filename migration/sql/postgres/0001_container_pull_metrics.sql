@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS container_pull_metrics (
     UNIQUE (pull_date, repo_name, tag, digest, architecture)
 );
 
--- The first one of the Go staticreg had no digest, and one row for all.
+-- The first one of the Go staticreg had no digest, and one row for all. Its key may be its primary key.
 DO $$
 DECLARE
     narrow record;
@@ -26,7 +26,7 @@ BEGIN
     ALTER TABLE container_pull_metrics ALTER COLUMN digest DROP DEFAULT;
     FOR narrow IN
         SELECT indexrelid::regclass AS name, conname FROM pg_index LEFT JOIN pg_constraint ON conindid = indexrelid
-        WHERE indrelid = 'container_pull_metrics'::regclass AND indisunique AND NOT indisprimary
+        WHERE indrelid = 'container_pull_metrics'::regclass AND indisunique AND indnkeyatts > 1
     LOOP
         IF narrow.conname IS NULL THEN
             EXECUTE format('DROP INDEX %s', narrow.name);
@@ -35,6 +35,13 @@ BEGIN
         END IF;
     END LOOP;
     ALTER TABLE container_pull_metrics ADD UNIQUE (pull_date, repo_name, tag, digest, architecture);
+    IF NOT EXISTS (SELECT FROM pg_attribute
+                   WHERE attrelid = 'container_pull_metrics'::regclass AND attname = 'id' AND NOT attisdropped) THEN
+        ALTER TABLE container_pull_metrics ADD COLUMN id bigserial PRIMARY KEY;
+    ELSIF NOT EXISTS (SELECT FROM pg_index
+                      WHERE indrelid = 'container_pull_metrics'::regclass AND indisprimary) THEN
+        ALTER TABLE container_pull_metrics ADD PRIMARY KEY (id);
+    END IF;
 END $$;
 
 CREATE INDEX IF NOT EXISTS idx_pull_date ON container_pull_metrics (pull_date DESC);
@@ -42,4 +49,10 @@ CREATE INDEX IF NOT EXISTS idx_repo_date ON container_pull_metrics (repo_name, p
 CREATE INDEX IF NOT EXISTS idx_repo_arch_date ON container_pull_metrics (repo_name, architecture, pull_date DESC);
 
 -- Counts are updated over and over, and no index holds what changes: room in the page keeps the updates off the indexes.
-ALTER TABLE container_pull_metrics SET (fillfactor = 80);
+-- One with partitions has no pages of its own.
+DO $$
+BEGIN
+    IF (SELECT relkind FROM pg_class WHERE oid = 'container_pull_metrics'::regclass) = 'r' THEN
+        ALTER TABLE container_pull_metrics SET (fillfactor = 80);
+    END IF;
+END $$;

@@ -3,11 +3,14 @@
 //! Each of its flags and variables means a setting of ours, or nothing here. A flag wins over a variable, and of two
 //! flags or variables our own name wins. What a start takes over is told in one line.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::sources::{InvalidSettings, Source};
+use super::{
+    sources::{InvalidSettings, Source},
+    value::Value as _,
+};
 
 /// What a flag or a variable of the Go program means here.
 #[derive(Clone, Copy)]
@@ -169,7 +172,8 @@ pub(super) fn take_over(
         takeover.put("db.url", DATABASE_URL.to_owned(), url, Source::Fallback);
     }
     if let Some(port) = text(COMMON_PORT)? {
-        takeover.put("http.bind_addr", COMMON_PORT.to_owned(), format!(":{port}"), Source::Fallback);
+        let port = format!(":{}", port.trim_start_matches(':'));
+        takeover.put("http.bind_addr", COMMON_PORT.to_owned(), port, Source::Fallback);
     }
     takeover.put_database(text)?;
     Ok(takeover)
@@ -182,7 +186,10 @@ impl Takeover {
 
     fn add(&mut self, name: String, meaning: Meaning, value: String, source: Source) -> Result<(), InvalidSettings> {
         match meaning {
-            Means(key) => self.put(key, name, value, source),
+            Means(key) => match in_our_range(key, value) {
+                Some(value) => self.put(key, name, value, source),
+                None => self.meaningless.push(format!("{name} of zero")),
+            },
             Switch(key, on, off) => {
                 let is_on = truth(&value).ok_or_else(|| InvalidSettings(format!("{name}: must be true or false.")))?;
                 if let Some(value) = if is_on { Some(on) } else { off } {
@@ -248,6 +255,23 @@ impl Takeover {
         }
         (!told.is_empty()).then(|| told.join(" "))
     }
+}
+
+/// What its values of a setting mean that ours does not take; none where it then does without.
+fn in_our_range(key: &str, value: String) -> Option<String> {
+    const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+    let value = match key {
+        "registry.refresh_interval" => match Duration::parse(value.trim()) {
+            Ok(Duration::ZERO) => return None,
+            Ok(interval) if interval < SHORTEST_INTERVAL => "1s".to_owned(),
+            _ => value,
+        },
+        "registry.requests_per_second" | "metrics.batch_size" | "metrics.buffer_size" if value.trim() == "0" => {
+            return None;
+        }
+        _ => value,
+    };
+    Some(value)
 }
 
 /// A truth value as Go's `strconv.ParseBool` reads it.

@@ -139,6 +139,7 @@ fn duration_of_go(mut text: &str) -> Option<Duration> {
     const UNITS: [(&str, f64); 8] =
         [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let mut seconds = 0.0;
+    text = text.strip_prefix('+').unwrap_or(text);
     loop {
         let number = text.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
         let rest = &text[number.len()..];
@@ -322,6 +323,7 @@ mod tests {
             ("0", Duration::ZERO),
             ("0s", Duration::ZERO),
             ("1.5h", Duration::from_mins(90)),
+            ("+1s", Duration::from_secs(1)),
             ("10 s", Duration::from_secs(10)),
             ("2m 30s", Duration::from_secs(150)),
             ("500ms", Duration::from_millis(500)),

@@ -113,29 +113,31 @@ pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, F
 
 /// Brings the configured database's schema up to date.
 pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
-    let url = db.url.as_ref().ok_or("STATICREG_DB_URL is not set: there is no database to migrate.")?;
-    open_database(&options(db, url)?).await?;
+    let options = options_of(db, "STATICREG_DB_URL is not set: there is no database to migrate.")?;
+    open_database(&options).await?;
     tracing::info!("Database schema initialized successfully.");
     Ok(())
 }
 
 /// Where the configured database keeps API tokens; `migrate` makes that place.
 pub(crate) async fn api_tokens(db: &Db, migrate: bool) -> Result<impl ApiTokenAdmin + use<>, Failure> {
-    let url = db.url.as_ref().ok_or(
-        "STATICREG_DB_URL is not set. API tokens are kept in a database: a server that keeps its counts in memory shares \
-         them with no other process.",
-    )?;
-    open_database(&Options { migrate, ..options(db, url)? }).await
+    const WITHOUT: &str = "STATICREG_DB_URL is not set. API tokens are kept in a database: a server that keeps its counts in \
+                           memory shares them with no other process.";
+    open_database(&Options { migrate, ..options_of(db, WITHOUT)? }).await
 }
 
 /// The configured database; nothing is made or changed.
 pub(crate) async fn open_as_it_is(db: &Db) -> Result<SqlMetrics, Failure> {
-    let url = db.url.as_ref().ok_or("STATICREG_DB_URL is not set.")?;
-    open_database(&Options { migrate: false, ..options(db, url)? }).await
+    open_database(&Options { migrate: false, ..options_of(db, "STATICREG_DB_URL is not set.")? }).await
 }
 
 async fn open_database(options: &Options) -> Result<SqlMetrics, Failure> {
     Ok(SqlMetrics::open(options).await.map_err(|error| Unusable::new("db.url", error))?)
+}
+
+/// The options of the configured database; without one, what is said then.
+fn options_of(db: &Db, without: &'static str) -> Result<Options, Failure> {
+    options(db, db.url.as_ref().ok_or(without)?)
 }
 
 fn options(db: &Db, url: &Secret) -> Result<Options, Failure> {

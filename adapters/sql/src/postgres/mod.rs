@@ -8,7 +8,7 @@ mod server;
 mod settings;
 pub(crate) mod url;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Once, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
@@ -86,7 +86,11 @@ impl PostgresMetrics {
         if options.schema.is_none()
             && let Some(schema) = schema::of_go_staticreg(&server).await?
         {
-            tracing::info!("The schema `{}`, which the Go staticreg made, is used.", schema.as_str());
+            // Once, however often a database that is away is tried.
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| {
+                tracing::info!("The schema `{}`, which the Go staticreg made, is used.", schema.as_str())
+            });
             server.use_schema(schema);
         }
         if options.migrate {

@@ -57,7 +57,7 @@ pub(super) async fn of_go_staticreg(server: &Server) -> Result<Option<SchemaName
         (None, _) | (Some((_, _, _, true)), []) => Ok(None),
         (Some((_, _, own, _)), [name, others @ ..]) => match name.parse() {
             Ok(schema) if others.is_empty() || *name == "staticreg" => Ok(Some(schema)),
-            _ => Err(OpenError::CountsElsewhere { other: (*name).to_owned(), own: own.clone() }),
+            _ => Err(OpenError::CountsElsewhere { other: of_go.join("` or `"), own: own.clone() }),
         },
         (Some((other, _, own, _)), []) => Err(OpenError::CountsElsewhere { other: other.clone(), own: own.clone() }),
     }

@@ -59,15 +59,22 @@ async fn both_count_on(cluster: &Postgres, url: &str, schema: &str, store: &SqlM
 #[tokio::test(flavor = "multi_thread")]
 async fn its_first_table_has_no_digest_and_keeps_every_count() {
     let cluster = Postgres::shared();
-    let url = cluster.new_database();
-    cluster.psql(&url, FIRST);
-    let store = open(&url).await;
-    assert_eq!(counts(&store).await, expected([("2025-01-01 old:v0", 9)]));
-    both_count_on(cluster, &url, "public", &store).await;
-    let all = expected([("2025-01-01 old:v0", 9), ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1)]);
-    assert_eq!(counts(&store).await, all);
-    drop(store);
-    assert_eq!(counts(&open(&url).await).await, all, "it is taken over once");
+    let keys = "UNIQUE (pull_date, repo_name, tag, architecture)";
+    for (id, key) in [
+        ("id SERIAL PRIMARY KEY,", keys),
+        ("id BIGSERIAL NOT NULL,", &keys.replace("UNIQUE", "PRIMARY KEY")),
+        ("", &keys.replace("UNIQUE", "PRIMARY KEY")),
+    ] {
+        let url = cluster.new_database();
+        cluster.psql(&url, &FIRST.replace("id SERIAL PRIMARY KEY,", id).replace(keys, key));
+        let store = open(&url).await;
+        assert_eq!(counts(&store).await, expected([("2025-01-01 old:v0", 9)]));
+        both_count_on(cluster, &url, "public", &store).await;
+        let all = expected([("2025-01-01 old:v0", 9), ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1)]);
+        assert_eq!(counts(&store).await, all, "{id} {key}");
+        drop(store);
+        assert_eq!(counts(&open(&url).await).await, all, "it is taken over once");
+    }
 }
 
 /// It saves many counts in a transaction, in an order of its own.
@@ -126,6 +133,31 @@ async fn its_second_table_may_tell_no_digest() {
 }
 
 /// A database whose schema `staticreg` holds its tables; the URL of a role of another name that owns it.
+
+/// Its guide tells who has much to keep to partition the table.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_table_may_have_partitions() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    cluster.psql(
+        &url,
+        "CREATE TABLE container_pull_metrics (
+             id BIGSERIAL, pull_date DATE NOT NULL, repo_name VARCHAR(255) NOT NULL, tag VARCHAR(255) NOT NULL,
+             digest VARCHAR(255) NOT NULL, architecture VARCHAR(50) NOT NULL, pull_count INTEGER NOT NULL DEFAULT 1,
+             created_at TIMESTAMPTZ NOT NULL DEFAULT now(), updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+             PRIMARY KEY (id, pull_date), UNIQUE (pull_date, repo_name, tag, digest, architecture)
+         ) PARTITION BY RANGE (pull_date);
+         CREATE TABLE y2025 PARTITION OF container_pull_metrics FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+         CREATE TABLE y2026 PARTITION OF container_pull_metrics FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+         INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture, pull_count)
+             VALUES ('2025-01-01', 'old', 'v0', 'sha256:ab', 'amd64', 7), ('2026-11-20', 'old', 'v0', '', 'unknown', 2)",
+    );
+    let store = open(&url).await;
+    both_count_on(cluster, &url, "public", &store).await;
+    let all =
+        [("2025-01-01 old:v0", 7), ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1), ("2026-11-20 old:v0", 2)];
+    assert_eq!(counts(&store).await, expected(all));
+}
 
 /// Events that people make up to try a webhook are stored by it as they are.
 #[tokio::test(flavor = "multi_thread")]
@@ -235,4 +267,30 @@ async fn counts_that_the_user_may_not_read_are_told_too() {
     cluster.psql(&owner, &format!("CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role}"));
     let opened = SqlMetrics::open(&options(&stranger)).await;
     assert!(matches!(opened, Err(OpenError::CountsElsewhere { .. })), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_schemas_that_it_may_have_made_are_named() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    for schema in ["one", "two"] {
+        cluster.psql(&url, &format!("CREATE SCHEMA {schema}; SET search_path = {schema}; {GOOSE}; {SECOND}"));
+    }
+    let told = SqlMetrics::open(&options(&url)).await.expect_err("which is it?").to_string();
+    assert!(told.contains("STATICREG_DB_SCHEMA to `one` or `two` to count on there"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_the_owner_of_its_table_is_told_what_helps() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    cluster.psql(&url, SECOND);
+    cluster.psql(
+        &url,
+        "CREATE ROLE no_owner LOGIN; GRANT ALL ON SCHEMA public TO no_owner; \
+         GRANT ALL ON container_pull_metrics TO no_owner",
+    );
+    let opened = SqlMetrics::open(&options(&url.replace("postgres@", "no_owner@"))).await;
+    let told = opened.expect_err("it cannot be brought up to date").to_string();
+    assert!(told.contains("must be owner of table container_pull_metrics; let their owner apply"), "{told}");
 }

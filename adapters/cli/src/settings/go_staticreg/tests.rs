@@ -245,3 +245,20 @@ fn a_flag_wins_over_a_variable_and_is_named_when_it_is_wrong() {
     let sentence = read(&["--refresh-interval", "soon"], &[]).expect_err("no duration");
     assert!(sentence.starts_with("--refresh-interval: must be a duration"), "{sentence}");
 }
+
+#[test]
+fn values_that_it_takes_start_here_too() {
+    let defaults = settings(&[], &[]);
+    let zeros = ["--refresh-interval", "0", "--requests-per-second", "0"];
+    let none = settings(&zeros, &[("METRICS_BATCH_SIZE", "0")]);
+    assert_eq!(none.registry.refresh_interval, defaults.registry.refresh_interval);
+    assert_eq!(none.registry.requests_per_second, None);
+    assert_eq!(none.metrics.batch_size, defaults.metrics.batch_size);
+    let told = sources(&zeros, &[]).taken_over().expect("a line");
+    assert!(told.contains("--refresh-interval of zero, --requests-per-second of zero"), "{told}");
+    for (given, expected) in [("500ms", 1), ("+1s", 1), ("1h30m", 5_400)] {
+        let interval = settings(&["--refresh-interval", given], &[]).registry.refresh_interval;
+        assert_eq!(interval, Duration::from_secs(expected), "{given}");
+    }
+    assert_eq!(settings(&[], &[("PORT", ":18199")]).http.bind_addr, settings(&[], &[("PORT", "18199")]).http.bind_addr);
+}
