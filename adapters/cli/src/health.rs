@@ -30,7 +30,8 @@ fn check(server: &OwnServer<'_>) -> Result<(), Failure> {
     Err(Failure::Other(format!("{address} is not well, it answered: {said}")))
 }
 
-fn asks_for_certificate(error: &Error) -> bool {
+/// Whether a server ended the connection for want of a client's certificate.
+pub(crate) fn asks_for_certificate(error: &Error) -> bool {
     let refused = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     matches!(refused, Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)))
 }

@@ -132,10 +132,34 @@ fn whether_it_is_well_is_told_over_tls_and_to_who_shows_no_certificate_too() {
             own.chain(client_ca).chain([("STATICREG_HTTP_BIND_ADDR", address.as_str())]).collect();
         let healthy = Staticreg::run(&["health"], &environment);
         assert!(healthy.status.success(), "{}", healthy.stderr);
+        let told = Staticreg::run(&["doctor"], &environment);
+        let words = if words.is_some() {
+            ["look   127.0.0.1:", "WRONG  the webhook asks for a TLS certificate, which registries cannot show"]
+        } else {
+            ["ok     it answers at", "ok     it takes notifications"]
+        };
+        assert!(words.iter().all(|words| told.stdout.contains(words)), "{}", told.stdout);
         // Without TLS it is not the server that is configured.
         let plain = Staticreg::run(&["health"], &[("STATICREG_HTTP_BIND_ADDR", address.as_str())]);
         assert!(!plain.status.success(), "{}", plain.stdout);
     }
+}
+
+#[test]
+fn the_doctor_tells_of_a_certificate_that_clients_refuse() {
+    let files = Files::new();
+    files.put(&files.authority.sign_expired("old", &["localhost"]));
+    let server = files.start(&[]);
+    let address = server.address().to_string();
+    let own = files.environment();
+    let own = own.iter().map(|(name, value)| (*name, value.as_str()));
+    let environment: Vec<_> = own.chain([("STATICREG_HTTP_BIND_ADDR", address.as_str())]).collect();
+    let told = Staticreg::run(&["doctor"], &environment);
+    assert!(
+        told.stdout.contains("WRONG  The TLS certificate has expired") && !told.status.success(),
+        "{}",
+        told.stdout
+    );
 }
 
 #[test]

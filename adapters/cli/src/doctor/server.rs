@@ -1,13 +1,17 @@
 //! The running server: whether it answers, what it says of itself, and whether it takes a notification.
 
+use std::fs;
+
 use serde_json::{Value, json};
 use staticreg_domain::rules::OWN_PRODUCT;
-use staticreg_http::access::signature_of_body;
+use staticreg_http::{access::signature_of_body, server::time_fault};
 
 use super::Report;
 use crate::{
+    health::asks_for_certificate,
     own_server::{Answer, OwnServer, Request},
     settings::{SecretList, Settings},
+    wiring::system_clock::SystemClock,
 };
 
 /// A pull by staticreg itself, which counts nothing.
@@ -30,7 +34,20 @@ fn notification() -> String {
 pub(super) fn look(report: &mut Report, settings: &Settings) {
     report.section("Server");
     let pages = OwnServer::of_pages(settings);
+    if let Some(file) = &settings.http.tls_cert {
+        let certificate = fs::read_to_string(file).unwrap_or_default();
+        if let Some(fault) = time_fault(&certificate, &SystemClock) {
+            report.wrong(fault);
+        }
+    }
     match pages.ask(&Request::get("/healthz")) {
+        Err(error) if asks_for_certificate(&error) => {
+            report.doubtful(format_args!(
+                "{} answers those who show a certificate, of which this has none",
+                pages.address
+            ));
+            return webhook(report, settings);
+        }
         Ok(answer) if answer.status == 200 => report.fine(format_args!("it answers at {}", pages.address)),
         Ok(answer) => return report.wrong(format_args!("{} answers {}", pages.address, answer.told())),
         Err(error) => return report.wrong(format_args!("no answer from {}: {error}; is it running?", pages.address)),
@@ -91,6 +108,10 @@ fn webhook(report: &mut Report, settings: &Settings) {
             report.doubtful("it takes no notification from this machine, by STATICREG_WEBHOOK_ALLOWED_NETWORKS");
         }
         Ok(answer) => report.wrong(format_args!("it does not take a notification: {}", answer.told())),
+        Err(error) if asks_for_certificate(&error) => report.wrong(
+            "the webhook asks for a TLS certificate, which registries cannot show: STATICREG_WEBHOOK_BIND_ADDR gives it a \
+             listener that asks for none",
+        ),
         Err(error) => report.wrong(format_args!("it does not take a notification: {error}")),
     }
 }

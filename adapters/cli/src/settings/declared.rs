@@ -58,7 +58,7 @@ settings! {
         max_body: Size = "16MiB", from "1KiB" to "1GiB";
         /// Tokens, by comma: who posts must show one, or sign.
         /// As `Authorization: Bearer TOKEN`, or as the password of Basic. Without tokens and signature secrets nobody must;
-        /// a list that is given and empty lets nobody in.
+        /// a list that is given and empty, by flag or file, lets nobody in. An empty variable is none.
         tokens: Option<SecretList> as "TOKENS", such as "TOKEN";
         /// Networks, by comma: who posts must be in one of them.
         /// The address of the connection decides, unless it is that of a proxy of `STATICREG_HTTP_TRUSTED_PROXIES`.

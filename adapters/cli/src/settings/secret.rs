@@ -95,10 +95,15 @@ pub(crate) fn text_of_file(path: &Path, max_kib: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// The lines of a file, without empty ones and the spaces around them.
+/// The lines of a file, without empty ones, comments and the spaces around them.
 pub(super) fn lines_of_file(path: &Path) -> io::Result<Vec<String>> {
     let text = text_of_file(path, MAX_KIB)?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// The secret that a file holds, without the newline at its end, which editors and `echo` add.
@@ -150,8 +155,8 @@ mod tests {
     fn a_file_of_many_holds_one_a_line() {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         assert_eq!(lines_of_file(file.path()).expect("none"), [""; 0]);
-        write!(file, "a,b\r\n\n  # c d \nlast").expect("written");
-        assert_eq!(lines_of_file(file.path()).expect("some"), ["a,b", "# c d", "last"]);
+        write!(file, "a,b\r\n\n  # c d \n c#d \nlast").expect("written");
+        assert_eq!(lines_of_file(file.path()).expect("some"), ["a,b", "c#d", "last"]);
         let list = SecretList::in_file(file.path()).expect("some");
         assert_eq!(list.expose().count(), 3);
         assert!(!format!("{list:?}").contains("last"));

@@ -145,7 +145,13 @@ impl Sources {
                  file that holds it with {file}."
             ))
         });
-        unknown.chain(seen)
+        let empty = Setting::all().filter(|setting| is_for_the_webhooks_door(setting.key)).filter_map(|setting| {
+            let variable = setting.variable();
+            self.variables.iter().any(|(name, value)| *name == variable && value.is_empty()).then(|| {
+                format!("{variable} is set and empty, which is as if it were not set: it keeps nobody from posting.")
+            })
+        });
+        unknown.chain(seen).chain(empty)
     }
 
     /// What is taken over from the Go staticreg, in a line; none when nothing is.
@@ -154,6 +160,12 @@ impl Sources {
         let takeover = go_staticreg::take_over(&self.go_flags, &self.variables).ok()?;
         takeover.told(|taken| given.origins.get(taken.key).is_some_and(|(_, name)| *name == taken.name))
     }
+}
+
+/// Whether a setting says who may post.
+fn is_for_the_webhooks_door(key: &str) -> bool {
+    let key = key.strip_suffix("_file").unwrap_or(key);
+    ["webhook.tokens", "webhook.signature_secrets", "webhook.allowed_networks"].contains(&key)
 }
 
 impl Given {
@@ -174,6 +186,10 @@ impl Given {
         self.origins.iter().map(|(key, (_, name))| {
             let value = match self.values.find_value(key) {
                 _ if Setting::of(key).secret => "(not shown)".to_owned(),
+                // It may hold a password, which no start takes there.
+                Ok(value) if *key == "registry.hostname" && text(&value).is_some_and(|host| host.contains('@')) => {
+                    "(not shown)".to_owned()
+                }
                 Ok(value) => text(&value).unwrap_or_else(|| "(a list)".to_owned()),
                 Err(_) => String::new(),
             };

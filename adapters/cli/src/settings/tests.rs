@@ -327,6 +327,15 @@ fn what_stops_nothing_is_a_warning() {
 }
 
 #[test]
+fn an_empty_variable_that_keeps_nobody_out_is_told() {
+    let given =
+        [("STATICREG_WEBHOOK_TOKENS", ""), ("STATICREG_WEBHOOK_SIGNATURE_SECRETS_FILE", ""), ("STATICREG_DB_URL", "")];
+    let told: Vec<_> = variables(&given).warnings().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("STATICREG_WEBHOOK_TOKENS is set and empty"), "{told:?}");
+}
+
+#[test]
 fn an_empty_variable_is_as_good_as_none() {
     assert_eq!(settings(&variables(&[("STATICREG_DB_URL", "")])).db.url, None);
 }

@@ -1,6 +1,7 @@
 //! Looks at files that may change while the server runs.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -48,7 +49,12 @@ impl Watch {
         look: impl Fn(&Path) -> Result<Option<usize>, String> + Send + Sync + 'static,
     ) -> Self {
         let name = format!("The file {}", file.display());
-        Self::new(name, move || Ok(look(&file)?.map_or(Found::Same, |entries| Found::Other(Some(entries)))))
+        Self::new(name, move || {
+            // To open a pipe would wait for whoever writes into it.
+            let is_regular = fs::metadata(&file).map_err(|error| error.to_string())?.is_file();
+            let entries = if is_regular { look(&file)? } else { return Err("it is no regular file".to_owned()) };
+            Ok(entries.map_or(Found::Same, |entries| Found::Other(Some(entries))))
+        })
     }
 
     /// Of secrets, one a line; `replace` tells whether they are others.
@@ -99,8 +105,6 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use staticreg_http::access::Tokens;
 
     use super::*;
@@ -128,6 +132,11 @@ mod tests {
         }
         fs::write(&path, "one\ntwo\n").expect("written");
         assert!(!look() && is("one two"));
+        fs::remove_file(&path).expect("removed");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .expect("a pipe, into which nobody writes");
+        assert!(look() && is("one two"));
+        fs::remove_file(&path).expect("removed");
         fs::write(&path, "").expect("emptied");
         assert!(!look() && is(""), "nobody, not everybody");
     }

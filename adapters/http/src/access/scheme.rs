@@ -8,8 +8,10 @@ use poem_openapi::{
 
 const TOKEN: &str = "webhook_token";
 const PASSWORD: &str = "webhook_password";
+const SIGNATURE: &str = "webhook_signature";
 const USER: &str = "user";
 const API_TOKEN: &str = "api_token";
+const PROXY: &str = "proxy";
 
 /// What a sender shows, for the document alone: the gate before the route has looked at it.
 pub(crate) struct Proof;
@@ -27,6 +29,16 @@ fn scheme(scheme: &'static str, description: &'static str) -> MetaSecurityScheme
     }
 }
 
+fn header(name: &'static str, description: &'static str) -> MetaSecurityScheme {
+    MetaSecurityScheme {
+        ty: "apiKey",
+        name: Some(name),
+        key_in: Some("header"),
+        scheme: None,
+        ..scheme("", description)
+    }
+}
+
 impl<'a> ApiExtractor<'a> for Proof {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
 
@@ -39,13 +51,17 @@ impl<'a> ApiExtractor<'a> for Proof {
         let password = "The password is one of `STATICREG_WEBHOOK_TOKENS`, or an API token with the scope `post`; the \
                         user's name may be any.";
         registry.create_security_scheme(PASSWORD, scheme("basic", password));
+        let signature = "`sha256=` and, in hexadecimal digits, the HMAC-SHA256 of the body by one of \
+                         `STATICREG_WEBHOOK_SIGNATURE_SECRETS`. `X-Hub-Signature-256` is the same; the three headers of \
+                         Standard Webhooks 1.0 sign the time as well.";
+        registry.create_security_scheme(SIGNATURE, header("X-Registry-Signature-256", signature));
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![TOKEN, PASSWORD]
+        vec![TOKEN, PASSWORD, SIGNATURE]
     }
 
-    /// Where no token is configured, and where a signature or a network decides.
+    /// Where no token is configured, and where a network decides.
     fn has_security_fallback() -> bool {
         true
     }
@@ -70,13 +86,16 @@ impl<'a> ApiExtractor<'a> for SignedIn {
         registry.create_security_scheme(USER, scheme("basic", user));
         let token = "An API token with the scope `read`: `staticreg token create` makes one.";
         registry.create_security_scheme(API_TOKEN, scheme("bearer", token));
+        let proxy = "Who has signed in, as a proxy of `STATICREG_HTTP_TRUSTED_PROXIES` says. The header is the one that \
+                     `STATICREG_ACCESS_PROXY_HEADER` names.";
+        registry.create_security_scheme(PROXY, header("Remote-User", proxy));
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![USER, API_TOKEN]
+        vec![USER, API_TOKEN, PROXY]
     }
 
-    /// Where anyone may read, and where a proxy says who has signed in.
+    /// Where anyone may read.
     fn has_security_fallback() -> bool {
         true
     }

@@ -10,7 +10,7 @@ mod routes;
 mod streams;
 mod tls;
 
-pub use tls::{InvalidTls, Tls, TlsFile, TlsFiles};
+pub use tls::{InvalidTls, Tls, TlsFile, TlsFiles, time_fault};
 
 use std::{error::Error, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 

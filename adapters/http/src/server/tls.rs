@@ -143,7 +143,9 @@ impl Current {
         };
         let current = Self { hash: hash(files), asking: config(verifier), trusting: config(None) };
         // Told once: what cannot be used is looked at again and again.
-        warn_of_time(&chain, clock, &provider);
+        if let Some(fault) = time_fault_of(&chain, clock, &provider) {
+            tracing::warn!("{fault}");
+        }
         Ok(current)
     }
 }
@@ -224,15 +226,25 @@ fn certified(
     }
 }
 
-/// Tells of a certificate that clients will refuse for its time. It is used all the same: some clients take it.
-fn warn_of_time(chain: &[CertificateDer<'static>], clock: &dyn Clock, provider: &Arc<CryptoProvider>) {
+/// Why clients will refuse the first certificate of a PEM file for its time, if they will. It is used all the same: some
+/// clients take it.
+#[must_use]
+pub fn time_fault(certificate: &str, clock: &dyn Clock) -> Option<&'static str> {
+    let chain = certificates(certificate, TlsFile::Certificate).ok()?;
+    time_fault_of(&chain, clock, &Arc::new(ring::default_provider()))
+}
+
+fn time_fault_of(
+    chain: &[CertificateDer<'static>],
+    clock: &dyn Clock,
+    provider: &Arc<CryptoProvider>,
+) -> Option<&'static str> {
     let now = Duration::from_secs(clock.now().timestamp().try_into().unwrap_or_default());
-    match invalid_time(chain, UnixTime::since_unix_epoch(now), provider) {
-        Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            tracing::warn!("The TLS certificate has expired, so clients refuse it. Put a new one in its place.");
+    match invalid_time(chain, UnixTime::since_unix_epoch(now), provider)? {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            Some("The TLS certificate has expired, so clients refuse it. Put a new one in its place.")
         }
-        Some(_) => tracing::warn!("The TLS certificate is not valid yet, so clients refuse it. Is the clock right?"),
-        None => {}
+        _ => Some("The TLS certificate is not valid yet, so clients refuse it. Is the clock right?"),
     }
 }
 
