@@ -14,7 +14,7 @@ use crate::{
     catalog::CatalogChanges,
     clock_skew::ClockSkew,
     name_limit::NameLimit,
-    recording::{RecordError, Recorded, Recorder, RecordingTotals, Trouble},
+    recording::{Balance, Outcome, RecordError, Recorded, Recorder, RecordingTotals, Trouble},
 };
 
 /// The most bytes of a text that are logged; more than the longest well-formed one has.
@@ -91,6 +91,12 @@ impl ReceiveNotification {
         self.recorder.totals()
     }
 
+    /// What became of all events since the start.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        self.recorder.balance()
+    }
+
     /// What trouble there is with the store.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
@@ -103,6 +109,8 @@ impl ReceiveNotification {
         let mut receipt = Receipt { total: events.len(), ..Receipt::default() };
         self.tell_of_changes(&events);
         let admitted = self.admit(&events, &mut receipt);
+        // Refused with the others when these cannot be stored, for they come again together.
+        let left_out = self.recorder.receive(receipt.skipped_total());
         // They may be large, and the store slow.
         drop(events);
         if !admitted.is_empty() {
@@ -118,6 +126,7 @@ impl ReceiveNotification {
                 receipt.add(&recorded);
             }
         }
+        left_out.settle_all(Outcome::Skipped);
         self.activity.received(&receipt);
         Ok(receipt)
     }

@@ -184,7 +184,8 @@ fn places(
 fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
     let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
     let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
-    Arc::new(pages::Site::new(browse, registry, public_name, services.access.clone(), webhook_port))
+    let (receive, access) = (Arc::clone(&services.receive), services.access.clone());
+    Arc::new(pages::Site::new(browse, receive, registry, public_name, access, webhook_port))
 }
 
 /// The paths of all routes, as the document and the routes write them: so that what is said of every one can be tested.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use staticreg_domain::{PullEvent, error::describe, journal::JournalEntry, metrics::MetricsError, rules::SkipReason};
 
-use super::{counter::Counter, totals::Counters, trouble::Trouble};
+use super::{counter::Counter, ledger::Outcome, totals::Counters, trouble::Trouble};
 
 /// What became of an access, or of what was learnt of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,19 @@ pub enum Recorded {
     Learned,
     /// It is not taken, now and for ever.
     Refused,
+}
+
+impl Recorded {
+    /// How an event ended; nothing when it waits.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Counted(_) | Self::Learned => Some(Outcome::Counted),
+            Self::Skipped(_) => Some(Outcome::Skipped),
+            Self::Duplicate => Some(Outcome::Duplicate),
+            Self::Refused => Some(Outcome::Refused),
+            Self::Spooled => None,
+        }
+    }
 }
 
 /// How many events are recorded at once: fewer after a failure, as a store that is slow may take a few in time.

@@ -131,9 +131,9 @@ impl Writer {
         let mut recorded = recorded.into_iter();
         let mut restored = VecDeque::with_capacity(submissions.len() + self.waiting.len());
         for (mut submission, count) in submissions {
-            let before = submission.recorded.len();
-            submission.recorded.extend(recorded.by_ref().take(count));
-            let done = submission.recorded.len() - before;
+            let recorded: Vec<_> = recorded.by_ref().take(count).collect();
+            let done = recorded.len();
+            submission.add(recorded);
             submission.entries = rest.by_ref().take(count - done).collect();
             if done == count {
                 submission.answer();
@@ -162,7 +162,7 @@ impl Batch {
 fn answer(batch: Batch, recorded: Vec<Recorded>) {
     let mut recorded = recorded.into_iter();
     for (mut submission, count) in batch.submissions {
-        submission.recorded.extend(recorded.by_ref().take(count));
+        submission.add(recorded.by_ref().take(count).collect());
         submission.answer();
     }
 }

@@ -3,6 +3,7 @@
 use poem::http::StatusCode;
 use serde_json::json;
 use staticreg_domain::metrics::{MockMetricsRepository, Recording, Summary};
+use staticreg_memory::MemoryMetrics;
 
 use crate::{
     WEBHOOK, away, body,
@@ -89,4 +90,17 @@ async fn the_document_is_served_in_both_forms_and_as_a_page() {
     let response = server.get("/docs").send().await;
     response.assert_status_is_ok();
     assert!(text(response).await.contains("SwaggerUIBundle"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_summary_and_the_home_page_show_the_balance() {
+    let server = server(MemoryMetrics::new(100));
+    let mut layer = event(2);
+    layer["target"]["mediaType"] = "application/octet-stream".into();
+    server.post(WEBHOOK).body_json(&notification(&[event(1), layer])).send().await.assert_status_is_ok();
+    let summary = body(server.get("/api/v1/summary").send().await).await;
+    let expected = json!({"received": 2, "counted": 1, "skipped": 1, "duplicate": 0, "refused": 0, "waiting": 0});
+    assert_eq!(summary["balance"], expected);
+    let home = text(server.get("/").send().await).await;
+    assert!(home.contains("2 events received since the start of this server: 1 counted, 1 skipped."), "{home}");
 }

@@ -34,6 +34,20 @@ fn assert_counted_once(server: &Staticreg, sent: &Sent) {
     assert_eq!(server.pulls(), sent.events, "{sent:?}");
 }
 
+/// That what was received is the sum of what became of it; the balance.
+fn assert_balanced(server: &Staticreg) -> Value {
+    // The answer is 503 while the database is away and was never asked.
+    let summary = eventually("the summary", LIMIT, || {
+        let answer = server.get("/api/v1/summary");
+        (answer.status == 200).then(|| answer.json())
+    });
+    let balance = &summary["balance"];
+    let of = |state: &str| balance[state].as_u64().unwrap_or_else(|| panic!("no {state}: {balance}"));
+    let ended: u64 = ["counted", "skipped", "duplicate", "refused", "waiting"].map(of).iter().sum();
+    assert_eq!(of("received"), ended, "{balance}");
+    balance.clone()
+}
+
 fn spooled(server: &Staticreg) -> Option<u64> {
     let answer = server.get("/healthz/db");
     (answer.status == 200).then(|| answer.json()["events_spooled"].as_u64().expect("a number"))
