@@ -1,9 +1,10 @@
 //! The balance of what was received: nothing enters or leaves it but through [`Ledger`] and [`Attempt`], and each of
 //! their steps keeps it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
+use staticreg_domain::{metrics::AccessKind, rules::SkipReason};
 
 use super::batches::Recorded;
 
@@ -31,9 +32,42 @@ pub struct Balance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Counted,
-    Skipped,
+    Skipped(SkipReason),
     Duplicate,
     Refused,
+}
+
+/// The balance at one moment, and what it is made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tallies {
+    pub(crate) balance: Balance,
+    /// The skipped, by reason.
+    pub(crate) skipped: BTreeMap<SkipReason, u64>,
+    /// What the counted added, by kind.
+    pub(crate) added: BTreeMap<AccessKind, u64>,
+}
+
+impl Tallies {
+    fn settle(&mut self, outcome: Outcome, events: u64) {
+        self.balance.settle(outcome, events);
+        if let Outcome::Skipped(reason) = outcome {
+            *self.skipped.entry(reason).or_default() += events;
+        }
+    }
+
+    /// What became of one event; nothing when it goes on waiting.
+    fn settle_one(&mut self, recorded: &Recorded) {
+        let Some(outcome) = recorded.outcome() else { return };
+        self.settle(outcome, 1);
+        if let Recorded::Counted(event) = recorded {
+            for kind in AccessKind::ALL {
+                let added = event.added(kind).count() as u64;
+                if added > 0 {
+                    *self.added.entry(kind).or_default() += added;
+                }
+            }
+        }
+    }
 }
 
 impl Balance {
@@ -46,7 +80,7 @@ impl Balance {
         self.waiting -= events;
         *match outcome {
             Outcome::Counted => &mut self.counted,
-            Outcome::Skipped => &mut self.skipped,
+            Outcome::Skipped(_) => &mut self.skipped,
             Outcome::Duplicate => &mut self.duplicate,
             Outcome::Refused => &mut self.refused,
         } += events;
@@ -59,7 +93,7 @@ pub(crate) struct Ledger(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    balance: Balance,
+    tallies: Tallies,
     /// How many of those that wait are in the spool.
     spooled: u64,
 }
@@ -67,14 +101,19 @@ struct State {
 impl Ledger {
     /// The balance at one moment.
     pub(crate) fn read(&self) -> Balance {
-        self.0.lock().balance
+        self.0.lock().tallies.balance
+    }
+
+    /// The same, with what it is made of.
+    pub(crate) fn tallies(&self) -> Tallies {
+        self.0.lock().tallies.clone()
     }
 
     /// Takes events in.
     pub(crate) fn receive(&self, events: usize) -> Attempt {
         let open = events as u64;
         if open > 0 {
-            self.0.lock().balance.receive(open);
+            self.0.lock().tallies.balance.receive(open);
         }
         Attempt { ledger: self.clone(), open }
     }
@@ -87,14 +126,14 @@ impl Ledger {
     /// Events of the spool were given to the store.
     pub(super) fn replayed(&self, recorded: &[Recorded]) {
         let mut state = self.0.lock();
-        for outcome in recorded.iter().filter_map(Recorded::outcome) {
+        for recorded in recorded {
             // More are replayed than were known of when the spool could not be counted.
             if state.spooled == 0 {
-                state.balance.receive(1);
+                state.tallies.balance.receive(1);
             } else {
                 state.spooled -= 1;
             }
-            state.balance.settle(outcome, 1);
+            state.tallies.settle_one(recorded);
         }
     }
 
@@ -102,9 +141,9 @@ impl Ledger {
     /// written by an earlier run, or when the spool said that it was not.
     pub(super) fn spool_holds(&self, events: u64) {
         let mut state = self.0.lock();
-        let State { balance, spooled } = &mut *state;
-        balance.settle(Outcome::Duplicate, spooled.saturating_sub(events));
-        balance.receive(events.saturating_sub(*spooled));
+        let State { tallies, spooled } = &mut *state;
+        tallies.settle(Outcome::Duplicate, spooled.saturating_sub(events));
+        tallies.balance.receive(events.saturating_sub(*spooled));
         *spooled = events;
     }
 }
@@ -118,9 +157,14 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// All of them end in the same way.
-    pub(crate) fn settle_all(mut self, outcome: Outcome) {
-        self.end(outcome);
+    /// All of them do not count, for these reasons.
+    pub(crate) fn skip_all(mut self, reasons: &BTreeMap<SkipReason, usize>) {
+        let mut state = self.ledger.0.lock();
+        for (reason, events) in reasons {
+            let events = *events as u64;
+            self.open -= events;
+            state.tallies.settle(Outcome::Skipped(*reason), events);
+        }
     }
 
     /// What became of some of them.
@@ -129,23 +173,16 @@ impl Attempt {
         for recorded in recorded {
             self.open -= 1;
             // What is in the spool waits there, and is the replay's to settle.
-            if let Some(outcome) = recorded.outcome() {
-                state.balance.settle(outcome, 1);
-            }
-        }
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        let open = std::mem::take(&mut self.open);
-        if open > 0 {
-            self.ledger.0.lock().balance.settle(outcome, open);
+            state.tallies.settle_one(recorded);
         }
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.end(Outcome::Refused);
+        if self.open > 0 {
+            self.ledger.0.lock().tallies.settle(Outcome::Refused, self.open);
+        }
     }
 }
 

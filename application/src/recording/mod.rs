@@ -27,7 +27,7 @@ pub use batches::Recorded;
 pub use counter::AskForIndex;
 pub use forget_old::ForgetOld;
 pub use ledger::Balance;
-pub(crate) use ledger::Outcome;
+pub(crate) use ledger::Tallies;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
 pub use replay::Replay;
 pub use spooling::Spooling;

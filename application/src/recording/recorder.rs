@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     batches::{BatchSize, Batches, Recorded},
     counter::{AskForIndex, Counter},
-    ledger::{Attempt, Balance, Ledger},
+    ledger::{Attempt, Balance, Ledger, Tallies},
     room::Room,
     spooling::Spooling,
     submission::Submission,
@@ -22,6 +22,7 @@ use super::{
     trouble::Trouble,
     writer::Writer,
 };
+use crate::telemetry::Signals;
 
 /// How the recorder gathers and waits.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,7 @@ pub struct Recorder {
     trouble: Trouble,
     counters: Counters,
     ledger: Ledger,
+    signals: Signals,
 }
 
 impl Recorder {
@@ -71,6 +73,7 @@ impl Recorder {
     ) -> (Self, Writer) {
         let (submissions, inbox) = mpsc::unbounded_channel();
         let (trouble, counters) = (Trouble::default(), Counters::default());
+        let signals = Signals::default();
         let ledger = spooling.as_ref().map(|spooling| spooling.ledger().clone()).unwrap_or_default();
         let recorder = Self {
             submissions,
@@ -79,9 +82,10 @@ impl Recorder {
             trouble: trouble.clone(),
             counters: counters.clone(),
             ledger,
+            signals: signals.clone(),
         };
         let counter = Counter::new(store, clock, counting, ask_for_index);
-        let batches = Arc::new(Mutex::new(Batches { counter, trouble, counters }));
+        let batches = Arc::new(Mutex::new(Batches { counter, trouble, counters, signals }));
         let size = BatchSize::at_most(options.batch_size);
         let flush_interval = options.flush_interval;
         (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, flush_interval })
@@ -117,6 +121,14 @@ impl Recorder {
     #[must_use]
     pub fn balance(&self) -> Balance {
         self.ledger.read()
+    }
+
+    pub(crate) fn tallies(&self) -> Tallies {
+        self.ledger.tallies()
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     /// Takes events into the balance that are not recorded.

@@ -104,3 +104,35 @@ async fn the_summary_and_the_home_page_show_the_balance() {
     let home = text(server.get("/").send().await).await;
     assert!(home.contains("2 events received since the start of this server: 1 counted, 1 skipped."), "{home}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn metrics_are_told_in_both_formats() {
+    let server = server(taking_store());
+    let mut layer = event(2);
+    layer["target"]["mediaType"] = "application/octet-stream".into();
+    server.post(WEBHOOK).body_json(&notification(&[event(1), layer])).send().await.assert_status_is_ok();
+    server.get("/made/up").send().await.assert_status(StatusCode::NOT_FOUND);
+    let response = server.get("/metrics").send().await;
+    response.assert_header("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    let told = text(response).await;
+    for line in [
+        "staticreg_balance_events{state=\"received\"} 2",
+        "staticreg_events_total{outcome=\"counted\",reason=\"\"} 1",
+        "staticreg_events_total{outcome=\"skipped\",reason=\"not_a_manifest\"} 1",
+        "staticreg_pulls_total{kind=\"pull_by_tag\"} 1",
+        "staticreg_webhook_requests_total{result=\"stored\"} 1",
+        "staticreg_ack_duration_seconds_count 1",
+        "staticreg_batch_events_sum 1",
+        "staticreg_store_up 1",
+        "staticreg_pending_events 0",
+        "staticreg_last_event_timestamp_seconds 1795291200",
+        "staticreg_http_request_duration_seconds_count{route=\"/api/webhook/registry\",method=\"POST\",status=\"200\"} 1",
+        "staticreg_http_request_duration_seconds_count{route=\"other\",method=\"GET\",status=\"404\"} 1",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+    }
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    let response = server.get("/metrics").header("accept", accept).send().await;
+    response.assert_header("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(text(response).await.ends_with("# EOF\n"));
+}

@@ -7,7 +7,7 @@ mod kills;
 mod senders;
 mod servers;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use staticreg_e2e::{
@@ -35,17 +35,16 @@ fn assert_counted_once(server: &Staticreg, sent: &Sent) {
 }
 
 /// That what was received is the sum of what became of it; the balance.
-fn assert_balanced(server: &Staticreg) -> Value {
-    // The answer is 503 while the database is away and was never asked.
-    let summary = eventually("the summary", LIMIT, || {
-        let answer = server.get("/api/v1/summary");
-        (answer.status == 200).then(|| answer.json())
-    });
-    let balance = &summary["balance"];
-    let of = |state: &str| balance[state].as_u64().unwrap_or_else(|| panic!("no {state}: {balance}"));
-    let ended: u64 = ["counted", "skipped", "duplicate", "refused", "waiting"].map(of).iter().sum();
-    assert_eq!(of("received"), ended, "{balance}");
-    balance.clone()
+fn assert_balanced(server: &Staticreg) -> BTreeMap<String, u64> {
+    let metrics = server.get("/metrics");
+    let lines = metrics.body.lines().filter_map(|line| line.strip_prefix("staticreg_balance_events{state=\""));
+    let states = lines.map(|line| line.split_once("\"} ").expect("a state and a number"));
+    let mut balance: BTreeMap<_, u64> =
+        states.map(|(state, events)| (state.to_owned(), events.parse().expect("a number"))).collect();
+    let received = balance.remove("received").expect("received");
+    assert_eq!(balance.len(), 5, "{metrics:?}");
+    assert_eq!(received, balance.values().sum::<u64>(), "{balance:?}");
+    balance
 }
 
 fn spooled(server: &Staticreg) -> Option<u64> {
