@@ -9,11 +9,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use staticreg_domain::{
     error::describe,
     metrics::{AccessKind, MetricsError},
     rules::SkipReason,
 };
+use tokio::time::Instant;
 
 use crate::{
     receive_notification::ReceiveNotification,
@@ -215,6 +217,8 @@ struct Inner {
     stored_in: Histogram,
     /// In seconds since 1970; 0 before the first.
     last_event_at: AtomicI64,
+    /// Since when the oldest event waits in memory.
+    oldest_since: Mutex<Option<Instant>>,
 }
 
 impl Default for Inner {
@@ -227,11 +231,17 @@ impl Default for Inner {
             batch_events: Histogram::new(EVENTS),
             stored_in: Histogram::new(SECONDS),
             last_event_at: AtomicI64::new(0),
+            oldest_since: Mutex::new(None),
         }
     }
 }
 
 impl Signals {
+    /// The writer looked at what waits in memory.
+    pub(crate) fn oldest_waits_since(&self, oldest: Option<Instant>) {
+        *self.0.oldest_since.lock() = oldest;
+    }
+
     /// A notification arrived.
     pub(crate) fn notification_arrived(&self, now: DateTime<Utc>) {
         self.0.last_event_at.store(now.timestamp(), Ordering::Relaxed);
@@ -280,7 +290,8 @@ impl Signals {
 
 /// What is told of receiving.
 pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> Vec<Family> {
-    let Inner { stored, busy, unavailable, answered_in, batch_events, stored_in, last_event_at } = &*signals.0;
+    let Inner { stored, busy, unavailable, answered_in, batch_events, stored_in, last_event_at, oldest_since } =
+        &*signals.0;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let Tallies { balance, skipped, added } = receive.tallies();
     let Balance { received, counted, skipped: _, duplicate, refused, waiting } = balance;
@@ -295,6 +306,7 @@ pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> 
     );
     let pulls = AccessKind::ALL
         .map(|kind| Sample::labelled([("kind", kind.as_str())], added.get(&kind).copied().unwrap_or_default()));
+    let oldest = oldest_since.lock().map_or(Duration::ZERO, |since| since.elapsed());
     let skew = receive.clock_skew().map_or(0, |skew| skew.num_seconds());
     vec![
         Family::counter(
@@ -344,6 +356,11 @@ pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> 
             "staticreg_pending_events",
             "Events in memory that wait to be stored, or are being stored.",
             vec![Sample::plain(receive.totals().waiting)],
+        ),
+        Family::gauge(
+            "staticreg_oldest_pending_seconds",
+            "How long the oldest of them waits; 0 when none does.",
+            vec![Sample::plain(oldest.as_secs_f64())],
         ),
         Family::gauge(
             "staticreg_last_event_timestamp_seconds",

@@ -85,10 +85,10 @@ impl Recorder {
             signals: signals.clone(),
         };
         let counter = Counter::new(store, clock, counting, ask_for_index);
-        let batches = Arc::new(Mutex::new(Batches { counter, trouble, counters, signals }));
+        let batches = Arc::new(Mutex::new(Batches { counter, trouble, counters, signals: signals.clone() }));
         let size = BatchSize::at_most(options.batch_size);
         let flush_interval = options.flush_interval;
-        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, flush_interval })
+        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, signals, flush_interval })
     }
 
     /// Counts and records accesses; answers when they are stored, with what became of each.

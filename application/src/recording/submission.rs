@@ -1,7 +1,7 @@
 //! What a request hands over.
 
 use staticreg_domain::journal::JournalEntry;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{batches::Recorded, ledger::Attempt, room::Taken};
 
@@ -14,6 +14,8 @@ pub(super) struct Submission {
     recorded: Vec<Recorded>,
     /// What is still to be settled of events; nothing when it is no event that was told.
     attempt: Option<Attempt>,
+    /// When it was handed over.
+    pub(super) since: Instant,
     answer: oneshot::Sender<Vec<Recorded>>,
     /// Frees its room in the buffer when the submission is answered or given up.
     _room: Taken,
@@ -27,7 +29,7 @@ impl Submission {
         room: Taken,
     ) -> (Self, oneshot::Receiver<Vec<Recorded>>) {
         let (answer, answered) = oneshot::channel();
-        (Self { entries, recorded: Vec::new(), attempt, answer, _room: room }, answered)
+        (Self { entries, recorded: Vec::new(), attempt, since: Instant::now(), answer, _room: room }, answered)
     }
 
     /// Whether nobody waits for the answer any more.

@@ -14,6 +14,7 @@ use super::{
     spooling::Spooling,
     submission::Submission,
 };
+use crate::telemetry::Signals;
 
 /// The pause before the store is tried again: at first, and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -26,6 +27,7 @@ pub struct Writer {
     pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) size: BatchSize,
     pub(super) spooling: Option<Arc<Spooling>>,
+    pub(super) signals: Signals,
     /// How long to wait for more events before a batch is recorded.
     pub(super) flush_interval: Duration,
 }
@@ -42,6 +44,7 @@ impl Writer {
     pub async fn run(mut self) {
         let mut pause = RETRY_PAUSE.0;
         while self.gather().await {
+            self.signals.oldest_waits_since(self.waiting.front().map(|oldest| oldest.since));
             let mut batch = self.next_batch();
             if batch.is_empty() {
                 continue;
@@ -63,6 +66,7 @@ impl Writer {
     /// Waits until something is waiting; false when nothing will come any more.
     async fn gather(&mut self) -> bool {
         if self.waiting.is_empty() {
+            self.signals.oldest_waits_since(None);
             match self.inbox.recv().await {
                 Some(first) => self.waiting.push_back(first),
                 None => return false,

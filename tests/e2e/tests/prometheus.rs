@@ -110,6 +110,15 @@ impl Drop for Prometheus {
     }
 }
 
+/// The expressions of all panels, for all servers.
+fn dashboard() -> Vec<String> {
+    let file = fs::read_to_string(rules().join("../grafana/server.json")).expect("the dashboard");
+    let dashboard: Value = serde_json::from_str(&file).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    targets.map(|target| target["expr"].as_str().expect("text").replace("$instance", ".*")).collect()
+}
+
 #[test]
 fn a_real_prometheus_reads_a_server_under_load_and_finds_its_balance_at_every_scrape() {
     let server = Staticreg::start(&[]);
@@ -136,6 +145,10 @@ fn a_real_prometheus_reads_a_server_under_load_and_finds_its_balance_at_every_sc
     ] {
         let values = prometheus.values(expression).expect("an answer");
         assert!(values.first().is_some_and(|value| *value > 0.0), "{what}: {values:?}");
+    }
+    for expression in dashboard() {
+        let values = prometheus.values(&expression).unwrap_or_else(|| panic!("no answer to {expression}"));
+        assert!(!values.is_empty(), "nothing to show: {expression}");
     }
     let rules = prometheus.ask("/api/v1/rules").expect("an answer");
     for rule in rules["groups"][0]["rules"].as_array().expect("rules") {

@@ -1,5 +1,7 @@
 //! Health, and the document.
 
+use std::time::Duration;
+
 use poem::http::StatusCode;
 use serde_json::json;
 use staticreg_domain::metrics::{MockMetricsRepository, Recording, Summary};
@@ -135,4 +137,24 @@ async fn metrics_are_told_in_both_formats() {
     let response = server.get("/metrics").header("accept", accept).send().await;
     response.assert_header("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(text(response).await.ends_with("# EOF\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_how_long_the_oldest_event_waits() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_record().returning(|_, _| Err(away()));
+    let server = server(store);
+    let told = async |line: &str| {
+        let told = text(server.get("/metrics").send().await).await;
+        assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+    };
+    let (answer, ()) = tokio::join!(server.post(WEBHOOK).body_json(&notification(&[event(1)])).send(), async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        told("staticreg_oldest_pending_seconds 2").await;
+        told("staticreg_store_up 0").await;
+    });
+    answer.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    told("staticreg_oldest_pending_seconds 0").await;
+    told("staticreg_webhook_requests_total{result=\"unavailable\"} 1").await;
 }
