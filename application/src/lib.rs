@@ -15,6 +15,7 @@ mod name_limit;
 pub mod platforms;
 pub mod receive_notification;
 pub mod recording;
+pub mod telemetry;
 
 #[cfg(test)]
 mod logged;

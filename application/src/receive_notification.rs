@@ -7,6 +7,7 @@ use staticreg_domain::{
     Clock, ManifestAccess, RegistryEvent,
     rules::{Rules, SkipReason},
 };
+use tokio::time::Instant;
 use tracing::Level;
 
 use crate::{
@@ -14,7 +15,8 @@ use crate::{
     catalog::CatalogChanges,
     clock_skew::ClockSkew,
     name_limit::NameLimit,
-    recording::{RecordError, Recorded, Recorder, RecordingTotals, Trouble},
+    recording::{Balance, RecordError, Recorded, Recorder, RecordingTotals, Tallies, Trouble},
+    telemetry::{self, Family},
 };
 
 /// The most bytes of a text that are logged; more than the longest well-formed one has.
@@ -91,6 +93,22 @@ impl ReceiveNotification {
         self.recorder.totals()
     }
 
+    /// What became of all events since the start.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        self.recorder.balance()
+    }
+
+    /// What is told of receiving to those who watch.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        telemetry::of_receiving(self, self.recorder.signals())
+    }
+
+    pub(crate) fn tallies(&self) -> Tallies {
+        self.recorder.tallies()
+    }
+
     /// What trouble there is with the store.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
@@ -100,9 +118,23 @@ impl ReceiveNotification {
     /// Answers when every event that counts is stored, and only then. After an error the registry must send the
     /// notification again.
     pub async fn receive(&self, events: Vec<RegistryEvent>) -> Result<Receipt, RecordError> {
+        let (start, signals) = (Instant::now(), self.recorder.signals());
+        signals.notification_arrived(self.clock.now());
+        let received = self.receive_events(events).await;
+        match &received {
+            Ok(_) => signals.notification_stored(start.elapsed()),
+            Err(error) => signals.notification_turned_away(*error, start.elapsed()),
+        }
+        received
+    }
+
+    async fn receive_events(&self, events: Vec<RegistryEvent>) -> Result<Receipt, RecordError> {
         let mut receipt = Receipt { total: events.len(), ..Receipt::default() };
         self.tell_of_changes(&events);
         let admitted = self.admit(&events, &mut receipt);
+        // Refused with the others when these cannot be stored, for they come again together.
+        let left_out = self.recorder.receive(receipt.skipped_total());
+        let left_out_for = receipt.skipped.clone();
         // They may be large, and the store slow.
         drop(events);
         if !admitted.is_empty() {
@@ -118,6 +150,7 @@ impl ReceiveNotification {
                 receipt.add(&recorded);
             }
         }
+        left_out.skip_all(&left_out_for);
         self.activity.received(&receipt);
         Ok(receipt)
     }

@@ -4,7 +4,10 @@
 use std::{
     fs::File,
     io::{self, ErrorKind, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -20,6 +23,14 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The pause before an output is tried again that takes nothing now and was set not to wait.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// How many lines were dropped since the start, of all writers: the program has one.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines were dropped since the start.
+pub(crate) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
 
 /// Takes lines; each write is one.
 #[derive(Clone)]
@@ -62,6 +73,7 @@ impl Queue {
         let mut state = self.state();
         if state.lines.len() + line.len() > MAX_WAITING {
             state.dropped += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
             return;
         }
         state.lines.extend_from_slice(line);
@@ -77,6 +89,7 @@ impl Queue {
             piece.clear();
             let mut state = self.state();
             state.dropped += lost;
+            DROPPED.fetch_add(lost as u64, Ordering::Relaxed);
             // Lines that come faster than they are taken are told of when that is over.
             if lost == 0 && state.dropped > 0 && state.lines.len() < MAX_WAITING / 2 {
                 let dropped = std::mem::take(&mut state.dropped);

@@ -34,12 +34,15 @@ use staticreg_application::{
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
     recording::Spooling,
+    telemetry::Exposition,
 };
 
 use staticreg_domain::connection_pool::ConnectionPool;
 
 use access::{Access, Gate, Hosts, Rule};
 use delivery::Client;
+use operations::metrics::Durations;
+use tokio::time::Instant;
 use webhook::Bodies;
 
 /// What the routes need.
@@ -63,6 +66,8 @@ pub struct Services {
     pub access: Access,
     /// The connections to the database, when there is one.
     pub pool: Option<Arc<dyn ConnectionPool>>,
+    /// Writes down what the server tells of itself; none answers `/metrics` without it.
+    pub exposition: Option<Arc<dyn Exposition>>,
     /// What the program was built from.
     pub build: BuildInfo,
     /// How the registry's users call it, when that is another name than the one it is read by.
@@ -174,27 +179,38 @@ fn places(
     service: &OpenApiService<Apis, ()>,
     services: Services,
     site: &Arc<pages::Site>,
+    durations: Arc<Durations>,
 ) -> impl Iterator<Item = Place> + use<> {
     let documents = operations::document::places(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
+    let metrics = operations::metrics::place(services.clone(), durations);
     let Services { receive, pool, build, .. } = services;
     let of_go = operations::go_staticreg::places(receive, pool, build, site);
-    documents.into_iter().chain(of_go).chain(pages::places(site))
+    documents.into_iter().chain(of_go).chain(metrics).chain(pages::places(site))
 }
 
 fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
     let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
     let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
-    Arc::new(pages::Site::new(browse, registry, public_name, services.access.clone(), webhook_port))
+    let (receive, access) = (Arc::clone(&services.receive), services.access.clone());
+    Arc::new(pages::Site::new(browse, receive, registry, public_name, access, webhook_port))
 }
 
 /// The paths of all routes, as the document and the routes write them: so that what is said of every one can be tested.
 #[must_use]
-pub fn paths(services: Services) -> Vec<String> {
-    let (site, bodies) = (site(&services, None), Arc::new(Bodies::new(services.body_limits)));
-    let service = apis(services.clone(), &bodies);
+pub fn paths(services: &Services) -> Vec<String> {
+    let bodies = Arc::new(Bodies::new(services.body_limits));
+    templates(services, &site(services, None), &bodies)
+}
+
+fn templates(services: &Services, site: &Arc<pages::Site>, bodies: &Arc<Bodies>) -> Vec<String> {
+    let service = apis(services.clone(), bodies);
     let document: serde_json::Value = serde_json::from_str(&service.spec()).unwrap_or_default();
     let of_api = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
-    of_api.chain(places(&service, services, &site).map(|place| place.path.to_owned())).collect()
+    of_api
+        .chain(
+            places(&service, services.clone(), site, Arc::new(Durations::new([]))).map(|place| place.path.to_owned()),
+        )
+        .collect()
 }
 
 /// All routes.
@@ -228,12 +244,15 @@ struct Parts {
     services: Services,
     site: Arc<pages::Site>,
     bodies: Arc<Bodies>,
+    durations: Arc<Durations>,
 }
 
 impl Parts {
     fn new(services: Services, webhook_port: Option<u16>) -> Self {
         let bodies = Arc::new(Bodies::new(services.body_limits));
-        Self { site: site(&services, webhook_port), bodies, services }
+        let site = site(&services, webhook_port);
+        let durations = Arc::new(Durations::new(templates(&services, &site, &bodies)));
+        Self { services, site, bodies, durations }
     }
 
     fn gate(&self, rule: Rule, access: &Access) -> Gate {
@@ -244,14 +263,14 @@ impl Parts {
         let service = apis(self.services.clone(), &self.bodies);
         let webhook = apis(self.services.clone(), &self.bodies).into_endpoint();
         let webhook = post(webhook.with(self.gate(Rule::Post, &self.services.access)));
-        finished(self.routes(service).at(webhook::PATH, webhook), Some(Arc::clone(&self.site)))
+        self.finished(self.routes(service).at(webhook::PATH, webhook), Some(Arc::clone(&self.site)))
     }
 
     /// The webhook's path is no route, whatever asks for it.
     fn without_webhook(&self) -> impl Endpoint<Output = Response> + use<> {
         let service = apis(self.services.clone(), &self.bodies);
         let nothing = Route::new().map_to_response().with(self.gate(Rule::Read, &self.services.access));
-        finished(self.routes(service).at(webhook::PATH, nothing), Some(Arc::clone(&self.site)))
+        self.finished(self.routes(service).at(webhook::PATH, nothing), Some(Arc::clone(&self.site)))
     }
 
     fn webhook(&self, access: &Access) -> impl Endpoint<Output = Response> + use<> {
@@ -259,14 +278,19 @@ impl Parts {
         let routes = Route::new()
             .at(webhook::PATH, post(Arc::clone(&service).with(self.gate(Rule::Post, access))))
             .nest_no_strip(operations::health::PATH, service.with(self.gate(Rule::Open, access)));
-        finished(routes, None)
+        self.finished(routes, None)
+    }
+
+    fn finished(&self, routes: Route, site: Option<Arc<pages::Site>>) -> impl Endpoint<Output = Response> + use<> {
+        finished(routes, site, Arc::clone(&self.durations))
     }
 
     /// All but the webhook.
     fn routes(&self, service: OpenApiService<Apis, ()>) -> Route {
         let gate = |rule| self.gate(rule, &self.services.access);
         let (read, others): (Vec<_>, Vec<_>) =
-            places(&service, self.services.clone(), &self.site).partition(|place| place.rule == Rule::Read);
+            places(&service, self.services.clone(), &self.site, Arc::clone(&self.durations))
+                .partition(|place| place.rule == Rule::Read);
         let service = Arc::new(service.into_endpoint());
         let read = read.into_iter().fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint));
         let read = read.nest_no_strip("/api", Arc::clone(&service));
@@ -281,11 +305,15 @@ impl Parts {
 }
 
 /// Routes as they answer: errors are problems, or pages of the site where there is one.
-fn finished(routes: Route, site: Option<Arc<pages::Site>>) -> impl Endpoint<Output = Response> {
+fn finished(
+    routes: Route,
+    site: Option<Arc<pages::Site>>,
+    durations: Arc<Durations>,
+) -> impl Endpoint<Output = Response> {
     routes
         .with(CatchPanic::new().with_handler(errors::OfPanic))
         .around(move |endpoint, mut request: Request| {
-            let site = site.clone();
+            let (site, durations, start) = (site.clone(), Arc::clone(&durations), Instant::now());
             async move {
                 strip_trailing_slash(&mut request);
                 let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -296,6 +324,7 @@ fn finished(routes: Route, site: Option<Arc<pages::Site>>) -> impl Endpoint<Outp
                     Ok(response) => response,
                     Err(error) => errors::of_error(error, &method, &uri),
                 };
+                durations.observe(uri.path(), &method, response.status(), start.elapsed());
                 Ok(match client {
                     Some((client, site)) => client.deliver(response, &site).await,
                     None => response,

@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use staticreg_domain::{PullEvent, error::describe, journal::JournalEntry, metrics::MetricsError, rules::SkipReason};
+use staticreg_domain::{PullEvent, journal::JournalEntry, metrics::MetricsError, rules::SkipReason};
 
-use super::{counter::Counter, totals::Counters, trouble::Trouble};
+use tokio::time::Instant;
+
+use super::{counter::Counter, ledger::Outcome, totals::Counters, trouble::Trouble};
+use crate::telemetry::Signals;
 
 /// What became of an access, or of what was learnt of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,19 @@ pub enum Recorded {
     Learned,
     /// It is not taken, now and for ever.
     Refused,
+}
+
+impl Recorded {
+    /// How an event ended; nothing when it waits.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Counted(_) | Self::Learned => Some(Outcome::Counted),
+            Self::Skipped(reason) => Some(Outcome::Skipped(*reason)),
+            Self::Duplicate => Some(Outcome::Duplicate),
+            Self::Refused => Some(Outcome::Refused),
+            Self::Spooled => None,
+        }
+    }
 }
 
 /// How many events are recorded at once: fewer after a failure, as a store that is slow may take a few in time.
@@ -57,6 +73,7 @@ pub(super) struct Batches {
     pub(super) counter: Counter,
     pub(super) trouble: Trouble,
     pub(super) counters: Counters,
+    pub(super) signals: Signals,
 }
 
 impl Batches {
@@ -70,10 +87,12 @@ impl Batches {
     ) -> Result<(), Unstored> {
         let mut parts: Vec<(Range<usize>, bool)> = vec![(0..entries.len(), false)];
         while let Some((part, without_taking)) = parts.pop() {
+            let start = Instant::now();
             match self.counter.store(&mut entries[part.clone()], without_taking).await {
                 Ok(stored) => {
                     self.trouble.succeeded();
                     self.counters.stored_batch();
+                    self.signals.batch_stored(part.len(), start.elapsed());
                     recorded.extend(stored);
                 }
                 Err(MetricsError::Refused(reason)) => {
@@ -91,12 +110,8 @@ impl Batches {
                 }
                 Err(error @ (MetricsError::Unavailable(_) | MetricsError::Corrupt(_))) => {
                     self.trouble.failed();
-                    let reason = describe(&error);
-                    if self.trouble.is_news(&reason) {
-                        tracing::warn!(events = part.len(), error = reason, "The store does not take events");
-                    } else {
-                        tracing::debug!(events = part.len(), error = reason, "The store still does not take events");
-                    }
+                    let is_news = |reason: &str| self.trouble.is_news(reason);
+                    self.signals.batch_failed(part.len(), &error, is_news, start.elapsed());
                     return Err(Unstored);
                 }
             }

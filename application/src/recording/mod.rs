@@ -1,7 +1,7 @@
 //! Group commit: one writer records what is waiting, of all requests, in one batch; a request waits until its events
 //! are stored. Why, and what was tried: `docs/adr/0001-answer-after-commit.md`.
 //!
-//! The parts, each of which knows those before it alone: `trouble` tells how the store does, `totals` how much there was, `counter` counts and stores,
+//! The parts, each of which knows those before it alone: `trouble` tells how the store does, `totals` how much there was, `ledger` what became of it, `counter` counts and stores,
 //! in step with the journal, `batches` gives it what it takes, `spooling` keeps on disk what it does not take, `room`
 //! bounds what waits, `submission` is what waits, `writer` is the one that stores, `recorder` what requests hand their
 //! events to.
@@ -9,6 +9,7 @@
 mod batches;
 mod counter;
 mod forget_old;
+mod ledger;
 mod recorder;
 mod replay;
 mod room;
@@ -25,6 +26,8 @@ mod writer;
 pub use batches::Recorded;
 pub use counter::AskForIndex;
 pub use forget_old::ForgetOld;
+pub use ledger::Balance;
+pub(crate) use ledger::Tallies;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
 pub use replay::Replay;
 pub use spooling::Spooling;

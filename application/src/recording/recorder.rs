@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     batches::{BatchSize, Batches, Recorded},
     counter::{AskForIndex, Counter},
+    ledger::{Attempt, Balance, Ledger, Tallies},
     room::Room,
     spooling::Spooling,
     submission::Submission,
@@ -21,6 +22,7 @@ use super::{
     trouble::Trouble,
     writer::Writer,
 };
+use crate::telemetry::Signals;
 
 /// How the recorder gathers and waits.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,8 @@ pub struct Recorder {
     patience: Duration,
     trouble: Trouble,
     counters: Counters,
+    ledger: Ledger,
+    signals: Signals,
 }
 
 impl Recorder {
@@ -69,43 +73,67 @@ impl Recorder {
     ) -> (Self, Writer) {
         let (submissions, inbox) = mpsc::unbounded_channel();
         let (trouble, counters) = (Trouble::default(), Counters::default());
+        let signals = Signals::default();
+        let ledger = spooling.as_ref().map(|spooling| spooling.ledger().clone()).unwrap_or_default();
         let recorder = Self {
             submissions,
             room: Room::new(options.buffer_size),
             patience: options.patience,
             trouble: trouble.clone(),
             counters: counters.clone(),
+            ledger,
+            signals: signals.clone(),
         };
         let counter = Counter::new(store, clock, counting, ask_for_index);
-        let batches = Arc::new(Mutex::new(Batches { counter, trouble, counters }));
+        let batches = Arc::new(Mutex::new(Batches { counter, trouble, counters, signals: signals.clone() }));
         let size = BatchSize::at_most(options.batch_size);
         let flush_interval = options.flush_interval;
-        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, flush_interval })
+        (recorder, Writer { inbox, waiting: VecDeque::new(), batches, size, spooling, signals, flush_interval })
     }
 
     /// Counts and records accesses; answers when they are stored, with what became of each.
     pub async fn record(&self, accesses: Vec<ManifestAccess>) -> Result<Vec<Recorded>, RecordError> {
         let events = accesses.len() as u64;
         self.counters.received(events);
-        let recorded = self.submit(accesses.into_iter().map(JournalEntry::Access).collect()).await;
+        let attempt = Some(self.ledger.receive(accesses.len()));
+        let recorded = self.submit(accesses.into_iter().map(JournalEntry::Access).collect(), attempt).await;
         self.counters.answered(events, recorded.is_ok());
         recorded
     }
 
     /// Records the children of an index, asked from the registry, and what follows from them for what is counted.
     pub async fn learn(&self, index: Digest, children: Vec<IndexChild>) -> Result<Recorded, RecordError> {
-        let recorded = self.submit(vec![JournalEntry::Index { digest: index, children }]).await?;
+        let recorded = self.submit(vec![JournalEntry::Index { digest: index, children }], None).await?;
         recorded.into_iter().next().ok_or(RecordError::Unavailable)
     }
 
-    async fn submit(&self, entries: Vec<JournalEntry>) -> Result<Vec<Recorded>, RecordError> {
+    async fn submit(&self, entries: Vec<JournalEntry>, attempt: Option<Attempt>) -> Result<Vec<Recorded>, RecordError> {
         let taken = self.room.take(entries.len()).ok_or(RecordError::Busy)?;
-        let (submission, answered) = Submission::new(entries, taken);
+        let (submission, answered) = Submission::new(entries, attempt, taken);
         self.submissions.send(submission).map_err(|_| RecordError::Unavailable)?;
         match timeout(self.patience, answered).await {
             Ok(Ok(recorded)) => Ok(recorded),
             Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
         }
+    }
+
+    /// What became of all events.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        self.ledger.read()
+    }
+
+    pub(crate) fn tallies(&self) -> Tallies {
+        self.ledger.tallies()
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Takes events into the balance that are not recorded.
+    pub(crate) fn receive(&self, events: usize) -> Attempt {
+        self.ledger.receive(events)
     }
 
     /// Whether the store took everything it was given for so long.

@@ -19,7 +19,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::batches::{BatchSize, Batches, Recorded};
+use super::{
+    batches::{BatchSize, Batches, Recorded},
+    ledger::Ledger,
+};
 
 /// The pause before the store is tried again.
 const REPLAY_PAUSE: Duration = Duration::from_millis(500);
@@ -44,6 +47,7 @@ pub struct Spooling {
     spooled: Notify,
     /// Held while what waits is changed and counted, so that nobody takes an old count for the newest.
     changing: AsyncMutex<Replayed>,
+    ledger: Ledger,
 }
 
 /// The events that are stored and could not be removed yet.
@@ -57,6 +61,8 @@ impl Spooling {
     /// Starts with what waits in the spool since the last run.
     pub async fn new(spool: Arc<dyn EventSpool>) -> Result<Self, SpoolError> {
         let waiting = spool.waiting().await?;
+        let ledger = Ledger::default();
+        ledger.spool_holds(waiting);
         Ok(Self {
             spool,
             active: AtomicBool::new(waiting > 0),
@@ -64,6 +70,7 @@ impl Spooling {
             leftover: AtomicBool::new(false),
             spooled: Notify::new(),
             changing: AsyncMutex::new(Replayed::default()),
+            ledger,
         })
     }
 
@@ -71,6 +78,11 @@ impl Spooling {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The balance, which begins with what waits.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Whether it holds nothing, not even events that were stored and could not be removed. Only then can no restart
@@ -88,8 +100,11 @@ impl Spooling {
         let accesses: Vec<_> = entries.iter().filter_map(JournalEntry::access).cloned().collect();
         let changing = self.changing.lock().await;
         let appended = self.spool.append(&accesses).await;
-        if let Err(error) = &appended {
-            tracing::error!(events = accesses.len(), error = describe(error), "The spool does not take events");
+        match &appended {
+            Ok(()) => self.ledger.spooled(accesses.len()),
+            Err(error) => {
+                tracing::error!(events = accesses.len(), error = describe(error), "The spool does not take events");
+            }
         }
         self.count_waiting(&changing).await;
         drop(changing);
@@ -136,6 +151,7 @@ impl Spooling {
         let Some(last) = recorded.len().checked_sub(1).map(|last| positions[last]) else { return false };
         // Killed before this line, the events are replayed again, and their ids keep them from counting twice.
         let mut replayed = self.changing.lock().await;
+        self.ledger.replayed(&recorded);
         *replayed = Replayed { through: last, events: replayed.events + recorded.len() as u64 };
         self.remove_replayed(&mut replayed).await;
         self.count_waiting(&replayed).await;
@@ -153,6 +169,7 @@ impl Spooling {
                     replayed.events = left;
                 }
                 self.waiting.store(0, Ordering::Relaxed);
+                self.ledger.spool_holds(0);
                 self.active.store(false, Ordering::Release);
                 true
             }
@@ -197,6 +214,7 @@ impl Spooling {
             Ok(held) => {
                 let waiting = held.saturating_sub(replayed.events);
                 self.waiting.store(waiting, Ordering::Relaxed);
+                self.ledger.spool_holds(waiting);
                 self.active.store(waiting > 0, Ordering::Release);
             }
             Err(error) => {
@@ -222,7 +240,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::recording::{RecordError, Recorded, Recorder, RecorderOptions, testing};
+    use crate::recording::{Balance, RecordError, Recorded, Recorder, RecorderOptions, testing};
 
     /// Where an event stands: it has its number.
     fn position(event: &ManifestAccess) -> SpoolPosition {
@@ -314,12 +332,14 @@ mod tests {
             assert_eq!(recorder.record(vec![access(number)]).await, Ok(vec![Recorded::Spooled]));
         }
         assert_eq!(spooling.waiting(), 3);
+        assert_eq!(recorder.balance(), Balance { received: 3, waiting: 3, ..Balance::default() });
         is_there.store(true, Ordering::Relaxed);
         sleep(REPLAY_PAUSE * 3).await;
         assert_eq!(spooling.waiting(), 0);
         assert_eq!(*stored.lock(), ids(1..4));
 
         assert_eq!(recorder.record(vec![access(4)]).await, Ok(counted(4)), "nothing waits any more");
+        assert_eq!(recorder.balance(), Balance { received: 4, counted: 4, ..Balance::default() });
     }
 
     #[tokio::test(start_paused = true)]
@@ -331,11 +351,13 @@ mod tests {
         let options =
             RecorderOptions { batch_size: 1, buffer_size: 1, flush_interval: Duration::ZERO, patience: REPLAY_PAUSE };
         let store = store(&is_there, &stored);
-        let (_, writer) = Recorder::new(store, Box::new(Tagged), None, Some(Arc::clone(&spooling)), clock(), options);
+        let (recorder, writer) =
+            Recorder::new(store, Box::new(Tagged), None, Some(Arc::clone(&spooling)), clock(), options);
         let replayed = writer.replay().unwrap().run();
         tokio::time::timeout(Duration::from_secs(1), replayed).await.expect_err("replays for ever");
         assert_eq!(*stored.lock(), ids(1..3));
         assert_eq!(spooling.waiting(), 0);
+        assert_eq!(recorder.balance(), Balance { received: 2, counted: 2, ..Balance::default() });
     }
 
     #[tokio::test(start_paused = true)]

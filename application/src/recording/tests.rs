@@ -323,3 +323,74 @@ async fn of_an_event_that_takes_back_what_is_not_there_the_rest_counts() {
     assert!(answer.iter().all(|recorded| matches!(recorded, Recorded::Counted(_))), "{answer:?}");
     assert_eq!(sizes(&calls), [2, 1, 1, 1, 1]);
 }
+
+/// That received is the sum of the others.
+fn balanced(recorder: &Recorder) -> Balance {
+    let balance = recorder.balance();
+    let Balance { received, counted, skipped, duplicate, refused, waiting } = balance;
+    assert_eq!(received, counted + skipped + duplicate + refused + waiting, "{balance:?}");
+    balance
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_balance_holds_at_every_moment_on_a_store_that_fails() {
+    const REQUESTS: u64 = 60;
+    let options = RecorderOptions { patience: Duration::from_millis(400), ..options() };
+    let (recorder, writer) = remembering(options, |call, batch| {
+        let refused = batch.iter().any(|event| event.id == access(7).id);
+        match call % 5 {
+            _ if refused => Some(MetricsError::Refused(BoxError::from("bad"))),
+            0 => None,
+            _ => Some(away()),
+        }
+    });
+    tokio::spawn(writer.run());
+    let requests: Vec<_> = (0..REQUESTS)
+        .map(|number| {
+            let recorder = recorder.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(number * 37 % 400)).await;
+                let first = u128::from(number % 20);
+                let recording = recorder.record(accesses(first..first + 3));
+                if number % 4 == 0 {
+                    // Its client goes away.
+                    tokio::time::timeout(Duration::from_millis(60), recording).await.ok().and_then(Result::ok)
+                } else {
+                    recording.await.ok()
+                }
+            })
+        })
+        .collect();
+    while !requests.iter().all(tokio::task::JoinHandle::is_finished) {
+        balanced(&recorder);
+        sleep(Duration::from_millis(1)).await;
+    }
+    let mut told = Vec::new();
+    for request in requests {
+        told.extend(request.await.expect("an end").unwrap_or_default());
+    }
+    sleep(Duration::from_secs(5)).await;
+    let balance = balanced(&recorder);
+    assert_eq!((balance.received, balance.waiting), (REQUESTS * 3, 0), "{balance:?}");
+    let told = |is: fn(&Recorded) -> bool| told.iter().filter(|recorded| is(recorded)).count() as u64;
+    assert!(balance.counted >= told(|recorded| matches!(recorded, Recorded::Counted(_))), "{balance:?}");
+    assert!(balance.duplicate >= told(|recorded| matches!(recorded, Recorded::Duplicate)), "{balance:?}");
+    assert!(balance.refused > told(|recorded| matches!(recorded, Recorded::Refused)), "some had no room: {balance:?}");
+    assert!(balance.counted <= 22, "each counts once, as in the store: {balance:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_503_is_refused() {
+    let (recorder, writer, _) = recorder(options(), |_, _| Err(away()));
+    let full = recorder.record(accesses(0..8));
+    let (full, over) = tokio::join!(full, async {
+        tokio::task::yield_now().await;
+        let over = recorder.record(accesses(8..9)).await;
+        assert_eq!(balanced(&recorder), Balance { received: 9, refused: 1, waiting: 8, ..Balance::default() });
+        tokio::spawn(writer.run());
+        over
+    });
+    assert_eq!((full, over), (Err(RecordError::Unavailable), Err(RecordError::Busy)));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(balanced(&recorder), Balance { received: 9, refused: 9, ..Balance::default() });
+}

@@ -14,6 +14,7 @@ use super::{
     spooling::Spooling,
     submission::Submission,
 };
+use crate::telemetry::Signals;
 
 /// The pause before the store is tried again: at first, and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -26,6 +27,7 @@ pub struct Writer {
     pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) size: BatchSize,
     pub(super) spooling: Option<Arc<Spooling>>,
+    pub(super) signals: Signals,
     /// How long to wait for more events before a batch is recorded.
     pub(super) flush_interval: Duration,
 }
@@ -42,6 +44,7 @@ impl Writer {
     pub async fn run(mut self) {
         let mut pause = RETRY_PAUSE.0;
         while self.gather().await {
+            self.signals.oldest_waits_since(self.waiting.front().map(|oldest| oldest.since));
             let mut batch = self.next_batch();
             if batch.is_empty() {
                 continue;
@@ -63,6 +66,7 @@ impl Writer {
     /// Waits until something is waiting; false when nothing will come any more.
     async fn gather(&mut self) -> bool {
         if self.waiting.is_empty() {
+            self.signals.oldest_waits_since(None);
             match self.inbox.recv().await {
                 Some(first) => self.waiting.push_back(first),
                 None => return false,
@@ -131,9 +135,9 @@ impl Writer {
         let mut recorded = recorded.into_iter();
         let mut restored = VecDeque::with_capacity(submissions.len() + self.waiting.len());
         for (mut submission, count) in submissions {
-            let before = submission.recorded.len();
-            submission.recorded.extend(recorded.by_ref().take(count));
-            let done = submission.recorded.len() - before;
+            let recorded: Vec<_> = recorded.by_ref().take(count).collect();
+            let done = recorded.len();
+            submission.add(recorded);
             submission.entries = rest.by_ref().take(count - done).collect();
             if done == count {
                 submission.answer();
@@ -162,7 +166,7 @@ impl Batch {
 fn answer(batch: Batch, recorded: Vec<Recorded>) {
     let mut recorded = recorded.into_iter();
     for (mut submission, count) in batch.submissions {
-        submission.recorded.extend(recorded.by_ref().take(count));
+        submission.add(recorded.by_ref().take(count).collect());
         submission.answer();
     }
 }

@@ -18,6 +18,7 @@ const TARGETS: &[&str] = &[
     "staticreg_rollup",
     "staticreg_spool",
     "staticreg_sql",
+    "staticreg_telemetry",
     "h2",
     "hyper_util",
     "poem",

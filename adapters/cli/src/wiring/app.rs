@@ -8,6 +8,7 @@ use staticreg_application::{
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
     recording::{ForgetOld, Recorder, RecorderOptions, Spooling},
+    telemetry::{Family, Sample},
 };
 use staticreg_domain::{
     Clock,
@@ -19,11 +20,13 @@ use staticreg_http::{
     access::Access,
     server::{self, Listener, ServerOptions},
 };
+use staticreg_telemetry::PrometheusText;
 
 use super::{registry, store::Store};
 use crate::{
     Failure,
     lifecycle::Lifecycle,
+    line_writer,
     settings::{CountingMode, Http, Metrics, Settings},
 };
 
@@ -116,6 +119,7 @@ impl App {
             registry,
             access,
             pool,
+            exposition: Some(Arc::new(PrometheusText::new(Box::new(told)))),
             build: BUILD,
             public_name: settings.registry.public_name.clone(),
         };
@@ -168,6 +172,23 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// What only the program knows of itself.
+fn told() -> Vec<Family> {
+    let labels = [("version", BUILD.version), ("commit", BUILD.commit)];
+    vec![
+        Family::gauge(
+            "staticreg_build_info",
+            "What the program was built from; always 1.",
+            vec![Sample::labelled(labels, 1_u64)],
+        ),
+        Family::counter(
+            "staticreg_log_lines_dropped",
+            "Log lines that nobody took in time.",
+            vec![Sample::plain(line_writer::dropped())],
+        ),
+    ]
 }
 
 fn recorder_options(metrics: &Metrics) -> RecorderOptions {

@@ -68,6 +68,8 @@ pub(crate) enum Rule {
     Open,
     /// Who may read: pages, the query API, documents, CSV.
     Read,
+    /// Who may read how the server itself does: who may read, and tokens for just that.
+    Metrics,
     /// Who may see a badge: often others than those who may read, for a README shows it to everybody.
     Badge,
     /// Who may post notifications, and so change counts.
@@ -196,10 +198,10 @@ impl Access {
     }
 
     /// Lets a request on that may read; else the answer to it.
-    async fn admit(&self, request: &Request) -> Result<(), Response> {
+    async fn admit(&self, request: &Request, rule: Rule) -> Result<(), Response> {
         let options = &self.shared.options;
         let note = |reason| self.shared.sign_ins.add(reason, peer(request), reader::sender(options, request));
-        Err(match reader::judge(options, request).await {
+        Err(match reader::judge(options, request, rule).await {
             Reading::Admitted => return Ok(()),
             Reading::Unknown(reason) => {
                 reason.into_iter().for_each(note);
@@ -285,7 +287,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let access = &self.gate.access;
         match self.gate.rule {
-            rule @ (Rule::Open | Rule::Read | Rule::Badge) => {
+            rule @ (Rule::Open | Rule::Read | Rule::Metrics | Rule::Badge) => {
                 if let Some(answer) = access.misnamed(&request) {
                     return Ok(answer);
                 }
@@ -299,7 +301,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
                     return self.endpoint.call(request).await;
                 }
                 // Boxed, so that the usual way does not carry it.
-                if let Err(answer) = Box::pin(access.admit(&request)).await {
+                if let Err(answer) = Box::pin(access.admit(&request, rule)).await {
                     return Ok(answer);
                 }
                 let mut response = self.endpoint.call(request).await?;

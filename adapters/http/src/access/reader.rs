@@ -114,7 +114,7 @@ pub(super) enum Reading {
 /// Whether a rule asks for somebody who is signed in.
 pub(super) fn must_sign_in(options: &AccessOptions, rule: Rule) -> bool {
     match rule {
-        Rule::Read => options.read == Readers::SignedIn,
+        Rule::Read | Rule::Metrics => options.read == Readers::SignedIn,
         Rule::Badge => options.badges == Readers::SignedIn,
         Rule::Open | Rule::Post => false,
     }
@@ -127,7 +127,7 @@ pub(super) fn sender(options: &AccessOptions, request: &Request) -> Option<IpAdd
 }
 
 /// Whether somebody has signed in.
-pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading {
+pub(super) async fn judge(options: &AccessOptions, request: &Request, rule: Rule) -> Reading {
     let (peer, headers) = (peer(request).map(|peer| peer.ip()), request.headers());
     let mut reason = None;
     if let Some(header) = &options.proxy_header {
@@ -142,7 +142,11 @@ pub(super) async fn judge(options: &AccessOptions, request: &Request) -> Reading
     let user = options.users.as_ref().zip(Credentials::of(headers));
     let mut may_be_token = false;
     if let (Some(tokens), Shown::Token(token)) = (&options.api_tokens, shown(headers)) {
-        match tokens.admit(&token, Scope::Read) {
+        let mut admitted = tokens.admit(&token, Scope::Read);
+        if rule == Rule::Metrics && admitted == Err(RefusedToken::OtherScope) {
+            admitted = tokens.admit(&token, Scope::Metrics);
+        }
+        match admitted {
             Ok(()) => return Reading::Admitted,
             // A user's password may look like anything.
             Err(refused @ (RefusedToken::Unknown | RefusedToken::Unread)) if user.is_some() => {

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
-use staticreg_application::{ask_metrics::AskMetrics, receive_notification::ReceiveNotification, recording::Spooling};
+use staticreg_application::{
+    ask_metrics::AskMetrics,
+    receive_notification::ReceiveNotification,
+    recording::{Balance, Spooling},
+};
 use staticreg_domain::metrics::{AccessKind, Summary, Totals};
 
 use super::{ApiTag, example_time};
@@ -29,9 +33,9 @@ impl SummaryApi {
     async fn get_summary(&self, _signed_in: SignedIn) -> Result<Totalled, QuestionError> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
         let refused_posts = RefusedPosts::new(self.access.refused(), self.ask.now());
-        let clock_skew = self.receive.clock_skew();
+        let (clock_skew, balance) = (self.receive.clock_skew(), self.receive.balance());
         let summary = self.ask.summary().await?;
-        Ok(Totalled::Ok(Json(SummaryBody::new(&summary, events_spooled, clock_skew, refused_posts))))
+        Ok(Totalled::Ok(Json(SummaryBody::new(&summary, events_spooled, clock_skew, refused_posts, balance))))
     }
 }
 
@@ -73,6 +77,8 @@ struct SummaryBody {
     clock_skew_seconds: Option<i64>,
     /// POSTs to the webhook that were refused since the start: whose pulls are missing.
     refused_posts: RefusedPosts,
+    /// What became of all events since the start of this server.
+    balance: BalanceBody,
 }
 
 /// POSTs to the webhook that were refused.
@@ -108,6 +114,32 @@ impl RefusedPosts {
     }
 }
 
+/// What became of events: `received` is always the sum of the others. One that is sent again is received again, and what
+/// the spool held at the start is received then.
+#[derive(Default, Object)]
+#[oai(rename = "Balance", read_only_all)]
+struct BalanceBody {
+    /// All events since the start.
+    received: u64,
+    /// Events that are stored.
+    counted: u64,
+    /// Events that do not count.
+    skipped: u64,
+    /// Events that were recorded before and changed nothing.
+    duplicate: u64,
+    /// Events that were not stored in time, which was answered 503, or that the store refuses.
+    refused: u64,
+    /// Events that are being stored, or wait in the spool.
+    waiting: u64,
+}
+
+impl From<Balance> for BalanceBody {
+    fn from(balance: Balance) -> Self {
+        let Balance { received, counted, skipped, duplicate, refused, waiting } = balance;
+        Self { received, counted, skipped, duplicate, refused, waiting }
+    }
+}
+
 /// Counts over the spans people look at.
 #[derive(Default, Object)]
 #[oai(rename = "Totals", read_only_all)]
@@ -130,7 +162,13 @@ impl From<Totals> for TotalsBody {
 }
 
 impl SummaryBody {
-    fn new(summary: &Summary, events_spooled: u64, clock_skew: Option<TimeDelta>, refused_posts: RefusedPosts) -> Self {
+    fn new(
+        summary: &Summary,
+        events_spooled: u64,
+        clock_skew: Option<TimeDelta>,
+        refused_posts: RefusedPosts,
+        balance: Balance,
+    ) -> Self {
         let Summary { by_kind: _, repositories, last_pulled_at } = *summary;
         let pulls_by_tag = summary.totals(AccessKind::PullByTag);
         Self {
@@ -146,6 +184,7 @@ impl SummaryBody {
             events_spooled,
             clock_skew_seconds: clock_skew.map(|skew| skew.num_seconds()),
             refused_posts,
+            balance: balance.into(),
         }
     }
 }
@@ -166,6 +205,7 @@ impl Example for SummaryBody {
         let last = LastRefusal { peer: None, reason: RefusalReason::WrongToken, ago: Duration::from_mins(3) };
         let by_reason = vec![(RefusalReason::WrongToken, 17)];
         let refused = Refused { total: 17, by_reason, last: Some(last) };
-        Self::new(&summary, 0, None, RefusedPosts::new(refused, example_time()))
+        let balance = Balance { received: 520, counted: 380, skipped: 140, ..Balance::default() };
+        Self::new(&summary, 0, None, RefusedPosts::new(refused, example_time()), balance)
     }
 }

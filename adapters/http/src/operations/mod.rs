@@ -3,3 +3,4 @@
 pub(crate) mod document;
 pub(crate) mod go_staticreg;
 pub(crate) mod health;
+pub(crate) mod metrics;

@@ -7,6 +7,7 @@ use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
     browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullPicture, Sort},
+    recording::Balance,
 };
 
 use super::{
@@ -48,6 +49,8 @@ struct Home<'a> {
     found: String,
     pages: Pages,
     csv: String,
+    /// What became of the events that the registry sent.
+    balance: Option<String>,
 }
 
 /// What there is to show.
@@ -208,8 +211,30 @@ fn page_of(site: &Site, query: &Query, origin: &str, overview: &Overview) -> Res
         csv: address("/export/repositories.csv", &ListingQuestion { page: 1, ..query.question.clone() }),
         layout,
         query,
+        balance: balance(&site.receive.balance()),
     };
     page(&home, StatusCode::OK)
+}
+
+/// The balance in words, once something was received.
+fn balance(balance: &Balance) -> Option<String> {
+    let Balance { received, counted, skipped, duplicate, refused, waiting } = *balance;
+    let ended = [
+        (counted, "counted"),
+        (skipped, "skipped"),
+        (duplicate, "repeated"),
+        (refused, "refused"),
+        (waiting, "waiting"),
+    ];
+    let ended: Vec<_> = ended
+        .into_iter()
+        .filter(|(events, _)| *events > 0)
+        .map(|(events, what)| format!("{} {what}", text::number(events)))
+        .collect();
+    (received > 0).then(|| {
+        let events = text::count(received, "event", "events");
+        format!("{events} received since the start of this server: {}.", ended.join(", "))
+    })
 }
 
 fn found(listing: &Listing) -> String {

@@ -1,6 +1,8 @@
 //! What the pages are made of.
 
-use staticreg_application::browse::Browse;
+use std::sync::Arc;
+
+use staticreg_application::{browse::Browse, receive_notification::ReceiveNotification};
 
 use super::assets::Assets;
 use crate::access::Access;
@@ -10,6 +12,8 @@ pub(crate) struct Site {
     pub(crate) browse: Browse,
     pub(super) registry: Option<crate::Registry>,
     public_name: Option<String>,
+    /// What was received is told to people, too.
+    pub(super) receive: Arc<ReceiveNotification>,
     /// What was refused is told to people.
     pub(super) access: Access,
     /// The port of the webhook's own listener, when it has one.
@@ -20,12 +24,13 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new(
         browse: Browse,
+        receive: Arc<ReceiveNotification>,
         registry: Option<crate::Registry>,
         public_name: Option<String>,
         access: Access,
         webhook_port: Option<u16>,
     ) -> Self {
-        Self { browse, registry, public_name, access, webhook_port, assets: Assets::new() }
+        Self { browse, receive, registry, public_name, access, webhook_port, assets: Assets::new() }
     }
 
     pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {

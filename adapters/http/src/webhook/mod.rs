@@ -224,7 +224,6 @@ impl Bodies {
 
 impl From<RecordError> for WebhookError {
     fn from(error: RecordError) -> Self {
-        tracing::debug!(%error, "A notification was turned away");
         Self::unavailable(match error {
             RecordError::Busy => "Too many events are waiting to be stored; send this again.",
             RecordError::Unavailable => "The events cannot be stored now; send them again.",

@@ -37,6 +37,12 @@ const TO_READERS: Answers = [
     401, 401, 401, 401, 401,    403, 403, OWN,    OWN, OWN, 401,
 ];
 
+/// Where it is told how the server does.
+#[rustfmt::skip]
+const TO_WATCHERS: Answers = [
+    401, 401, 401, 401, 401,    OWN, 403, OWN,    OWN, OWN, 401,
+];
+
 /// Where a token is asked for.
 #[rustfmt::skip]
 const TO_POSTERS: Answers = [
@@ -44,7 +50,7 @@ const TO_POSTERS: Answers = [
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 29] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 30] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
@@ -64,6 +70,7 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 29] = [
     ("/api/v1/digests", "/api/v1/digests?repository=demo/app&tag=v1", 200, TO_ALL, TO_READERS),
     ("/api/v1/metrics", "/api/v1/metrics", 200, TO_ALL, TO_READERS),
     (WEBHOOK, WEBHOOK, 200, TO_POSTERS, TO_POSTERS),
+    ("/metrics", "/metrics", 200, TO_ALL, TO_WATCHERS),
     ("/metrics/webhook", "/metrics/webhook", 200, TO_ALL, TO_READERS),
     ("/metrics/db", "/metrics/db", 503, TO_ALL, TO_READERS),
     ("/service-info", "/service-info", 200, TO_ALL, TO_READERS),
@@ -90,7 +97,7 @@ async fn options(readers: Readers) -> AccessOptions {
 
 #[tokio::test]
 async fn every_route_answers_as_the_matrix_says() {
-    let mut routes = staticreg_http::paths(support::services(MemoryMetrics::new(100), Access::default()));
+    let mut routes = staticreg_http::paths(&support::services(MemoryMetrics::new(100), Access::default()));
     let mut rows: Vec<_> = MATRIX.iter().map(|(route, ..)| (*route).to_owned()).collect();
     routes.sort_unstable();
     rows.sort_unstable();

@@ -1,11 +1,14 @@
 //! Health, and the document.
 
+use std::time::Duration;
+
 use poem::http::StatusCode;
 use serde_json::json;
 use staticreg_domain::{
     metrics::{MockMetricsRepository, Recording, Summary},
     rules::SkipReason,
 };
+use staticreg_memory::MemoryMetrics;
 
 use crate::{
     WEBHOOK, away, body,
@@ -96,4 +99,69 @@ async fn the_document_is_served_in_both_forms_and_as_a_page() {
     let response = server.get("/docs").send().await;
     response.assert_status_is_ok();
     assert!(text(response).await.contains("SwaggerUIBundle"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_summary_and_the_home_page_show_the_balance() {
+    let server = server(MemoryMetrics::new(100));
+    let mut layer = event(2);
+    layer["target"]["mediaType"] = "application/octet-stream".into();
+    server.post(WEBHOOK).body_json(&notification(&[event(1), layer])).send().await.assert_status_is_ok();
+    let summary = body(server.get("/api/v1/summary").send().await).await;
+    let expected = json!({"received": 2, "counted": 1, "skipped": 1, "duplicate": 0, "refused": 0, "waiting": 0});
+    assert_eq!(summary["balance"], expected);
+    let home = text(server.get("/").send().await).await;
+    assert!(home.contains("2 events received since the start of this server: 1 counted, 1 skipped."), "{home}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_are_told_in_both_formats() {
+    let server = server(taking_store());
+    let mut layer = event(2);
+    layer["target"]["mediaType"] = "application/octet-stream".into();
+    server.post(WEBHOOK).body_json(&notification(&[event(1), layer])).send().await.assert_status_is_ok();
+    server.get("/made/up").send().await.assert_status(StatusCode::NOT_FOUND);
+    let response = server.get("/metrics").send().await;
+    response.assert_header("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    let told = text(response).await;
+    for line in [
+        "staticreg_balance_events{state=\"received\"} 2",
+        "staticreg_events_total{outcome=\"counted\",reason=\"\"} 1",
+        "staticreg_events_total{outcome=\"skipped\",reason=\"not_a_manifest\"} 1",
+        "staticreg_pulls_total{kind=\"pull_by_tag\"} 1",
+        "staticreg_webhook_requests_total{result=\"stored\"} 1",
+        "staticreg_ack_duration_seconds_count 1",
+        "staticreg_batch_events_sum 1",
+        "staticreg_store_up 1",
+        "staticreg_pending_events 0",
+        "staticreg_last_event_timestamp_seconds 1795291200",
+        "staticreg_http_request_duration_seconds_count{route=\"/api/webhook/registry\",method=\"POST\",status=\"200\"} 1",
+        "staticreg_http_request_duration_seconds_count{route=\"other\",method=\"GET\",status=\"404\"} 1",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+    }
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    let response = server.get("/metrics").header("accept", accept).send().await;
+    response.assert_header("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(text(response).await.ends_with("# EOF\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_how_long_the_oldest_event_waits() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_record().returning(|_, _| Err(away()));
+    let server = server(store);
+    let told = async |line: &str| {
+        let told = text(server.get("/metrics").send().await).await;
+        assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+    };
+    let (answer, ()) = tokio::join!(server.post(WEBHOOK).body_json(&notification(&[event(1)])).send(), async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        told("staticreg_oldest_pending_seconds 2").await;
+        told("staticreg_store_up 0").await;
+    });
+    answer.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    told("staticreg_oldest_pending_seconds 0").await;
+    told("staticreg_webhook_requests_total{result=\"unavailable\"} 1").await;
 }

@@ -149,6 +149,7 @@ fn made(
         body_limits: BodyLimits { size: 64 * 1024, time: Duration::from_secs(5) },
         registry,
         access,
+        exposition: None,
         pool: None,
         build: BuildInfo::default(),
         public_name: public_name.map(str::to_owned),

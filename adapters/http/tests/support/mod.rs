@@ -21,6 +21,7 @@ use staticreg_domain::{
     rules::{Rules, Scope},
 };
 use staticreg_http::{BodyLimits, BuildInfo, Services, access::Access};
+use staticreg_telemetry::PrometheusText;
 
 /// The digest of the events.
 pub(crate) const DIGEST: &str = "sha256:8bfa990430b3f57834ed6b54c3786189eb0ff2233cbe8fd0ddd0ca5423d04924";
@@ -70,6 +71,7 @@ pub(crate) fn services(store: impl MetricsRepository + 'static, access: Access) 
         body_limits: BodyLimits { size: MAX_BODY, time: Duration::from_secs(5) },
         registry: None,
         access,
+        exposition: Some(Arc::new(PrometheusText::new(Box::new(Vec::new)))),
         pool: None,
         build: BuildInfo::default(),
         public_name: None,

@@ -79,6 +79,7 @@ impl Site {
             body_limits: BodyLimits { size: 1_000_000, time: Duration::from_secs(1) },
             registry,
             access: Access::default(),
+            exposition: None,
             pool: None,
             build: BuildInfo::default(),
             public_name: None,

@@ -7,7 +7,7 @@ mod kills;
 mod senders;
 mod servers;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use staticreg_e2e::{
@@ -32,6 +32,19 @@ fn load(server: &Staticreg, connections: usize) -> Load {
 
 fn assert_counted_once(server: &Staticreg, sent: &Sent) {
     assert_eq!(server.pulls(), sent.events, "{sent:?}");
+}
+
+/// That what was received is the sum of what became of it; the balance.
+fn assert_balanced(server: &Staticreg) -> BTreeMap<String, u64> {
+    let metrics = server.get("/metrics");
+    let lines = metrics.body.lines().filter_map(|line| line.strip_prefix("staticreg_balance_events{state=\""));
+    let states = lines.map(|line| line.split_once("\"} ").expect("a state and a number"));
+    let mut balance: BTreeMap<_, u64> =
+        states.map(|(state, events)| (state.to_owned(), events.parse().expect("a number"))).collect();
+    let received = balance.remove("received").expect("received");
+    assert_eq!(balance.len(), 5, "{metrics:?}");
+    assert_eq!(received, balance.values().sum::<u64>(), "{balance:?}");
+    balance
 }
 
 fn spooled(server: &Staticreg) -> Option<u64> {
