@@ -112,7 +112,7 @@ impl AskMetrics {
             let found = self.store().breakdown(&of_interval).await?.items.into_iter();
             rows.extend(found.map(|row| BreakdownRow { key: GroupKey { date: Some(first), ..row.key }, ..row }));
         }
-        Ok(Slice::of(rows, page.limit))
+        Ok(Slice::new(rows, page.limit))
     }
 
     /// By its first day, the sum of each interval with counts, from the one on where the page begins.
@@ -197,11 +197,11 @@ mod tests {
                 count: 1,
                 ..BreakdownRow::default()
             };
-            Ok(Slice::of(dates.into_iter().map(row).collect(), breakdown.page.limit))
+            Ok(Slice::new(dates.into_iter().map(row).collect(), breakdown.page.limit))
         }
 
         async fn rows(&self, _: &Filter, _: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
-            Ok(Slice::of(Vec::new(), 0))
+            Ok(Slice::new(Vec::new(), 0))
         }
     }
 

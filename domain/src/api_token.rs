@@ -70,7 +70,7 @@ impl Scope {
     }
 
     /// The scope of a name, which may have spaces around it.
-    fn of(name: &str) -> Option<Self> {
+    fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name.trim())
     }
 }
@@ -94,7 +94,7 @@ impl Scopes {
     /// Those of a list that this version knows: a later one may have written others, which let nobody do anything here.
     #[must_use]
     pub fn known(text: &str) -> Self {
-        Self(text.split(',').filter_map(Scope::of).collect())
+        Self(text.split(',').filter_map(Scope::named).collect())
     }
 }
 
@@ -108,7 +108,7 @@ impl FromStr for Scopes {
     type Err = InvalidScopes;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split(',').map(Scope::of).collect::<Option<_>>().map(Self).ok_or(InvalidScopes)
+        text.split(',').map(Scope::named).collect::<Option<_>>().map(Self).ok_or(InvalidScopes)
     }
 }
 

@@ -18,7 +18,7 @@ impl EventId {
     /// The event's own id when it is a UUID; else one derived from the event's content, so that a repeated event has
     /// the same.
     #[must_use]
-    pub fn of(event: &RegistryEvent) -> Self {
+    pub fn from_event(event: &RegistryEvent) -> Self {
         event.id.as_deref().and_then(|id| Uuid::parse_str(id).ok()).map_or_else(|| Self::derived_from(event), Self)
     }
 
@@ -109,15 +109,15 @@ mod tests {
     #[test]
     fn a_uuid_is_kept() {
         let id = "cfad55b0-11a6-4883-94b1-0880c16ae39e";
-        assert_eq!(EventId::of(&event(Some(id), "v1")).to_string(), id);
+        assert_eq!(EventId::from_event(&event(Some(id), "v1")).to_string(), id);
     }
 
     #[test]
     fn without_a_uuid_equal_content_has_an_equal_id() {
         for id in [None, Some(""), Some("17")] {
-            assert_eq!(EventId::of(&event(id, "v1")), EventId::of(&event(id, "v1")), "{id:?}");
-            assert_ne!(EventId::of(&event(id, "v1")), EventId::of(&event(id, "v2")), "{id:?}");
+            assert_eq!(EventId::from_event(&event(id, "v1")), EventId::from_event(&event(id, "v1")), "{id:?}");
+            assert_ne!(EventId::from_event(&event(id, "v1")), EventId::from_event(&event(id, "v2")), "{id:?}");
         }
-        assert_ne!(EventId::of(&event(Some("17"), "v1")), EventId::of(&event(Some("18"), "v1")));
+        assert_ne!(EventId::from_event(&event(Some("17"), "v1")), EventId::from_event(&event(Some("18"), "v1")));
     }
 }

@@ -58,7 +58,9 @@ fn task_of(matches: &ArgMatches) -> Task {
         Some(("openapi", _)) => Task::PrintDocument,
         Some(("health", _)) => Task::CheckHealth,
         Some(("doctor", _)) => Task::Examine,
-        Some(("token", matches)) => Task::Tokens(TokenTask::of(matches).expect("one of its commands is required")),
+        Some(("token", matches)) => {
+            Task::Tokens(TokenTask::from_matches(matches).expect("one of its commands is required"))
+        }
         _ => Task::Serve,
     }
 }

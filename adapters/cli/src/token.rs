@@ -75,7 +75,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 
 impl TokenTask {
     /// What the command line asks for.
-    pub(crate) fn of(matches: &ArgMatches) -> Option<Self> {
+    pub(crate) fn from_matches(matches: &ArgMatches) -> Option<Self> {
         let name = |matches: &ArgMatches| matches.get_one::<TokenName>("name").cloned();
         match matches.subcommand()? {
             ("create", matches) => Some(Self::Create {

@@ -25,7 +25,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn of(request: &Request) -> Self {
+    pub(crate) fn from_request(request: &Request) -> Self {
         let path = request.uri().path();
         let is_api = path == "/api" || path.starts_with("/api/");
         let accepts = |header, name| accept::quality(request.headers(), header, &[name]) > 0.0;

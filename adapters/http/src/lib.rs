@@ -30,7 +30,7 @@ use poem_openapi::OpenApiService;
 use staticreg_application::{
     ask_metrics::AskMetrics,
     browse::Browse,
-    catalog::{CatalogView, ReadImage},
+    catalog::{CatalogSnapshots, ReadImage},
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
     recording::Spooling,
@@ -91,7 +91,7 @@ pub struct Registry {
     /// The name it is read by, which clients write before a repository's: `registry.example.com`.
     pub host: String,
     /// What is in it.
-    pub view: CatalogView,
+    pub snapshots: CatalogSnapshots,
     /// Reads its images.
     pub images: ReadImage,
 }
@@ -156,13 +156,13 @@ pub fn openapi_json(services: Services) -> String {
 }
 
 /// What is answered at a path beside the API.
-pub(crate) struct Place {
+pub(crate) struct Resource {
     path: &'static str,
     rule: Rule,
     endpoint: BoxEndpoint<'static, Response>,
 }
 
-impl Place {
+impl Resource {
     /// For those who may read.
     pub(crate) fn new(path: &'static str, endpoint: impl Endpoint<Output = Response> + 'static) -> Self {
         Self { path, rule: Rule::Read, endpoint: endpoint.boxed() }
@@ -180,7 +180,7 @@ fn places(
     services: Services,
     site: &Arc<pages::Site>,
     durations: Arc<Durations>,
-) -> impl Iterator<Item = Place> + use<> {
+) -> impl Iterator<Item = Resource> + use<> {
     let documents = operations::document::places(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
     let metrics = operations::metrics::place(services.clone(), durations);
     let Services { receive, pool, build, .. } = services;
@@ -190,7 +190,7 @@ fn places(
 
 fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
     let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
-    let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.view.clone()));
+    let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.snapshots.clone()));
     let (receive, access) = (Arc::clone(&services.receive), services.access.clone());
     Arc::new(pages::Site::new(browse, receive, registry, public_name, access, webhook_port))
 }
@@ -319,7 +319,7 @@ fn finished(
                 let (method, uri) = (request.method().clone(), request.uri().clone());
                 // The registry's way is the short one.
                 let site = site.filter(|_| uri.path() != webhook::PATH);
-                let client = site.map(|site| (Client::of(&request), site));
+                let client = site.map(|site| (Client::from_request(&request), site));
                 let response = match endpoint.call(request).await {
                     Ok(response) => response,
                     Err(error) => errors::of_error(error, &method, &uri),

@@ -36,9 +36,9 @@ pub fn encode<'a>(entries: impl IntoIterator<Item = &'a JournalEntry>) -> Vec<u8
     }
     stored.repositories = lists.repositories.list;
     stored.tags = lists.tags.list;
-    stored.digests = lists.digests.list.into_iter().map(PackedDigest::of).collect();
+    stored.digests = lists.digests.list.into_iter().map(PackedDigest::from_digest).collect();
     stored.architectures = lists.architectures.list;
-    stored.platforms = lists.platforms.list.into_iter().map(StoredPlatform::of).collect();
+    stored.platforms = lists.platforms.list.into_iter().map(StoredPlatform::from_platform).collect();
     // Fails for what no type here holds: a map of unknown length, for one.
     postcard::to_extend(&stored, vec![VERSION]).unwrap_or_default()
 }
@@ -180,8 +180,8 @@ impl<'a> Lists<'a> {
         let ManifestAccess { id, at, arrived_at, action, manifest, repository, tag, digest, .. } = access;
         StoredAccess {
             id: id.as_uuid().into_bytes(),
-            at: StoredTime::of(*at),
-            arrived_at: arrived_at.map(StoredTime::of),
+            at: StoredTime::from_time(*at),
+            arrived_at: arrived_at.map(StoredTime::from_time),
             action: match action {
                 Action::Head => StoredAction::Head,
                 Action::Get => StoredAction::Get,
@@ -238,7 +238,7 @@ impl Names {
 }
 
 impl StoredTime {
-    fn of(time: DateTime<Utc>) -> Self {
+    fn from_time(time: DateTime<Utc>) -> Self {
         Self { seconds: time.timestamp(), nanoseconds: time.timestamp_subsec_nanos() }
     }
 
@@ -248,7 +248,7 @@ impl StoredTime {
 }
 
 impl<'a> PackedDigest<'a> {
-    fn of(digest: &'a str) -> Self {
+    fn from_digest(digest: &'a str) -> Self {
         let packed = digest.strip_prefix("sha256:").and_then(|hex| {
             let mut bytes = [0; 32];
             let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
@@ -286,7 +286,7 @@ fn nibble(digit: u8) -> Option<u8> {
 }
 
 impl<'a> StoredPlatform<'a> {
-    fn of(platform: &'a Platform) -> Self {
+    fn from_platform(platform: &'a Platform) -> Self {
         Self {
             os: &platform.os,
             architecture: platform.architecture.as_str(),

@@ -65,12 +65,12 @@ impl<'de, T: FromStr> Deserialize<'de> for Parsed<T> {
 }
 
 /// The first members of a list, at most so many, that are what they should be.
-pub struct AtMost<T, const MOST: usize>(pub Vec<T>);
+pub struct AtMost<T, const MAX: usize>(pub Vec<T>);
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for AtMost<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List<T, const MOST: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+        struct List<T, const MAX: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
             type Value = Vec<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,31 +80,32 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T,
             fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<Vec<T>, A::Error> {
                 let mut kept = Vec::new();
                 while let Some(raw) = members.next_element::<&'de RawValue>()? {
-                    if kept.len() < MOST {
+                    if kept.len() < MAX {
                         kept.extend(serde_json::from_str::<T>(raw.get()).ok());
                     }
                 }
                 Ok(kept)
             }
         }
-        deserializer.deserialize_seq(List::<T, MOST>(PhantomData)).map(Self)
+        deserializer.deserialize_seq(List::<T, MAX>(PhantomData)).map(Self)
     }
 }
 
-impl<T, const MOST: usize> Lenient<AtMost<T, MOST>> {
+impl<T, const MAX: usize> Lenient<AtMost<T, MAX>> {
     /// The members; none when it is no list.
+    #[must_use]
     pub fn list(self) -> Vec<T> {
         self.0.map(|list| list.0).unwrap_or_default()
     }
 }
 
 /// The first members of an object, at most so many, that are what they should be.
-pub struct AtMostMembers<T, const MOST: usize>(pub BTreeMap<String, T>);
+pub struct AtMostMembers<T, const MAX: usize>(pub BTreeMap<String, T>);
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMostMembers<T, MOST> {
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for AtMostMembers<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object<T, const MOST: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Object<T, MOST> {
+        struct Object<T, const MAX: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Object<T, MAX> {
             type Value = BTreeMap<String, T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +115,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMostMem
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
                 let mut kept = BTreeMap::new();
                 while let Some((name, raw)) = members.next_entry::<Cow<'de, str>, &'de RawValue>()? {
-                    if kept.len() < MOST
+                    if kept.len() < MAX
                         && let Ok(value) = serde_json::from_str::<T>(raw.get())
                     {
                         kept.insert(short(&name), value);
@@ -123,12 +124,13 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMostMem
                 Ok(kept)
             }
         }
-        deserializer.deserialize_map(Object::<T, MOST>(PhantomData)).map(Self)
+        deserializer.deserialize_map(Object::<T, MAX>(PhantomData)).map(Self)
     }
 }
 
-impl<T, const MOST: usize> Lenient<AtMostMembers<T, MOST>> {
+impl<T, const MAX: usize> Lenient<AtMostMembers<T, MAX>> {
     /// The members; none when it is no object.
+    #[must_use]
     pub fn members(self) -> BTreeMap<String, T> {
         self.0.map(|object| object.0).unwrap_or_default()
     }
@@ -144,11 +146,11 @@ impl<'de> Deserialize<'de> for Short {
 }
 
 fn short(text: &str) -> String {
-    const MOST_BYTES: usize = 4096;
-    if text.len() <= MOST_BYTES {
+    const MAX_BYTES: usize = 4096;
+    if text.len() <= MAX_BYTES {
         return text.to_owned();
     }
-    format!("{}…", &text[..text.floor_char_boundary(MOST_BYTES)])
+    format!("{}…", &text[..text.floor_char_boundary(MAX_BYTES)])
 }
 
 #[cfg(test)]

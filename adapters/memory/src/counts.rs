@@ -50,7 +50,7 @@ pub(crate) struct Row {
 }
 
 /// What a batch changes in one count.
-struct Sum {
+struct CountChange {
     delta: i64,
     first: DateTime<Utc>,
     last_added: Option<DateTime<Utc>>,
@@ -173,11 +173,11 @@ impl Counts {
 
     /// Adds the changes of events, all or nothing.
     pub(crate) fn add<'a>(&mut self, events: impl Iterator<Item = &'a PullEvent>) -> Result<(), MetricsError> {
-        let mut sums: HashMap<&Arc<CountKey>, Sum> = HashMap::new();
+        let mut sums: HashMap<&Arc<CountKey>, CountChange> = HashMap::new();
         for event in events {
             let at = event.at.trunc_subsecs(MICROSECONDS);
             for change in &event.changes {
-                let sum = sums.entry(&change.key).or_insert(Sum { delta: 0, first: at, last_added: None });
+                let sum = sums.entry(&change.key).or_insert(CountChange { delta: 0, first: at, last_added: None });
                 sum.delta += i64::from(change.delta);
                 sum.first = sum.first.min(at);
                 if change.delta > 0 {
@@ -207,7 +207,7 @@ impl Counts {
         row.map_or(0, |row| row.value.get())
     }
 
-    fn set(&mut self, key: &CountKey, value: NonZeroU32, sum: &Sum) {
+    fn set(&mut self, key: &CountKey, value: NonZeroU32, sum: &CountChange) {
         let added = sum.last_added.unwrap_or(sum.first);
         let day = self.days.entry(key.date).or_default();
         let Some(row) = self.names.find(key).and_then(|key| day.row_mut(&key)) else {

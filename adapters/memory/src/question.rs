@@ -44,7 +44,7 @@ pub(crate) fn breakdown(counts: &Snapshot, question: &Breakdown) -> Slice<Breakd
     let mut groups: HashMap<Numbers, Group> = HashMap::new();
     let mut seen = HashSet::new();
     for (date, row, count) in counts.rows() {
-        let numbers = Numbers::of(&dimensions, date, &row.key);
+        let numbers = Numbers::new(&dimensions, date, &row.key);
         let group = groups.entry(numbers).or_insert(Group { count: 0, distinct: 0, first: date, last: row });
         group.count += count;
         group.first = group.first.min(date);
@@ -90,7 +90,7 @@ fn number(dimension: Dimension, date: NaiveDate, key: &RowKey) -> u32 {
 struct Numbers([u32; Dimension::ALL.len()]);
 
 impl Numbers {
-    fn of(dimensions: &[Dimension], date: NaiveDate, key: &RowKey) -> Self {
+    fn new(dimensions: &[Dimension], date: NaiveDate, key: &RowKey) -> Self {
         let mut numbers = Self([0; Dimension::ALL.len()]);
         for dimension in dimensions {
             numbers.0[*dimension as usize] = number(*dimension, date, key);
@@ -181,6 +181,6 @@ fn slice<P: Ord, V, T>(
     limit: u32,
     item: impl Fn((P, V)) -> T,
 ) -> Slice<T> {
-    let Slice { items, more } = Slice::of_all(places, after, limit);
+    let Slice { items, more } = Slice::from_all(places, after, limit);
     Slice { items: items.into_iter().map(item).collect(), more }
 }

@@ -28,9 +28,9 @@ const LONGEST_LIFETIME: Duration = Duration::from_hours(1);
 /// A token is not used in the last moments of its life: it could end on the way.
 const MARGIN: Duration = Duration::from_secs(5);
 /// Tokens kept; each repository has its own.
-const MOST_TOKENS: usize = 256;
+const MAX_TOKENS: usize = 256;
 /// The longest answer of a token server.
-const MOST_TOKEN_BYTES: usize = 64 * 1024;
+const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 /// Answers the registry's challenges.
 pub(crate) struct Auth {
@@ -183,7 +183,7 @@ impl Auth {
             _ => {}
         }
         let malformed = |cause| CatalogError::Malformed(of_server(&realm, cause));
-        let body = exchange::body(exchange::checked(response)?, MOST_TOKEN_BYTES).await?;
+        let body = exchange::body(exchange::checked(response)?, MAX_TOKEN_BYTES).await?;
         let json: TokenJson = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let token = json.token().and_then(|token| sensitive(&format!("Bearer {token}")).ok());
         let authorization = token.ok_or_else(|| malformed("it answers without a token".to_owned()))?;
@@ -197,11 +197,11 @@ impl Auth {
 
     fn keep(&self, scope: &str, token: Token) {
         let mut tokens = self.tokens.lock();
-        if tokens.len() >= MOST_TOKENS {
+        if tokens.len() >= MAX_TOKENS {
             let now = Instant::now();
             tokens.retain(|_, token| now < token.good_until);
         }
-        if tokens.len() >= MOST_TOKENS {
+        if tokens.len() >= MAX_TOKENS {
             // The catalog's own scope is asked for again and again, a repository's seldom; which goes matters little.
             let ends_first = tokens.iter().min_by_key(|(_, token)| token.good_until).map(|(scope, _)| scope.clone());
             ends_first.and_then(|scope| tokens.remove(&scope));
@@ -342,11 +342,11 @@ mod tests {
             scheme: RwLock::default(),
             tokens: Mutex::default(),
         };
-        for n in 0..2 * MOST_TOKENS {
+        for n in 0..2 * MAX_TOKENS {
             let good_until = Instant::now() + Duration::from_mins(1);
             auth.keep(&n.to_string(), Token { authorization: HeaderValue::from_static("x"), good_until });
         }
-        assert_eq!(auth.tokens.lock().len(), MOST_TOKENS);
-        assert!(auth.kept(&(2 * MOST_TOKENS - 1).to_string()).is_some());
+        assert_eq!(auth.tokens.lock().len(), MAX_TOKENS);
+        assert!(auth.kept(&(2 * MAX_TOKENS - 1).to_string()).is_some());
     }
 }

@@ -13,11 +13,11 @@ use staticreg_domain::{
 use staticreg_lenient::{AtMost, AtMostMembers, Lenient, Parsed, Short};
 
 /// More manifests of one index than this are left out, as the counting rules do.
-const MOST_ENTRIES: usize = 1_000;
+const MAX_ENTRIES: usize = 1_000;
 /// More layers than this are left out; container runtimes take 127.
-const MOST_LAYERS: usize = 1_000;
+const MAX_LAYERS: usize = 1_000;
 /// More labels, variables, ports or words of a command than this are left out.
-const MOST_TEXTS: usize = 200;
+const MAX_TEXTS: usize = 200;
 
 /// The digest of content by the algorithm distribution registries use.
 pub(crate) fn sha256(content: &[u8]) -> Digest {
@@ -58,9 +58,9 @@ struct ManifestJson {
     #[serde(default)]
     config: Lenient<DescriptorJson>,
     #[serde(default)]
-    layers: Lenient<AtMost<DescriptorJson, MOST_LAYERS>>,
+    layers: Lenient<AtMost<DescriptorJson, MAX_LAYERS>>,
     #[serde(default)]
-    manifests: Lenient<AtMost<DescriptorJson, MOST_ENTRIES>>,
+    manifests: Lenient<AtMost<DescriptorJson, MAX_ENTRIES>>,
     #[serde(default)]
     annotations: Lenient<Annotations>,
 }
@@ -116,19 +116,19 @@ struct ConfigurationJson {
 #[serde(rename_all = "PascalCase")]
 struct ExecutionJson {
     #[serde(default)]
-    labels: Lenient<AtMostMembers<Short, MOST_TEXTS>>,
+    labels: Lenient<AtMostMembers<Short, MAX_TEXTS>>,
     #[serde(default)]
-    entrypoint: Lenient<AtMost<Short, MOST_TEXTS>>,
+    entrypoint: Lenient<AtMost<Short, MAX_TEXTS>>,
     #[serde(default)]
-    cmd: Lenient<AtMost<Short, MOST_TEXTS>>,
+    cmd: Lenient<AtMost<Short, MAX_TEXTS>>,
     #[serde(default)]
     user: Lenient<Short>,
     #[serde(default)]
     working_dir: Lenient<Short>,
     #[serde(default)]
-    env: Lenient<AtMost<Short, MOST_TEXTS>>,
+    env: Lenient<AtMost<Short, MAX_TEXTS>>,
     #[serde(default)]
-    exposed_ports: Lenient<AtMostMembers<IgnoredAny, MOST_TEXTS>>,
+    exposed_ports: Lenient<AtMostMembers<IgnoredAny, MAX_TEXTS>>,
 }
 
 /// The manifest in an answer's body.
@@ -171,7 +171,7 @@ pub(crate) fn manifest(digest: Digest, content_type: &str, body: &[u8]) -> Resul
 pub(crate) fn configuration(body: &[u8]) -> Result<ImageConfiguration, CatalogError> {
     let json: ConfigurationJson = parse(body)?;
     let execution = json.config.0.unwrap_or_default();
-    let texts = |list: Lenient<AtMost<Short, MOST_TEXTS>>| list.list().into_iter().map(|text| text.0).collect();
+    let texts = |list: Lenient<AtMost<Short, MAX_TEXTS>>| list.list().into_iter().map(|text| text.0).collect();
     let full = |member: Lenient<Short>| text(member).filter(|text| !text.is_empty());
     Ok(ImageConfiguration {
         platform: PlatformJson {
@@ -216,10 +216,10 @@ impl From<DescriptorJson> for IndexEntry {
 impl PlatformJson {
     /// The platform, unless its operating system or architecture is not told or no name.
     fn platform(self) -> Option<Platform> {
-        const MOST_CHARACTERS: usize = 32;
+        const MAX_CHARACTERS: usize = 32;
         let name = |member: Lenient<Short>| {
             text(member).filter(|name| {
-                (1..=MOST_CHARACTERS).contains(&name.len())
+                (1..=MAX_CHARACTERS).contains(&name.len())
                     && name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
             })
         };

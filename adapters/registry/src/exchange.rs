@@ -15,7 +15,7 @@ use staticreg_domain::{
 use tokio::time::sleep;
 
 /// How often a request is sent to a server that says when to come back.
-const MOST_TRIES: u32 = 3;
+const MAX_TRIES: u32 = 3;
 /// The pause before a second try when the server does not say when.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Who is to wait longer than this does not.
@@ -32,7 +32,7 @@ pub(crate) async fn send(url: &Url, request: RequestBuilder) -> Result<Response,
             StatusCode::TOO_MANY_REQUESTS => true,
             status => status.is_server_error(),
         };
-        let (pause, most_tries) = retry_after(response.headers()).map_or((PAUSE, 2), |pause| (pause, MOST_TRIES));
+        let (pause, most_tries) = retry_after(response.headers()).map_or((PAUSE, 2), |pause| (pause, MAX_TRIES));
         if !is_passing || tries >= most_tries || pause > LONGEST_PAUSE {
             return Ok(response);
         }

@@ -44,15 +44,15 @@ use crate::{
 };
 
 /// The longest page of repositories or tags, in bytes.
-const MOST_PAGE_BYTES: usize = 16 * 1024 * 1024;
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// The longest manifest, in bytes; registries take no longer ones.
-const MOST_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 /// The longest configuration, in bytes.
-const MOST_CONFIGURATION_BYTES: usize = 8 * 1024 * 1024;
+const MAX_CONFIGURATION_BYTES: usize = 8 * 1024 * 1024;
 /// More names of one page are left out.
-const MOST_NAMES: usize = 100_000;
+const MAX_NAMES: usize = 100_000;
 /// More tags of one repository are left out.
-const MOST_TAGS: usize = 50_000;
+const MAX_TAGS: usize = 50_000;
 /// The first page of repositories, of as many as Distribution gives at once by default.
 const FIRST_PAGE: &str = "/v2/_catalog?n=1000";
 /// How many times the time of one request all pages of tags may take.
@@ -71,12 +71,12 @@ pub struct HttpRegistryCatalog {
 
 #[derive(Deserialize)]
 struct RepositoriesJson {
-    repositories: Option<AtMost<Parsed<RepositoryName>, MOST_NAMES>>,
+    repositories: Option<AtMost<Parsed<RepositoryName>, MAX_NAMES>>,
 }
 
 #[derive(Deserialize)]
 struct TagsJson {
-    tags: Option<AtMost<Parsed<Tag>, MOST_TAGS>>,
+    tags: Option<AtMost<Parsed<Tag>, MAX_TAGS>>,
 }
 
 impl HttpRegistryCatalog {
@@ -93,7 +93,7 @@ impl HttpRegistryCatalog {
     /// The time at the registry, when it tells it.
     pub async fn clock(&self) -> Result<Option<DateTime<Utc>>, CatalogError> {
         let ask = Ask { url: self.url("/v2/"), scope: "registry:catalog:*", accept: None, is_blob: false };
-        let answer = self.transport.get(ask, MOST_PAGE_BYTES).await?;
+        let answer = self.transport.get(ask, MAX_PAGE_BYTES).await?;
         let date = answer.headers.get(DATE).and_then(|date| date.to_str().ok());
         Ok(date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc()))
     }
@@ -105,7 +105,7 @@ impl HttpRegistryCatalog {
     /// A page of tags, and where the next one is.
     async fn tag_page(&self, url: &Url, scope: &str) -> Result<(Vec<Tag>, Option<Url>), CatalogError> {
         let ask = Ask { url: url.clone(), scope, accept: None, is_blob: false };
-        let answer = self.transport.get(ask, MOST_PAGE_BYTES).await?;
+        let answer = self.transport.get(ask, MAX_PAGE_BYTES).await?;
         let page: TagsJson = answer.read(content::parse)?;
         let tags = page.tags.into_iter().flat_map(|tags| tags.0).map(|tag| tag.0).collect();
         Ok((tags, links::next(&answer.headers, url)))
@@ -121,7 +121,7 @@ impl RegistryCatalog for HttpRegistryCatalog {
         let ask = |query| {
             let url = links::on_registry(self.transport.registry(), path, query);
             let ask = Ask { url, scope: "registry:catalog:*", accept: None, is_blob: false };
-            self.transport.get(ask, MOST_PAGE_BYTES)
+            self.transport.get(ask, MAX_PAGE_BYTES)
         };
         let answer = match ask(Some(query)).await {
             // Distribution refuses to give more at once than it is configured to.
@@ -161,8 +161,8 @@ impl RegistryCatalog for HttpRegistryCatalog {
             is_first = false;
             let (items, known_before) = (tags.len(), seen.len());
             list.tags.extend(tags.into_iter().filter(|tag| seen.insert(tag.clone())));
-            if list.tags.len() >= MOST_TAGS {
-                list.tags.truncate(MOST_TAGS);
+            if list.tags.len() >= MAX_TAGS {
+                list.tags.truncate(MAX_TAGS);
                 break;
             }
             next = walk.after(Brought::by(items, known_before, seen.len()), link).unwrap_or_else(|EndlessPages| {
@@ -193,7 +193,7 @@ impl RegistryCatalog for HttpRegistryCatalog {
         let url = self.url(&format!("/v2/{repository}/manifests/{reference_text}"));
         let scope = pull_scope(repository);
         let ask = Ask { url, scope: &scope, accept: Some(&self.manifest_types), is_blob: false };
-        let answer = self.transport.get(ask, MOST_MANIFEST_BYTES).await?;
+        let answer = self.transport.get(ask, MAX_MANIFEST_BYTES).await?;
         let digest = match reference {
             Reference::Digest(digest) => Some(digest.clone()),
             Reference::Tag(_) => content_digest(&answer.headers),
@@ -215,7 +215,7 @@ impl RegistryCatalog for HttpRegistryCatalog {
         let url = self.url(&format!("/v2/{repository}/blobs/{digest}"));
         let scope = pull_scope(repository);
         let ask = Ask { url, scope: &scope, accept: None, is_blob: true };
-        let answer = self.transport.get(ask, MOST_CONFIGURATION_BYTES).await?;
+        let answer = self.transport.get(ask, MAX_CONFIGURATION_BYTES).await?;
         answer.read(|body| {
             content::verify(body, digest)?;
             content::configuration(body)

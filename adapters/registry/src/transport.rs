@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// More redirects than this lead nowhere.
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// The HTTP client of one registry.
 pub(crate) struct Transport {
@@ -117,7 +117,7 @@ impl Transport {
         mut authorization: Option<&HeaderValue>,
     ) -> Result<Response, CatalogError> {
         let mut url = ask.url.clone();
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             if let Some(pace) = &self.pace {
                 pace.turn().await;
             }

@@ -8,8 +8,8 @@ use staticreg_domain::metrics::{
 
 use crate::{
     day::{Day, Sum},
-    kept::Kept,
-    keys::{Groups, Keys, Parts},
+    day_sums::DaySums,
+    keys::{Groups, KeyTable, Parts},
 };
 
 /// Whether sums can answer: what is about one repository or digest a database's indexes find soon enough, and digests
@@ -34,7 +34,7 @@ struct Told {
 /// A row with its place in the list.
 type Placed<'a> = ((Rank, KeyRef<'a>), Told);
 
-impl Kept {
+impl DaySums {
     /// The page that a breakdown asks for. The days of its dates are kept.
     pub(crate) fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
         let Breakdown { filter, order, page, .. } = breakdown;
@@ -45,7 +45,7 @@ impl Kept {
         if let (true, Some(date)) = (rows_come_in_order, after.and_then(|(_, key)| key.date)) {
             // The days before the page are none of it.
             let Ok(rest) = DateRange::new(dates.from().max(date), dates.to()) else {
-                return Ok(Slice::of(Vec::new(), page.limit));
+                return Ok(Slice::new(Vec::new(), page.limit));
             };
             dates = rest;
         }
@@ -70,7 +70,7 @@ impl Kept {
         }
         let dimensions: Vec<Dimension> = breakdown.dimensions().collect();
         let Measures { distinct, first: _, last } = breakdown.measures;
-        Slice::of_all(rows, after.as_ref(), page.limit).try_map(|((_, key), told)| {
+        Slice::from_all(rows, after.as_ref(), page.limit).try_map(|((_, key), told)| {
             Ok(BreakdownRow {
                 key: key.to_key(dimensions.iter().copied()).map_err(MetricsError::Corrupt)?,
                 count: told.sum.count,
@@ -90,7 +90,7 @@ impl Sum {
 
 /// Sums the counts of days by what is asked for.
 struct Fold<'a> {
-    keys: &'a Keys,
+    keys: &'a KeyTable,
     breakdown: &'a Breakdown,
     /// Groups by what rows are told apart by and what different values are counted of.
     fine: Groups,
@@ -103,7 +103,7 @@ struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    fn new(keys: &'a Keys, breakdown: &'a Breakdown) -> Self {
+    fn new(keys: &'a KeyTable, breakdown: &'a Breakdown) -> Self {
         use Dimension::{Architecture, Repository, Tag};
         let distinct = breakdown.measures.distinct;
         let [repository, tag, architecture] = [Repository, Tag, Architecture].map(|name| breakdown.tells(name));
@@ -185,7 +185,7 @@ impl<'a> Fold<'a> {
 }
 
 fn placed<'a>(
-    keys: &'a Keys,
+    keys: &'a KeyTable,
     breakdown: &Breakdown,
     date: Option<NaiveDate>,
     kind: AccessKind,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-/// Number of a key, see [`crate::keys::Keys`].
+/// Number of a key, see [`crate::keys::KeyTable`].
 pub(crate) type KeyId = u32;
 
 /// What was counted of a key.

@@ -17,7 +17,7 @@ pub(crate) struct Key {
 
 /// Numbers for names, and for what was counted together.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
+pub(crate) struct KeyTable {
     pub(crate) repositories: Names,
     /// Empty for an access without tag.
     pub(crate) tags: Names,
@@ -26,7 +26,7 @@ pub(crate) struct Keys {
     all: IndexSet<Key>,
 }
 
-impl Keys {
+impl KeyTable {
     pub(crate) fn number(&mut self, repository: &str, tag: &str, architecture: &str) -> KeyId {
         let (repository, tag) = (self.repositories.number(repository), self.tags.number(tag));
         let image = number(self.images.insert_full((repository, tag)).0);
@@ -143,7 +143,7 @@ impl Groups {
     }
 
     /// The parts of a group.
-    pub(crate) fn parts(&self, keys: &Keys, group: u32) -> Parts {
+    pub(crate) fn parts(&self, keys: &KeyTable, group: u32) -> Parts {
         match self {
             Self::All => Parts::default(),
             Self::Repositories => Parts { repository: Some(group), ..Parts::default() },

@@ -7,7 +7,7 @@
 
 mod answer;
 mod day;
-mod kept;
+mod day_sums;
 mod keys;
 mod summary;
 mod sums;
@@ -26,7 +26,7 @@ use staticreg_domain::{
 };
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::{kept::Kept, sums::Sums};
+use crate::{day_sums::DaySums, sums::Sums};
 
 /// How sums are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Rollup {
 impl MetricsReader for Rollup {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
         self.in_time(Box::pin(async {
-            let question = move |kept: &Kept| summary::of_sums(kept, today);
+            let question = move |kept: &DaySums| summary::of_sums(kept, today);
             if let Some(summary) = self.sums.answer(&*self.store, DateRange::EVER, None, question).await? {
                 return Ok(summary);
             }
@@ -81,7 +81,7 @@ impl MetricsReader for Rollup {
         }
         self.in_time(Box::pin(async {
             let (asked, kind) = (breakdown.clone(), breakdown.kind());
-            let question = move |kept: &Kept| kept.breakdown(&asked);
+            let question = move |kept: &DaySums| kept.breakdown(&asked);
             if let Some(slice) = self.sums.answer(&*self.store, breakdown.filter.dates, kind, question).await? {
                 return slice;
             }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use staticreg_domain::metrics::{AccessKind, DateRange, Spans, Summary, Totals};
 
-use crate::{day::Sum, kept::Kept};
+use crate::{day::Sum, day_sums::DaySums};
 
-pub(crate) fn of_sums(kept: &Kept, today: NaiveDate) -> Summary {
+pub(crate) fn of_sums(kept: &DaySums, today: NaiveDate) -> Summary {
     let (mut by_kind, spans) = (BTreeMap::<AccessKind, Totals>::new(), Spans::until(today));
     for kind in AccessKind::ALL {
         for (date, Sum { count, .. }) in kept.totals(DateRange::EVER, kind) {

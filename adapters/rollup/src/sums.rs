@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::kept::Kept;
+use crate::day_sums::DaySums;
 
 /// How often it is looked whether days changed that nobody asks about.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) struct Sums {
     /// The bytes they take at most, by and large; the days before are asked from the store.
     capacity: usize,
-    kept: RwLock<Kept>,
+    kept: RwLock<DaySums>,
     /// Held by who reads days: nobody reads the same twice, and no day is replaced by an older state.
     reading: Mutex<()>,
     missed: Notify,
@@ -57,7 +57,7 @@ impl Sums {
         store: &dyn VersionedMetrics,
         dates: DateRange,
         kind: Option<AccessKind>,
-        question: impl FnOnce(&Kept) -> T + Send + 'static,
+        question: impl FnOnce(&DaySums) -> T + Send + 'static,
     ) -> Result<Option<T>, MetricsError> {
         let Some(mut seen) = store.versions(dates, kind).await? else { return Ok(None) };
         if !self.kept().is_current(dates, kind, &seen) {
@@ -136,11 +136,11 @@ impl Sums {
         kept.is_left_out(day) || kept.size() >= self.capacity && Some(day) < kept.first()
     }
 
-    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+    fn kept(&self) -> RwLockReadGuard<'_, DaySums> {
         self.kept.read()
     }
 
-    fn kept_mut(&self) -> RwLockWriteGuard<'_, Kept> {
+    fn kept_mut(&self) -> RwLockWriteGuard<'_, DaySums> {
         self.kept.write()
     }
 }

@@ -35,16 +35,16 @@ pub(crate) struct Batch<'a> {
     /// Per id: its first event's place in what was given.
     places: Vec<u32>,
     /// Ascending, for the same reason. Those that sum to zero are here too.
-    pub(crate) sums: Vec<Sum<'a>>,
+    pub(crate) sums: Vec<CountChange<'a>>,
     /// What single events change.
-    pub(crate) changes: Vec<Part>,
+    pub(crate) changes: Vec<EventChange>,
     /// How many events were given.
     given: usize,
 }
 
 /// What the events change in one count.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sum<'a> {
+pub(crate) struct CountChange<'a> {
     pub(crate) key: &'a CountKey,
     pub(crate) delta: i64,
     /// When the first of the events happened.
@@ -56,7 +56,7 @@ pub(crate) struct Sum<'a> {
 
 /// What one event changes in one count.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
+pub(crate) struct EventChange {
     /// Index of the id.
     pub(crate) id: u32,
     /// Index of the sum.
@@ -65,7 +65,7 @@ pub(crate) struct Part {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn of(events: &'a [PullEvent]) -> Result<Self, MetricsError> {
+    pub(crate) fn new(events: &'a [PullEvent]) -> Result<Self, MetricsError> {
         Self::of_those(events, |_| true)
     }
 
@@ -105,11 +105,11 @@ impl<'a> Batch<'a> {
             batch.places.push(place);
             for change in &event.changes {
                 let sum = *known.entry(&change.key).or_insert_with(|| {
-                    batch.sums.push(Sum { key: &change.key, delta: 0, first: at, last: at, adds: false });
+                    batch.sums.push(CountChange { key: &change.key, delta: 0, first: at, last: at, adds: false });
                     u32::try_from(batch.sums.len() - 1).expect("a batch is small")
                 });
                 batch.sums[sum as usize].add(change.delta, at);
-                batch.changes.push(Part { id: index, sum, delta: change.delta });
+                batch.changes.push(EventChange { id: index, sum, delta: change.delta });
             }
         }
         batch.order_sums();
@@ -136,7 +136,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The counts that an event takes something from.
-    pub(crate) fn lowered(&self) -> Vec<&Sum<'a>> {
+    pub(crate) fn lowered(&self) -> Vec<&CountChange<'a>> {
         let mut sums: Vec<u32> =
             self.changes.iter().filter(|change| change.delta < 0).map(|change| change.sum).collect();
         sums.sort_unstable();
@@ -161,7 +161,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Sum<'_> {
+impl CountChange<'_> {
     fn add(&mut self, delta: i32, at: DateTime<Utc>) {
         self.delta += i64::from(delta);
         self.first = self.first.min(at);

@@ -41,7 +41,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     error::within,
-    options::Place,
+    options::Location,
     postgres::PostgresMetrics,
     query::{Dialect, Query, Row},
     question::{architectures::OddNames, breakdown, rows, summary},
@@ -132,8 +132,8 @@ impl SqlMetrics {
     /// Connects and, unless told otherwise, brings the schema up to date; servers that do so at once wait for each other.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
         let database = match &options.url.0 {
-            Place::Postgres(place) => Database::Postgres(Box::new(PostgresMetrics::open(place, options).await?)),
-            Place::Sqlite(place) => Database::Sqlite(Box::new(SqliteMetrics::open(place, options).await?)),
+            Location::Postgres(place) => Database::Postgres(Box::new(PostgresMetrics::open(place, options).await?)),
+            Location::Sqlite(place) => Database::Sqlite(Box::new(SqliteMetrics::open(place, options).await?)),
         };
         Ok(Self { database, question_timeout: options.question_timeout, is_watched: AtomicBool::new(true) })
     }
@@ -153,13 +153,13 @@ impl SqlMetrics {
     ) -> Result<Slice<T>, MetricsError> {
         let mut read = limit;
         loop {
-            let rows = Slice::of(self.database.ask(query(read)).await?, read);
+            let rows = Slice::new(self.database.ask(query(read)).await?, read);
             let named = rows.try_filter_map(|row| item(&row))?;
             if named.more && named.items.is_empty() {
                 read = read.saturating_mul(8).max(1_000);
                 continue;
             }
-            let page = Slice::of(named.items, limit);
+            let page = Slice::new(named.items, limit);
             return Ok(Slice { more: page.more || named.more, ..page });
         }
     }

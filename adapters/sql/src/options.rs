@@ -54,11 +54,11 @@ impl Options {
 /// The place of a database: `postgres://...`, `postgresql://...` or `sqlite://FILE`. May hold a password, so it never
 /// shows.
 #[derive(Clone)]
-pub struct DatabaseUrl(pub(crate) Place);
+pub struct DatabaseUrl(pub(crate) Location);
 
 #[derive(Clone)]
-pub(crate) enum Place {
-    Postgres(Box<url::Place>),
+pub(crate) enum Location {
+    Postgres(Box<url::ServerLocation>),
     Sqlite(Box<SqliteConnectOptions>),
 }
 
@@ -84,8 +84,8 @@ impl DatabaseUrl {
     #[must_use]
     pub fn product(&self) -> &'static str {
         match self.0 {
-            Place::Postgres(_) => "PostgreSQL",
-            Place::Sqlite(_) => "SQLite",
+            Location::Postgres(_) => "PostgreSQL",
+            Location::Sqlite(_) => "SQLite",
         }
     }
 
@@ -93,8 +93,8 @@ impl DatabaseUrl {
     #[must_use]
     pub fn unknown_parameters(&self) -> &[String] {
         match &self.0 {
-            Place::Postgres(place) => &place.unknown,
-            Place::Sqlite(_) => &[],
+            Location::Postgres(place) => &place.unknown,
+            Location::Sqlite(_) => &[],
         }
     }
 }
@@ -105,7 +105,7 @@ impl FromStr for DatabaseUrl {
     fn from_str(url: &str) -> Result<Self, Self::Err> {
         if let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) {
             let place = url::parse(rest).map_err(InvalidDatabaseUrl::Postgres)?;
-            Ok(Self(Place::Postgres(Box::new(place))))
+            Ok(Self(Location::Postgres(Box::new(place))))
         } else if let Some(rest) = url.strip_prefix("sqlite://") {
             let file = rest.split('?').next().unwrap_or_default();
             // In memory each connection would have a database of its own, gone with the connection.
@@ -113,7 +113,7 @@ impl FromStr for DatabaseUrl {
                 return Err(InvalidDatabaseUrl::Sqlite);
             }
             let options: SqliteConnectOptions = url.parse().map_err(|_| InvalidDatabaseUrl::Sqlite)?;
-            Ok(Self(Place::Sqlite(Box::new(options))))
+            Ok(Self(Location::Sqlite(Box::new(options))))
         } else {
             Err(InvalidDatabaseUrl::Scheme)
         }

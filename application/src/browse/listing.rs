@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use staticreg_domain::RepositoryName;
 
-use super::{PullPicture, RepositoryCounts, Shown};
+use super::{PullCounts, RepositoryCounts, Shown};
 use crate::catalog::CatalogSnapshot;
 
 /// What repositories are sorted by; equals follow each other by name.
@@ -86,7 +86,7 @@ pub struct ListingRow {
 #[derive(Debug)]
 pub struct Overview {
     /// The pulls.
-    pub picture: Shown<PullPicture>,
+    pub pull_counts: Shown<PullCounts>,
     /// What the registry holds; none when no registry is configured.
     pub snapshot: Option<Arc<CatalogSnapshot>>,
 }
@@ -132,23 +132,23 @@ impl Overview {
 
     /// What the registry holds; and what was pulled, unless the registry was read to its end without it.
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let picture = self.picture.value.as_deref();
+        let pull_counts = self.pull_counts.value.as_deref();
         let snapshot = self.snapshot.as_deref();
         let in_registry = snapshot.map(CatalogSnapshot::repositories).unwrap_or_default().iter().map(move |entry| {
             let tags = entry.read_at.map(|_| entry.tags.len());
-            let counts = picture.and_then(|picture| picture.repository(&entry.name));
+            let counts = pull_counts.and_then(|pull_counts| pull_counts.repository(&entry.name));
             Entry::new(&entry.name, tags, counts, true)
         });
-        let elsewhere = picture.filter(|_| !snapshot.is_some_and(is_whole)).into_iter();
+        let elsewhere = pull_counts.filter(|_| !snapshot.is_some_and(is_whole)).into_iter();
         let elsewhere = elsewhere
-            .flat_map(PullPicture::repositories)
+            .flat_map(PullCounts::repositories)
             .filter(move |(name, _)| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none()))
             .map(|(name, counts)| Entry::new(name, usize::try_from(counts.tags).ok(), Some(counts), false));
         in_registry.chain(elsewhere)
     }
 }
 
-/// Whether the picture shows all that is in the registry.
+/// Whether the snapshot shows all that is in the registry.
 fn is_whole(snapshot: &CatalogSnapshot) -> bool {
     let status = snapshot.status();
     status.read_at.is_some() && status.progress.is_none() && status.fault.is_none()
@@ -213,21 +213,24 @@ fn folders(entries: &[Entry<'_>], prefix: &str) -> Vec<Folder> {
 mod tests {
     use super::*;
     use crate::{
-        browse::testing::Counted,
+        browse::testing::CountingStore,
         catalog::{ReadStatus, RepositoryEntry},
     };
 
     async fn overview(registry: Option<(&[&str], ReadStatus)>, pulled: &[(&str, i32)]) -> Overview {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         for (image, count) in pulled {
             counted.pulls("2026-11-20", image, *count).await;
         }
-        let picture = PullPicture::read(&counted.ask, None).await.unwrap();
+        let pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
         let snapshot = registry.map(|(names, status)| {
             let entries = names.iter().map(|name| Arc::new(RepositoryEntry::unread(name.parse().unwrap()))).collect();
             Arc::new(CatalogSnapshot::new(1, entries, status))
         });
-        Overview { picture: Shown { value: Some(Arc::new(picture)), at: DateTime::default(), away: false }, snapshot }
+        Overview {
+            pull_counts: Shown { value: Some(Arc::new(pull_counts)), at: DateTime::default(), away: false },
+            snapshot,
+        }
     }
 
     fn whole() -> ReadStatus {

@@ -1,11 +1,11 @@
-//! Browse: what the pages show, from the picture of the registry and the counts together.
+//! Browse: what the pages show, from the snapshot of the registry and the counts together.
 //!
 //! No page waits for the store or the registry: answers are kept, shown at once and renewed when somebody looks.
 
 mod answer_cache;
 mod items;
 mod listing;
-mod picture;
+mod pull_counts;
 mod statistics;
 #[cfg(test)]
 mod testing;
@@ -14,7 +14,7 @@ mod unused;
 pub use answer_cache::Shown;
 pub use items::{ArchitecturePulls, DigestPulls, ImagePulls};
 pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Sort};
-pub use picture::{DAYS, PullPicture, RepositoryCounts};
+pub use pull_counts::{DAYS, PullCounts, RepositoryCounts};
 pub use statistics::{Daily, Insights, RepositoryStatistics, Series, TagCounts};
 pub use unused::{Unused, UnusedImage};
 
@@ -25,7 +25,7 @@ use staticreg_domain::{RepositoryName, Tag, metrics::DateRange};
 
 use crate::{
     ask_metrics::AskMetrics,
-    catalog::{CatalogSnapshot, CatalogView},
+    catalog::{CatalogSnapshot, CatalogSnapshots},
 };
 use answer_cache::AnswerCache;
 
@@ -34,8 +34,8 @@ const KEPT_REPOSITORIES: usize = 256;
 const KEPT_INSIGHTS: usize = 32;
 const KEPT_UNUSED: usize = 4;
 
-/// How old the picture of the pulls may be while people look, and the store answers.
-const PICTURE_NEW: Duration = Duration::from_secs(5);
+/// How old the counts of all repositories may be while people look, and the store answers.
+const PULL_COUNTS_NEW: Duration = Duration::from_secs(5);
 
 /// How old anything else may be that takes the store long.
 const COSTLY_NEW: Duration = Duration::from_mins(10);
@@ -48,20 +48,20 @@ pub struct Browse(Arc<Inner>);
 
 struct Inner {
     ask: AskMetrics,
-    catalog: Option<CatalogView>,
-    picture: AnswerCache<(), PullPicture>,
+    catalog: Option<CatalogSnapshots>,
+    pull_counts: AnswerCache<(), PullCounts>,
     repositories: AnswerCache<(RepositoryName, Option<Tag>, Range), RepositoryStatistics>,
     insights: AnswerCache<Range, Insights>,
     unused: AnswerCache<u32, Unused>,
 }
 
 impl Browse {
-    /// Browses the counts, and the registry when there is a picture of it.
+    /// Browses the counts, and the registry when there is a snapshot of it.
     #[must_use]
-    pub fn new(ask: AskMetrics, catalog: Option<CatalogView>) -> Self {
+    pub fn new(ask: AskMetrics, catalog: Option<CatalogSnapshots>) -> Self {
         Self(Arc::new(Inner {
             catalog,
-            picture: AnswerCache::new(1, PICTURE_NEW, ask.clock.clone()),
+            pull_counts: AnswerCache::new(1, PULL_COUNTS_NEW, ask.clock.clone()),
             repositories: AnswerCache::new(KEPT_REPOSITORIES, COSTLY_NEW, ask.clock.clone()),
             insights: AnswerCache::new(KEPT_INSIGHTS, COSTLY_NEW, ask.clock.clone()),
             unused: AnswerCache::new(KEPT_UNUSED, COSTLY_NEW, ask.clock.clone()),
@@ -75,21 +75,21 @@ impl Browse {
         &self.0.ask
     }
 
-    /// The picture of the registry; none when no registry is configured.
+    /// The snapshot of the registry; none when no registry is configured.
     #[must_use]
     pub fn snapshot(&self) -> Option<Arc<CatalogSnapshot>> {
-        self.0.catalog.as_ref().map(CatalogView::snapshot)
+        self.0.catalog.as_ref().map(CatalogSnapshots::snapshot)
     }
 
-    /// The picture of the pulls.
-    pub async fn picture(&self) -> Shown<PullPicture> {
+    /// The counts of all repositories.
+    pub async fn pull_counts(&self) -> Shown<PullCounts> {
         let ask = self.0.ask.clone();
-        self.0.picture.show((), |before| async move { PullPicture::read(&ask, before).await }).await
+        self.0.pull_counts.show((), |before| async move { PullCounts::read(&ask, before).await }).await
     }
 
     /// All repositories and their pulls.
     pub async fn overview(&self) -> Overview {
-        Overview { picture: self.picture().await, snapshot: self.snapshot() }
+        Overview { pull_counts: self.pull_counts().await, snapshot: self.snapshot() }
     }
 
     /// The pulls of a repository, or of one of its tags, over some days.

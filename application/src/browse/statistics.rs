@@ -15,16 +15,16 @@ use crate::ask_metrics::AskMetrics;
 const PAGE: u32 = 10_000;
 
 /// The most tags of a repository that are told apart.
-const MOST_TAGS: u32 = 50_000;
+const MAX_TAGS: u32 = 50_000;
 
 /// The most digests in a tag's history.
-const MOST_DIGESTS: u32 = 500;
+const MAX_DIGESTS: u32 = 500;
 
 /// How many of the most pulled images are told.
-const MOST_IMAGES: u32 = 15;
+const MAX_IMAGES: u32 = 15;
 
 /// How many architectures are told; nobody has that many.
-const MOST_ARCHITECTURES: u32 = 100;
+const MAX_ARCHITECTURES: u32 = 100;
 
 /// Counts per day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl RepositoryStatistics {
         let ever = Filter { dates: DateRange::EVER, ..of_range.clone() };
         let mut tags: HashMap<Tag, TagCounts> = HashMap::new();
         let (mut all, mut last_pulled_at) = (0, None);
-        let images = page(ask, &ImagePulls::asked(ever.clone(), MOST_TAGS), ImagePulls::from_row).await?;
+        let images = page(ask, &ImagePulls::asked(ever.clone(), MAX_TAGS), ImagePulls::from_row).await?;
         for ImagePulls { tag, pulls, last_pulled_at: last, .. } in images {
             all += pulls;
             last_pulled_at = last_pulled_at.max(Some(last));
@@ -138,7 +138,7 @@ impl RepositoryStatistics {
                 tags.insert(tag, TagCounts { in_range: 0, all: pulls, last_pulled_at: Some(last) });
             }
         }
-        let images = page(ask, &ImagePulls::asked(of_range.clone(), MOST_TAGS), ImagePulls::from_row).await?;
+        let images = page(ask, &ImagePulls::asked(of_range.clone(), MAX_TAGS), ImagePulls::from_row).await?;
         for ImagePulls { tag, pulls, .. } in images {
             if let Some(counts) = tag.and_then(|tag| tags.get_mut(&tag)) {
                 counts.in_range = pulls;
@@ -158,7 +158,7 @@ impl RepositoryStatistics {
             last_pulled_at,
             others,
             digests: if one_tag {
-                page(ask, &DigestPulls::asked(ever, MOST_DIGESTS), DigestPulls::from_row).await?
+                page(ask, &DigestPulls::asked(ever, MAX_DIGESTS), DigestPulls::from_row).await?
             } else {
                 Vec::new()
             },
@@ -189,10 +189,10 @@ impl Insights {
         Ok(Self {
             by_architecture: Daily::read(ask, &filter, Some(Dimension::Architecture)).await?,
             by_kind,
-            images: page(ask, &ImagePulls::asked(filter.clone(), MOST_IMAGES), ImagePulls::from_row).await?,
+            images: page(ask, &ImagePulls::asked(filter.clone(), MAX_IMAGES), ImagePulls::from_row).await?,
             architectures: page(
                 ask,
-                &ArchitecturePulls::asked(filter.clone(), MOST_ARCHITECTURES),
+                &ArchitecturePulls::asked(filter.clone(), MAX_ARCHITECTURES),
                 ArchitecturePulls::from_row,
             )
             .await?,

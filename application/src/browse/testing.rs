@@ -36,14 +36,14 @@ pub(super) struct Watched {
 }
 
 /// Counts and the questions about them, on 2026-11-21.
-pub(super) struct Counted {
+pub(super) struct CountingStore {
     pub(super) store: Arc<Watched>,
     pub(super) clock: Arc<SetClock>,
     pub(super) ask: AskMetrics,
     events: AtomicU32,
 }
 
-impl Counted {
+impl CountingStore {
     pub(super) fn new() -> Self {
         let store = Arc::new(Watched { store: MemoryMetrics::new(100_000), asked: AtomicU32::new(0) });
         let clock = Arc::new(SetClock(Mutex::new("2026-11-21T12:00:00Z".parse().unwrap())));
@@ -68,7 +68,7 @@ impl Counted {
             architecture: "amd64".parse().unwrap_or_else(|never| match never {}),
         };
         let id = Uuid::from_u128(self.events.fetch_add(1, Ordering::Relaxed).into());
-        let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
+        let id = EventId::from_event(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
         let at = date.and_hms_opt(10, 0, 0).unwrap().and_utc();
         let changes = vec![Change { key: Arc::new(key), delta: count }];
         self.store.store.record(&[PullEvent { id, at, timestamp: at, changes }], at).await.unwrap();

@@ -61,7 +61,7 @@ pub struct UnusedImage {
 type ByTag<T> = HashMap<RepositoryName, HashMap<Tag, T>>;
 
 /// What was counted.
-struct Counted {
+struct Usage {
     last_pulls: ByTag<DateTime<Utc>>,
     pushes: ByTag<u64>,
     version_checks: ByTag<u64>,
@@ -79,7 +79,7 @@ impl Unused {
         let mut unused = Self { days, watched_since: watched_since(ask).await?, images: Vec::new(), size: 0 };
         let Some(watched_since) = unused.watched_since else { return Ok(unused) };
         let of_kind = |kind| Filter { kind, ..Filter::of_dates(range) };
-        let counted = Counted {
+        let counted = Usage {
             last_pulls: images(ask, &Filter::of_dates(DateRange::EVER), |item| item.last_pulled_at).await?,
             pushes: images(ask, &of_kind(AccessKind::Push), |item| item.pulls).await?,
             version_checks: images(ask, &of_kind(AccessKind::VersionCheck), |item| item.pulls).await?,
@@ -102,7 +102,7 @@ impl Unused {
     }
 
     /// Lists what the registry holds and nobody used since.
-    fn list_registry(&mut self, counted: &Counted, snapshot: &CatalogSnapshot, since: NaiveDate) {
+    fn list_registry(&mut self, counted: &Usage, snapshot: &CatalogSnapshot, since: NaiveDate) {
         let mut sized = HashSet::new();
         for repository in snapshot.repositories() {
             let is_used = |entry: &TagEntry| {
@@ -131,7 +131,7 @@ impl Unused {
     }
 
     /// Lists what was once pulled, for want of a registry to look into.
-    fn list_pulled(&mut self, counted: &Counted, since: NaiveDate) {
+    fn list_pulled(&mut self, counted: &Usage, since: NaiveDate) {
         for (repository, tags) in &counted.last_pulls {
             let unused = tags.keys().filter(|tag| !counted.is_used(repository, tag, since));
             self.images.extend(unused.map(|tag| counted.image(repository, tag, None, None)));
@@ -144,7 +144,7 @@ fn contents(entry: &TagEntry) -> impl Iterator<Item = &Digest> {
     entry.digest().into_iter().chain(entry.image().into_iter().flat_map(|image| &image.children))
 }
 
-impl Counted {
+impl Usage {
     fn is_used(&self, repository: &RepositoryName, tag: &Tag, since: NaiveDate) -> bool {
         of(&self.pushes, repository, tag).is_some()
             || of(&self.last_pulls, repository, tag).is_some_and(|last_pull| last_pull.date_naive() >= since)
@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        browse::testing::Counted,
+        browse::testing::CountingStore,
         catalog::{ImageSummary, ReadStatus, RepositoryEntry, TagEntry, TagTarget},
     };
 
@@ -260,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn never_pulled_comes_first_then_the_longest_ago() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         for (date, image) in [("2026-11-20", "app:new"), ("2026-05-01", "app:older"), ("2026-08-01", "app:old")] {
             counted.pulls(date, image, 1).await;
         }
@@ -274,7 +274,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_of_so_many_days_counts_and_the_day_before_does_not() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         counted.pulls("2026-11-15", "app:in", 1).await;
         counted.pulls("2026-11-14", "app:out", 1).await;
         let registry = registry(&[("in", 'a', OLD), ("out", 'b', OLD)]);
@@ -283,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_image_is_used_when_an_index_of_it_was_pulled_by_tag_or_by_digest() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         counted.pulls("2026-11-20", "app:1.2", 1).await;
         counted.count(AccessKind::PullByDigest, "2026-11-19", "app", &"2".repeat(64), 1).await;
         let registry = registry_with_indexes(
@@ -303,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_image_is_used_when_it_was_pulled_by_a_tag_that_has_moved_since() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         let digest = |seed: char| seed.to_string().repeat(64);
         counted.count(AccessKind::PullByTag, "2026-10-22", "app:latest", &digest('a'), 1).await;
         counted.count(AccessKind::PullByTag, "2026-10-23", "app:latest", &digest('b'), 1).await;
@@ -315,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn in_doubt_an_image_is_not_listed() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         counted.pulls("2026-11-20", "app:1.2", 1).await;
         let digest = |digest: char| digest.to_string().repeat(64);
         counted.count(AccessKind::PullByDigest, "2026-11-19", "app", &digest('b'), 1).await;
@@ -340,7 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_index_is_used_when_one_of_its_images_was_pulled() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         let digest = |seed: char| seed.to_string().repeat(64);
         counted.pulls("2026-10-01", "app:1.0", 1).await;
         counted.count(AccessKind::PullByDigest, "2026-11-20", "app", &digest('c'), 1).await;
@@ -350,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tag_that_points_to_something_unknown_is_not_listed() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         counted.pulls("2026-11-20", "app:1.2", 1).await;
         let tags_of = |target| {
             let tags = [TagEntry { tag: "lost".parse().unwrap(), target }];
@@ -365,14 +365,14 @@ mod tests {
 
     #[tokio::test]
     async fn without_any_count_nothing_is_said_to_be_unused() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         let unused = Unused::read(&counted.ask, Some(registry(&[("1", 'a', OLD)])), 30).await.unwrap();
         assert_eq!((unused.watched_since, tags(&unused)), (None, Vec::new()));
     }
 
     #[tokio::test]
     async fn without_a_registry_what_was_once_pulled_is_listed() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         counted.pulls("2026-11-20", "app:1", 1).await;
         counted.pulls("2026-01-20", "app:0", 1).await;
         assert_eq!(tags(&Unused::read(&counted.ask, None, 30).await.unwrap()), ["0"]);

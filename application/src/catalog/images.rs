@@ -21,13 +21,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::snapshot::{ImageSummary, TagTarget};
 
 /// How many images of an index are tried until one is there.
-const MOST_CHILDREN: usize = 3;
+const MAX_CHILDREN: usize = 3;
 /// How many indexes within an index are looked into.
-pub(super) const MOST_NESTED: usize = 4;
+pub(super) const MAX_NESTED: usize = 4;
 /// How deep indexes are looked into.
-pub(super) const MOST_DEPTH: usize = 3;
+pub(super) const MAX_DEPTH: usize = 3;
 /// Different lists of platforms that are shared.
-const MOST_SHARED: usize = 10_000;
+const MAX_SHARED: usize = 10_000;
 
 /// Reads images through the port, a few requests at a time.
 pub(super) struct Images {
@@ -94,7 +94,7 @@ impl Images {
         }
     }
 
-    /// Forgets what no picture shows any more.
+    /// Forgets what no snapshot shows any more.
     pub(super) fn forget_unused(&self) {
         self.known.lock().retain(|image| Arc::strong_count(&image.0) > 1);
         self.platforms.lock().retain(|platforms| Arc::strong_count(platforms) > 1);
@@ -207,7 +207,7 @@ impl Images {
             }
         };
         let Told { artifact, platforms, mut children, size, created: told } = told;
-        children.truncate(ImageSummary::MOST_CHILDREN);
+        children.truncate(ImageSummary::MAX_CHILDREN);
         Ok(ImageSummary {
             digest,
             kind,
@@ -248,9 +248,9 @@ impl Images {
         entries.sort_by_key(|entry| (entry.platform.is_none(), !entry.may_be_index()));
         let (mut first, mut nested, mut tried) = (None, 0, 0);
         for entry in &entries {
-            let look_into = entry.may_be_index() && nested < MOST_NESTED;
-            let choose = first.is_none() && tried < MOST_CHILDREN;
-            if depth >= MOST_DEPTH || !(look_into || choose) {
+            let look_into = entry.may_be_index() && nested < MAX_NESTED;
+            let choose = first.is_none() && tried < MAX_CHILDREN;
+            if depth >= MAX_DEPTH || !(look_into || choose) {
                 continue;
             }
             nested += usize::from(look_into);
@@ -293,7 +293,7 @@ impl Images {
             return found.clone();
         }
         let platforms: Arc<[Platform]> = platforms.into();
-        if shared.len() < MOST_SHARED {
+        if shared.len() < MAX_SHARED {
             shared.insert(platforms.clone());
         }
         platforms

@@ -1,17 +1,17 @@
-//! Browse the registry: a picture of it, read in the background, that pages show without waiting.
+//! Browse the registry: a snapshot of it, read in the background, that pages show without waiting.
 
 mod fault;
 mod images;
-mod picture;
 pub mod read_image;
 pub mod refresh;
 mod snapshot;
+mod snapshot_builder;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use read_image::{ImageDetails, ReadImage, ReadImageError};
 pub use refresh::{CatalogChanges, RefreshCatalog, RefreshOptions};
 pub use snapshot::{
-    CatalogSnapshot, CatalogTotals, CatalogView, ImageSummary, ReadFault, ReadProgress, ReadStatus, RepositoryEntry,
-    TagEntry, TagTarget,
+    CatalogSnapshot, CatalogSnapshots, CatalogTotals, ImageSummary, ReadFault, ReadProgress, ReadStatus,
+    RepositoryEntry, TagEntry, TagTarget,
 };

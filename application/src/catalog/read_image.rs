@@ -13,14 +13,14 @@ use staticreg_domain::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::images::{MOST_DEPTH, MOST_NESTED};
+use super::images::{MAX_DEPTH, MAX_NESTED};
 
 /// How long a page waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Images read at a time.
 const CONCURRENCY: usize = 4;
 /// Bytes of manifests, and of configurations, that are remembered, about.
-const MOST_REMEMBERED: u64 = 8 * 1024 * 1024;
+const MAX_REMEMBERED: u64 = 8 * 1024 * 1024;
 /// What a piece of text takes beside its characters, about.
 const TEXT_SIZE: usize = 64;
 
@@ -81,7 +81,7 @@ where
 {
     // So few that it is not divided: any may be as large as the whole.
     const ESTIMATED_ITEMS: usize = 32;
-    Cache::with_weighter(ESTIMATED_ITEMS, MOST_REMEMBERED, BySize)
+    Cache::with_weighter(ESTIMATED_ITEMS, MAX_REMEMBERED, BySize)
 }
 
 /// Weighs what is remembered by its bytes, about.
@@ -177,7 +177,7 @@ impl Reader {
                 builds.push(entry);
                 continue;
             }
-            if depth > MOST_DEPTH || nested >= MOST_NESTED {
+            if depth > MAX_DEPTH || nested >= MAX_NESTED {
                 continue;
             }
             nested += 1;

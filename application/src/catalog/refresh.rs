@@ -21,8 +21,8 @@ use tokio::{sync::Notify, time::sleep};
 use super::{
     fault,
     images::Images,
-    picture::{MOST_REPOSITORIES, Moment, Picture},
-    snapshot::{CatalogView, ReadFault, ReadProgress, RepositoryEntry, TagEntry, TagTarget},
+    snapshot::{CatalogSnapshots, ReadFault, ReadProgress, RepositoryEntry, TagEntry, TagTarget},
+    snapshot_builder::{MAX_REPOSITORIES, SnapshotBuilder, Tick},
 };
 
 /// The pause after the first failed read of the whole registry; each one more doubles it, up to the interval.
@@ -30,11 +30,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// An image often comes with several tags: a repository is read this long after the first.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// Changed repositories that may wait; more are left to the next read of the whole registry.
-const MOST_WAITING: usize = 10_000;
+const MAX_WAITING: usize = 10_000;
 /// After so many failures the rest of a repository's tags is left for the next time.
-const MOST_FAILED_TAGS: usize = 3;
+const MAX_FAILED_TAGS: usize = 3;
 /// After so many failed repositories in a row the registry is asked whether it is there at all.
-const MOST_FAILED_IN_A_ROW: usize = 8;
+const MAX_FAILED_IN_A_ROW: usize = 8;
 
 /// How the registry is read.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +51,12 @@ impl Default for RefreshOptions {
     }
 }
 
-/// The use case: keeps a picture of the registry.
+/// The use case: keeps a snapshot of the registry.
 ///
-/// What cannot be read stays in the picture as it was, with its age.
+/// What cannot be read stays in the snapshot as it was, with its age.
 pub struct RefreshCatalog {
     images: Images,
-    picture: Picture,
+    snapshot: SnapshotBuilder,
     changes: CatalogChanges,
     clock: Arc<dyn Clock>,
     options: RefreshOptions,
@@ -76,7 +76,7 @@ impl CatalogChanges {
     /// Has a repository read again soon: a push or delete event of it arrived.
     pub fn repository_changed(&self, name: RepositoryName) {
         let mut waiting = self.0.waiting.lock();
-        if waiting.len() < MOST_WAITING {
+        if waiting.len() < MAX_WAITING {
             waiting.insert(name);
             self.0.arrived.notify_one();
         }
@@ -90,17 +90,17 @@ impl RefreshCatalog {
         let options = RefreshOptions { concurrency: options.concurrency.max(1), ..options };
         Self {
             images: Images::new(catalog, options.concurrency),
-            picture: Picture::new(),
+            snapshot: SnapshotBuilder::new(),
             changes: CatalogChanges::default(),
             clock,
             options,
         }
     }
 
-    /// Shows the picture.
+    /// Shows the snapshot.
     #[must_use]
-    pub fn view(&self) -> CatalogView {
-        self.picture.view()
+    pub fn snapshots(&self) -> CatalogSnapshots {
+        self.snapshot.snapshots()
     }
 
     /// Takes the names of changed repositories.
@@ -109,13 +109,13 @@ impl RefreshCatalog {
         self.changes.clone()
     }
 
-    /// Keeps the picture fresh, for ever.
+    /// Keeps the snapshot fresh, for ever.
     pub async fn run(self) {
         tokio::join!(self.refresh_again_and_again(), self.follow_changes());
     }
 
-    /// Reads the whole registry once. An error means that the picture is not whole; single repositories that could not
-    /// be read are told in the picture.
+    /// Reads the whole registry once. An error means that the snapshot is not whole; single repositories that could not
+    /// be read are told in the snapshot.
     pub async fn refresh_once(&self) -> Result<(), ReadFault> {
         let read = self.read_all().await;
         self.images.forget_unused();
@@ -124,13 +124,13 @@ impl RefreshCatalog {
             Ok(Round { failed, all }) => {
                 tracing::info!(repositories = all, failed, "Registry read");
                 let fault = (failed > 0).then(|| fault::of_some(failed, all, now));
-                self.picture.ended(Some(now), fault);
+                self.snapshot.ended(Some(now), fault);
                 Ok(())
             }
             Err(Unread { error, listed }) => {
                 tracing::warn!("Unable to read the registry: {}", describe(&error));
                 let fault = if listed { fault::of_list(&error, now) } else { fault::of_registry(&error, now) };
-                self.picture.ended(None, Some(fault.clone()));
+                self.snapshot.ended(None, Some(fault.clone()));
                 Err(fault)
             }
         }
@@ -155,25 +155,25 @@ impl RefreshCatalog {
             sleep(DEBOUNCE).await;
             let names = std::mem::take(&mut *self.changes.0.waiting.lock());
             stream::iter(names).for_each_concurrent(self.options.concurrency, |name| self.follow(name)).await;
-            self.picture.show();
+            self.snapshot.show();
         }
     }
 
     async fn follow(&self, name: RepositoryName) {
-        let known = self.picture.entry(&name).is_some();
+        let known = self.snapshot.entry(&name).is_some();
         let Read { entry, began, failure: _ } = self.read(name).await;
         // A repository that was never listed and holds nothing is none.
         if known || !entry.tags.is_empty() {
-            self.picture.put(entry, began);
+            self.snapshot.put(entry, began);
         }
     }
 
     async fn read_all(&self) -> Result<Round, Unread> {
-        let began = self.picture.moment();
+        let began = self.snapshot.tick();
         let mut listed = BTreeSet::new();
         let list = self.list(&mut listed, began).await;
         match &list {
-            Ok(()) => self.picture.keep_only(|name| listed.contains(name), began),
+            Ok(()) => self.snapshot.keep_only(|name| listed.contains(name), began),
             // The registry is away altogether, or does not tell what it holds.
             Err(_) if listed.is_empty() => {
                 return list.map(|()| Round::default()).map_err(|error| Unread { error, listed: false });
@@ -187,16 +187,16 @@ impl RefreshCatalog {
     }
 
     /// Lists all repositories and shows their names as they come.
-    async fn list(&self, listed: &mut BTreeSet<RepositoryName>, began: Moment) -> Result<(), CatalogError> {
+    async fn list(&self, listed: &mut BTreeSet<RepositoryName>, began: Tick) -> Result<(), CatalogError> {
         let mut walk = PageWalk::new(None);
         let mut after = None;
         loop {
             let page = self.images.repositories(after).await?;
             let (items, known_before) = (page.repositories.len(), listed.len());
-            self.picture.found(&page.repositories, began);
+            self.snapshot.found(&page.repositories, began);
             listed.extend(page.repositories);
-            self.picture.progress(|progress| *progress = ReadProgress { found: listed.len(), ..Default::default() });
-            if listed.len() >= MOST_REPOSITORIES {
+            self.snapshot.progress(|progress| *progress = ReadProgress { found: listed.len(), ..Default::default() });
+            if listed.len() >= MAX_REPOSITORIES {
                 return Ok(());
             }
             match walk.after(Brought::by(items, known_before, listed.len()), page.next.map(Some)) {
@@ -209,16 +209,16 @@ impl RefreshCatalog {
         }
     }
 
-    /// Reads what every repository of the picture holds.
+    /// Reads what every repository of the snapshot holds.
     async fn read_contents(&self, found_all: bool) -> Result<Round, CatalogError> {
-        let names = self.picture.names();
+        let names = self.snapshot.names();
         let mut round = Round { all: names.len(), failed: 0 };
-        self.picture.progress(|progress| *progress = ReadProgress { found: names.len(), found_all, read: 0 });
+        self.snapshot.progress(|progress| *progress = ReadProgress { found: names.len(), found_all, read: 0 });
         let mut reads = stream::iter(names).map(|name| self.read(name)).buffer_unordered(self.options.concurrency);
         let mut failed_in_a_row = 0;
         while let Some(Read { entry, began, failure }) = reads.next().await {
-            self.picture.put(entry, began);
-            self.picture.progress(|progress| progress.read += 1);
+            self.snapshot.put(entry, began);
+            self.snapshot.progress(|progress| progress.read += 1);
             if failure.is_none() {
                 failed_in_a_row = 0;
                 continue;
@@ -228,7 +228,7 @@ impl RefreshCatalog {
             if let Some(error) = failure.filter(|_| round.failed == 1) {
                 tracing::warn!("Unable to read a repository completely: {}", describe(&error));
             }
-            if failed_in_a_row >= MOST_FAILED_IN_A_ROW {
+            if failed_in_a_row >= MAX_FAILED_IN_A_ROW {
                 // Not a few odd repositories, perhaps: do not wait for each of thousands when the registry is away.
                 self.images.check().await?;
                 failed_in_a_row = 0;
@@ -239,10 +239,10 @@ impl RefreshCatalog {
 
     /// Reads what a repository holds; what could not be read stays as it was.
     async fn read(&self, name: RepositoryName) -> Read {
-        let began = self.picture.moment();
+        let began = self.snapshot.tick();
         let before =
-            self.picture.entry(&name).map_or_else(|| RepositoryEntry::unread(name.clone()), Arc::unwrap_or_clone);
-        let room = self.picture.room(&name);
+            self.snapshot.entry(&name).map_or_else(|| RepositoryEntry::unread(name.clone()), Arc::unwrap_or_clone);
+        let room = self.snapshot.room(&name);
         let TagList { mut tags, incomplete } = match self.images.tags(&name).await {
             Ok(list) => list,
             Err(error) => {
@@ -276,7 +276,7 @@ impl RefreshCatalog {
 
     async fn read_tag(&self, before: &RepositoryEntry, tag: Tag, failures: &Failures) -> TagEntry {
         let before_target = before.tag(&tag).map_or(TagTarget::Unknown, |entry| entry.target.clone());
-        if failures.number.load(Ordering::Relaxed) >= MOST_FAILED_TAGS {
+        if failures.number.load(Ordering::Relaxed) >= MAX_FAILED_TAGS {
             return TagEntry { tag, target: before_target };
         }
         let (target, failure) = self.images.target(&before.name, &tag, before_target).await;
@@ -305,7 +305,7 @@ struct Unread {
 /// A read of one repository.
 struct Read {
     entry: RepositoryEntry,
-    began: Moment,
+    began: Tick,
     failure: Option<CatalogError>,
 }
 

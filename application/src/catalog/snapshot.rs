@@ -1,4 +1,4 @@
-//! The picture of the registry that pages show.
+//! The snapshot of the registry that pages show.
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use staticreg_domain::{Digest, ManifestKind, Platform, RepositoryName, Tag, catalog::Artifact};
 use tokio::sync::watch;
 
-/// What the registry held when it was last read. It never changes; a newer picture takes its place.
+/// What the registry held when it was last read. It never changes; a newer snapshot takes its place.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogSnapshot {
     revision: u64,
@@ -16,16 +16,16 @@ pub struct CatalogSnapshot {
 }
 
 impl CatalogSnapshot {
-    /// The picture of these repositories, whatever their order; each name once. A later picture has a larger `revision`.
+    /// The snapshot of these repositories, whatever their order; each name once. A later snapshot has a larger `revision`.
     #[must_use]
     pub fn new(revision: u64, mut repositories: Vec<Arc<RepositoryEntry>>, status: ReadStatus) -> Self {
         repositories.sort_by(|a, b| a.name.cmp(&b.name));
         repositories.dedup_by(|a, b| a.name == b.name);
-        let totals = CatalogTotals::of(&repositories);
+        let totals = CatalogTotals::from_repositories(&repositories);
         Self { revision, repositories: repositories.into(), totals, status }
     }
 
-    /// Grows whenever what the picture shows has changed.
+    /// Grows whenever what the snapshot shows has changed.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
@@ -50,7 +50,7 @@ impl CatalogSnapshot {
         self.totals
     }
 
-    /// How old the picture is, and what stands in the way of a newer one.
+    /// How old the snapshot is, and what stands in the way of a newer one.
     #[must_use]
     pub fn status(&self) -> &ReadStatus {
         &self.status
@@ -71,7 +71,7 @@ pub struct CatalogTotals {
 }
 
 impl CatalogTotals {
-    fn of(repositories: &[Arc<RepositoryEntry>]) -> Self {
+    fn from_repositories(repositories: &[Arc<RepositoryEntry>]) -> Self {
         let mut totals = Self { repositories: repositories.len(), ..Self::default() };
         let mut seen = HashSet::new();
         for entry in repositories.iter().flat_map(|repository| &repository.tags) {
@@ -87,12 +87,12 @@ impl CatalogTotals {
     }
 }
 
-/// How old a picture is, and what stands in the way of a newer one.
+/// How old a snapshot is, and what stands in the way of a newer one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadStatus {
     /// When the last read of the whole registry ended; none while, or as long as, there was none.
     pub read_at: Option<DateTime<Utc>>,
-    /// How far the first read is; none once there is a whole picture.
+    /// How far the first read is; none once there is a whole snapshot.
     pub progress: Option<ReadProgress>,
     /// What went wrong in the last read of the whole registry; none after one without failures.
     pub fault: Option<ReadFault>,
@@ -202,7 +202,7 @@ pub struct ImageSummary {
     /// as a chart.
     pub platforms: Arc<[Platform]>,
     /// The manifests an index lists, those of indexes in it too; none of an image. Beyond
-    /// [`ImageSummary::MOST_CHILDREN`] they are not told.
+    /// [`ImageSummary::MAX_CHILDREN`] they are not told.
     pub children: Box<[Digest]>,
     /// What one pull moves, in bytes: the compressed layers and the configuration; of an index those of its first
     /// image with a platform.
@@ -213,32 +213,32 @@ pub struct ImageSummary {
 
 impl ImageSummary {
     /// The most children of an index that are kept.
-    pub const MOST_CHILDREN: usize = 256;
+    pub const MAX_CHILDREN: usize = 256;
 }
 
-/// The way to the newest picture: cheap to clone, never waits.
+/// The way to the newest snapshot: cheap to clone, never waits.
 #[derive(Clone, Debug)]
-pub struct CatalogView(watch::Receiver<Arc<CatalogSnapshot>>);
+pub struct CatalogSnapshots(watch::Receiver<Arc<CatalogSnapshot>>);
 
-impl CatalogView {
+impl CatalogSnapshots {
     /// A view of what the sender shows.
     pub(super) fn new(receiver: watch::Receiver<Arc<CatalogSnapshot>>) -> Self {
         Self(receiver)
     }
 
-    /// A view of a picture that never changes, for tests of what shows it.
+    /// One that never changes, for tests of what shows it.
     #[must_use]
     pub fn fixed(snapshot: CatalogSnapshot) -> Self {
         Self(watch::channel(Arc::new(snapshot)).1)
     }
 
-    /// The newest picture; an empty one until the first read has found something.
+    /// The newest snapshot; an empty one until the first read has found something.
     #[must_use]
     pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
         self.0.borrow().clone()
     }
 
-    /// Waits until the picture satisfies the condition, and answers it; none when it will never change again.
+    /// Waits until the snapshot satisfies the condition, and answers it; none when it will never change again.
     pub async fn wait_for(&self, mut condition: impl FnMut(&CatalogSnapshot) -> bool) -> Option<Arc<CatalogSnapshot>> {
         let mut receiver = self.0.clone();
         let snapshot = receiver.wait_for(|snapshot| condition(snapshot)).await.ok()?;

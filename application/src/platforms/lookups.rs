@@ -13,7 +13,7 @@ use staticreg_domain::{
 use tokio::sync::mpsc;
 
 /// Questions that may wait; more are dropped.
-const MOST_WAITING: usize = 1_024;
+const MAX_WAITING: usize = 1_024;
 /// Questions asked at a time.
 const CONCURRENCY: usize = 2;
 
@@ -37,7 +37,7 @@ impl IndexChildren {
     #[must_use]
     pub fn new(catalog: Arc<dyn RegistryCatalog>) -> (Self, IndexLookups) {
         let asked = Arc::default();
-        let (sender, receiver) = mpsc::channel(MOST_WAITING);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
         (Self { asked: Arc::clone(&asked), questions: sender }, IndexLookups { catalog, asked, questions: receiver })
     }
 
@@ -163,6 +163,6 @@ mod tests {
         for seed in 0..10_000 {
             children.ask(&name("a"), &digest(seed));
         }
-        assert_eq!(children.asked.lock().len(), MOST_WAITING);
+        assert_eq!(children.asked.lock().len(), MAX_WAITING);
     }
 }

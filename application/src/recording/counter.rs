@@ -63,7 +63,7 @@ struct Journal {
 }
 
 /// A batch, and what its entries are counted as when it is stored.
-struct Counted {
+struct CountedBatch {
     batch: Option<JournalBatch>,
     recorded: Vec<Recorded>,
 }
@@ -160,7 +160,7 @@ impl Counter {
         now: DateTime<Utc>,
     ) -> Result<Option<Vec<Recorded>>, MetricsError> {
         let Some(end) = self.journal.end else { return Ok(None) };
-        let Counted { batch, recorded } = self.count(entries, &HashSet::new(), end, without_taking, now);
+        let CountedBatch { batch, recorded } = self.count(entries, &HashSet::new(), end, without_taking, now);
         let Some(batch) = batch else { return Ok(Some(recorded)) };
         let appended = self.store.append(&batch, now).await;
         self.conclude(appended, Some(batch.position()), now).map(|stored| stored.then_some(recorded))
@@ -231,10 +231,10 @@ impl Counter {
         behind: JournalPosition,
         without_taking: bool,
         now: DateTime<Utc>,
-    ) -> Counted {
+    ) -> CountedBatch {
         let id = Uuid::new_v4();
         let (mut told, mut events, mut recorded) = (Vec::new(), Vec::new(), Vec::with_capacity(entries.len()));
-        let Some(memory) = self.counting.memory() else { return Counted { batch: None, recorded } };
+        let Some(memory) = self.counting.memory() else { return CountedBatch { batch: None, recorded } };
         // Each batch is read knowing what is not too old when it comes, whoever reads it.
         memory.settle(now);
         memory.begin_trial();
@@ -262,7 +262,7 @@ impl Counter {
         }
         let events = self.leave_out(events, without_taking);
         let batch = (!told.is_empty()).then_some(JournalBatch { behind, id, entries: told, events });
-        Counted { batch, recorded }
+        CountedBatch { batch, recorded }
     }
 
     /// Notes whether an event takes something from a count, and leaves that out on demand.
@@ -356,7 +356,7 @@ impl TakeTurn for InTurn<'_> {
         let is_news = news.continues;
         counter.read(news, is_news, *now);
         counter.journal.end = Some(end);
-        let Counted { batch, recorded } = counter.count(entries, &known, end, *without_taking, *now);
+        let CountedBatch { batch, recorded } = counter.count(entries, &known, end, *without_taking, *now);
         self.taken = Some((batch.as_ref().map(JournalBatch::position), recorded));
         batch
     }

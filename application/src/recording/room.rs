@@ -8,18 +8,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const SMALL: usize = 16;
 
 /// The part of the buffer that is kept for small submissions, whatever comes in large ones.
-const KEPT_PART: usize = 4;
+const KEPT_SHARE: usize = 4;
 
 /// The room in the buffer, in events.
 #[derive(Clone, Debug)]
 pub(super) struct Room {
-    all: Part,
+    all: Share,
     /// What large submissions may take of it.
-    large: Part,
+    large: Share,
 }
 
 #[derive(Clone, Debug)]
-struct Part {
+struct Share {
     free: Arc<Semaphore>,
     size: usize,
 }
@@ -33,7 +33,7 @@ pub(super) struct Taken {
 
 impl Room {
     pub(super) fn new(size: usize) -> Self {
-        Self { all: Part::new(size), large: Part::new(size - size / KEPT_PART) }
+        Self { all: Share::new(size), large: Share::new(size - size / KEPT_SHARE) }
     }
 
     /// How many events wait.
@@ -53,7 +53,7 @@ impl Room {
     }
 }
 
-impl Part {
+impl Share {
     fn new(size: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(size)), size }
     }

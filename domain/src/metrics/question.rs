@@ -128,7 +128,7 @@ impl<T> Slice<T> {
 
     /// A page from the items found, of which one more than the limit were looked for.
     #[must_use]
-    pub fn of(mut items: Vec<T>, limit: u32) -> Self {
+    pub fn new(mut items: Vec<T>, limit: u32) -> Self {
         let limit = limit as usize;
         let more = items.len() > limit;
         items.truncate(limit);
@@ -140,7 +140,7 @@ impl<P: Ord, T> Slice<(P, T)> {
     /// A page of all items of a list, each given with its place: those after a place, in the places' order. However many
     /// there are, few more than the page's are held.
     #[must_use]
-    pub fn of_all(items: impl IntoIterator<Item = (P, T)>, after: Option<&P>, limit: u32) -> Self {
+    pub fn from_all(items: impl IntoIterator<Item = (P, T)>, after: Option<&P>, limit: u32) -> Self {
         /// So many are sorted out at once, at least.
         const ROOM: usize = 1024;
         // Only the page, and the one item that tells of more, need be in order.
@@ -154,7 +154,7 @@ impl<P: Ord, T> Slice<(P, T)> {
             }
         }
         held.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        Self::of(held, limit)
+        Self::new(held, limit)
     }
 }
 
@@ -276,17 +276,17 @@ mod tests {
 
     #[test]
     fn a_slice_tells_whether_more_follows() {
-        assert_eq!(Slice::of(vec![1, 2, 3], 2), Slice { items: vec![1, 2], more: true });
-        assert_eq!(Slice::of(vec![1, 2], 2), Slice { items: vec![1, 2], more: false });
+        assert_eq!(Slice::new(vec![1, 2, 3], 2), Slice { items: vec![1, 2], more: true });
+        assert_eq!(Slice::new(vec![1, 2], 2), Slice { items: vec![1, 2], more: false });
     }
 
     #[test]
     fn a_page_of_all_items_goes_on_after_a_place() {
         let all = || vec![(4, 'd'), (1, 'a'), (3, 'c'), (5, 'e'), (2, 'b')];
-        assert_eq!(Slice::of_all(all(), None, 2), Slice { items: vec![(1, 'a'), (2, 'b')], more: true });
-        assert_eq!(Slice::of_all(all(), Some(&2), 2), Slice { items: vec![(3, 'c'), (4, 'd')], more: true });
-        assert_eq!(Slice::of_all(all(), Some(&3), 2), Slice { items: vec![(4, 'd'), (5, 'e')], more: false });
-        assert_eq!(Slice::of_all(all(), Some(&5), 2), Slice { items: vec![], more: false });
+        assert_eq!(Slice::from_all(all(), None, 2), Slice { items: vec![(1, 'a'), (2, 'b')], more: true });
+        assert_eq!(Slice::from_all(all(), Some(&2), 2), Slice { items: vec![(3, 'c'), (4, 'd')], more: true });
+        assert_eq!(Slice::from_all(all(), Some(&3), 2), Slice { items: vec![(4, 'd'), (5, 'e')], more: false });
+        assert_eq!(Slice::from_all(all(), Some(&5), 2), Slice { items: vec![], more: false });
     }
     #[test]
     fn a_page_of_very_many_items_holds_few_of_them() {
@@ -295,7 +295,7 @@ mod tests {
             assert!(std::rc::Rc::strong_count(&held) < 2_000);
             (place, std::rc::Rc::clone(&held))
         });
-        let page = Slice::of_all(items, Some(&9), 3);
+        let page = Slice::from_all(items, Some(&9), 3);
         assert_eq!(page.items.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [10, 11, 12]);
     }
 }

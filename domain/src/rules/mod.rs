@@ -91,7 +91,7 @@ impl Rules {
             return Err(SkipReason::BuildCache);
         }
         Ok(ManifestAccess {
-            id: EventId::of(event),
+            id: EventId::from_event(event),
             at,
             arrived_at,
             action,

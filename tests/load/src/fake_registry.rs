@@ -16,7 +16,7 @@ const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 /// Repositories that Distribution lists at once.
 const PAGE: usize = 1_000;
 /// The longest head of a request.
-const MOST_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// A repository of the registry.
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ async fn serve(mut stream: TcpStream, contents: &Contents, delay: Duration) -> i
             if let Some(end) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
             }
-            if received.len() > MOST_HEAD_BYTES || stream.read_buf(&mut received).await? == 0 {
+            if received.len() > MAX_HEAD_BYTES || stream.read_buf(&mut received).await? == 0 {
                 return Ok(());
             }
         };

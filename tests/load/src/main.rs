@@ -32,7 +32,7 @@ async fn main() {
         .arg(
             Arg::new("days")
                 .long("days")
-                .value_parser(value_parser!(u32).range(1..=questions::MOST_DAYS.into()))
+                .value_parser(value_parser!(u32).range(1..=questions::MAX_DAYS.into()))
                 .default_value("365")
                 .help("Of how many days there are rows to ask about; ten million in a year"),
         )

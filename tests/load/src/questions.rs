@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The days in a year, of which there are ten million rows.
-pub(crate) const MOST_DAYS: u32 = 365;
+pub(crate) const MAX_DAYS: u32 = 365;
 
 /// Repositories in all, and how many of them are pulled every day, by so many tags.
 const REPOSITORIES: usize = 20_000;

@@ -1,4 +1,4 @@
-//! How fast a large registry is read, and how much memory its picture takes.
+//! How fast a large registry is read, and how much memory its snapshot takes.
 
 use std::time::{Duration, Instant};
 

@@ -315,6 +315,6 @@ fn at(date: NaiveDate, noise: u64) -> DateTime<Utc> {
 pub fn event(at: DateTime<Utc>, key: CountKey, count: u64) -> PullEvent {
     let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{key:?} {at}").as_bytes());
     let delta = i32::try_from(count).expect("a count of tests");
-    let id = EventId::of(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
+    let id = EventId::from_event(&RegistryEvent { id: Some(id.to_string()), ..RegistryEvent::default() });
     PullEvent { id, at, timestamp: at, changes: vec![Change { key: Arc::new(key), delta }] }
 }

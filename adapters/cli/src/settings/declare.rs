@@ -37,7 +37,7 @@ impl Setting {
     }
 
     /// The setting of a key that the program itself names.
-    pub(super) fn of(key: &str) -> Self {
+    pub(super) fn with_key(key: &str) -> Self {
         Self::all().find(|setting| setting.key == key).expect("the program names settings that there are")
     }
 

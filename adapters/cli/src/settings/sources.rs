@@ -185,7 +185,7 @@ impl Given {
     pub(crate) fn named_values(&self) -> impl Iterator<Item = (&str, String)> {
         self.origins.iter().map(|(key, (_, name))| {
             let value = match self.values.find_value(key) {
-                _ if Setting::of(key).secret => "(not shown)".to_owned(),
+                _ if Setting::with_key(key).secret => "(not shown)".to_owned(),
                 // It may hold a password, which no start takes there.
                 Ok(value) if *key == "registry.hostname" && text(&value).is_some_and(|host| host.contains('@')) => {
                     "(not shown)".to_owned()
@@ -204,12 +204,12 @@ impl Given {
 
     /// A setting's name where it was given; the variable's when nothing gave it.
     fn name(&self, key: &'static str) -> String {
-        self.origins.get(key).map_or_else(|| Setting::of(key).variable(), |(_, name)| name.clone())
+        self.origins.get(key).map_or_else(|| Setting::with_key(key).variable(), |(_, name)| name.clone())
     }
 
     /// The value of a setting, when it is acceptable.
     pub(super) fn value<T: Value>(&self, key: &'static str, accepts: impl Fn(&T) -> bool) -> Result<T, Unusable> {
-        let setting = Setting::of(key);
+        let setting = Setting::with_key(key);
         let Ok(given) = self.values.find_value(key) else {
             return T::absent().ok_or_else(|| Unusable::new(key, "is missing"));
         };

@@ -50,7 +50,7 @@ impl ConfiguredRegistry {
         lifecycle: &mut Lifecycle,
     ) -> (staticreg_http::Registry, CatalogChanges) {
         let Self { host, catalog, refresh, lookups } = self;
-        let shown = staticreg_http::Registry { host, view: refresh.view(), images: ReadImage::new(catalog) };
+        let shown = staticreg_http::Registry { host, snapshots: refresh.snapshots(), images: ReadImage::new(catalog) };
         let changes = refresh.changes();
         lifecycle.spawn_background("reads the registry", refresh.run());
         let (recorder, served) = (recorder.clone(), lifecycle.served());

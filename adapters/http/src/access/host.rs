@@ -17,12 +17,12 @@ const LOCALHOST: &str = "localhost";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     names: Vec<String>,
-    kept: Kept,
+    strictness: Strictness,
 }
 
-/// What is kept.
+/// What of a name is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kept {
+enum Strictness {
     /// Nothing is looked at.
     #[default]
     Nothing,
@@ -53,17 +53,17 @@ impl Hosts {
     /// Answers to every name; these are the server's own.
     #[must_use]
     pub fn any(own: impl IntoIterator<Item = String>) -> Self {
-        Self::new(own, Kept::Form)
+        Self::new(own, Strictness::Form)
     }
 
     /// Answers to these names only.
     #[must_use]
     pub fn only(names: impl IntoIterator<Item = String>) -> Self {
-        Self::new(names, Kept::Names)
+        Self::new(names, Strictness::Names)
     }
 
-    fn new(names: impl IntoIterator<Item = String>, kept: Kept) -> Self {
-        Self { names: names.into_iter().map(|name| folded(&name)).collect(), kept }
+    fn new(names: impl IntoIterator<Item = String>, strictness: Strictness) -> Self {
+        Self { names: names.into_iter().map(|name| folded(&name)).collect(), strictness }
     }
 
     /// Whether a text can be a name of the server.
@@ -85,7 +85,7 @@ impl Hosts {
 
     /// Whether a request is answered, by what it calls the server (RFC 9112, 3.2).
     pub(super) fn check(&self, uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), HostError> {
-        if self.kept == Kept::Nothing {
+        if self.strictness == Strictness::Nothing {
             return Ok(());
         }
         let mut hosts = headers.get_all(HOST).iter();
@@ -102,7 +102,7 @@ impl Hosts {
             None => host,
         };
         match host {
-            Host::Name(name) if self.kept == Kept::Names && !self.know(&Host::Name(name.clone())) => {
+            Host::Name(name) if self.strictness == Strictness::Names && !self.know(&Host::Name(name.clone())) => {
                 Err(HostError::Unknown(name))
             }
             _ => Ok(()),

@@ -139,7 +139,7 @@ pub(super) async fn judge(options: &AccessOptions, request: &Request, rule: Rule
             reason = Some(SignInReason::UntrustedProxy);
         }
     }
-    let user = options.users.as_ref().zip(Credentials::of(headers));
+    let user = options.users.as_ref().zip(Credentials::from_headers(headers));
     let mut may_be_token = false;
     if let (Some(tokens), Shown::Token(token)) = (&options.api_tokens, shown(headers)) {
         let mut admitted = tokens.admit(&token, Scope::Read);

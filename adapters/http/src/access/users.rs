@@ -277,7 +277,7 @@ impl fmt::Debug for Credentials {
 impl Credentials {
     /// What a request shows, by Basic with UTF-8 (RFC 7617). Of several headers, those on the way may look at another than
     /// we do, so they show nothing.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         let (scheme, encoded) = value.to_str().ok()?.trim().split_once(char::is_whitespace)?;
@@ -448,7 +448,7 @@ mod tests {
             for value in values {
                 headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect(value));
             }
-            Credentials::of(&headers)
+            Credentials::from_headers(&headers)
         };
         let basic = |text: &[u8]| format!("Basic {}", BASE64.encode(text));
         for (text, name, password) in

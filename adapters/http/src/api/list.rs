@@ -84,13 +84,13 @@ pub(crate) enum Format {
 
 impl<'a> FromRequest<'a> for Format {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self::of(request.headers()))
+        Ok(Self::from_headers(request.headers()))
     }
 }
 
 impl Format {
     /// CSV when it is asked for and JSON is not asked for more.
-    fn of(headers: &HeaderMap) -> Self {
+    fn from_headers(headers: &HeaderMap) -> Self {
         let quality = |names: &[&str]| accept::quality(headers, &header::ACCEPT, names);
         let (json, csv) = (quality(&["application/json", "application/*"]), quality(&["text/csv"]));
         if csv > json { Self::Csv } else { Self::Json }
@@ -197,7 +197,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-            assert_eq!(Format::of(&headers), expected, "{accept}");
+            assert_eq!(Format::from_headers(&headers), expected, "{accept}");
         }
     }
 }

@@ -101,7 +101,7 @@ impl Item for MetricsRowItem {
 }
 
 /// A place of this list inside a cursor: date, repository, tag, digest and architecture.
-type Place = (NaiveDate, String, Option<String>, String, String);
+type CursorParts = (NaiveDate, String, Option<String>, String, String);
 
 fn cursor_after(row: &MetricsRow) -> Option<String> {
     let (date, repository, tag, digest, architecture) = row.position();
@@ -110,7 +110,7 @@ fn cursor_after(row: &MetricsRow) -> Option<String> {
 }
 
 fn position(cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
-    let (date, repository, tag, digest, architecture) = cursor::decode::<Place>(cursor)?;
+    let (date, repository, tag, digest, architecture) = cursor::decode::<CursorParts>(cursor)?;
     // An access without tag has none, and only a text that is no tag is wrong.
     let tag = tag.map(|tag| tag.parse()).transpose().ok()?;
     Some((

@@ -4,17 +4,17 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::{Endpoint, EndpointExt, Response, endpoint::make_sync, get, http::header, web::headers::HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::{Place, pages::tagged, quirks};
+use crate::{Resource, pages::tagged, quirks};
 
 /// The document in both its forms, and the page that shows it.
-pub(crate) fn places(document: &str, document_yaml: &str, swagger_ui: &str) -> [Place; 3] {
+pub(crate) fn places(document: &str, document_yaml: &str, swagger_ui: &str) -> [Resource; 3] {
     let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(quirks::completed);
     let swagger_ui = quirks::framed(&swagger_ui, HEAD, BODY);
     let policy = policy(&swagger_ui);
     [
-        Place::new("/openapi.json", content("application/json", document, None)),
-        Place::new("/openapi.yaml", content("application/yaml", document_yaml, None)),
-        Place::new("/docs", content("text/html; charset=utf-8", swagger_ui, Some(policy))),
+        Resource::new("/openapi.json", content("application/json", document, None)),
+        Resource::new("/openapi.yaml", content("application/yaml", document_yaml, None)),
+        Resource::new("/docs", content("text/html; charset=utf-8", swagger_ui, Some(policy))),
     ]
 }
 

@@ -22,7 +22,7 @@ use staticreg_domain::{
 };
 
 use crate::{
-    BuildInfo, Place,
+    BuildInfo, Resource,
     access::Rule,
     pages::{Site, folder_address, query_of, repository_address, search_address},
 };
@@ -36,7 +36,7 @@ pub(crate) fn places(
     pool: Option<Arc<dyn ConnectionPool>>,
     build: BuildInfo,
     site: &Arc<Site>,
-) -> [Place; 8] {
+) -> [Resource; 8] {
     let BuildInfo { version, commit, time } = build;
     let build = json!({ "version": version, "commitId": commit, "buildTime": time });
     let site = Arc::clone(site);
@@ -49,14 +49,14 @@ pub(crate) fn places(
         None => json_of(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "there is no connection to a database" })),
     });
     [
-        Place::new("/metrics/webhook", get(make_sync(move |_| json_of(StatusCode::OK, &recording(&receive))))),
-        Place::new("/metrics/db", get(connections)),
-        Place::new("/service-info", get(make_sync(move |_| json_of(StatusCode::OK, &build)))),
-        Place::new("/robots.txt", get(make_sync(|_| "User-agent: *\nDisallow: /\n"))).behind(Rule::Open),
-        Place::new("/api/search", get(found)),
-        Place::new("/search", redirect(|request| search_address(&query_of(request)))),
-        Place::new("/browse", redirect(|_| "/".to_owned())),
-        Place::new(
+        Resource::new("/metrics/webhook", get(make_sync(move |_| json_of(StatusCode::OK, &recording(&receive))))),
+        Resource::new("/metrics/db", get(connections)),
+        Resource::new("/service-info", get(make_sync(move |_| json_of(StatusCode::OK, &build)))),
+        Resource::new("/robots.txt", get(make_sync(|_| "User-agent: *\nDisallow: /\n"))).behind(Rule::Open),
+        Resource::new("/api/search", get(found)),
+        Resource::new("/search", redirect(|request| search_address(&query_of(request)))),
+        Resource::new("/browse", redirect(|_| "/".to_owned())),
+        Resource::new(
             "/browse/*folder",
             redirect(|request| folder_address(request.raw_path_param("folder").unwrap_or_default())),
         ),
@@ -105,7 +105,7 @@ fn connections(stats: &PoolStats) -> Value {
 /// The repositories whose names hold all words.
 async fn found(site: &Site, search: String) -> Response {
     let overview = site.browse.overview().await;
-    if overview.is_empty() && overview.picture.value.is_none() {
+    if overview.is_empty() && overview.pull_counts.value.is_none() {
         return json_of(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "the repositories are not known yet" }));
     }
     aside(move || {

@@ -14,7 +14,7 @@ use poem::{
 };
 use staticreg_application::telemetry::{Family, Form, Histogram, SECONDS, Sample};
 
-use crate::{Place, Services, accept::quality, access::Rule};
+use crate::{Resource, Services, accept::quality, access::Rule};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -86,7 +86,7 @@ impl Durations {
 }
 
 /// The resource; there is none where nobody writes it down.
-pub(crate) fn place(services: Services, durations: Arc<Durations>) -> Option<Place> {
+pub(crate) fn place(services: Services, durations: Arc<Durations>) -> Option<Resource> {
     let exposition = services.exposition.clone()?;
     let answer = make_sync(move |request| {
         let form = form(request.headers());
@@ -95,7 +95,7 @@ pub(crate) fn place(services: Services, durations: Arc<Durations>) -> Option<Pla
         let response = Response::builder().content_type(content_type);
         response.header(header::CACHE_CONTROL, "no-store").header(header::VARY, "accept").body(text)
     });
-    Some(Place::new("/metrics", get(answer)).behind(Rule::Metrics))
+    Some(Resource::new("/metrics", get(answer)).behind(Rule::Metrics))
 }
 
 /// The older format, unless the other one is asked for and liked as much.
@@ -109,7 +109,7 @@ fn families(services: &Services, durations: &Durations) -> Vec<Family> {
     let Services { receive, spooling, registry, access, .. } = services;
     let mut families = receive.families();
     let spooled = spooling.as_ref().map_or(0, |spooling| spooling.waiting());
-    let read_at = registry.as_ref().and_then(|registry| registry.view.snapshot().status().read_at);
+    let read_at = registry.as_ref().and_then(|registry| registry.snapshots.snapshot().status().read_at);
     let failure = |scheme, reason, count: u64| Sample::labelled([("scheme", scheme), ("reason", reason)], count);
     let posts =
         access.refused().by_reason.into_iter().map(|(reason, count)| failure("webhook", reason.as_str(), count));

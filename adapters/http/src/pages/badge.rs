@@ -59,7 +59,7 @@ struct Badge {
 
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>, request: &Request) -> Response {
-    let parameters = Parameters::of(request);
+    let parameters = Parameters::from_request(request);
     let Some((name, extension)) = file.rsplit_once('.') else {
         return not_found();
     };

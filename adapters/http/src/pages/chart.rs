@@ -18,10 +18,10 @@ const HEIGHT: f64 = 200.0;
 const GAP: f64 = 0.14;
 
 /// The most bars of a chart: longer ranges are shown by week, four weeks or quarter.
-const MOST_BARS: usize = 100;
+const MAX_BARS: usize = 100;
 
 /// How many series are told apart; the rest is one.
-const MOST_SERIES: usize = 5;
+const MAX_SERIES: usize = 5;
 
 /// How many dates stand below a chart.
 const DATES: usize = 4;
@@ -77,10 +77,10 @@ struct Bar {
     title: String,
     label: String,
     values: Vec<String>,
-    parts: Vec<Part>,
+    parts: Vec<Segment>,
 }
 
-struct Part {
+struct Segment {
     class: usize,
     y: Pixels,
     height: Pixels,
@@ -157,7 +157,7 @@ impl Chart {
             for (class, value) in bucket.values.iter().enumerate().filter(|(_, value)| **value > 0) {
                 let height = as_f64(*value) * scale;
                 top -= height;
-                bar.parts.push(Part { class, y: Pixels(top), height: Pixels(height) });
+                bar.parts.push(Segment { class, y: Pixels(top), height: Pixels(height) });
             }
         }
         chart
@@ -246,10 +246,10 @@ impl Chart {
 
 /// The first series, and the sum of all others as one.
 fn with_rest(series: &[Series]) -> Vec<Series> {
-    if series.len() <= MOST_SERIES + 1 {
+    if series.len() <= MAX_SERIES + 1 {
         return series.to_vec();
     }
-    let (shown, others) = series.split_at(MOST_SERIES);
+    let (shown, others) = series.split_at(MAX_SERIES);
     let mut rest = Series { name: format!("{} others", others.len()), days: vec![0; others[0].days.len()] };
     for other in others {
         for (sum, count) in rest.days.iter_mut().zip(&other.days) {
@@ -264,7 +264,7 @@ fn bucket_days(daily: &Daily) -> (usize, &'static str) {
     let days = usize::try_from((daily.range.to() - daily.range.from()).num_days() + 1).unwrap_or(1);
     [(1, "Day"), (7, "7 days from"), (28, "4 weeks from")]
         .into_iter()
-        .find(|(bucket, _)| days.div_ceil(*bucket) <= MOST_BARS)
+        .find(|(bucket, _)| days.div_ceil(*bucket) <= MAX_BARS)
         .unwrap_or((91, "13 weeks from"))
 }
 

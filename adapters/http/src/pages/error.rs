@@ -4,7 +4,7 @@ use askama::Template;
 use poem::{Response, http::StatusCode};
 
 use super::{
-    layout::{Layout, Part, page},
+    layout::{Layout, Section, page},
     site::Site,
 };
 
@@ -36,6 +36,6 @@ pub(crate) fn not_found(site: &Site, heading: String, detail: String, similar: V
 }
 
 fn error_page(site: &Site, status: StatusCode, heading: String, detail: String, similar: Vec<String>) -> Response {
-    let layout = Layout::new(site, Part::None, heading.clone());
+    let layout = Layout::new(site, Section::None, heading.clone());
     page(&ErrorPage { layout, status: status.as_u16(), heading, detail, similar }, status)
 }

@@ -24,7 +24,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
     let Some(table) = file.strip_suffix(".csv") else {
         return problem(&NoTable::Unknown);
     };
-    let rows = match read(site, table, &Parameters::of(request)).await {
+    let rows = match read(site, table, &Parameters::from_request(request)).await {
         Ok(rows) => rows,
         Err(reason) => return problem(&reason),
     };

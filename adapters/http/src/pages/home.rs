@@ -6,14 +6,14 @@ use askama::Template;
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
-    browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullPicture, Sort},
+    browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullCounts, Sort},
     recording::Balance,
 };
 
 use super::{
     addresses::{folder_address, repository_address},
     chart::Sparkline,
-    layout::{Figure, Layout, Part, origin, page},
+    layout::{Figure, Layout, Section, origin, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
     site::Site,
@@ -40,7 +40,7 @@ struct Home<'a> {
     figures: Vec<Figure>,
     trend: Option<Sparkline>,
     read_at: Option<Moment>,
-    query: &'a Query,
+    query: &'a ListParameters,
     path: Vec<FolderLink>,
     folders: Vec<FolderLink>,
     more_folders: Vec<FolderLink>,
@@ -67,15 +67,15 @@ enum State {
 }
 
 impl State {
-    fn of(overview: &Overview) -> Self {
+    fn from_overview(overview: &Overview) -> Self {
         let is_registry_away = || {
             let snapshot = overview.snapshot.as_ref();
             snapshot.is_none_or(|snapshot| snapshot.status().fault.is_some())
         };
-        match &overview.picture {
+        match &overview.pull_counts {
             _ if !overview.is_empty() => Self::Listed,
-            picture if picture.value.is_some() => Self::Empty,
-            picture if picture.away && is_registry_away() => Self::Unanswered,
+            pull_counts if pull_counts.value.is_some() => Self::Empty,
+            pull_counts if pull_counts.away && is_registry_away() => Self::Unanswered,
             _ => Self::Unknown,
         }
     }
@@ -100,12 +100,12 @@ struct Row {
 }
 
 /// What the address asks for.
-struct Query {
+struct ListParameters {
     question: ListingQuestion,
 }
 
-impl Query {
-    fn of(parameters: &Parameters) -> Self {
+impl ListParameters {
+    fn from_parameters(parameters: &Parameters) -> Self {
         let sort = match parameters.get("sort") {
             Some("name") => Sort::Name,
             Some("tags") => Sort::Tags,
@@ -168,32 +168,32 @@ fn address(path: &str, question: &ListingQuestion) -> String {
 
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
-    let (query, origin) = (Query::of(&Parameters::of(request)), origin(request));
+    let (query, origin) = (ListParameters::from_parameters(&Parameters::from_request(request)), origin(request));
     let overview = site.browse.overview().await;
     let site = Arc::clone(site);
     aside(move || page_of(&site, &query, &origin, &overview)).await
 }
 
-fn page_of(site: &Site, query: &Query, origin: &str, overview: &Overview) -> Response {
+fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overview) -> Response {
     let now = site.now();
     let listing = overview.listing(&query.question);
     let title = query.question.folder.clone().unwrap_or_else(|| "Repositories".to_owned());
-    let mut layout = Layout::new(site, Part::Repositories, title);
-    layout.about_counts(&overview.picture, now);
+    let mut layout = Layout::new(site, Section::Repositories, title);
+    layout.about_counts(&overview.pull_counts, now);
     layout.about_registry(overview.snapshot.as_deref(), now);
     layout.about_refusals(&site.access, now);
-    let picture = overview.picture.value.as_deref();
-    let is_known = picture.is_some();
+    let pull_counts = overview.pull_counts.value.as_deref();
+    let is_known = pull_counts.is_some();
     let is_read = overview.snapshot.as_ref().is_some_and(|snapshot| snapshot.status().read_at.is_some());
     let mut folders = folder_links(&listing.folders, &query.question);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
     let home = Home {
-        state: State::of(overview),
+        state: State::from_overview(overview),
         has_registry: overview.snapshot.is_some(),
         webhook: site.webhook(origin),
         takes_tokens: site.access.has_webhook_tokens(),
         figures: figures(overview),
-        trend: picture.map(|picture| Sparkline::new(picture.days())),
+        trend: pull_counts.map(|pull_counts| Sparkline::new(pull_counts.days())),
         read_at: overview
             .snapshot
             .as_ref()
@@ -249,7 +249,7 @@ fn found(listing: &Listing) -> String {
 
 fn figures(overview: &Overview) -> Vec<Figure> {
     let mut figures = Vec::new();
-    let picture = overview.picture.value.as_deref();
+    let pull_counts = overview.pull_counts.value.as_deref();
     let figure = |label, value: Option<u64>, note: String| Figure {
         label,
         value: value.map_or_else(|| "–".to_owned(), text::number),
@@ -269,11 +269,11 @@ fn figures(overview: &Overview) -> Vec<Figure> {
         }
         None => figures.push(figure(
             "Repositories",
-            picture.map(|picture| picture.repositories().len() as u64),
+            pull_counts.map(|pull_counts| pull_counts.repositories().len() as u64),
             "pulled from".into(),
         )),
     }
-    let pulls = picture.map(PullPicture::totals);
+    let pulls = pull_counts.map(PullCounts::totals);
     figures.push(figure("Pulls today", pulls.map(|pulls| pulls.today), String::new()));
     figures.push(figure("In 7 days", pulls.map(|pulls| pulls.last_7_days), String::new()));
     let all = pulls.map_or_else(String::new, |pulls| format!("{} in all", text::number(pulls.all)));
@@ -348,10 +348,11 @@ fn columns(question: &ListingQuestion) -> Vec<Column> {
 /// The repositories as CSV: all that the list has on its pages.
 pub(super) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
     let overview = site.browse.overview().await;
-    if overview.picture.value.is_none() {
+    if overview.pull_counts.value.is_none() {
         return Err(NoTable::StoreAway);
     }
-    let question = ListingQuestion { page: 1, per_page: usize::MAX, ..Query::of(parameters).question };
+    let question =
+        ListingQuestion { page: 1, per_page: usize::MAX, ..ListParameters::from_parameters(parameters).question };
     let list = aside(move || {
         let rows = overview.listing(&question).rows.into_iter().map(|row| {
             let counts = row.counts.unwrap_or_default();

@@ -14,7 +14,7 @@ use staticreg_domain::metrics::AccessKind;
 use super::{
     addresses::{repository_address, tag_address, tag_address_in},
     chart::{Chart, ChartInput, Share},
-    layout::{Figure, Layout, Part, page},
+    layout::{Figure, Layout, Section, page},
     list::Pages,
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
@@ -102,12 +102,12 @@ fn unused_days(parameters: &Parameters) -> u32 {
 
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
-    let parameters = Parameters::of(request);
-    let mut chosen = ChosenRange::of(&parameters, site.browse.ask());
+    let parameters = Parameters::from_request(request);
+    let mut chosen = ChosenRange::from_parameters(&parameters, site.browse.ask());
     let unused_days = unused_days(&parameters);
     let (shown, unused) = futures_util::join!(site.browse.insights(chosen.range), site.browse.unused(unused_days));
     let now = site.now();
-    let mut layout = Layout::new(site, Part::Insights, "Insights");
+    let mut layout = Layout::new(site, Section::Insights, "Insights");
     layout.about_counts(&shown, now);
     layout.about_registry(site.browse.snapshot().as_deref(), now);
     layout.notices.extend(chosen.notice.take());
@@ -286,7 +286,7 @@ fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
 }
 
 async fn insights(site: &Site, parameters: &Parameters) -> Result<Arc<Insights>, NoTable> {
-    known(site.browse.insights(ChosenRange::of(parameters, site.browse.ask()).range).await)
+    known(site.browse.insights(ChosenRange::from_parameters(parameters, site.browse.ask()).range).await)
 }
 
 /// The pulls by day and architecture as CSV.

@@ -27,9 +27,9 @@ const REFUSALS_SHOWN: Duration = Duration::from_hours(1);
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The parts of the site.
+/// The sections of the site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Section {
     Repositories,
     Insights,
     /// Error pages.
@@ -39,7 +39,7 @@ pub(crate) enum Part {
 /// The frame of a page.
 pub(crate) struct Layout<'a> {
     pub(crate) title: String,
-    pub(crate) part: Part,
+    pub(crate) section: Section,
     pub(crate) assets: &'a Assets,
     pub(crate) version: &'static str,
     pub(crate) notices: Vec<Notice>,
@@ -72,10 +72,10 @@ pub(crate) struct Figure {
 }
 
 impl<'a> Layout<'a> {
-    pub(crate) fn new(site: &'a Site, part: Part, title: impl Into<String>) -> Self {
+    pub(crate) fn new(site: &'a Site, section: Section, title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
-            part,
+            section,
             assets: &site.assets,
             version: env!("CARGO_PKG_VERSION"),
             notices: Vec::new(),
@@ -83,11 +83,11 @@ impl<'a> Layout<'a> {
     }
 
     pub(super) fn is_repositories(&self) -> bool {
-        self.part == Part::Repositories
+        self.section == Section::Repositories
     }
 
     pub(super) fn is_insights(&self) -> bool {
-        self.part == Part::Insights
+        self.section == Section::Insights
     }
 
     /// Tells when the counts could not be asked for.
@@ -117,7 +117,7 @@ impl<'a> Layout<'a> {
         self.notices.extend(sign_ins.map(Notice::hint));
     }
 
-    /// Tells what stands in the way of a newer picture of the registry.
+    /// Tells what stands in the way of a newer snapshot of the registry.
     pub(crate) fn about_registry(&mut self, snapshot: Option<&CatalogSnapshot>, now: DateTime<Utc>) {
         let Some(status) = snapshot.map(CatalogSnapshot::status) else {
             return;
@@ -129,10 +129,10 @@ impl<'a> Layout<'a> {
             self.notices.push(Notice::hint(format!("The registry is being read: {read} of {found}{so_far}.")));
         }
         if let Some(fault) = &status.fault {
-            let picture = status.read_at.map_or_else(String::new, |read_at| {
+            let age = status.read_at.map_or_else(String::new, |read_at| {
                 format!(" You see it as it was {}.", Moment::new(read_at, now).ago)
             });
-            self.notices.push(Notice::warning(format!("{}{picture}", fault.text)));
+            self.notices.push(Notice::warning(format!("{}{age}", fault.text)));
         }
     }
 }

@@ -36,11 +36,11 @@ use poem::{
     web::Data,
 };
 
-use crate::{Place, access::Rule};
+use crate::{Resource, access::Rule};
 
 /// The pages, and what belongs to them.
-pub(crate) fn places(site: &Arc<Site>) -> [Place; 7] {
-    let page = |path, method| Place::new(path, with_site(method, site));
+pub(crate) fn places(site: &Arc<Site>) -> [Resource; 7] {
+    let page = |path, method| Resource::new(path, with_site(method, site));
     [
         page("/", get(home::show)),
         page("/repo/*name", get(repository::show)),

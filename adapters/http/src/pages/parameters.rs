@@ -7,7 +7,7 @@ use poem::Request;
 pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    pub(crate) fn of(request: &Request) -> Self {
+    pub(crate) fn from_request(request: &Request) -> Self {
         Self(request.params().unwrap_or_default())
     }
 
@@ -24,5 +24,5 @@ impl Parameters {
 
 /// The words that a request searches for.
 pub(crate) fn query_of(request: &Request) -> String {
-    Parameters::of(request).get("q").unwrap_or_default().to_owned()
+    Parameters::from_request(request).get("q").unwrap_or_default().to_owned()
 }

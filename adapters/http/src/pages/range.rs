@@ -12,7 +12,7 @@ const CHOICES: [u32; 3] = [7, 30, 90];
 const DEFAULT: u32 = 30;
 
 /// The most days of a range.
-const MOST_DAYS: u32 = 3_660;
+const MAX_DAYS: u32 = 3_660;
 
 /// The dates as asked for.
 pub(crate) struct ChosenRange {
@@ -30,10 +30,10 @@ pub(crate) struct RangeChoice {
 }
 
 impl ChosenRange {
-    pub(crate) fn of(parameters: &Parameters, ask: &AskMetrics) -> Self {
+    pub(crate) fn from_parameters(parameters: &Parameters, ask: &AskMetrics) -> Self {
         let today = ask.today();
         if parameters.get("from").is_none() && parameters.get("to").is_none() {
-            let days = parameters.parse("days").unwrap_or(DEFAULT).clamp(1, MOST_DAYS);
+            let days = parameters.parse("days").unwrap_or(DEFAULT).clamp(1, MAX_DAYS);
             return Self { range: DateRange::days_until(today, days), notice: None, days: Some(days) };
         }
         let (range, notice) = match own(parameters, today) {
@@ -90,8 +90,8 @@ fn own(parameters: &Parameters, today: NaiveDate) -> Result<DateRange, String> {
     };
     let range = DateRange::new(date("from", None)?, date("to", Some(today))?)
         .map_err(|_| "The first day is after the last.".to_owned())?;
-    if (range.to() - range.from()).num_days() >= i64::from(MOST_DAYS) {
-        return Err(format!("A range holds at most {} days.", text::number(MOST_DAYS)));
+    if (range.to() - range.from()).num_days() >= i64::from(MAX_DAYS) {
+        return Err(format!("A range holds at most {} days.", text::number(MAX_DAYS)));
     }
     Ok(range)
 }

@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use super::{
-    Place, ServerOptions,
+    ConnectionPermit, ServerOptions,
     routes::{AnswerBody, Ends, Routes, busy},
     streams::{Overdue, Stream, Streams},
 };
@@ -77,7 +77,7 @@ pub(super) fn builder() -> Builder {
 pub(super) async fn serve<E: Endpoint<Output = Response> + 'static>(
     http: &Builder,
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    (connection, place): (&Connection, &Place),
+    (connection, place): (&Connection, &ConnectionPermit),
     (routes, ends): (Arc<Routes<E>>, Ends),
     options: &ServerOptions,
     mut stop: watch::Receiver<()>,
@@ -113,7 +113,7 @@ pub(super) async fn serve<E: Endpoint<Output = Response> + 'static>(
 struct Handler<E> {
     routes: Arc<Routes<E>>,
     ends: Ends,
-    place: Place,
+    place: ConnectionPermit,
     streams: Arc<Streams>,
 }
 

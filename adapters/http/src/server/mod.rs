@@ -170,7 +170,7 @@ pub async fn serve(
 }
 
 /// The place of a connection, or of a further stream of one: taken until nobody holds it.
-type Place = Arc<OwnedSemaphorePermit>;
+type ConnectionPermit = Arc<OwnedSemaphorePermit>;
 
 /// What serves each connection.
 struct Server<E> {
@@ -200,7 +200,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         &self,
         socket: Socket<TcpStream>,
         peer: SocketAddr,
-        at: (&Connection, &Place),
+        at: (&Connection, &ConnectionPermit),
         stop: watch::Receiver<()>,
     ) -> Ended {
         match &self.tls {
@@ -215,7 +215,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         tls: &Tls,
         socket: Socket<TcpStream>,
         peer: SocketAddr,
-        at: (&Connection, &Place),
+        at: (&Connection, &ConnectionPermit),
         mut stop: watch::Receiver<()>,
     ) -> Ended {
         let socket = tokio::select! {

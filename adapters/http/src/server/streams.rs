@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::Place;
+use super::ConnectionPermit;
 use crate::connection::{Connection, Patience};
 
 /// The streams of a connection.
@@ -49,7 +49,7 @@ struct Handle {
     streams: Arc<Streams>,
     number: u64,
     /// The place it takes, if there was one: that of its connection, or another.
-    _place: Option<Place>,
+    _place: Option<ConnectionPermit>,
 }
 
 impl Streams {
@@ -64,7 +64,7 @@ impl Streams {
     }
 
     /// Another one, which waits for staticreg.
-    pub(super) fn open(self: &Arc<Self>, place: Option<Place>) -> Stream {
+    pub(super) fn open(self: &Arc<Self>, place: Option<ConnectionPermit>) -> Stream {
         let mut open = self.0.lock();
         let number = open.next;
         open.next += 1;

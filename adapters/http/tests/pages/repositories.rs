@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use poem::http::{Method, StatusCode};
-use staticreg_application::catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadProgress, ReadStatus};
+use staticreg_application::catalog::{
+    CatalogSnapshot, CatalogSnapshots, ReadFault, ReadImage, ReadProgress, ReadStatus,
+};
 use staticreg_domain::metrics::{MetricsError, MetricsRepository, MockMetricsRepository};
 use staticreg_http::{
     Registry,
@@ -200,7 +202,7 @@ async fn with_store_and_registry_away_from_the_start_it_says_what_to_check() {
     let registry = |fault| {
         let snapshot = CatalogSnapshot::new(1, Vec::new(), ReadStatus { read_at: None, progress: None, fault });
         let images = ReadImage::new(Arc::new(SampleRegistry::default()));
-        Some(Registry { host: "r".to_owned(), view: CatalogView::fixed(snapshot), images })
+        Some(Registry { host: "r".to_owned(), snapshots: CatalogSnapshots::fixed(snapshot), images })
     };
     let fault = ReadFault { text: "The registry does not answer.".into(), at: sample::now() };
     let text = site::of(away(), registry(Some(fault))).page("/").await.text();
@@ -219,13 +221,13 @@ async fn a_registry_that_never_answered_is_not_told_to_be_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_good_picture_stays_with_its_age_and_what_is_wrong() {
+async fn the_last_good_snapshot_stays_with_its_age_and_what_is_wrong() {
     let at = sample::now() - chrono::TimeDelta::hours(3);
     let snapshot = |status| {
         let entry = staticreg_application::catalog::RepositoryEntry::unread("still/here".parse().unwrap());
         let snapshot = CatalogSnapshot::new(1, vec![Arc::new(entry)], status);
         let images = ReadImage::new(Arc::new(SampleRegistry::default()));
-        Registry { host: "r".to_owned(), view: CatalogView::fixed(snapshot), images }
+        Registry { host: "r".to_owned(), snapshots: CatalogSnapshots::fixed(snapshot), images }
     };
     let fault = Some(ReadFault { text: "The registry does not answer.".into(), at });
     let site = site::of(empty_store(), Some(snapshot(ReadStatus { read_at: Some(at), progress: None, fault })));

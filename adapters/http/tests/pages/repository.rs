@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem::http::StatusCode;
 use staticreg_application::catalog::{
-    CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RepositoryEntry, TagEntry, TagTarget,
+    CatalogSnapshot, CatalogSnapshots, ReadFault, ReadImage, ReadStatus, RepositoryEntry, TagEntry, TagTarget,
 };
 use staticreg_domain::{
     Platform,
@@ -224,9 +224,9 @@ async fn a_list_of_tags_that_is_not_whole_is_said_to_be() {
         ..RepositoryEntry::unread("app".parse().unwrap())
     };
     let status = ReadStatus { read_at: Some(sample::now()), ..ReadStatus::default() };
-    let view = CatalogView::fixed(CatalogSnapshot::new(1, vec![Arc::new(entry)], status));
+    let snapshots = CatalogSnapshots::fixed(CatalogSnapshot::new(1, vec![Arc::new(entry)], status));
     let images = ReadImage::new(Arc::new(SampleRegistry::default()));
-    let registry = Registry { host: "r".to_owned(), view, images };
+    let registry = Registry { host: "r".to_owned(), snapshots, images };
     let text = site::of(Arc::new(MemoryMetrics::new(1)), Some(registry)).page("/repo/app").await.text();
     assert!(text.contains("The list of tags is not whole."), "{text}");
     assert!(text.contains("The registry may hold more tags of this repository than are shown."), "{text}");

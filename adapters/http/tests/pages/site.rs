@@ -9,7 +9,7 @@ use poem::{
 };
 use staticreg_application::{
     ask_metrics::AskMetrics,
-    catalog::{CatalogSnapshot, CatalogView, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
+    catalog::{CatalogSnapshot, CatalogSnapshots, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
     recording::{Recorder, RecorderOptions},
@@ -76,7 +76,7 @@ pub(crate) async fn sample_with_a_registry_that_never_answered() -> Site<impl En
     let fault = Some(ReadFault { text: "The registry does not answer.".into(), at: sample::now() });
     let snapshot = CatalogSnapshot::new(1, Vec::new(), ReadStatus { read_at: None, progress: None, fault });
     let images = ReadImage::new(Arc::new(SampleRegistry::default()));
-    of(store, Some(Registry { host: "r".to_owned(), view: CatalogView::fixed(snapshot), images }))
+    of(store, Some(Registry { host: "r".to_owned(), snapshots: CatalogSnapshots::fixed(snapshot), images }))
 }
 
 /// A store, and a registry that was read to its end.
@@ -97,10 +97,14 @@ pub(crate) async fn registry(registry: SampleRegistry) -> Registry {
     let clock = Arc::new(FixedClock(sample::now()));
     let refresh = RefreshCatalog::new(Arc::clone(&catalog), clock, RefreshOptions::default());
     refresh.refresh_once().await.expect("the registry is read");
-    Registry { host: "registry.example.com".to_owned(), view: refresh.view(), images: ReadImage::new(catalog) }
+    Registry {
+        host: "registry.example.com".to_owned(),
+        snapshots: refresh.snapshots(),
+        images: ReadImage::new(catalog),
+    }
 }
 
-/// A store, and any picture of a registry.
+/// A store, and any snapshot of a registry.
 pub(crate) fn of(
     store: Arc<dyn MetricsRepository>,
     registry: Option<Registry>,

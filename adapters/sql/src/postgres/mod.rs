@@ -26,7 +26,7 @@ use tokio::{
 use self::{
     record::{Care, New},
     server::Server,
-    url::Place,
+    url::ServerLocation,
 };
 use crate::{
     OpenError, Options,
@@ -80,7 +80,7 @@ impl fmt::Debug for PostgresMetrics {
 }
 
 impl PostgresMetrics {
-    pub(crate) async fn open(place: &Place, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) async fn open(place: &ServerLocation, options: &Options) -> Result<Self, OpenError> {
         let mut server = Server::new(place, options)?;
         server.refuse_unfit_pooler().await?;
         if options.schema.is_none()
@@ -89,7 +89,7 @@ impl PostgresMetrics {
             // Once, however often a database that is away is tried.
             static TOLD: Once = Once::new();
             TOLD.call_once(|| {
-                tracing::info!("The schema `{}`, which the Go staticreg made, is used.", schema.as_str())
+                tracing::info!("The schema `{}`, which the Go staticreg made, is used.", schema.as_str());
             });
             server.use_schema(schema);
         }
@@ -135,7 +135,7 @@ impl PostgresMetrics {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let given = Batch::of(events)?;
+        let given = Batch::new(events)?;
         if given.stamps.iter().any(|event| event.may_be_archived(now)) {
             return self.writing(async |connection, _| record_some_old(connection, &given, events, now).await).await;
         }
@@ -149,7 +149,7 @@ impl PostgresMetrics {
     }
 
     pub(crate) async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
-        let made_ready = Batch::of(&batch.events)?;
+        let made_ready = Batch::new(&batch.events)?;
         self.writing(async |connection, care| {
             record::append(connection, care, &made_ready, batch, now).await.map_err(classify)
         })
@@ -352,7 +352,7 @@ async fn in_turn(
     }
     let recorded = ids::recorded(connection, events, now).await.map_err(classify)?;
     let Some(batch) = batch.take_turn(read.turn(recorded)?) else { return Ok(Appended::Stored) };
-    let made_ready = Batch::of(&batch.events)?;
+    let made_ready = Batch::new(&batch.events)?;
     record::append(connection, care, &made_ready, &batch, now).await.map_err(classify)
 }
 

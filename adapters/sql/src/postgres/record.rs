@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    batch::{Batch, BelowZero, Sum},
+    batch::{Batch, BelowZero, CountChange},
     ids::bucket,
     journal::is_conflict,
     query::tag_text,
@@ -160,11 +160,11 @@ pub(super) async fn append(
 }
 
 /// A sum that is to be stored, as the column has it.
-type Counted<'a> = (&'a Sum<'a>, i32);
+type RowDelta<'a> = (&'a CountChange<'a>, i32);
 
 /// The sums without those that are zero; none when one is too large for its column, which it may not be once known
 /// events are left out.
-fn counts<'a>(sums: &'a [Sum<'a>]) -> Option<Vec<Counted<'a>>> {
+fn counts<'a>(sums: &'a [CountChange<'a>]) -> Option<Vec<RowDelta<'a>>> {
     sums.iter()
         .filter(|sum| sum.delta != 0)
         .map(|sum| i32::try_from(sum.delta).ok().map(|delta| (sum, delta)))
@@ -224,7 +224,7 @@ SELECT EXISTS (SELECT FROM go)";
 async fn all_new(
     connection: &mut PgConnection,
     batch: &Batch<'_>,
-    sums: &[Counted<'_>],
+    sums: &[RowDelta<'_>],
     row: Option<&JournalBatch>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Appended> {
@@ -368,7 +368,7 @@ fn buckets(batch: &Batch<'_>) -> Vec<i64> {
 type Statement = Query<'static, Postgres, PgArguments>;
 
 /// The columns that every kind's key has.
-fn bind_keys<'a, 'b: 'a>(statement: Statement, sums: impl Iterator<Item = &'a Sum<'b>> + Clone) -> Statement {
+fn bind_keys<'a, 'b: 'a>(statement: Statement, sums: impl Iterator<Item = &'a CountChange<'b>> + Clone) -> Statement {
     statement
         .bind(sums.clone().map(|sum| sum.key.date).bind_iter())
         .bind(sums.clone().map(|sum| sum.key.repository.as_str()).bind_iter())

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{
     settings::{self, COMMON, Settings},
-    url::Place,
+    url::ServerLocation,
 };
 use crate::{OpenError, Options, SchemaName, error::Reason};
 
@@ -29,7 +29,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Looks whether what is needed to connect is there.
-    pub(super) fn new(place: &Place, options: &Options) -> Result<Self, OpenError> {
+    pub(super) fn new(place: &ServerLocation, options: &Options) -> Result<Self, OpenError> {
         choose_tls_provider();
         for (parameter, file) in &place.files {
             look_at(parameter, file).map_err(|reason| {

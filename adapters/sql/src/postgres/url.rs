@@ -13,7 +13,7 @@ use super::settings::{self, Settings};
 
 /// Where a PostgreSQL is and how to be let in. Holds the password.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct ServerLocation {
     /// The ways to connect, in the order in which they are tried: an `sslmode` may have two.
     pub(super) ways: Vec<PgConnectOptions>,
     /// What the URL sets for every session.
@@ -112,7 +112,7 @@ struct Parts {
 }
 
 /// Reads what follows `postgres://`.
-pub(crate) fn parse(rest: &str) -> Result<Place, UrlFault> {
+pub(crate) fn parse(rest: &str) -> Result<ServerLocation, UrlFault> {
     if rest.chars().any(char::is_control) {
         return Err(CONTROL);
     }
@@ -210,7 +210,7 @@ impl Parts {
         Ok(())
     }
 
-    fn place(mut self) -> Result<Place, UrlFault> {
+    fn place(mut self) -> Result<ServerLocation, UrlFault> {
         if self.root_certificate.as_deref() == Some(SYSTEM) {
             self.root_certificate = None;
             if self.ssl_mode.get_or_insert_with(|| "verify-full".to_owned()) != "verify-full" {
@@ -234,7 +234,7 @@ impl Parts {
             ("sslcert", self.certificate.or_else(|| of_environment("PGSSLCERT"))),
             ("sslkey", self.key.or_else(|| of_environment("PGSSLKEY"))),
         ];
-        Ok(Place {
+        Ok(ServerLocation {
             ways: ways(&options, mode),
             settings: self.settings,
             files: files.into_iter().filter_map(|(name, file)| Some((name, file?.into()))).collect(),
@@ -346,7 +346,7 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(rest: &str) -> Place {
+    fn read(rest: &str) -> ServerLocation {
         parse(rest).unwrap_or_else(|fault| panic!("{rest}: {fault}"))
     }
 

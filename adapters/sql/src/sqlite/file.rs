@@ -21,14 +21,14 @@ struct Identity {
 
 impl Identity {
     #[cfg(unix)]
-    fn of(path: &Path) -> io::Result<Self> {
+    fn at(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt as _;
         fs::metadata(path).map(|file| Self { device: file.dev(), number: file.ino() })
     }
 
     /// Other systems let nobody remove a file that is open.
     #[cfg(not(unix))]
-    fn of(path: &Path) -> io::Result<Self> {
+    fn at(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|_| Self { device: 0, number: 0 })
     }
 }
@@ -42,13 +42,13 @@ pub(super) struct OpenedFile {
 
 impl OpenedFile {
     pub(super) fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: Identity::of(path)? })
+        Ok(Self { path: path.to_owned(), identity: Identity::at(path)? })
     }
 
     /// Whether what is written to it stays.
     pub(super) fn is_in_place(&self) -> Result<(), MetricsError> {
         let path = self.path.display();
-        let reason = match Identity::of(&self.path) {
+        let reason = match Identity::at(&self.path) {
             Ok(identity) if identity == self.identity => return Ok(()),
             Ok(_) => format!("{path} was replaced while it is in use; start staticreg again to use the new file"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

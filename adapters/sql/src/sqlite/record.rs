@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{BEGIN, ids, journal};
 use crate::{
-    batch::{Batch, BelowZero, Sum},
+    batch::{Batch, BelowZero, CountChange},
     error::classify,
     query::{date_text, tag_text, time_text},
 };
@@ -55,7 +55,7 @@ pub(super) async fn record(
     events: &[PullEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recording>, MetricsError> {
-    let given = Batch::of(events)?;
+    let given = Batch::new(events)?;
     let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
     let known = ids::recorded(&mut transaction, &given.stamps, now).await.map_err(classify)?;
     if known.is_empty() {
@@ -108,7 +108,7 @@ async fn append_to_end(
     batch: &JournalBatch,
     now: DateTime<Utc>,
 ) -> Result<Appended, MetricsError> {
-    let made_ready = Batch::of(&batch.events)?;
+    let made_ready = Batch::new(&batch.events)?;
     if journal::end(transaction).await.map_err(classify)? != Some(batch.behind) {
         return Ok(Appended::Conflict);
     }
@@ -126,7 +126,7 @@ async fn store(
     now: DateTime<Utc>,
 ) -> Result<(), MetricsError> {
     ids::remember(transaction, &batch.stamps, now).await.map_err(classify)?;
-    let is_pull = |sum: &&Sum| sum.key.kind == AccessKind::PullByTag;
+    let is_pull = |sum: &&CountChange| sum.key.kind == AccessKind::PullByTag;
     let changed = || batch.sums.iter().filter(|sum| sum.delta != 0);
     let lowered = || changed().filter(|sum| sum.delta < 0);
     for (statement, sums) in [
@@ -152,9 +152,9 @@ async fn store(
 }
 
 /// The rows of a statement, when there are any.
-fn sum_list<'a>(sums: impl Iterator<Item = &'a Sum<'a>>) -> Option<String> {
+fn sum_list<'a>(sums: impl Iterator<Item = &'a CountChange<'a>>) -> Option<String> {
     let rows: Vec<_> = sums
-        .map(|Sum { key, delta, first, last, .. }| {
+        .map(|CountChange { key, delta, first, last, .. }| {
             json!([
                 date_text(key.date),
                 key.repository.as_str(),

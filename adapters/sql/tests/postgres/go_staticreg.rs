@@ -100,7 +100,9 @@ async fn two_of_it_and_a_server_never_wait_for_each_other_in_a_circle() {
                 store.fold_changes(1_000).await.expect("folds");
             });
         });
-        others.into_iter().for_each(|other| other.join().expect("it saved all"));
+        for other in others {
+            other.join().expect("it saved all");
+        }
     });
     let each = (ROUNDS * 3) as u64;
     let all = expected([
@@ -131,8 +133,6 @@ async fn its_second_table_may_tell_no_digest() {
     let all = expected([old[0], old[1], ("2026-11-20 app:go", 4), ("2026-11-20 app:ours", 1)]);
     assert_eq!(counts(&store).await, all);
 }
-
-/// A database whose schema `staticreg` holds its tables; the URL of a role of another name that owns it.
 
 /// Its guide tells who has much to keep to partition the table.
 #[tokio::test(flavor = "multi_thread")]
@@ -193,6 +193,7 @@ async fn its_rows_of_odd_names_are_shown_and_none_hides_the_others() {
     }
 }
 
+/// A database whose schema `staticreg` holds its tables; the URL of a role of another name that owns it.
 fn third(cluster: &Postgres) -> String {
     let url = cluster.new_database();
     let database = url.rsplit_once('/').map(|(_, rest)| rest.split('?').next().unwrap_or(rest)).expect("a database");

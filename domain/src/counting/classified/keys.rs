@@ -15,7 +15,7 @@ const SLACK: usize = 8_192;
 
 /// The count keys in use. Thousands of events share a key, so each holds a pointer to it.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct KeyPool {
     keys: Hashed<Arc<CountKey>>,
     /// At how many keys the unused ones are dropped.
     full: usize,
@@ -33,7 +33,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    pub(super) fn of(key: &'a CountKey) -> Self {
+    pub(super) fn from_key(key: &'a CountKey) -> Self {
         let CountKey { kind, date, repository, tag, digest, architecture } = key;
         Self { kind: *kind, date: *date, repository, tag: tag.as_ref(), digest, architecture }
     }
@@ -51,7 +51,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-impl Keys {
+impl KeyPool {
     /// The one key; `digest` is the hash of its digest.
     pub(super) fn get(&mut self, hashes: &Hashes, wanted: Wanted<'_>, digest: u64) -> Arc<CountKey> {
         let Wanted { kind, date, repository, tag, architecture, digest: _ } = wanted;

@@ -30,7 +30,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use self::{
     changes::Changes,
     hashes::Hashes,
-    keys::{Keys, Wanted},
+    keys::{KeyPool, Wanted},
     known::Known,
     memory::{Arriving, Memory},
     trail::{Access, Facts, Outcome, Undo},
@@ -50,7 +50,7 @@ const MAX_WANTED: usize = 1_024;
 #[derive(Debug)]
 pub struct Classified {
     hashes: Hashes,
-    keys: Keys,
+    keys: KeyPool,
     memory: Memory,
     known: Known,
     wanted: Vec<(RepositoryName, Digest)>,
@@ -85,7 +85,7 @@ impl Classified {
     pub fn new(max_entries: usize) -> Self {
         Self {
             hashes: Hashes::default(),
-            keys: Keys::default(),
+            keys: KeyPool::default(),
             memory: Memory::new(max_entries),
             known: Known::default(),
             wanted: Vec::new(),

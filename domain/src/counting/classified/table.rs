@@ -12,12 +12,12 @@ const SMALLEST: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// None or a power of two.
-    places: Vec<Place>,
+    places: Vec<Slot>,
     taken: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct Slot {
     /// The lower half of the hash; zero when the place is free.
     hash: u32,
     number: Number,
@@ -38,7 +38,7 @@ impl Table {
         match self.find(hash, is_it) {
             Ok(place) => Some(std::mem::replace(&mut self.places[place].number, number)),
             Err(place) => {
-                self.places[place] = Place { hash, number };
+                self.places[place] = Slot { hash, number };
                 self.taken += 1;
                 None
             }
@@ -52,7 +52,7 @@ impl Table {
         let mut place = free;
         loop {
             place = (place + 1) & mask;
-            let Place { hash, .. } = self.places[place];
+            let Slot { hash, .. } = self.places[place];
             if hash == 0 {
                 break;
             }
@@ -62,7 +62,7 @@ impl Table {
                 free = place;
             }
         }
-        self.places[free] = Place::default();
+        self.places[free] = Slot::default();
         self.taken -= 1;
     }
 
@@ -79,7 +79,7 @@ impl Table {
         let mask = self.places.len() - 1;
         let mut place = hash as usize & mask;
         loop {
-            let Place { hash: found, number } = self.places[place];
+            let Slot { hash: found, number } = self.places[place];
             if found == 0 {
                 return Err(place);
             }
@@ -92,7 +92,7 @@ impl Table {
 
     fn grow(&mut self) {
         let length = (self.places.len() * 2).max(SMALLEST);
-        let old = std::mem::replace(&mut self.places, vec![Place::default(); length]);
+        let old = std::mem::replace(&mut self.places, vec![Slot::default(); length]);
         for place in old.into_iter().filter(|place| place.hash != 0) {
             let free = self.find(place.hash, |_| false).unwrap_or_else(|free| free);
             self.places[free] = place;

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 use super::{
     changes::Changes,
     hashes::Hashes,
-    keys::{Keys, Wanted},
+    keys::{KeyPool, Wanted},
     known::{ArchitectureId, Known},
     reading::State,
     table::Number,
@@ -72,7 +72,7 @@ pub(super) enum Outcome {
 /// What reading needs besides the accesses.
 pub(super) struct Facts<'a> {
     pub(super) hashes: &'a Hashes,
-    pub(super) keys: &'a mut Keys,
+    pub(super) keys: &'a mut KeyPool,
     pub(super) known: &'a Known,
     /// The hash of the trail that is read, and what undoes what becomes of it.
     pub(super) trail: u64,
@@ -398,7 +398,7 @@ impl Trail {
         let Some(children) = children else { return };
         let architecture = architecture_of_pull(facts.known, root, pulled, shared, children);
         if key.architecture != *architecture {
-            let key = facts.key(Wanted { architecture, ..Wanted::of(key) }, pulled);
+            let key = facts.key(Wanted { architecture, ..Wanted::from_key(key) }, pulled);
             self.set(index, Some(key), facts, changes);
         }
     }
@@ -443,13 +443,13 @@ impl Facts<'_> {
         if access.base.architecture == *architecture {
             return Arc::clone(&access.base);
         }
-        self.key(Wanted { architecture, ..Wanted::of(&access.base) }, access.digest)
+        self.key(Wanted { architecture, ..Wanted::from_key(&access.base) }, access.digest)
     }
 
     /// What a pull counts before its platform is known: with the tag of the access or of the HEAD it used, and the
     /// digest of what is pulled.
     fn key_of_pull(&mut self, access: &Access, pulled: u64, head: Option<&Access>) -> Arc<CountKey> {
-        let own = Wanted::of(&access.base);
+        let own = Wanted::from_key(&access.base);
         let tag = own.tag.or_else(|| head?.base.tag.as_ref());
         let kind = if tag.is_some() { AccessKind::PullByTag } else { AccessKind::PullByDigest };
         let digest = head.filter(|_| pulled != access.digest).map_or(own.digest, |head| &head.base.digest);

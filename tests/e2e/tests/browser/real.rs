@@ -54,7 +54,7 @@ async fn what_is_pushed_and_pulled_shows_at_once() {
 
     drop(registry);
     client.goto(&server.url("/repo/demo/web/app")).await.unwrap();
-    assert_eq!(text(client, "h1").await, "app", "a registry that is away leaves the last picture");
+    assert_eq!(text(client, "h1").await, "app", "a registry that is away leaves the last snapshot");
     assert_eq!(chrome.complaints().await, Vec::<String>::new());
     chrome.stop().await;
 }

@@ -41,8 +41,11 @@ impl Site {
         let catalog: Arc<dyn RegistryCatalog> = Arc::new(sample);
         let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(&clock), RefreshOptions::default());
         refresh.refresh_once().await.expect("the registry is read");
-        let registry =
-            Registry { host: "registry.example.com".to_owned(), view: refresh.view(), images: ReadImage::new(catalog) };
+        let registry = Registry {
+            host: "registry.example.com".to_owned(),
+            snapshots: refresh.snapshots(),
+            images: ReadImage::new(catalog),
+        };
         let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1_000_000));
         fill(&store).await;
         Self::serve(store, clock, Some(registry)).await

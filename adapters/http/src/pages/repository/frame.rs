@@ -9,7 +9,7 @@ use staticreg_domain::metrics::AccessKind;
 
 use crate::pages::{
     addresses::folder_address,
-    layout::{Figure, Layout, Notice, Part},
+    layout::{Figure, Layout, Notice, Section},
     parameters::Parameters,
     range::ChosenRange,
     site::Site,
@@ -26,7 +26,7 @@ pub(super) fn layout<'a>(
     chosen: &ChosenRange,
     now: DateTime<Utc>,
 ) -> Layout<'a> {
-    let mut layout = Layout::new(site, Part::Repositories, title);
+    let mut layout = Layout::new(site, Section::Repositories, title);
     layout.about_counts(shown, now);
     match entry {
         None => layout.about_registry(site.browse.snapshot().as_deref(), now),
@@ -103,7 +103,7 @@ pub(super) fn figures(
 /// The pulls by day and architecture as CSV.
 pub(crate) async fn daily_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
     let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?);
-    let range = ChosenRange::of(parameters, site.browse.ask()).range;
+    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).range;
     let statistics = known(site.browse.repository(&name, tag.as_ref(), range).await)?;
     Ok(daily(&statistics.daily, "architecture", "pulls"))
 }

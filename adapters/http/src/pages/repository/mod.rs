@@ -17,12 +17,12 @@ use super::{error::not_found, layout::origin, parameters::Parameters, range::Cho
 
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
-    let parameters = Parameters::of(request);
+    let parameters = Parameters::from_request(request);
     let Ok(name) = RepositoryName::as_stored(&path) else {
         let detail = "Repository names are lower-case letters and digits, such as library/nginx.".to_owned();
         return not_found(site, "No repository can have this name".to_owned(), detail, Vec::new());
     };
-    let chosen = ChosenRange::of(&parameters, site.browse.ask());
+    let chosen = ChosenRange::from_parameters(&parameters, site.browse.ask());
     let snapshot = site.browse.snapshot();
     let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name)).cloned();
     match parameters.get("tag").map(str::parse::<Tag>) {

@@ -117,7 +117,7 @@ impl Sort {
         (Self::LastPulled, "last_pulled", "Last pull", "when"),
     ];
 
-    fn of(parameters: &Parameters) -> Self {
+    fn from_parameters(parameters: &Parameters) -> Self {
         let wanted = parameters.get("sort");
         Self::ALL.into_iter().find(|(_, name, ..)| wanted == Some(name)).map_or(Self::Pulls, |(sort, ..)| sort)
     }
@@ -174,7 +174,7 @@ fn page_about(
     let layout = layout(site, name.as_str(), entry, shown, chosen, now);
     let statistics = shown.value.as_deref();
     let address = repository_address(name.as_str());
-    let (sort, reverse) = (Sort::of(parameters), is_reverse(parameters));
+    let (sort, reverse) = (Sort::from_parameters(parameters), is_reverse(parameters));
     let search = parameters.get("q").unwrap_or_default();
     let range_parameters = chosen.parameters();
     let link = |path: &str, sort: Sort, reverse: bool, page: usize| {
@@ -274,7 +274,7 @@ fn chosen_tags<'a>(
         let tag = item.tag.as_str().to_lowercase();
         search.split_whitespace().all(|word| tag.contains(word))
     });
-    Sort::of(parameters).order(&mut items, is_reverse(parameters));
+    Sort::from_parameters(parameters).order(&mut items, is_reverse(parameters));
     items
 }
 
@@ -344,7 +344,7 @@ fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) 
 
 /// The tags as CSV: all that the list has on its pages.
 pub(crate) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let range = ChosenRange::of(parameters, site.browse.ask()).range;
+    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).range;
     let name = asked_repository(parameters)?;
     let statistics = known(site.browse.repository(&name, None, range).await)?;
     let entry = site.browse.snapshot().and_then(|snapshot| snapshot.repository(&name).cloned());

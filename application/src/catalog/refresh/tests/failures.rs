@@ -88,7 +88,7 @@ async fn a_registry_that_goes_away_is_not_asked_for_every_repository() {
     registry.fail("catalog 0", unavailable);
     assert!(refresh.read_contents(true).await.is_err());
     assert!(registry.asked().len() < 30);
-    refresh.picture.show();
+    refresh.snapshot.show();
     assert_eq!(shown(&view.snapshot()).len(), 100);
 }
 
@@ -129,7 +129,7 @@ async fn a_list_of_repositories_without_end_is_given_up() {
         let refresh = RefreshCatalog::new(Arc::new(registry), FakeClock::new(), RefreshOptions::default());
         let fault = refresh.refresh_once().await.unwrap_err();
         assert_eq!(fault.text, "The list of repositories is not whole. The registry's answer is not understood.");
-        assert_eq!(shown(&refresh.view().snapshot()), ["a"]);
+        assert_eq!(shown(&refresh.snapshots().snapshot()), ["a"]);
     }
 }
 
@@ -143,7 +143,7 @@ async fn an_empty_page_that_leads_nowhere_new_is_the_end_of_the_list() {
     registry.expect_tags().returning(|_| Ok(TagList::default()));
     let refresh = RefreshCatalog::new(Arc::new(registry), FakeClock::new(), RefreshOptions::default());
     refresh.refresh_once().await.unwrap();
-    assert_eq!(shown(&refresh.view().snapshot()), ["a"]);
+    assert_eq!(shown(&refresh.snapshots().snapshot()), ["a"]);
 }
 
 #[tokio::test(start_paused = true)]

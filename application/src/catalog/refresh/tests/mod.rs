@@ -12,13 +12,13 @@ use crate::catalog::{
 use super::*;
 
 /// A use case over a registry in memory.
-fn over(registry: &Arc<FakeRegistry>) -> (RefreshCatalog, CatalogView) {
+fn over(registry: &Arc<FakeRegistry>) -> (RefreshCatalog, CatalogSnapshots) {
     with_clock(registry, &FakeClock::new())
 }
 
-fn with_clock(registry: &Arc<FakeRegistry>, clock: &Arc<FakeClock>) -> (RefreshCatalog, CatalogView) {
+fn with_clock(registry: &Arc<FakeRegistry>, clock: &Arc<FakeClock>) -> (RefreshCatalog, CatalogSnapshots) {
     let refresh = RefreshCatalog::new(registry.clone(), clock.clone(), RefreshOptions::default());
-    let view = refresh.view();
+    let view = refresh.snapshots();
     (refresh, view)
 }
 

@@ -30,7 +30,7 @@ async fn the_first_read_shows_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_gone_from_the_registry_is_gone_from_the_picture() {
+async fn what_is_gone_from_the_registry_is_gone_from_the_snapshot() {
     let registry = registry_of(&[("a", "1", 1), ("a", "2", 2), ("b", "1", 1)]);
     let (refresh, view) = over(&registry);
     refresh.refresh_once().await.unwrap();
@@ -56,7 +56,7 @@ async fn never_more_requests_than_allowed_are_under_way() {
     let refresh = RefreshCatalog::new(registry.clone(), FakeClock::new(), options);
     refresh.refresh_once().await.unwrap();
     assert_eq!(registry.most_under_way(), 3);
-    assert_eq!(refresh.view().snapshot().totals().images, 400);
+    assert_eq!(refresh.snapshots().snapshot().totals().images, 400);
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,8 +159,8 @@ async fn a_flood_of_changes_is_bounded() {
     let registry = registry_of(&[]);
     let (refresh, _view) = over(&registry);
     let changes = refresh.changes();
-    for n in 0..2 * MOST_WAITING {
+    for n in 0..2 * MAX_WAITING {
         changes.repository_changed(name(&format!("r{n}")));
     }
-    assert_eq!(changes.0.waiting.lock().len(), MOST_WAITING);
+    assert_eq!(changes.0.waiting.lock().len(), MAX_WAITING);
 }

@@ -1,4 +1,4 @@
-//! The picture of the pulls: per repository the last 30 days and the last pull, small enough for 20,000 of them.
+//! The counts of all repositories: for each repository the last 30 days and the last pull, small enough for 20,000 of them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use super::items::{self, RepositoryPulls};
 use crate::{aside::aside, ask_metrics::AskMetrics};
 
-/// How many days the picture shows.
+/// How many days they show.
 pub const DAYS: usize = 30;
 
 /// How many items are asked for at once: all, mostly, as a store may walk over all of its counts for each part.
 const PAGE: u32 = 250_000;
 
-/// All of the picture is read anew when that takes at most one part in so many of the time since it was.
+/// All of it is read anew when that takes at most one part in so many of the time since it was.
 const WHOLE_SHARE: u32 = 100;
 
 /// The pulls of a repository.
@@ -44,14 +44,14 @@ impl RepositoryCounts {
 
 /// The pulls of every repository, as of a moment.
 #[derive(Clone, Debug)]
-pub struct PullPicture {
+pub struct PullCounts {
     today: NaiveDate,
     counts: HashMap<RepositoryName, RepositoryCounts>,
     /// When all of it was read, and how long that took.
     whole: (Instant, Duration),
 }
 
-impl PullPicture {
+impl PullCounts {
     /// The totals.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -96,7 +96,7 @@ impl PullPicture {
         first_day(self.today)
     }
 
-    /// A newer picture. Only the days whose totals changed are read, unless all of it is due.
+    /// Newer counts. Only the days whose totals changed are read, unless all of it is due.
     pub(super) async fn read(ask: &AskMetrics, before: Option<Arc<Self>>) -> Result<Self, MetricsError> {
         let started = Instant::now();
         let today = ask.today();
@@ -111,29 +111,29 @@ impl PullPicture {
         .await?;
         let due = before.as_ref().is_none_or(|before| before.whole.0.elapsed() >= before.whole.1 * WHOLE_SHARE);
         let all = if due { Some(repositories(ask, DateRange::EVER).await?) } else { None };
-        let (mut picture, known) = aside(move || {
-            let picture = match (before, all) {
+        let (mut pull_counts, known) = aside(move || {
+            let pull_counts = match (before, all) {
                 (Some(before), None) => before.moved_to(today),
                 (before, all) => Self::whole(before.as_deref(), all.unwrap_or_default(), today, started),
             };
-            let days = picture.days();
-            (picture, days)
+            let days = pull_counts.days();
+            (pull_counts, days)
         })
         .await;
         for (index, (total, known)) in totals.into_iter().zip(known).enumerate() {
             if total != known {
-                let date = picture.first() + Days::new(index as u64);
+                let date = pull_counts.first() + Days::new(index as u64);
                 let found = repositories(ask, DateRange::days_until(date, 1)).await?;
-                picture = aside(move || picture.with_day(index, found, !due)).await;
+                pull_counts = aside(move || pull_counts.with_day(index, found, !due)).await;
             }
         }
         if due {
-            picture.whole.1 = started.elapsed();
+            pull_counts.whole.1 = started.elapsed();
         }
-        Ok(picture)
+        Ok(pull_counts)
     }
 
-    /// A picture of what all repositories have; most days have not changed.
+    /// Counts of what all repositories have; most days have not changed.
     fn whole(before: Option<&Self>, all: Vec<RepositoryPulls>, today: NaiveDate, started: Instant) -> Self {
         let counts = all.into_iter().map(|item| {
             let RepositoryPulls { repository, pulls, tags, last_pulled_at } = item;
@@ -224,42 +224,42 @@ mod tests {
     use std::{collections::BTreeMap, sync::atomic::Ordering};
 
     use super::*;
-    use crate::browse::testing::Counted;
+    use crate::browse::testing::CountingStore;
 
-    fn counts(picture: &PullPicture) -> BTreeMap<&str, &RepositoryCounts> {
-        picture.repositories().map(|(name, counts)| (name.as_str(), counts)).collect()
+    fn counts(pull_counts: &PullCounts) -> BTreeMap<&str, &RepositoryCounts> {
+        pull_counts.repositories().map(|(name, counts)| (name.as_str(), counts)).collect()
     }
 
-    /// A picture of which only the changes will be read.
-    async fn first(counted: &Counted) -> PullPicture {
-        let mut picture = PullPicture::read(&counted.ask, None).await.unwrap();
-        picture.whole = (Instant::now(), Duration::from_mins(1));
+    /// Counts of which only the changes will be read.
+    async fn first(counted: &CountingStore) -> PullCounts {
+        let mut pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
+        pull_counts.whole = (Instant::now(), Duration::from_mins(1));
         counted.store.asked.store(0, Ordering::Relaxed);
-        picture
+        pull_counts
     }
 
     #[tokio::test]
     async fn it_holds_the_days_the_totals_and_the_last_pull() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         for (date, count) in [("2026-11-21", 1), ("2026-10-23", 2), ("2026-10-22", 4)] {
             counted.pulls(date, "a/b:1", count).await;
         }
-        let picture = PullPicture::read(&counted.ask, None).await.unwrap();
-        let counts = picture.repository(&"a/b".parse().unwrap()).unwrap();
+        let pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
+        let counts = pull_counts.repository(&"a/b".parse().unwrap()).unwrap();
         assert_eq!((counts.days[29], counts.days[0], counts.last_30_days(), counts.all), (1, 2, 3, 7));
         assert_eq!(counts.last_pulled_at, Some("2026-11-21T10:00:00Z".parse().unwrap()));
-        assert_eq!(picture.totals(), Totals { today: 1, last_7_days: 1, last_30_days: 3, all: 7 });
+        assert_eq!(pull_counts.totals(), Totals { today: 1, last_7_days: 1, last_30_days: 3, all: 7 });
     }
 
     #[tokio::test]
     async fn reading_what_changed_ends_where_reading_all_does() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         for (date, image, count) in
             [("2026-11-21", "a:1", 3), ("2026-11-20", "a:2", 5), ("2026-11-20", "b:1", 7), ("2026-10-01", "c:1", 9)]
         {
             counted.pulls(date, image, count).await;
         }
-        let mut picture = first(&counted).await;
+        let mut pull_counts = first(&counted).await;
         for (date, image, count) in [
             ("2026-11-21", "a:1", 1),
             ("2026-11-21", "d:1", 2),
@@ -268,38 +268,38 @@ mod tests {
             ("2026-11-21", "a:1", -1),
         ] {
             counted.pulls(date, image, count).await;
-            picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
+            pull_counts = PullCounts::read(&counted.ask, Some(Arc::new(pull_counts))).await.unwrap();
         }
-        let all = PullPicture::read(&counted.ask, None).await.unwrap();
-        assert_eq!(counts(&picture), counts(&all));
+        let all = PullCounts::read(&counted.ask, None).await.unwrap();
+        assert_eq!(counts(&pull_counts), counts(&all));
     }
 
     #[tokio::test]
     async fn only_days_that_changed_are_read_again() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         for day in 1..=21 {
             counted.pulls(&format!("2026-11-{day:02}"), "a:1", 1).await;
         }
-        let picture = first(&counted).await;
-        let picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
+        let pull_counts = first(&counted).await;
+        let pull_counts = PullCounts::read(&counted.ask, Some(Arc::new(pull_counts))).await.unwrap();
         assert_eq!(counted.store.asked.load(Ordering::Relaxed), 0);
         counted.pulls("2026-11-21", "a:1", 1).await;
         counted.pulls("2026-11-03", "a:1", 1).await;
-        let picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
+        let pull_counts = PullCounts::read(&counted.ask, Some(Arc::new(pull_counts))).await.unwrap();
         assert_eq!(counted.store.asked.load(Ordering::Relaxed), 2);
-        assert_eq!(picture.days().iter().sum::<u64>(), 23);
+        assert_eq!(pull_counts.days().iter().sum::<u64>(), 23);
     }
 
     #[tokio::test]
     async fn the_days_move_at_midnight() {
-        let counted = Counted::new();
+        let counted = CountingStore::new();
         for (date, count) in [("2026-11-21", 1), ("2026-10-23", 2)] {
             counted.pulls(date, "a:1", count).await;
         }
-        let picture = first(&counted).await;
+        let pull_counts = first(&counted).await;
         *counted.clock.0.lock() = "2026-11-23T00:00:01Z".parse().unwrap();
-        let picture = PullPicture::read(&counted.ask, Some(Arc::new(picture))).await.unwrap();
-        let counts = picture.repository(&"a".parse().unwrap()).unwrap();
+        let pull_counts = PullCounts::read(&counted.ask, Some(Arc::new(pull_counts))).await.unwrap();
+        let counts = pull_counts.repository(&"a".parse().unwrap()).unwrap();
         assert_eq!((counts.days[27], counts.last_30_days(), counts.all), (1, 1, 3));
         assert_eq!(counted.store.asked.load(Ordering::Relaxed), 0, "nothing changed but the date");
     }

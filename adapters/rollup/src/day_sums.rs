@@ -7,15 +7,15 @@ use staticreg_domain::metrics::{AccessKind, DateRange, DayCount, DayKey, DayVers
 
 use crate::{
     day::{Day, KeyId, Sum},
-    keys::Keys,
+    keys::KeyTable,
 };
 
 /// The sums by day, kind and key.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct DaySums {
     /// What was watched over when the counts were read.
     watch: Option<i64>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: KeyTable,
     days: BTreeMap<DayKey, Day>,
     /// Days with too many counts to be kept.
     left_out: BTreeSet<DayKey>,
@@ -24,7 +24,7 @@ pub(crate) struct Kept {
     days_size: usize,
 }
 
-impl Kept {
+impl DaySums {
     /// Keeps sums of what is watched over so, and none that were read before it was.
     pub(crate) fn keep_of(&mut self, watch: i64) {
         if self.watch != Some(watch) {
