@@ -132,7 +132,11 @@ fn remedy(code: &str, message: &str, constraint: Option<&str>) -> Option<&'stati
 
 /// What helps when TLS fails, by the words of its library.
 fn remedy_of_tls(words: &str) -> Option<&'static str> {
-    const REMEDIES: [(&str, &str); 3] = [
+    const REMEDIES: [(&str, &str); 4] = [
+        (
+            "server does not support TLS",
+            "let it, or set sslmode=disable in the URL (STATICREG_DB_SSLMODE=disable where the URL is made of parts)",
+        ),
         ("UnsupportedCertVersion", "make the certificate anew as X.509 version 3, with the host in its subjectAltName"),
         (
             "NotValidForName",

@@ -213,7 +213,7 @@ impl Takeover {
         let [host, port, user, password, name, ssl_mode] = [HOST, PORT, USER, PASSWORD, NAME, SSL_MODE].map(text);
         let (host, port, user, password, name, ssl_mode) = (host?, port?, user?, password?, name?, ssl_mode?);
         // A port alone names none: Kubernetes sets such variables for a service of that name.
-        let given = [(HOST, &host), (USER, &user), (PASSWORD, &password), (NAME, &name)];
+        let given = [(HOST, &host), (USER, &user), (PASSWORD, &password), (NAME, &name), (SSL_MODE, &ssl_mode)];
         let Some((first, _)) = given.into_iter().find(|(_, value)| value.is_some()) else { return Ok(()) };
         let (Some(host), Some(user), Some(name)) = (&host, &user, &name) else {
             let missing: Vec<_> =

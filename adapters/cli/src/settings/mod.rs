@@ -31,9 +31,6 @@ pub(crate) use value::{CountingMode, LogFormat, Size, TlsMode};
 impl Settings {
     /// What no setting says alone.
     fn check(&self) -> Result<(), Unusable> {
-        if self.registry.password.is_some() && self.registry.user.is_none() {
-            return Err(Unusable::new("registry.password", "needs registry.user (STATICREG_REGISTRY_USER) too"));
-        }
         if self.registry.user.as_ref().is_some_and(|user| user.contains(':')) {
             return Err(Unusable::new(
                 "registry.user",

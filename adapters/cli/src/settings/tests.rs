@@ -134,7 +134,6 @@ fn a_wrong_value_is_told_in_one_sentence_with_its_variable() {
         ("STATICREG_REGISTRY_PUBLIC_NAME", "https://registry.example", "without https://".to_owned()),
         ("STATICREG_HTTP_TRUSTED_PROXIES", "10.0.0.0/8,x", "not `10.0.0.0/8,x`; `x` is no network".to_owned()),
         ("STATICREG_HTTP_ALLOWED_HOSTS", "a:80", "`a:80` is no name; leave out scheme and port".to_owned()),
-        ("STATICREG_REGISTRY_PASSWORD", "s3cret", "needs registry.user (STATICREG_REGISTRY_USER) too".to_owned()),
         ("STATICREG_HTTP_TLS_CERT", "a", "needs http.tls_key (STATICREG_HTTP_TLS_KEY) too".to_owned()),
         ("STATICREG_HTTP_TLS_KEY", "a", "needs http.tls_cert (STATICREG_HTTP_TLS_CERT) too".to_owned()),
         ("STATICREG_HTTP_TLS_CLIENT_CA", "a", "needs http.tls_cert (STATICREG_HTTP_TLS_CERT) too".to_owned()),

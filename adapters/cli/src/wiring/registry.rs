@@ -33,6 +33,9 @@ pub(super) fn open(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<(ConfiguredRegistry, AskForIndex)>, Failure> {
     let Some(hostname) = &settings.hostname else { return Ok(None) };
+    if settings.password.is_some() && settings.user.is_none() {
+        tracing::warn!("The registry's password is not used: it needs a user (STATICREG_REGISTRY_USER).");
+    }
     let catalog: Arc<dyn RegistryCatalog> = Arc::new(connect(settings, hostname)?);
     let options = RefreshOptions { concurrency: settings.concurrency.get(), interval: settings.refresh_interval };
     let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(clock), options);

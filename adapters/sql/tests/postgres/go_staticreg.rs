@@ -295,3 +295,11 @@ async fn who_is_not_the_owner_of_its_table_is_told_what_helps() {
     let told = opened.expect_err("it cannot be brought up to date").to_string();
     assert!(told.contains("must be owner of table container_pull_metrics; let their owner apply"), "{told}");
 }
+
+/// It asked for none up to 0.7.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls_is_told_with_what_to_set() {
+    let url = format!("{}?sslmode=require", Postgres::shared().new_database());
+    let told = SqlMetrics::open(&options(&url)).await.expect_err("there is no TLS").to_string();
+    assert!(told.contains("server does not support TLS") && told.contains("STATICREG_DB_SSLMODE=disable"), "{told}");
+}

@@ -180,6 +180,10 @@ fn a_database_of_parts_is_one_url() {
 fn a_database_that_is_meant_is_never_memory() {
     for (given, sentence) in [
         (&[HOST][..], "STATICREG_DB_HOST names a database, which needs STATICREG_DB_USER and STATICREG_DB_NAME too."),
+        (
+            &[("STATICREG_DB_SSLMODE", "require")],
+            "STATICREG_DB_SSLMODE names a database, which needs STATICREG_DB_HOST and STATICREG_DB_USER and STATICREG_DB_NAME too.",
+        ),
         (&[HOST, USER], "STATICREG_DB_HOST names a database, which needs STATICREG_DB_NAME too."),
         (
             &[("STATICREG_DB_PASSWORD", "s3cret"), USER, NAME],
@@ -248,6 +252,7 @@ fn a_flag_wins_over_a_variable_and_is_named_when_it_is_wrong() {
 
 #[test]
 fn values_that_it_takes_start_here_too() {
+    settings(&[], &[("REGISTRY_HOSTNAME", "registry.example"), ("REGISTRY_PASSWORD", "s3cret")]);
     let defaults = settings(&[], &[]);
     let zeros = ["--refresh-interval", "0", "--requests-per-second", "0"];
     let none = settings(&zeros, &[("METRICS_BATCH_SIZE", "0")]);
