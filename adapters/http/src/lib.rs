@@ -174,18 +174,18 @@ impl Resource {
     }
 }
 
-/// All places.
-fn places(
+/// All of them.
+fn resources(
     service: &OpenApiService<Apis, ()>,
     services: Services,
     site: &Arc<pages::Site>,
     durations: Arc<Durations>,
 ) -> impl Iterator<Item = Resource> + use<> {
-    let documents = operations::document::places(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
-    let metrics = operations::metrics::place(services.clone(), durations);
+    let documents = operations::document::resources(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
+    let metrics = operations::metrics::resource(services.clone(), durations);
     let Services { receive, pool, build, .. } = services;
-    let of_go = operations::go_staticreg::places(receive, pool, build, site);
-    documents.into_iter().chain(of_go).chain(metrics).chain(pages::places(site))
+    let of_go = operations::go_staticreg::resources(receive, pool, build, site);
+    documents.into_iter().chain(of_go).chain(metrics).chain(pages::resources(site))
 }
 
 fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
@@ -208,7 +208,8 @@ fn templates(services: &Services, site: &Arc<pages::Site>, bodies: &Arc<Bodies>)
     let of_api = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
     of_api
         .chain(
-            places(&service, services.clone(), site, Arc::new(Durations::new([]))).map(|place| place.path.to_owned()),
+            resources(&service, services.clone(), site, Arc::new(Durations::new([])))
+                .map(|resource| resource.path.to_owned()),
         )
         .collect()
 }
@@ -289,14 +290,14 @@ impl Parts {
     fn routes(&self, service: OpenApiService<Apis, ()>) -> Route {
         let gate = |rule| self.gate(rule, &self.services.access);
         let (read, others): (Vec<_>, Vec<_>) =
-            places(&service, self.services.clone(), &self.site, Arc::clone(&self.durations))
-                .partition(|place| place.rule == Rule::Read);
+            resources(&service, self.services.clone(), &self.site, Arc::clone(&self.durations))
+                .partition(|resource| resource.rule == Rule::Read);
         let service = Arc::new(service.into_endpoint());
-        let read = read.into_iter().fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint));
+        let read = read.into_iter().fold(Route::new(), |routes, resource| routes.at(resource.path, resource.endpoint));
         let read = read.nest_no_strip("/api", Arc::clone(&service));
-        let others = others
-            .into_iter()
-            .fold(Route::new(), |routes, place| routes.at(place.path, place.endpoint.with(gate(place.rule))));
+        let others = others.into_iter().fold(Route::new(), |routes, resource| {
+            routes.at(resource.path, resource.endpoint.with(gate(resource.rule)))
+        });
         // The longest path that fits is taken, so what has no rule of its own is for those who may read.
         others
             .nest_no_strip(operations::health::PATH, service.with(gate(Rule::Open)))

@@ -1,7 +1,7 @@
 //! TLS of the connections that come in: its files, which may change while the server runs.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +9,7 @@ use std::{
 use staticreg_domain::Clock;
 use staticreg_http::server::{InvalidTls, Tls, TlsFile, TlsFiles};
 
-use super::watch::{Found, Watch};
+use super::watch::{Found, Watch, refuse_irregular};
 use crate::{
     lifecycle::Lifecycle,
     settings::{Settings, Unusable, text_of_file},
@@ -86,10 +86,7 @@ fn setting(file: TlsFile) -> &'static str {
 }
 
 fn text_of_regular_file(path: &Path) -> io::Result<String> {
-    // To open a pipe would wait for whoever writes into it.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
+    refuse_irregular(path)?;
     text_of_file(path, MAX_KIB).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => {
             io::Error::other("it is no text, as PEM is; `openssl x509` and `openssl pkey` convert")
@@ -100,6 +97,8 @@ fn text_of_regular_file(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

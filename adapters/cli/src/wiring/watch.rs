@@ -1,7 +1,7 @@
 //! Looks at files that may change while the server runs.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,6 +17,11 @@ use crate::settings::SecretList;
 
 /// How often files are looked at. Their content counts, not their time: Kubernetes changes a link above them.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Lets only a regular file be read: to open a pipe would wait for whoever writes into it.
+pub(super) fn refuse_irregular(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
+}
 
 /// Looks at files, and puts what they hold in place of what they held when that is another: every 2 seconds, and at once
 /// on SIGHUP.
@@ -50,10 +55,8 @@ impl Watch {
     ) -> Self {
         let name = format!("The file {}", file.display());
         Self::new(name, move || {
-            // To open a pipe would wait for whoever writes into it.
-            let is_regular = fs::metadata(&file).map_err(|error| error.to_string())?.is_file();
-            let entries = if is_regular { look(&file)? } else { return Err("it is no regular file".to_owned()) };
-            Ok(entries.map_or(Found::Same, |entries| Found::Other(Some(entries))))
+            refuse_irregular(&file).map_err(|error| error.to_string())?;
+            Ok(look(&file)?.map_or(Found::Same, |entries| Found::Other(Some(entries))))
         })
     }
 

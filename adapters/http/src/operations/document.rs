@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{Resource, pages::tagged, quirks};
 
 /// The document in both its forms, and the page that shows it.
-pub(crate) fn places(document: &str, document_yaml: &str, swagger_ui: &str) -> [Resource; 3] {
+pub(crate) fn resources(document: &str, document_yaml: &str, swagger_ui: &str) -> [Resource; 3] {
     let [document, document_yaml, swagger_ui] = [document, document_yaml, swagger_ui].map(quirks::completed);
     let swagger_ui = quirks::framed(&swagger_ui, HEAD, BODY);
     let policy = policy(&swagger_ui);

@@ -31,7 +31,7 @@ use crate::{
 const MAX_RESULTS: usize = 1_000;
 
 /// All of them.
-pub(crate) fn places(
+pub(crate) fn resources(
     receive: Arc<ReceiveNotification>,
     pool: Option<Arc<dyn ConnectionPool>>,
     build: BuildInfo,

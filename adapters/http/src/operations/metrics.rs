@@ -86,7 +86,7 @@ impl Durations {
 }
 
 /// The resource; there is none where nobody writes it down.
-pub(crate) fn place(services: Services, durations: Arc<Durations>) -> Option<Resource> {
+pub(crate) fn resource(services: Services, durations: Arc<Durations>) -> Option<Resource> {
     let exposition = services.exposition.clone()?;
     let answer = make_sync(move |request| {
         let form = form(request.headers());

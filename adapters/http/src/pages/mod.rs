@@ -39,7 +39,7 @@ use poem::{
 use crate::{Resource, access::Rule};
 
 /// The pages, and what belongs to them.
-pub(crate) fn places(site: &Arc<Site>) -> [Resource; 7] {
+pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 7] {
     let page = |path, method| Resource::new(path, with_site(method, site));
     [
         page("/", get(home::show)),
