@@ -136,7 +136,7 @@ fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> R
         return health::check_all(&settings);
     }
     if *task == Task::Examine {
-        sources.warnings().chain(sources.taken_over()).for_each(|warning| say(&warning));
+        sources.warnings().chain(given.taken_over()).for_each(|warning| say(&warning));
         return on_runtime(doctor::run(given, &settings));
     }
     // Dropped last, so that the last lines are written.
@@ -144,7 +144,7 @@ fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> R
     for warning in sources.warnings() {
         tracing::warn!("{warning}");
     }
-    if let Some(told) = sources.taken_over() {
+    if let Some(told) = given.taken_over() {
         tracing::info!("{told}");
     }
     on_runtime(work(task, settings, store))

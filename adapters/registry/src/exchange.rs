@@ -1,6 +1,10 @@
 //! One request and its answer: tried again where the server asks for patience, bounded in size, and told by its server.
 
-use std::{io::Read, time::Duration};
+use std::{
+    error::Error,
+    io::{self, Read},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::read::MultiGzDecoder;
@@ -76,7 +80,26 @@ pub(crate) fn of_server(url: &Url, source: impl Into<BoxError>) -> BoxError {
 
 /// What became of a request that had no answer.
 fn unavailable(url: &Url, error: reqwest::Error) -> CatalogError {
-    CatalogError::Unavailable(of_server(url, error.without_url()))
+    const WITHOUT_TLS: &str = "it speaks no TLS; where that is meant, set STATICREG_REGISTRY_TLS=off";
+    let cause: BoxError = if speaks_no_tls(&error) { WITHOUT_TLS.into() } else { error.without_url().into() };
+    CatalogError::Unavailable(of_server(url, cause))
+}
+
+/// Whether what came in place of a TLS handshake was something else, such as an answer in plain HTTP.
+fn speaks_no_tls(error: &reqwest::Error) -> bool {
+    use rustls::{Error::InvalidMessage, InvalidMessage::InvalidContentType};
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if matches!(error.downcast_ref(), Some(InvalidMessage(InvalidContentType))) {
+            return true;
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            // The source of an I/O error leaves this one out.
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// The answer when it is a good one.
@@ -132,7 +155,7 @@ pub(crate) async fn body(mut response: Response, most_bytes: usize) -> Result<Ve
 
 /// What is compressed in some bytes, at most one byte more than so many; the bytes themselves when they are not
 /// compressed: some servers only say so.
-fn decompressed(bytes: Vec<u8>, most_bytes: usize) -> std::io::Result<Vec<u8>> {
+fn decompressed(bytes: Vec<u8>, most_bytes: usize) -> io::Result<Vec<u8>> {
     const MAGIC: [u8; 2] = [0x1f, 0x8b];
     if !bytes.starts_with(&MAGIC) {
         return Ok(bytes);

@@ -114,9 +114,10 @@ fn remedy(code: &str, message: &str, constraint: Option<&str>) -> Option<&'stati
             "create it with CREATE ROLE ... LOGIN, or correct the user in the URL"
         }
         "28000" => "let the user in by pg_hba.conf, or correct user, database and sslmode in the URL",
-        "42501" if message.starts_with("must be owner") => {
-            "let their owner apply sql/event_schema.sql, then grant the user of the URL what README.md lists; or give the \
-             tables to the user (ALTER TABLE ... OWNER TO)"
+        "42501" if message.starts_with("must be owner") || message.starts_with("permission denied for schema") => {
+            "let the owner of schema and tables apply sql/event_schema.sql, then grant the user of the URL what README.md \
+             lists; or let the user make tables (GRANT CREATE ON SCHEMA) and own those that are there (ALTER TABLE ... \
+             OWNER TO)"
         }
         "42501" => "grant the right to the user of the URL",
         "3F000" => "name a schema that is there, or grant the user the right to make one",

@@ -4,8 +4,8 @@ use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
-use crate::postgres::url;
 pub use crate::postgres::url::UrlFault;
+use crate::postgres::{keywords, url};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Options {
     }
 }
 
-/// The place of a database: `postgres://...`, `postgresql://...` or `sqlite://FILE`. May hold a password, so it never
+/// The place of a database: `postgres://...`, `postgresql://...`, libpq's `host=... dbname=...` or `sqlite://FILE`. May hold a password, so it never
 /// shows.
 #[derive(Clone)]
 pub struct DatabaseUrl(pub(crate) Location);
@@ -74,6 +74,12 @@ pub enum InvalidDatabaseUrl {
          /, ?, #, @, % and & in a name or password are percent-encoded as %2F, %3F, %23, %40, %25 and %26"
     )]
     Postgres(UrlFault),
+    /// It is a list of keywords, and not well formed.
+    #[error(
+        "not a list of keywords for PostgreSQL, {0}; it is `host=HOST user=USER password=PASSWORD dbname=DATABASE`, where a \
+         value with spaces stands in single quotes, and ' and \\ in it behind a \\"
+    )]
+    Keywords(UrlFault),
     /// It is not well formed, or names no file.
     #[error("not an SQLite URL: sqlite://FILE; the file is created if missing")]
     Sqlite,
@@ -114,6 +120,9 @@ impl FromStr for DatabaseUrl {
             }
             let options: SqliteConnectOptions = url.parse().map_err(|_| InvalidDatabaseUrl::Sqlite)?;
             Ok(Self(Location::Sqlite(Box::new(options))))
+        } else if keywords::are_keywords(url) {
+            let place = keywords::parse(url).map_err(InvalidDatabaseUrl::Keywords)?;
+            Ok(Self(Location::Postgres(Box::new(place))))
         } else {
             Err(InvalidDatabaseUrl::Scheme)
         }
@@ -166,6 +175,7 @@ mod tests {
         for (url, product) in [
             ("postgres://staticreg:secret@db:5432/staticreg", "PostgreSQL"),
             ("postgresql:///staticreg?host=/run/postgresql", "PostgreSQL"),
+            ("host=db user=staticreg dbname=staticreg", "PostgreSQL"),
             ("sqlite://counts.db", "SQLite"),
             ("sqlite:///var/lib/staticreg/counts.db", "SQLite"),
         ] {

@@ -8,6 +8,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::{
+    service_link::is_service_link,
     sources::{InvalidSettings, Source},
     value::Value as _,
 };
@@ -141,7 +142,9 @@ pub(super) fn take_over(
     flags: &[(&'static str, String)],
     variables: &[(String, OsString)],
 ) -> Result<Takeover, InvalidSettings> {
-    let variable = |name: &str| variables.iter().find(|(known, value)| known == name && !value.is_empty());
+    let variable = |name: &str| {
+        variables.iter().find(|(known, value)| known == name && !value.is_empty() && !is_service_link(name, value))
+    };
     let text = |name: &str| {
         let utf8 = |(_, value): &(_, OsString)| value.to_str().map(str::to_owned);
         let malformed = || InvalidSettings(format!("{name}: must be UTF-8 text."));
@@ -154,7 +157,7 @@ pub(super) fn take_over(
         }
     }
     let is_go_command = flags.iter().any(|(name, _)| !OF_ANY_PROGRAM.contains(name));
-    let mut is_plain = is_go_command || variable(OLD_HOSTNAME).is_some();
+    let mut is_plain = is_go_command || VARIABLES.into_iter().any(|(name, _)| variable(name).is_some());
     for (name, value) in flags {
         let meaning = FLAGS.into_iter().find(|(known, _)| known == name).map_or(Nothing(None), |(_, meaning)| meaning);
         is_plain &= *name != TLS_ENABLE;
@@ -212,7 +215,7 @@ impl Takeover {
     ) -> Result<(), InvalidSettings> {
         let [host, port, user, password, name, ssl_mode] = [HOST, PORT, USER, PASSWORD, NAME, SSL_MODE].map(text);
         let (host, port, user, password, name, ssl_mode) = (host?, port?, user?, password?, name?, ssl_mode?);
-        // A port alone names none: Kubernetes sets such variables for a service of that name.
+        // A port alone names none.
         let given = [(HOST, &host), (USER, &user), (PASSWORD, &password), (NAME, &name), (SSL_MODE, &ssl_mode)];
         let Some((first, _)) = given.into_iter().find(|(_, value)| value.is_some()) else { return Ok(()) };
         let (Some(host), Some(user), Some(name)) = (&host, &user, &name) else {

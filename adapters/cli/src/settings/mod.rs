@@ -11,6 +11,7 @@ mod log_filter;
 #[cfg(test)]
 mod readme;
 mod secret;
+mod service_link;
 mod sources;
 mod template;
 #[cfg(test)]
@@ -35,6 +36,13 @@ impl Settings {
             return Err(Unusable::new(
                 "registry.user",
                 "holds a colon, which Basic authentication cannot carry (RFC 7617)",
+            ));
+        }
+        // A database was meant: no reason to count in memory.
+        if self.db.schema.is_some() && self.db.url.is_none() {
+            return Err(Unusable::new(
+                "db.schema",
+                "names a schema, and no database is named: set STATICREG_DB_URL too",
             ));
         }
         self.http.check()?;

@@ -18,6 +18,7 @@ use super::{
     declare::PREFIX,
     go_staticreg::{self, Taken, Takeover},
     secret,
+    service_link::is_service_link,
     value::{Hint, Value, text},
 };
 
@@ -81,18 +82,26 @@ pub(crate) struct Given {
     origins: BTreeMap<&'static str, (Source, String)>,
     /// The file of each secret that one holds.
     files: BTreeMap<&'static str, PathBuf>,
+    /// What the Go staticreg's names gave.
+    takeover: Takeover,
 }
 
 impl Sources {
     /// Brings together what was given. No value is looked at yet.
     pub(crate) fn read(&self) -> Result<Given, InvalidSettings> {
-        let mut given = Given { values: Figment::new(), origins: BTreeMap::new(), files: BTreeMap::new() };
+        let takeover = go_staticreg::take_over(&self.go_flags, &self.variables)?;
+        let mut given = Given {
+            values: Figment::new(),
+            origins: BTreeMap::new(),
+            files: BTreeMap::new(),
+            takeover: Takeover::default(),
+        };
         for setting in Setting::all() {
             if let Some(default) = setting.default {
                 given.put(setting.key, default);
             }
         }
-        let Takeover { taken, incomplete_database, .. } = go_staticreg::take_over(&self.go_flags, &self.variables)?;
+        let taken = &takeover.taken;
         given.put_taken(taken.iter().filter(|taken| taken.source == Source::Fallback));
         if let Some(file) = &self.file {
             given.put_file(file)?;
@@ -116,8 +125,9 @@ impl Sources {
             }
         }
         given.put_secrets()?;
-        match incomplete_database {
-            Some(sentence) if !given.origins.contains_key("db.url") => Err(InvalidSettings(sentence)),
+        given.takeover = takeover;
+        match &given.takeover.incomplete_database {
+            Some(sentence) if !given.is_given("db.url") => Err(InvalidSettings(sentence.clone())),
             _ => Ok(given),
         }
     }
@@ -127,8 +137,9 @@ impl Sources {
         let unknown = self
             .variables
             .iter()
+            .filter(|(name, value)| name.starts_with(PREFIX) && !is_service_link(name, value))
             .map(|(name, _)| name)
-            .filter(|name| name.starts_with(PREFIX) && *name != CONFIG_VARIABLE)
+            .filter(|name| *name != CONFIG_VARIABLE)
             .filter(|name| Setting::all().all(|setting| setting.variable() != **name))
             .filter(|name| !go_staticreg::is_variable(name))
             .map(|name| format!("{name} is no setting of staticreg and changes nothing."));
@@ -153,13 +164,6 @@ impl Sources {
         });
         unknown.chain(seen).chain(empty)
     }
-
-    /// What is taken over from the Go staticreg, in a line; none when nothing is.
-    pub(crate) fn taken_over(&self) -> Option<String> {
-        let given = self.read().ok()?;
-        let takeover = go_staticreg::take_over(&self.go_flags, &self.variables).ok()?;
-        takeover.told(|taken| given.origins.get(taken.key).is_some_and(|(_, name)| *name == taken.name))
-    }
 }
 
 /// Whether a setting says who may post.
@@ -174,6 +178,15 @@ impl Given {
         let settings = Settings::read(self)?;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// What is taken over from the Go staticreg, in a line; none when nothing is.
+    pub(crate) fn taken_over(&self) -> Option<String> {
+        self.takeover.told(|taken| {
+            // How a registry is read matters where one is.
+            let matters = taken.key != "registry.tls" || self.is_given("registry.hostname");
+            matters && self.origins.get(taken.key).is_some_and(|(_, name)| *name == taken.name)
+        })
     }
 
     /// Reads the settings of the database alone, whatever is wrong with others.
@@ -221,6 +234,10 @@ impl Given {
             Ok(_) => Err(Unusable::new(key, expected::<T>(&setting, &given, None))),
             Err(hint) => Err(Unusable::new(key, expected::<T>(&setting, &given, hint))),
         }
+    }
+
+    fn is_given(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
     }
 
     fn put(&mut self, key: &str, value: &str) {

@@ -305,10 +305,16 @@ fn what_stops_nothing_is_a_warning() {
             ("registry.password", "verschwiegen".to_owned()),
             ("registry.user", "u".to_owned()),
         ],
-        ..variables(&[("STATICREG_PORT", "tcp://10.0.0.1:8093"), ("STATICREG_LOG_LEVEL", "debug"), ("PATH", "")])
+        // The second is of a service of Kubernetes, the last of nobody.
+        ..variables(&[
+            ("STATICREG_PROT", "8093"),
+            ("STATICREG_PORT", "tcp://10.0.0.1:8093"),
+            ("STATICREG_LOG_LEVEL", "debug"),
+            ("PATH", ""),
+        ])
     };
     let warnings: Vec<_> = sources.warnings().collect();
-    assert_eq!(warnings[0], "STATICREG_PORT is no setting of staticreg and changes nothing.");
+    assert_eq!(warnings[0], "STATICREG_PROT is no setting of staticreg and changes nothing.");
     for (warning, flag, variable) in [
         (
             &warnings[1],

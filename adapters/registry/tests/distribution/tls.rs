@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use staticreg_domain::catalog::RegistryCatalog;
+use staticreg_domain::catalog::{CatalogError, RegistryCatalog};
 use staticreg_registry::{HttpRegistryCatalog, RegistryOptions, Tls};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -57,6 +57,9 @@ async fn a_certificate_nobody_knows_is_taken_only_when_told_so() {
 async fn plain_http_is_not_spoken_where_tls_was_chosen() {
     let server = wiremock::MockServer::start().await;
     let catalog = HttpRegistryCatalog::new(&RegistryOptions { tls: Tls::On, ..options(&server.uri()) }).unwrap();
-    assert_eq!(kind(catalog.repositories(None).await), "unavailable");
+    let error = catalog.repositories(None).await.unwrap_err();
+    assert!(matches!(error, CatalogError::Unavailable(_)), "{error:?}");
+    let told = format!("{error:?}");
+    assert!(told.contains("it speaks no TLS; where that is meant, set STATICREG_REGISTRY_TLS=off"), "{told}");
     assert_eq!(server.received_requests().await.unwrap().len(), 0);
 }

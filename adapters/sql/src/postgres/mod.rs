@@ -2,6 +2,7 @@
 
 mod ids;
 mod journal;
+pub(crate) mod keywords;
 mod record;
 mod schema;
 mod server;

@@ -29,6 +29,12 @@ pub(crate) struct ServerLocation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlFault(&'static str);
 
+impl UrlFault {
+    pub(super) const fn new(text: &'static str) -> Self {
+        Self(text)
+    }
+}
+
 impl fmt::Display for UrlFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
@@ -93,7 +99,7 @@ const WITHOUT_EFFECT: [&str; 26] = [
 
 /// What the URL gives, decoded.
 #[derive(Default)]
-struct Parts {
+pub(super) struct Parts {
     host: Option<String>,
     host_address: Option<String>,
     port: Option<u16>,
@@ -113,9 +119,7 @@ struct Parts {
 
 /// Reads what follows `postgres://`.
 pub(crate) fn parse(rest: &str) -> Result<ServerLocation, UrlFault> {
-    if rest.chars().any(char::is_control) {
-        return Err(CONTROL);
-    }
+    check_characters(rest)?;
     if rest.contains('#') {
         return Err(HASH);
     }
@@ -142,14 +146,22 @@ pub(crate) fn parse(rest: &str) -> Result<ServerLocation, UrlFault> {
         parts.parameter(&name, decoded(value)?)?;
     }
     // Beside a password it may be the rest of it, cut off by an unencoded &.
-    let may_be_password = |name: &String| !WITHOUT_EFFECT.contains(&name.as_str());
-    if password_in(query) && parts.unknown.iter().any(may_be_password) {
+    if password_in(query) && parts.has_other_than_known() {
         return Err(BESIDE_PASSWORD);
     }
     parts.place()
 }
 
+pub(super) fn check_characters(text: &str) -> Result<(), UrlFault> {
+    if text.chars().any(char::is_control) { Err(CONTROL) } else { Ok(()) }
+}
+
 impl Parts {
+    /// Whether there is a parameter that libpq does not know either.
+    pub(super) fn has_other_than_known(&self) -> bool {
+        self.unknown.iter().any(|name| !WITHOUT_EFFECT.contains(&name.as_str()))
+    }
+
     fn server(&mut self, server: &str) -> Result<(), UrlFault> {
         if server.contains(',') {
             return Err(HOSTS);
@@ -174,7 +186,7 @@ impl Parts {
         Ok(())
     }
 
-    fn parameter(&mut self, name: &str, value: String) -> Result<(), UrlFault> {
+    pub(super) fn parameter(&mut self, name: &str, value: String) -> Result<(), UrlFault> {
         match name {
             // An empty value is libpq's way to leave the default.
             "host" if value.is_empty() => {}
@@ -210,7 +222,7 @@ impl Parts {
         Ok(())
     }
 
-    fn place(mut self) -> Result<ServerLocation, UrlFault> {
+    pub(super) fn place(mut self) -> Result<ServerLocation, UrlFault> {
         if self.root_certificate.as_deref() == Some(SYSTEM) {
             self.root_certificate = None;
             if self.ssl_mode.get_or_insert_with(|| "verify-full".to_owned()) != "verify-full" {

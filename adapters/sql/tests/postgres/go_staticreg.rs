@@ -293,7 +293,10 @@ async fn who_is_not_the_owner_of_its_table_is_told_what_helps() {
     );
     let opened = SqlMetrics::open(&options(&url.replace("postgres@", "no_owner@"))).await;
     let told = opened.expect_err("it cannot be brought up to date").to_string();
-    assert!(told.contains("must be owner of table container_pull_metrics; let their owner apply"), "{told}");
+    assert!(
+        told.contains("must be owner of table container_pull_metrics; let the owner of schema and tables apply"),
+        "{told}"
+    );
 }
 
 /// It asked for none up to 0.7.

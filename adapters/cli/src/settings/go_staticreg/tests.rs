@@ -26,6 +26,10 @@ fn db_url(variables: &[(&str, &str)]) -> Option<String> {
     settings(&[], variables).db.url.as_ref().map(|url| url.expose().to_owned())
 }
 
+fn taken_over(arguments: &[&str], variables: &[(&str, &str)]) -> Option<String> {
+    sources(arguments, variables).read().expect("readable").taken_over()
+}
+
 const HOST: (&str, &str) = ("STATICREG_DB_HOST", "db.example");
 const USER: (&str, &str) = ("STATICREG_DB_USER", "staticreg");
 const NAME: (&str, &str) = ("STATICREG_DB_NAME", "counts");
@@ -55,7 +59,7 @@ fn its_manifest_starts() {
     let sources = sources(&arguments, &variables);
     assert_eq!(sources.warnings().collect::<Vec<_>>(), [""; 0]);
     assert_eq!(
-        sources.taken_over().as_deref(),
+        sources.read().expect("readable").taken_over().as_deref(),
         Some(
             "Taken over from the Go staticreg: --tls-enable, --json-logging, STATICREG_DB_HOST and its like. Without \
              meaning here: STATICREG_DB_MIN_CONNS, --cache-duration."
@@ -93,7 +97,7 @@ fn each_flag_means_a_setting() {
     let warnings: Vec<_> = sources(&given, &[]).warnings().collect();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].starts_with("--password tells a password to every user of this machine"), "{warnings:?}");
-    assert!(!format!("{warnings:?} {:?}", sources(&given, &[]).taken_over()).contains("s3cret"));
+    assert!(!format!("{warnings:?} {:?}", taken_over(&given, &[])).contains("s3cret"));
 }
 
 #[test]
@@ -111,9 +115,21 @@ fn tls_is_as_it_was_there() {
         assert_eq!(settings(given, &[]).registry.tls, expected, "{given:?}");
     }
     assert_eq!(settings(&[], &[("REGISTRY_HOSTNAME", "r.example")]).registry.tls, TlsMode::Off);
-    assert_eq!(settings(&[], &[("STATICREG_REGISTRY_HOSTNAME", "r.example")]).registry.tls, TlsMode::Auto);
+    let named = ("STATICREG_REGISTRY_HOSTNAME", "r.example");
+    assert_eq!(settings(&[], &[named]).registry.tls, TlsMode::Auto);
+    // A start of variables alone is one of the Go program where one of its own is given.
+    assert_eq!(settings(&[], &[named, HOST, USER, NAME]).registry.tls, TlsMode::Off);
+    assert_eq!(settings(&["--tls-enable"], &[named, HOST, USER, NAME]).registry.tls, TlsMode::On);
+    assert_eq!(settings(&[], &[named, ("STATICREG_DB_PORT", "tcp://10.0.0.9:5432")]).registry.tls, TlsMode::Auto);
     assert_eq!(
-        sources(&["--json-logging"], &[]).taken_over().as_deref(),
+        taken_over(&[], &[named, HOST, USER, NAME]).as_deref(),
+        Some(
+            "Taken over from the Go staticreg: STATICREG_DB_HOST and its like. Without --tls-enable the registry is read \
+             in plain HTTP."
+        )
+    );
+    assert_eq!(
+        taken_over(&["--json-logging"], &[]).as_deref(),
         Some(
             "Taken over from the Go staticreg: --json-logging. The registry is localhost:5000, for no other is \
               named. Without --tls-enable the registry is read in plain HTTP."
@@ -145,7 +161,7 @@ fn what_has_no_meaning_here_is_taken_and_told() {
         "https://wave.example",
     ];
     settings(&given, &[("WAVE_SERVER_URL", "https://wave.example")]);
-    let told = sources(&given, &[("STATICREG_DB_MAX_CONN_IDLE_TIME", "30m")]).taken_over();
+    let told = taken_over(&given, &[("STATICREG_DB_MAX_CONN_IDLE_TIME", "30m")]);
     assert_eq!(
         told.as_deref(),
         Some(
@@ -155,7 +171,7 @@ fn what_has_no_meaning_here_is_taken_and_told() {
              --cache-duration, --wave-server-url."
         )
     );
-    assert_eq!(sources(&["serve"], &[("PORT", "9000")]).taken_over(), None);
+    assert_eq!(taken_over(&["serve"], &[("PORT", "9000")]), None);
 }
 
 #[test]
@@ -174,6 +190,8 @@ fn a_database_of_parts_is_one_url() {
     // One URL is enough.
     assert_eq!(db_url(&parts(&[("STATICREG_DB_URL", "sqlite://x")])).as_deref(), Some("sqlite://x"));
     assert_eq!(db_url(&parts(&[("DATABASE_URL", "sqlite://x")])), db_url(&parts(&[])));
+    // A service called `staticreg-db` names no port of another database.
+    assert_eq!(db_url(&parts(&[("STATICREG_DB_PORT", "tcp://10.0.0.9:5432")])), db_url(&parts(&[])));
 }
 
 #[test]
@@ -183,6 +201,10 @@ fn a_database_that_is_meant_is_never_memory() {
         (
             &[("STATICREG_DB_SSLMODE", "require")],
             "STATICREG_DB_SSLMODE names a database, which needs STATICREG_DB_HOST and STATICREG_DB_USER and STATICREG_DB_NAME too.",
+        ),
+        (
+            &[("STATICREG_DB_SCHEMA", "pulls")],
+            "STATICREG_DB_SCHEMA: names a schema, and no database is named: set STATICREG_DB_URL too.",
         ),
         (&[HOST, USER], "STATICREG_DB_HOST names a database, which needs STATICREG_DB_NAME too."),
         (
@@ -212,9 +234,9 @@ fn a_whole_url_wins_wherever_it_comes_from_and_a_port_names_no_database() {
     }
     let all = [HOST, USER, NAME, ("STATICREG_DB_URL_FILE", file)];
     assert_eq!(db_url(&all).as_deref(), Some("sqlite://x"));
-    assert_eq!(sources(&[], &all).taken_over(), None, "nothing of it is in force");
+    assert_eq!(taken_over(&[], &all), None, "nothing of it is in force");
     assert_eq!(settings(&["--db-url", "sqlite://x"], &[HOST]).db.url.as_ref().map(Secret::expose), Some("sqlite://x"));
-    let told = sources(&[], &[("DATABASE_URL", "sqlite://x")]).taken_over();
+    let told = taken_over(&[], &[("DATABASE_URL", "sqlite://x")]);
     assert_eq!(told.as_deref(), Some("Taken over from the Go staticreg: DATABASE_URL."));
 }
 
@@ -259,7 +281,7 @@ fn values_that_it_takes_start_here_too() {
     assert_eq!(none.registry.refresh_interval, defaults.registry.refresh_interval);
     assert_eq!(none.registry.requests_per_second, None);
     assert_eq!(none.metrics.batch_size, defaults.metrics.batch_size);
-    let told = sources(&zeros, &[]).taken_over().expect("a line");
+    let told = taken_over(&zeros, &[]).expect("a line");
     assert!(told.contains("--refresh-interval of zero, --requests-per-second of zero"), "{told}");
     for (given, expected) in [("500ms", 1), ("+1s", 1), ("1h30m", 5_400)] {
         let interval = settings(&["--refresh-interval", given], &[]).registry.refresh_interval;
