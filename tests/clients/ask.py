@@ -35,7 +35,7 @@ print(
     json.dumps(
         {
             "processed": receipt.events_processed,
-            "image": [image.repository, image.tag, image.pulls],
+            "image": [image.repository, image.tag, image.count],
             "cursor": images.next_cursor,
             "refused": refused.status,
         }

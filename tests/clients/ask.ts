@@ -5,8 +5,7 @@ import type { components, paths } from "./generated/typescript/schema.js";
 
 declare const process: { argv: string[] };
 
-// Lists are JSON or CSV; this client reads JSON.
-const client = createClient<paths, "application/json" | "application/problem+json">({ baseUrl: process.argv[2] });
+const client = createClient<paths>({ baseUrl: process.argv[2] });
 
 const event: components["schemas"]["RegistryEvent"] = {
     id: "0d1b7a3e-6f0c-4b55-9d4c-1f6a0f3d7c11",
@@ -29,7 +28,7 @@ const cursor: string | null | undefined = images.data?.next_cursor;
 console.log(
     JSON.stringify({
         processed: receipt.data?.events_processed,
-        image: image && [image.repository, image.tag, image.pulls],
+        image: image && [image.repository, image.tag, image.count],
         cursor,
         refused: refused.error?.status,
     }),

@@ -128,7 +128,7 @@ fn a_python_client_asks() {
 }
 
 /// Requests that schemathesis makes of the document, the same in every run.
-fn examine(program: &Program, arguments: &[&str]) {
+fn examine(program: &Program, operations: usize, arguments: &[&str]) {
     let folder = clients().join("../schemathesis");
     let words = run(tool("../schemathesis/.venv/bin/schemathesis")
         .current_dir(&folder)
@@ -139,13 +139,13 @@ fn examine(program: &Program, arguments: &[&str]) {
     // A run that tries nothing finds nothing.
     let tried =
         words.lines().find_map(|line| line.trim().strip_suffix(" passed")?.split_once(" generated, ")?.0.parse().ok());
-    assert!(tried.is_some_and(|tried: u32| tried > 200) && words.contains("Tested: 11"), "{words}");
+    assert!(tried.is_some_and(|tried: u32| tried > 200) && words.contains(&format!("Tested: {operations}")), "{words}");
 }
 
 #[test]
 fn what_the_document_says_is_what_schemathesis_gets() {
     let program = Program::start();
-    examine(&program, &[]);
+    examine(&program, 18, &[]);
 }
 
 #[test]
@@ -157,5 +157,6 @@ fn what_the_document_says_is_what_schemathesis_gets_signed_in() {
     let users = users.path().to_str().expect("text");
     let program =
         Program::start_with(&[("STATICREG_ACCESS_READ", "signed_in"), ("STATICREG_ACCESS_USERS_FILE", users)]);
-    examine(&program, &["--auth", "alice:r1ght"]);
+    // Lists as CSV ask for a sign-in as lists do.
+    examine(&program, 11, &["--auth", "alice:r1ght", "--exclude-path-regex", r"\.csv$"]);
 }

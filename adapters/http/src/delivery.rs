@@ -12,7 +12,7 @@ use poem::{
 use crate::{
     accept,
     pages::{self, Site},
-    problem::Problem,
+    problem::{PROBLEM_JSON, Problem},
 };
 
 /// Smaller bodies gain nothing from being compressed.
@@ -52,6 +52,9 @@ impl Client {
             }
         }
         secure(response.headers_mut());
+        if is_json(&response) {
+            response = with_line_break(response).await;
+        }
         if is_compressible(&response) { self.compress(response).await } else { response }
     }
 
@@ -82,6 +85,22 @@ fn is_of_gate(status: StatusCode) -> bool {
             | StatusCode::MISDIRECTED_REQUEST
             | StatusCode::TOO_MANY_REQUESTS
     )
+}
+
+fn is_json(response: &Response) -> bool {
+    response.content_type().is_some_and(|found| found.starts_with("application/json") || found == PROBLEM_JSON)
+}
+
+/// With a line break at the end, so that a terminal's next line is its own.
+async fn with_line_break(mut response: Response) -> Response {
+    let Ok(mut body) = response.take_body().into_vec().await else {
+        return Problem::internal().into_response();
+    };
+    if !body.is_empty() && !body.ends_with(b"\n") {
+        body.push(b'\n');
+    }
+    response.set_body(body);
+    response
 }
 
 /// Text that is sent in full.

@@ -22,8 +22,7 @@ pub(crate) fn of_error(error: Error, method: &Method, uri: &Uri) -> Response {
         return method_not_allowed(method, uri);
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        let detail = format!("parameter `{}`: {}", error.name, quirks::in_plain_words(&error.reason));
-        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+        return Problem::of_parameter(error.name, quirks::in_plain_words(&error.reason)).into_response();
     }
     if error.downcast_ref::<ReadBodyError>().is_some_and(|error| matches!(error, ReadBodyError::PayloadTooLarge)) {
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.").into_response();

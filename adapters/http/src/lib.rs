@@ -23,8 +23,11 @@ pub use webhook::BodyLimits;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, endpoint::BoxEndpoint, http::Uri,
-    middleware::CatchPanic, post,
+    Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route,
+    endpoint::BoxEndpoint,
+    http::{HeaderValue, Uri, header},
+    middleware::CatchPanic,
+    post,
 };
 use poem_openapi::OpenApiService;
 use staticreg_application::{
@@ -40,6 +43,7 @@ use staticreg_application::{
 use staticreg_domain::connection_pool::ConnectionPool;
 
 use access::{Access, Gate, Hosts, Rule};
+use api::{csv_paths::WithCsvPaths, known_parameters::KnownParameters};
 use delivery::Client;
 use operations::metrics::Durations;
 use tokio::time::Instant;
@@ -98,8 +102,8 @@ pub struct Registry {
 
 type Apis = (
     webhook::WebhookApi,
-    (
-        api::summary::SummaryApi,
+    api::summary::SummaryApi,
+    WithCsvPaths<(
         api::pulls::PullsApi,
         api::repositories::RepositoriesApi,
         api::images::ImagesApi,
@@ -107,7 +111,7 @@ type Apis = (
         api::tags::TagsApi,
         api::digests::DigestsApi,
         api::metrics::MetricsApi,
-    ),
+    )>,
     operations::health::HealthApi,
 );
 
@@ -115,13 +119,13 @@ fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
     let Services { receive, ask, check, spooling, store, access, .. } = services;
     let apis = (
         webhook::WebhookApi { receive: Arc::clone(&receive), bodies: Arc::clone(bodies) },
-        (
-            api::summary::SummaryApi {
-                ask: ask.clone(),
-                receive: Arc::clone(&receive),
-                spooling: spooling.clone(),
-                access,
-            },
+        api::summary::SummaryApi {
+            ask: ask.clone(),
+            receive: Arc::clone(&receive),
+            spooling: spooling.clone(),
+            access,
+        },
+        WithCsvPaths((
             api::pulls::PullsApi { ask: ask.clone() },
             api::repositories::RepositoriesApi { ask: ask.clone() },
             api::images::ImagesApi { ask: ask.clone() },
@@ -129,7 +133,7 @@ fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
             api::tags::TagsApi { ask: ask.clone() },
             api::digests::DigestsApi { ask: ask.clone() },
             api::metrics::MetricsApi { ask },
-        ),
+        )),
         operations::health::HealthApi { check, store, receive, spooling },
     );
     OpenApiService::new(apis, "staticreg", env!("CARGO_PKG_VERSION"))
@@ -144,9 +148,14 @@ counts are kept per UTC day, repository, tag, digest and architecture. A pull is
 or by its digest; a look-up that fetched nothing is a version check. \"What is a pull here?\", \
 the page docs/counting.md among staticreg's sources, tells the rule and its limits.
 
-Lists come in pages: give `next_cursor` back as `cursor` to read on. Every list is also answered as CSV to \
-`Accept: text/csv`. Errors are `application/problem+json` (RFC 9457). Repository names hold slashes and so are query \
+Lists come in pages: give `next_cursor` back as `cursor` to read on. Every list is also there as CSV, at its path with \
+`.csv` behind it or to `Accept: text/csv`. A parameter that an operation does not have is refused. Errors are `application/problem+json` (RFC 9457). Repository names hold slashes and so are query \
 parameters, never path segments.";
+
+/// The OpenAPI document, as the framework writes it.
+fn document(service: &OpenApiService<Apis, ()>) -> serde_json::Value {
+    serde_json::from_str(&service.spec()).unwrap_or_default()
+}
 
 /// The OpenAPI document as JSON.
 #[must_use]
@@ -204,7 +213,7 @@ pub fn paths(services: &Services) -> Vec<String> {
 
 fn templates(services: &Services, site: &Arc<pages::Site>, bodies: &Arc<Bodies>) -> Vec<String> {
     let service = apis(services.clone(), bodies);
-    let document: serde_json::Value = serde_json::from_str(&service.spec()).unwrap_or_default();
+    let document = document(&service);
     let of_api = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
     of_api
         .chain(
@@ -292,9 +301,14 @@ impl Parts {
         let (read, others): (Vec<_>, Vec<_>) =
             resources(&service, self.services.clone(), &self.site, Arc::clone(&self.durations))
                 .partition(|resource| resource.rule == Rule::Read);
+        let known = Arc::new(KnownParameters::of_document(&document(&service)));
         let service = Arc::new(service.into_endpoint());
+        let questions = Arc::clone(&service).around(move |endpoint, request| {
+            let known = Arc::clone(&known);
+            async move { Ok(revalidated(known.ask(&*endpoint, request).await?)) }
+        });
         let read = read.into_iter().fold(Route::new(), |routes, resource| routes.at(resource.path, resource.endpoint));
-        let read = read.nest_no_strip("/api", Arc::clone(&service));
+        let read = read.nest_no_strip("/api", questions.around(pages::tagged));
         let others = others.into_iter().fold(Route::new(), |routes, resource| {
             routes.at(resource.path, resource.endpoint.with(gate(resource.rule)))
         });
@@ -303,6 +317,12 @@ impl Parts {
             .nest_no_strip(operations::health::PATH, service.with(gate(Rule::Open)))
             .nest_no_strip("/", read.with(gate(Rule::Read)))
     }
+}
+
+/// An answer that is asked for anew each time, by its entity tag: counts change with every pull.
+fn revalidated(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    response
 }
 
 /// Routes as they answer: errors are problems, or pages of the site where there is one.

@@ -1,6 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use poem::{
     IntoResponse, Response,
@@ -33,22 +33,45 @@ pub(crate) struct Problem {
     status: u16,
     /// What to do about it.
     detail: String,
+    /// What went wrong, in a word for programs: `unknown_parameter`, `invalid_parameter`, or the title as one word, such as
+    /// `not_found`. Later versions may add more.
+    code: String,
+    /// The parameter that is wrong, where one is.
+    #[oai(skip_serializing_if_is_none)]
+    parameter: Option<String>,
 }
 
 impl Example for Problem {
     fn example() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "parameter `limit`: at least 1 and at most 1000")
+        Self::of_parameter("limit", "at least 1")
     }
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
         Self {
             kind: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            code: title.to_ascii_lowercase().replace([' ', '-'], "_"),
+            parameter: None,
         }
+    }
+
+    /// The value of a parameter is wrong.
+    pub(crate) fn of_parameter(name: &str, reason: impl Display) -> Self {
+        Self {
+            code: "invalid_parameter".to_owned(),
+            parameter: Some(name.to_owned()),
+            ..Self::new(StatusCode::BAD_REQUEST, format!("parameter `{name}`: {reason}"))
+        }
+    }
+
+    /// There is no such parameter.
+    pub(crate) fn of_unknown_parameter(name: &str, hint: impl Display) -> Self {
+        Self { code: "unknown_parameter".to_owned(), ..Self::of_parameter(name, hint) }
     }
 
     /// What to do about it.
@@ -117,8 +140,8 @@ pub(crate) enum QuestionError {
 
 impl QuestionError {
     /// The value of a parameter is wrong.
-    pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
-        Self::BadRequest(Json(Problem::new(StatusCode::BAD_REQUEST, format!("parameter `{name}`: {reason}"))))
+    pub(crate) fn parameter(name: &str, reason: impl Display) -> Self {
+        Self::BadRequest(Json(Problem::of_parameter(name, reason)))
     }
 }
 

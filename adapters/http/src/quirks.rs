@@ -10,6 +10,12 @@ pub(crate) fn in_plain_words(reason: &str) -> String {
     if reason.contains(NAIVE_DATE) {
         return "not a date such as 2026-11-21".to_owned();
     }
+    if reason.starts_with("failed to parse \"integer") {
+        return "not a whole number".to_owned();
+    }
+    if reason.contains("expects an input value") {
+        return "is missing".to_owned();
+    }
     let Some((validator, rest)) = reason.strip_prefix("verification failed. ").and_then(|text| text.split_once('('))
     else {
         return reason.to_owned();
@@ -59,6 +65,8 @@ mod tests {
             ("verification failed. minimum(1, exclusive: false)", "at least 1"),
             ("verification failed. maximum(1000, exclusive: false)", "at most 1000"),
             ("verification failed. maxLength(255)", "at most 255 characters"),
+            ("failed to parse \"integer(uint32)\": invalid digit found in string", "not a whole number"),
+            ("Type \"string\" expects an input value.", "is missing"),
             ("something else", "something else"),
         ] {
             assert_eq!(in_plain_words(reason), expected);

@@ -201,7 +201,7 @@ impl Staticreg {
     #[must_use]
     pub fn pulls(&self) -> u64 {
         let summary = self.get_json("/api/v1/summary");
-        summary["pulls_total"].as_u64().unwrap_or_else(|| panic!("no pulls_total: {summary}"))
+        summary["by_kind"]["pull_by_tag"]["total"].as_u64().unwrap_or_else(|| panic!("no total: {summary}"))
     }
 
     /// Waits until its store is there: a server does not wait long for one before it listens.

@@ -175,7 +175,7 @@ fn what_skopeo_pulls_from_a_registry_shows_at_once_in_every_store() {
         registry.pull("app:v1");
 
         let images = || server.get_json("/api/v1/images")["items"].clone();
-        let pulls = |images: &Value| images[0]["pulls"].as_u64().unwrap_or_default();
+        let pulls = |images: &Value| images[0]["count"].as_u64().unwrap_or_default();
         let shown = eventually("two pulls show", DELIVERY, || Some(images()).filter(|images| pulls(images) == 2));
         assert_eq!((&shown[0]["repository"], &shown[0]["tag"]), (&"app".into(), &"v1".into()), "{shown}");
         assert_eq!(shown.as_array().expect("items").len(), 1, "{shown}");

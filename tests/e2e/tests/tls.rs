@@ -105,7 +105,7 @@ fn a_registry_that_knows_the_authority_is_counted_at_the_webhooks_own_listener()
     eventually("the registry's pull is counted", LIMIT, || {
         let summary = files.curl(&[&url(main, "/api/v1/summary")]).stdout;
         let summary: serde_json::Value = serde_json::from_slice(&summary).expect("JSON");
-        (summary["pulls_total"] == 1).then_some(())
+        (summary["by_kind"]["pull_by_tag"]["total"] == 1).then_some(())
     });
     assert_eq!(files.status(&["--data", "{}", &url(main, WEBHOOK)]), "2 404");
     assert_eq!(files.status(&[&url(webhook, "/healthz")]), "2 200");

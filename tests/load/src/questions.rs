@@ -154,7 +154,7 @@ async fn wait_until_warm(server: &Program, pulls: u64) -> Option<Duration> {
     while start.elapsed() < WARM_LIMIT {
         let (time, summary) = ask(&client, server, "/api/v1/summary").await;
         let summary: serde_json::Value = serde_json::from_str(&summary).expect("JSON");
-        if summary["pulls_total"].as_u64() == Some(pulls) && time <= WARM {
+        if summary["by_kind"]["pull_by_tag"]["total"].as_u64() == Some(pulls) && time <= WARM {
             return Some(start.elapsed());
         }
         sleep(Duration::from_secs(1)).await;

@@ -70,7 +70,7 @@ pub(super) fn look(report: &mut Report, settings: &Settings) {
 }
 
 fn summary(report: &mut Report, summary: &Value) {
-    match summary["last_pulled_at"].as_str() {
+    match summary["last_at"].as_str() {
         Some(at) => report.fine(format_args!("it counted the last pull by tag at {at}")),
         None => report.doubtful("it has counted no pull by tag yet; is the registry told to post notifications to it?"),
     }

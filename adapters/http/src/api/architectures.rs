@@ -37,24 +37,24 @@ pub(crate) struct ArchitectureCount {
     /// The architecture; `not-specified` when nobody told.
     pub(crate) architecture: String,
     /// The count.
-    pub(crate) pulls: u64,
+    pub(crate) count: u64,
     /// How many repositories were accessed.
     pub(crate) repositories: u64,
 }
 
 impl Example for ArchitectureCount {
     fn example() -> Self {
-        Self { architecture: "arm64".to_owned(), pulls: 42, repositories: 7 }
+        Self { architecture: "arm64".to_owned(), count: 42, repositories: 7 }
     }
 }
 
 impl ArchitectureCount {
     fn from_row(row: BreakdownRow) -> Option<Self> {
         let BreakdownRow { key, count, distinct, .. } = row;
-        Some(Self { architecture: key.architecture?.to_string(), pulls: count, repositories: distinct? })
+        Some(Self { architecture: key.architecture?.to_string(), count, repositories: distinct? })
     }
 }
 
 impl Item for ArchitectureCount {
-    const COLUMNS: &'static [&'static str] = &["architecture", "pulls", "repositories"];
+    const COLUMNS: &'static [&'static str] = &["architecture", "count", "repositories"];
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/digests`.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
@@ -10,6 +10,7 @@ use super::{
     example_time,
     list::{Declaration, Item},
     operation::list_operation,
+    time::Time,
 };
 
 pub(crate) struct DigestsApi {
@@ -39,20 +40,20 @@ pub(crate) struct DigestCount {
     /// The digest.
     pub(crate) digest: String,
     /// The count.
-    pub(crate) pulls: u64,
+    pub(crate) count: u64,
     /// The first date it was accessed on.
-    pub(crate) first_pulled_on: NaiveDate,
+    pub(crate) first_on: NaiveDate,
     /// The latest access.
-    pub(crate) last_pulled_at: DateTime<Utc>,
+    pub(crate) last_at: Time,
 }
 
 impl Example for DigestCount {
     fn example() -> Self {
         Self {
             digest: "sha256:d7733008a9eb1bdae2308ebe4cc9b17a327adfb2bfd492b92fef97f1aa83210d".to_owned(),
-            pulls: 17,
-            first_pulled_on: example_time().date_naive(),
-            last_pulled_at: example_time(),
+            count: 17,
+            first_on: example_time().date_naive(),
+            last_at: example_time().into(),
         }
     }
 }
@@ -60,15 +61,10 @@ impl Example for DigestCount {
 impl DigestCount {
     fn from_row(row: BreakdownRow) -> Option<Self> {
         let BreakdownRow { key, count, distinct: _, first_on, last_at } = row;
-        Some(Self {
-            digest: key.digest?.to_string(),
-            pulls: count,
-            first_pulled_on: first_on?,
-            last_pulled_at: last_at?,
-        })
+        Some(Self { digest: key.digest?.to_string(), count, first_on: first_on?, last_at: last_at?.into() })
     }
 }
 
 impl Item for DigestCount {
-    const COLUMNS: &'static [&'static str] = &["digest", "pulls", "first_pulled_on", "last_pulled_at"];
+    const COLUMNS: &'static [&'static str] = &["digest", "count", "first_on", "last_at"];
 }

@@ -1,6 +1,5 @@
 //! `GET /api/v1/images`.
 
-use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
@@ -10,6 +9,7 @@ use super::{
     example_time,
     list::{Declaration, Item},
     operation::list_operation,
+    time::Time,
 };
 
 pub(crate) struct ImagesApi {
@@ -42,9 +42,9 @@ pub(crate) struct Image {
     #[oai(nullable)]
     pub(crate) tag: Option<String>,
     /// The count.
-    pub(crate) pulls: u64,
+    pub(crate) count: u64,
     /// The latest access.
-    pub(crate) last_pulled_at: DateTime<Utc>,
+    pub(crate) last_at: Time,
 }
 
 impl Example for Image {
@@ -52,8 +52,8 @@ impl Example for Image {
         Self {
             repository: "library/nginx".to_owned(),
             tag: Some("latest".to_owned()),
-            pulls: 96,
-            last_pulled_at: example_time(),
+            count: 96,
+            last_at: example_time().into(),
         }
     }
 }
@@ -64,12 +64,12 @@ impl Image {
         Some(Self {
             repository: key.repository?.to_string(),
             tag: key.tag.map(|tag| tag.to_string()),
-            pulls: count,
-            last_pulled_at: last_at?,
+            count,
+            last_at: last_at?.into(),
         })
     }
 }
 
 impl Item for Image {
-    const COLUMNS: &'static [&'static str] = &["repository", "tag", "pulls", "last_pulled_at"];
+    const COLUMNS: &'static [&'static str] = &["repository", "tag", "count", "last_at"];
 }

@@ -156,13 +156,13 @@ impl<T: Item> ApiResponse for ListAnswer<T> {
         ];
         let next_cursor = MetaHeader {
             name: NEXT_CURSOR.to_owned(),
-            description: Some("With CSV: give it as `cursor` to read on; missing after the last item.".to_owned()),
+            description: Some("Give it as `cursor` to read on; missing after the last item.".to_owned()),
             required: false,
             deprecated: false,
             schema: String::schema_ref(),
         };
         let response = MetaResponse {
-            description: "A page of the list. With `Accept: text/csv` the items as CSV.",
+            description: "A page of the list.",
             status: Some(200),
             status_range: None,
             content,

@@ -1,6 +1,6 @@
 //! `GET /api/v1/metrics`.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
@@ -14,6 +14,7 @@ use super::{
     list::{Item, ListAnswer},
     operation::list_operation,
     selection::Kind,
+    time::Time,
 };
 
 pub(crate) struct MetricsApi {
@@ -57,9 +58,9 @@ pub(crate) struct MetricsRowItem {
     /// The count.
     pub(crate) count: u64,
     /// When the first access of the row's first batch happened.
-    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) created_at: Time,
     /// The latest access that was counted.
-    pub(crate) updated_at: DateTime<Utc>,
+    pub(crate) updated_at: Time,
 }
 
 impl Example for MetricsRowItem {
@@ -72,8 +73,8 @@ impl Example for MetricsRowItem {
             architecture: "amd64".to_owned(),
             kind: Kind::PullByTag,
             count: 5,
-            created_at: example_time(),
-            updated_at: example_time(),
+            created_at: example_time().into(),
+            updated_at: example_time().into(),
         }
     }
 }
@@ -89,8 +90,8 @@ impl From<MetricsRow> for MetricsRowItem {
             architecture: architecture.to_string(),
             kind: kind.into(),
             count,
-            created_at,
-            updated_at,
+            created_at: created_at.into(),
+            updated_at: updated_at.into(),
         }
     }
 }

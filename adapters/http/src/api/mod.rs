@@ -2,9 +2,11 @@
 //! order.
 
 pub(crate) mod architectures;
+pub(crate) mod csv_paths;
 pub(crate) mod cursor;
 pub(crate) mod digests;
 pub(crate) mod images;
+pub(crate) mod known_parameters;
 pub(crate) mod list;
 pub(crate) mod metrics;
 pub(crate) mod operation;
@@ -13,6 +15,7 @@ pub(crate) mod repositories;
 pub(crate) mod selection;
 pub(crate) mod summary;
 pub(crate) mod tags;
+pub(crate) mod time;
 
 use chrono::{DateTime, Utc};
 use poem_openapi::Tags;

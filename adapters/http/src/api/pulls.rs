@@ -1,8 +1,11 @@
 //! `GET /api/v1/pulls`.
 
 use chrono::NaiveDate;
-use poem_openapi::{Enum, Object, types::Example};
-use serde::Serialize;
+use poem_openapi::{
+    Enum, Object,
+    types::{Example, MaybeUndefined},
+};
+use serde::{Serialize, Serializer};
 use staticreg_application::{ask_metrics::AskMetrics, intervals};
 use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
@@ -99,11 +102,12 @@ pub(crate) struct DailyPulls {
     /// The repository; only with `group_by=repository`.
     #[oai(skip_serializing_if_is_none)]
     repository: Option<String>,
-    /// The tag; only with `group_by=tag`, and empty for accesses that named none.
-    #[oai(skip_serializing_if_is_none)]
-    tag: Option<String>,
+    /// The tag; only with `group_by=tag`, and null for accesses that named none.
+    #[oai(nullable)]
+    #[serde(serialize_with = "cell")]
+    tag: MaybeUndefined<String>,
     /// The count.
-    pulls: u64,
+    count: u64,
 }
 
 impl DailyPulls {
@@ -114,8 +118,11 @@ impl DailyPulls {
             date: key.date?,
             architecture: part(Dimension::Architecture),
             repository: part(Dimension::Repository),
-            tag: part(Dimension::Tag),
-            pulls: count,
+            tag: match split_by {
+                Some(Dimension::Tag) => MaybeUndefined::from_opt_null(key.tag.map(|tag| tag.to_string())),
+                _ => MaybeUndefined::Undefined,
+            },
+            count,
         })
     }
 }
@@ -123,10 +130,21 @@ impl DailyPulls {
 impl Example for DailyPulls {
     fn example() -> Self {
         let date = example_time().date_naive();
-        Self { date, architecture: Some("amd64".to_owned()), repository: None, tag: None, pulls: 42 }
+        Self {
+            date,
+            architecture: Some("amd64".to_owned()),
+            repository: None,
+            tag: MaybeUndefined::Undefined,
+            count: 42,
+        }
     }
 }
 
+/// What may be missing, in CSV: then it is empty.
+fn cell<S: Serializer>(text: &MaybeUndefined<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.value().map_or("", String::as_str))
+}
+
 impl Item for DailyPulls {
-    const COLUMNS: &'static [&'static str] = &["date", "architecture", "repository", "tag", "pulls"];
+    const COLUMNS: &'static [&'static str] = &["date", "architecture", "repository", "tag", "count"];
 }

@@ -1,6 +1,5 @@
 //! `GET /api/v1/repositories`.
 
-use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
@@ -10,6 +9,7 @@ use super::{
     example_time,
     list::{Declaration, Item},
     operation::list_operation,
+    time::Time,
 };
 
 pub(crate) struct RepositoriesApi {
@@ -40,26 +40,26 @@ pub(crate) struct Repository {
     /// The repository.
     pub(crate) repository: String,
     /// The count.
-    pub(crate) pulls: u64,
+    pub(crate) count: u64,
     /// How many different tags were accessed.
     pub(crate) tags: u64,
     /// The latest access.
-    pub(crate) last_pulled_at: DateTime<Utc>,
+    pub(crate) last_at: Time,
 }
 
 impl Example for Repository {
     fn example() -> Self {
-        Self { repository: "library/nginx".to_owned(), pulls: 128, tags: 3, last_pulled_at: example_time() }
+        Self { repository: "library/nginx".to_owned(), count: 128, tags: 3, last_at: example_time().into() }
     }
 }
 
 impl Repository {
     fn from_row(row: BreakdownRow) -> Option<Self> {
         let BreakdownRow { key, count, distinct, first_on: _, last_at } = row;
-        Some(Self { repository: key.repository?.to_string(), pulls: count, tags: distinct?, last_pulled_at: last_at? })
+        Some(Self { repository: key.repository?.to_string(), count, tags: distinct?, last_at: last_at?.into() })
     }
 }
 
 impl Item for Repository {
-    const COLUMNS: &'static [&'static str] = &["repository", "pulls", "tags", "last_pulled_at"];
+    const COLUMNS: &'static [&'static str] = &["repository", "count", "tags", "last_at"];
 }

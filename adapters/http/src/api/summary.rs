@@ -11,7 +11,7 @@ use staticreg_application::{
 };
 use staticreg_domain::metrics::{AccessKind, Summary, Totals};
 
-use super::{ApiTag, example_time};
+use super::{ApiTag, example_time, time::Time};
 use crate::{
     access::{Access, LastRefusal, RefusalReason, Refused, SignedIn},
     problem::QuestionError,
@@ -50,25 +50,13 @@ enum Totalled {
 #[derive(Object)]
 #[oai(rename = "Summary", example, read_only_all)]
 struct SummaryBody {
-    /// Pulls by tag, today.
-    pulls_today: u64,
-    /// Pulls by tag, today and the six days before.
-    pulls_last_7_days: u64,
-    /// Pulls by tag, today and the 29 days before.
-    pulls_last_30_days: u64,
-    /// Pulls by tag, ever.
-    pulls_total: u64,
-    /// Pulls by digest.
-    pulls_by_digest: TotalsBody,
-    /// Look-ups of a tag that fetched nothing.
-    version_checks: TotalsBody,
-    /// Manifests pushed.
-    pushes: TotalsBody,
+    /// The counts of each kind: `pull_by_tag`, `pull_by_digest`, `version_check` and `push`. Later versions may add more.
+    by_kind: BTreeMap<String, TotalsBody>,
     /// Repositories that were ever pulled from by tag.
     repositories: u64,
     /// When an image was last pulled by tag; null when never.
     #[oai(nullable)]
-    last_pulled_at: Option<DateTime<Utc>>,
+    last_at: Option<Time>,
     /// Events that wait in the spool until the database is back; the counts do not hold them yet.
     events_spooled: u64,
     /// How far the registry's clock is ahead of the server's, when it is more than a day: one of the two is wrong, and
@@ -91,7 +79,7 @@ struct RefusedPosts {
     by_reason: BTreeMap<String, u64>,
     /// When the last one came; null when there was none.
     #[oai(nullable)]
-    last_at: Option<DateTime<Utc>>,
+    last_at: Option<Time>,
     /// Why the last one was refused, as `by_reason` has it.
     #[oai(nullable)]
     last_reason: Option<String>,
@@ -107,7 +95,7 @@ impl RefusedPosts {
         Self {
             total,
             by_reason: by_reason.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
-            last_at: last.map(|last| TimeDelta::from_std(last.ago).map_or(now, |ago| now - ago)),
+            last_at: last.map(|last| TimeDelta::from_std(last.ago).map_or(now, |ago| now - ago).into()),
             last_reason: last.map(|last| last.reason.as_str().to_owned()),
             last_detail: last.map(|last| last.reason.to_string()),
         }
@@ -169,18 +157,11 @@ impl SummaryBody {
         refused_posts: RefusedPosts,
         balance: Balance,
     ) -> Self {
-        let Summary { by_kind: _, repositories, last_pulled_at } = *summary;
-        let pulls_by_tag = summary.totals(AccessKind::PullByTag);
+        let totals = |kind: AccessKind| (kind.as_str().to_owned(), summary.totals(kind).into());
         Self {
-            pulls_today: pulls_by_tag.today,
-            pulls_last_7_days: pulls_by_tag.last_7_days,
-            pulls_last_30_days: pulls_by_tag.last_30_days,
-            pulls_total: pulls_by_tag.all,
-            pulls_by_digest: summary.totals(AccessKind::PullByDigest).into(),
-            version_checks: summary.totals(AccessKind::VersionCheck).into(),
-            pushes: summary.totals(AccessKind::Push).into(),
-            repositories,
-            last_pulled_at,
+            by_kind: AccessKind::ALL.into_iter().map(totals).collect(),
+            repositories: summary.repositories,
+            last_at: summary.last_pulled_at.map(Time::from),
             events_spooled,
             clock_skew_seconds: clock_skew.map(|skew| skew.num_seconds()),
             refused_posts,

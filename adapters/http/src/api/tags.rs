@@ -1,6 +1,5 @@
 //! `GET /api/v1/tags`.
 
-use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
@@ -10,6 +9,7 @@ use super::{
     example_time,
     list::{Declaration, Item},
     operation::list_operation,
+    time::Time,
 };
 
 pub(crate) struct TagsApi {
@@ -42,9 +42,9 @@ pub(crate) struct TagCount {
     /// The architecture; `not-specified` when nobody told.
     pub(crate) architecture: String,
     /// The count.
-    pub(crate) pulls: u64,
+    pub(crate) count: u64,
     /// The latest access.
-    pub(crate) last_pulled_at: DateTime<Utc>,
+    pub(crate) last_at: Time,
 }
 
 impl Example for TagCount {
@@ -52,8 +52,8 @@ impl Example for TagCount {
         Self {
             tag: Some("latest".to_owned()),
             architecture: "amd64".to_owned(),
-            pulls: 64,
-            last_pulled_at: example_time(),
+            count: 64,
+            last_at: example_time().into(),
         }
     }
 }
@@ -64,12 +64,12 @@ impl TagCount {
         Some(Self {
             tag: key.tag.map(|tag| tag.to_string()),
             architecture: key.architecture?.to_string(),
-            pulls: count,
-            last_pulled_at: last_at?,
+            count,
+            last_at: last_at?.into(),
         })
     }
 }
 
 impl Item for TagCount {
-    const COLUMNS: &'static [&'static str] = &["tag", "architecture", "pulls", "last_pulled_at"];
+    const COLUMNS: &'static [&'static str] = &["tag", "architecture", "count", "last_at"];
 }

@@ -50,7 +50,7 @@ const TO_POSTERS: Answers = [
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 30] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 37] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
@@ -63,12 +63,19 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 30] = [
     ("/docs", "/docs", 200, TO_ALL, TO_READERS),
     ("/api/v1/summary", "/api/v1/summary", 200, TO_ALL, TO_READERS),
     ("/api/v1/pulls", "/api/v1/pulls", 200, TO_ALL, TO_READERS),
+    ("/api/v1/pulls.csv", "/api/v1/pulls.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/repositories", "/api/v1/repositories", 200, TO_ALL, TO_READERS),
+    ("/api/v1/repositories.csv", "/api/v1/repositories.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/images", "/api/v1/images", 200, TO_ALL, TO_READERS),
+    ("/api/v1/images.csv", "/api/v1/images.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/architectures", "/api/v1/architectures", 200, TO_ALL, TO_READERS),
+    ("/api/v1/architectures.csv", "/api/v1/architectures.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/tags", "/api/v1/tags?repository=demo/app", 200, TO_ALL, TO_READERS),
+    ("/api/v1/tags.csv", "/api/v1/tags.csv?repository=demo/app", 200, TO_ALL, TO_READERS),
     ("/api/v1/digests", "/api/v1/digests?repository=demo/app&tag=v1", 200, TO_ALL, TO_READERS),
+    ("/api/v1/digests.csv", "/api/v1/digests.csv?repository=demo/app&tag=v1", 200, TO_ALL, TO_READERS),
     ("/api/v1/metrics", "/api/v1/metrics", 200, TO_ALL, TO_READERS),
+    ("/api/v1/metrics.csv", "/api/v1/metrics.csv", 200, TO_ALL, TO_READERS),
     (WEBHOOK, WEBHOOK, 200, TO_POSTERS, TO_POSTERS),
     ("/metrics", "/metrics", 200, TO_ALL, TO_WATCHERS),
     ("/metrics/webhook", "/metrics/webhook", 200, TO_ALL, TO_READERS),

@@ -83,7 +83,7 @@ async fn badges_may_be_for_others_than_the_rest() {
     assert_eq!(badge.header("access-control-allow-origin"), None, "{}", badge.text);
     assert!(badge.header("cache-control").expect("kept").starts_with("private"), "{}", badge.text);
     let summary = for_all.get("/api/v1/summary", &[RIGHT]).await;
-    assert_eq!(summary.header("cache-control"), Some("private"), "{}", summary.text);
+    assert_eq!(summary.header("cache-control"), Some("private, no-cache"), "{}", summary.text);
     let page = for_all.get("/insights", &[RIGHT]).await;
     assert_eq!(page.header("cache-control"), Some("private, no-cache"), "{}", page.text);
 }

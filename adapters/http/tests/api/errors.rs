@@ -59,6 +59,10 @@ async fn a_wrong_parameter_is_named() {
         ("metrics?cursor=WzEsImEiXQ", "cursor"),
         (&format!("digests?repository=a&tag=b&cursor={cursor_of_another_list}"), "cursor"),
         ("pulls?group_by=digest", "group_by"),
+        ("images?lmit=1", "lmit"),
+        ("images.csv?lmit=1", "lmit"),
+        ("summary?days=7", "days"),
+        ("images?tag=a&tag=b", "tag"),
         ("pulls?interval=year", "interval"),
         // ["2026-11-20","amd64"]
         ("pulls?cursor=WyIyMDI2LTExLTIwIiwiYW1kNjQiXQ", "cursor"),
@@ -71,6 +75,26 @@ async fn a_wrong_parameter_is_named() {
         let told = body(response).await;
         let detail = told["detail"].as_str().expect("a detail");
         assert!(detail.starts_with(&format!("parameter `{name}`")), "{query}: {detail}");
+        let code = if detail.contains("is not known") { "unknown_parameter" } else { "invalid_parameter" };
+        assert_eq!((&told["code"], &told["parameter"]), (&code.into(), &name.into()), "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_parameter_is_told_what_is_right() {
+    for (query, detail) in [
+        ("images?lmit=1", "parameter `lmit`: is not known; `limit` is"),
+        ("images?kind=pulls", "parameter `kind`: one of `pull_by_tag`, `pull_by_digest`, `version_check`, `push`"),
+        ("pulls?interval=year", "parameter `interval`: one of `day`, `week`, `month`"),
+        ("images?days=x", "parameter `days`: not a whole number"),
+        ("images?days=-1", "parameter `days`: not a whole number"),
+        ("images?limit=99999999999", "parameter `limit`: not a whole number"),
+        ("images?from=2026-02-30", "parameter `from`: not a date such as 2026-11-21"),
+        ("summary?days=7", "parameter `days`: is not known: there are no parameters here"),
+        ("tags", "parameter `repository`: is missing"),
+    ] {
+        let response = server(MockMetricsRepository::new()).get(format!("/api/v1/{query}")).send().await;
+        assert_eq!(body(response).await["detail"], detail, "{query}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The questions: what is asked of the store, and how its answers show.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use poem::http::StatusCode;
 use serde_json::{Value, json};
 use staticreg_domain::metrics::{
     AccessKind, BreakdownRow, DateRange, Dimension, Filter, MetricsRow, MockMetricsRepository, Order, Page, Slice,
@@ -109,7 +110,11 @@ async fn every_list_passes_its_filters_on_and_shows_its_items() {
         let response =
             server.get(format!("/api/v1/{list}?{}{group}", narrow_query())).header("accept", "text/csv").send().await;
         response.assert_content_type("text/csv; charset=utf-8");
-        insta::assert_snapshot!(format!("{list}_csv"), text(response).await);
+        let csv = text(response).await;
+        let response = server.get(format!("/api/v1/{list}.csv?{}{group}", narrow_query())).send().await;
+        response.assert_content_type("text/csv; charset=utf-8");
+        assert_eq!(text(response).await, csv);
+        insta::assert_snapshot!(format!("{list}_csv"), csv);
     }
 }
 
@@ -168,7 +173,21 @@ async fn an_empty_list_is_a_csv_with_its_header_alone() {
     let mut store = MockMetricsRepository::new();
     store.expect_breakdown().returning(|_| Ok(Slice { items: Vec::new(), more: false }));
     let response = server(store).get("/api/v1/architectures").header("accept", "text/csv").send().await;
-    assert_eq!(text(response).await, "architecture,pulls,repositories\r\n");
+    assert_eq!(text(response).await, "architecture,count,repositories\r\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_a_client_has_is_not_sent_again() {
+    let server = server(MemoryMetrics::new(100));
+    for path in ["/api/v1/images", "/api/v1/images.csv", "/api/v1/summary"] {
+        let first = server.get(path).send().await;
+        first.assert_header("cache-control", "no-cache");
+        let tag = first.0.headers().get("etag").expect("a tag").clone();
+        server.get(path).header("if-none-match", &tag).send().await.assert_status(StatusCode::NOT_MODIFIED);
+        assert!(text(first).await.ends_with('\n'), "{path}");
+    }
+    let problem = text(server.get("/api/v1/images?days=0").send().await).await;
+    assert!(problem.ends_with("}\n"), "{problem}");
 }
 
 /// Every page of a list, an item each.
@@ -208,10 +227,10 @@ async fn pulls_are_counted_by_week_and_by_month() {
     let events: Vec<_> = (0..).zip(pulls).map(event).collect();
     server.post(WEBHOOK).body_json(&notification(&events)).send().await.assert_status_is_ok();
     let dated = |items: &[(&str, u64)]| -> Vec<Value> {
-        items.iter().map(|(date, pulls)| json!({"date": date, "pulls": pulls})).collect()
+        items.iter().map(|(date, pulls)| json!({"date": date, "count": pulls})).collect()
     };
     let grouped = |items: &[(&str, &str, u64)]| -> Vec<Value> {
-        let item = |(date, name, pulls): &(&str, &str, u64)| json!({"date": date, "repository": name, "pulls": pulls});
+        let item = |(date, name, pulls): &(&str, &str, u64)| json!({"date": date, "repository": name, "count": pulls});
         items.iter().map(item).collect()
     };
     for (query, expected) in [

@@ -132,7 +132,7 @@ async fn a_store_that_is_away_makes_the_registry_try_again() {
     assert_eq!(
         told,
         json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
-               "detail": "The events cannot be stored now; send them again."})
+               "detail": "The events cannot be stored now; send them again.", "code": "service_unavailable"})
     );
 }
 

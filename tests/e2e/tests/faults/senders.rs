@@ -117,9 +117,9 @@ fn two_servers_that_are_both_sent_everything_count_it_once(release: Release) {
     });
     for server in &servers {
         let summary = server.get_json("/api/v1/summary");
-        assert_eq!(summary["pulls_total"], CLIENTS * ROUNDS, "{summary}");
-        assert_eq!(summary["version_checks"]["total"], 0, "{summary}");
-        assert_eq!(summary["pulls_by_digest"]["total"], 0, "{summary}");
+        assert_eq!(summary["by_kind"]["pull_by_tag"]["total"], CLIENTS * ROUNDS, "{summary}");
+        assert_eq!(summary["by_kind"]["version_check"]["total"], 0, "{summary}");
+        assert_eq!(summary["by_kind"]["pull_by_digest"]["total"], 0, "{summary}");
         assert!(!server.log().contains("deadlock"), "{}", server.log());
     }
     assert_eq!(postgres.psql(&url, "SELECT count(*) FROM recorded_event"), (2 * CLIENTS * ROUNDS).to_string());

@@ -235,7 +235,7 @@ fn a_connection_is_used_again_and_requests_may_follow_at_once() {
     for _ in 0..2 {
         assert_eq!(connection.answer().expect("an answer").status, 200);
     }
-    assert_eq!(connection.answer().expect("an answer").json()["pulls_total"], 22);
+    assert_eq!(connection.answer().expect("an answer").json()["by_kind"]["pull_by_tag"]["total"], 22);
 }
 
 #[test]
