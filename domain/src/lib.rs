@@ -29,6 +29,7 @@ pub mod rules;
 mod seed;
 pub mod spool;
 pub mod tag;
+pub mod version_order;
 
 pub use architecture::Architecture;
 pub use clock::Clock;

@@ -70,6 +70,8 @@ struct DateLabel {
 }
 
 struct Bar {
+    /// Whether it stands for days that are not over.
+    so_far: bool,
     x: Percent,
     width: Percent,
     hit_x: Percent,
@@ -108,7 +110,10 @@ impl fmt::Display for Pixels {
 
 struct Line {
     class: usize,
+    /// Through what is over.
     path: String,
+    /// From there to what is not over.
+    so_far: Option<String>,
 }
 
 /// What a chart is made of.
@@ -143,7 +148,15 @@ impl Kind {
 struct Bucket {
     first: NaiveDate,
     last: NaiveDate,
+    /// Whether it holds today.
+    so_far: bool,
     values: Vec<u64>,
+}
+
+impl Bucket {
+    fn days(&self) -> u64 {
+        (self.last - self.first).num_days().unsigned_abs() + 1
+    }
 }
 
 impl Chart {
@@ -178,7 +191,13 @@ impl Chart {
                     .map(|(bar, bucket)| point(bar, bucket.values[class]))
                     .map(|(x, y)| format!("{x:.2} {y:.1}"))
                     .collect();
-                Line { class, path: format!("M{}", points.join("L")) }
+                match points.as_slice() {
+                    [over @ .., last, today] if buckets.last().is_some_and(|bucket| bucket.so_far) => {
+                        let over: Vec<_> = over.iter().chain([last]).map(String::as_str).collect();
+                        Line { class, path: format!("M{}", over.join("L")), so_far: Some(format!("M{last}L{today}")) }
+                    }
+                    points => Line { class, path: format!("M{}", points.join("L")), so_far: None },
+                }
             })
             .collect();
         chart
@@ -188,7 +207,7 @@ impl Chart {
     fn frame(input: ChartInput<'_>, series: &[Series], kind: Kind) -> (Self, Vec<Bucket>) {
         let ChartInput { id, title, daily, today, csv } = input;
         let (days, unit) = bucket_days(daily);
-        let buckets = buckets(daily, series, days);
+        let buckets = buckets(daily, series, days, today);
         let most = buckets.iter().map(|bucket| kind.height(&bucket.values)).max().unwrap_or_default();
         let step = step(most);
         let steps = most.div_ceil(step).max(1);
@@ -197,19 +216,26 @@ impl Chart {
             .map(|level| level * step)
             .map(|count| Level { y: Pixels(HEIGHT - as_f64(count) / top * HEIGHT), label: text::short(count) })
             .collect();
-        let width = 100.0 / as_f64(buckets.len() as u64);
-        let bars = buckets
+        let day = 100.0 / as_f64(buckets.iter().map(Bucket::days).sum());
+        let mut days_before = 0;
+        let bars: Vec<_> = buckets
             .iter()
-            .enumerate()
-            .map(|(index, bucket)| {
-                let hit_x = as_f64(index as u64) * width;
+            .map(|bucket| {
+                // As wide as its days: the first may have fewer.
+                let (hit_x, width) = (as_f64(days_before) * day, as_f64(bucket.days()) * day);
+                days_before += bucket.days();
                 Bar {
+                    so_far: bucket.so_far,
                     x: Percent(hit_x + width * GAP),
                     width: Percent(width * (1.0 - 2.0 * GAP)),
                     hit_x: Percent(hit_x),
                     hit_width: Percent(width),
                     title: tooltip(bucket, series, kind),
-                    label: text::date(bucket.first),
+                    label: if bucket.so_far {
+                        format!("{}, so far", text::date(bucket.first))
+                    } else {
+                        text::date(bucket.first)
+                    },
                     values: bucket.values.iter().map(|value| text::number(*value)).collect(),
                     parts: Vec::new(),
                 }
@@ -230,7 +256,7 @@ impl Chart {
             top,
             legend,
             levels,
-            dates: dates(&buckets, width, today),
+            dates: dates(&buckets, &bars, today),
             bars,
             lines: Vec::new(),
             csv,
@@ -268,16 +294,22 @@ fn bucket_days(daily: &Daily) -> (usize, &'static str) {
         .unwrap_or((91, "13 weeks from"))
 }
 
-fn buckets(daily: &Daily, series: &[Series], days: usize) -> Vec<Bucket> {
+/// Cut from the end, so that the latest has as many days as those before: a last one of few days would look like a fall.
+fn buckets(daily: &Daily, series: &[Series], days: usize, today: NaiveDate) -> Vec<Bucket> {
     let dates: Vec<NaiveDate> = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
-    dates
-        .chunks(days)
-        .enumerate()
-        .map(|(index, dates)| {
-            let sum = |series: &Series| series.days.iter().skip(index * days).take(days).sum();
-            Bucket { first: dates[0], last: dates[dates.len() - 1], values: series.iter().map(sum).collect() }
+    let mut end = dates.len();
+    let mut buckets: Vec<_> = dates
+        .rchunks(days)
+        .map(|dates| {
+            let start = end - dates.len();
+            let sum = |series: &Series| series.days.get(start..end).map_or(0, |days| days.iter().sum());
+            let (first, last, values) = (dates[0], dates[dates.len() - 1], series.iter().map(sum).collect());
+            end = start;
+            Bucket { first, last, so_far: (first..=last).contains(&today), values }
         })
-        .collect()
+        .collect();
+    buckets.reverse();
+    buckets
 }
 
 /// The distance of the levels: 1, 2 or 5 times a power of ten, so that there are about four.
@@ -295,6 +327,7 @@ fn tooltip(bucket: &Bucket, series: &[Series], kind: Kind) -> String {
     } else {
         format!("{} to {}", text::date(bucket.first), text::date(bucket.last))
     };
+    let days = if bucket.so_far { format!("{days}, so far") } else { days };
     let parts: Vec<String> = bucket
         .values
         .iter()
@@ -325,7 +358,7 @@ fn description(buckets: &[Bucket], series: &[Series], daily: &Daily, kind: Kind)
     format!("From {range}: {}. Most on {most}. The table below holds all values.", totals.join(", "))
 }
 
-fn dates(buckets: &[Bucket], width: f64, today: NaiveDate) -> Vec<DateLabel> {
+fn dates(buckets: &[Bucket], bars: &[Bar], today: NaiveDate) -> Vec<DateLabel> {
     let last = buckets.len().saturating_sub(1);
     let labels = DATES.min(buckets.len());
     let mut shown: Vec<usize> = (0..labels).map(|label| label * last / labels.saturating_sub(1).max(1)).collect();
@@ -338,7 +371,7 @@ fn dates(buckets: &[Bucket], width: f64, today: NaiveDate) -> Vec<DateLabel> {
                 _ if index == last && last > 0 => ("end", 1.0),
                 _ => ("middle", 0.5),
             };
-            let x = Percent((as_f64(index as u64) + part) * width);
+            let x = Percent(bars[index].hit_x.0 + part * bars[index].hit_width.0);
             DateLabel { x, anchor, label: text::short_date(buckets[index].first, today) }
         })
         .collect()
@@ -428,7 +461,7 @@ mod tests {
     #[test]
     fn bars_stand_on_each_other_and_tell_their_values() {
         let chart = Chart::stacked(input(&daily("2026-11-21", &[("amd64", &[2, 3]), ("arm64", &[0, 1])])));
-        assert_eq!(chart.bars[1].title, "21 Nov 2026: 4 (amd64 3, arm64 1)");
+        assert_eq!(chart.bars[1].title, "21 Nov 2026, so far: 4 (amd64 3, arm64 1)");
         assert_eq!(chart.bars[0].title, "20 Nov 2026: amd64 2");
         let parts: Vec<(Pixels, Pixels)> = chart.bars[1].parts.iter().map(|part| (part.y, part.height)).collect();
         assert_eq!(parts, [(Pixels(50.0), Pixels(150.0)), (Pixels(0.0), Pixels(50.0))]);
@@ -441,6 +474,28 @@ mod tests {
         assert_eq!(chart.bars.len(), 43);
         let sum: u64 = chart.bars.iter().map(|bar| bar.values[0].parse::<u64>().unwrap()).sum();
         assert_eq!(sum, 300);
+    }
+
+    #[test]
+    fn the_latest_bar_has_as_many_days_as_others_and_the_first_is_as_wide_as_its_own() {
+        let chart = Chart::stacked(input(&daily("2026-11-21", &[("amd64", &[1; 365])])));
+        let values: Vec<_> = chart.bars.iter().map(|bar| bar.values[0].as_str()).collect();
+        assert_eq!((values.len(), values[0], values[1], values[52]), (53, "1", "7", "7"));
+        assert!((chart.bars[1].hit_width.0 / chart.bars[0].hit_width.0 - 7.0).abs() < 1e-9);
+        assert_eq!(chart.bars[52].title, "15 Nov 2026 to 21 Nov 2026, so far: amd64 7");
+        assert_eq!(chart.bars[51].title, "8 Nov 2026 to 14 Nov 2026: amd64 7");
+    }
+
+    #[test]
+    fn what_is_not_over_is_hatched_or_dashed() {
+        let daily = daily("2026-11-21", &[("amd64", &[1, 2, 3])]);
+        let bars = Chart::stacked(input(&daily)).render().unwrap();
+        assert_eq!(bars.matches("url(#pulls-so-far)").count(), 1, "{bars}");
+        let lines = Chart::lines(input(&daily)).render().unwrap();
+        assert_eq!(lines.matches("so-far series-0").count(), 1, "{lines}");
+        let over = ChartInput { today: "2026-11-23".parse().unwrap(), ..input(&daily) };
+        let bars = Chart::stacked(over).render().unwrap();
+        assert!(!bars.contains("url(#") && !bars.contains("so far"), "{bars}");
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A repository's page: its tags and pulls.
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::HashMap,
+    sync::Arc,
+};
 
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -10,7 +14,7 @@ use staticreg_application::{
     browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
-use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact};
+use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact, version_order};
 
 use super::{
     commands::{Command, artifact_name, commands},
@@ -130,10 +134,10 @@ impl Sort {
         // Newer things first where nothing else tells: the image's age, then the name, which mostly is a version.
         items.sort_by(|a, b| {
             let created = |item: &TagItem<'_>| item.image.and_then(|image| image.created);
-            (Reverse(created(a)), Reverse(a.tag)).cmp(&(Reverse(created(b)), Reverse(b.tag)))
+            created(b).cmp(&created(a)).then_with(|| by_version(b, a))
         });
         match self {
-            Self::Name => items.sort_by(|a, b| a.tag.cmp(b.tag)),
+            Self::Name => items.sort_by(by_version),
             Self::Size => items.sort_by_key(|item| Reverse(item.image.map(|image| image.size))),
             Self::Created => {}
             Self::Pulls => items.sort_by_key(|item| Reverse(item.counts.in_range)),
@@ -143,6 +147,21 @@ impl Sort {
             items.reverse();
         }
     }
+}
+
+fn by_version(a: &TagItem<'_>, b: &TagItem<'_>) -> Ordering {
+    version_order::compare(a.tag.as_str(), b.tag.as_str())
+}
+
+/// The tag whose command is shown first: `latest`, else the highest release, else the newest; one that is in the registry,
+/// where that was read.
+fn default_tag<'a, 'b>(items: &'b [TagItem<'a>], is_read: bool) -> Option<&'b TagItem<'a>> {
+    let there = || items.iter().filter(|item| item.in_registry || !is_read);
+    let released =
+        || there().filter(|item| version_order::is_release(item.tag.as_str())).max_by(|a, b| by_version(a, b));
+    let created = |item: &&TagItem<'_>| item.image.and_then(|image| image.created);
+    let newest = || there().max_by(|a, b| created(a).cmp(&created(b)).then_with(|| by_version(a, b)));
+    there().find(|item| item.tag.as_str() == "latest").or_else(released).or_else(newest)
 }
 
 pub(super) async fn page_of(
@@ -189,7 +208,7 @@ fn page_about(
     let in_all = tag_items(entry, statistics).len();
     let items = chosen_tags(entry, statistics, parameters);
     let is_read = is_read(site, entry);
-    let best = items.iter().find(|item| item.in_registry).or(items.first().filter(|_| !is_read));
+    let best = default_tag(&items, is_read);
     let pages = items.len().div_ceil(PER_PAGE).max(1);
     let page_number = parameters.parse("page").unwrap_or(1_usize).clamp(1, pages);
     let rows: Vec<Row> = items
@@ -369,4 +388,28 @@ fn tag_list(entry: Option<&RepositoryEntry>, statistics: &RepositoryStatistics, 
     });
     let head = ["tag", "digest", "platforms", "size", "created_at", "pulls", "pulls_total", "last_pulled_at"];
     with_head(&head, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_command_is_of_latest_else_of_the_highest_release_else_of_the_newest() {
+        for (tags, expected) in [
+            (&["v1.9", "latest", "v1.10"][..], "latest"),
+            (&["v1.9", "v1.10", "v1.11-rc1", "main"], "v1.10"),
+            (&["pr-9", "pr-10", "main"], "pr-10"),
+            (&["gone"], ""),
+        ] {
+            let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().expect("a tag")).collect();
+            let item = |tag| {
+                let in_registry = tag != &tags[0] || tags.len() > 1;
+                TagItem { tag, digest: None, image: None, counts: TagCounts::default(), in_registry }
+            };
+            let items: Vec<_> = tags.iter().map(item).collect();
+            assert_eq!(default_tag(&items, true).map_or("", |item| item.tag.as_str()), expected);
+            assert!(default_tag(&items, false).is_some());
+        }
+    }
 }
