@@ -1,4 +1,4 @@
-// Comfort for pages that are complete without it: theme, copying, filtering while typing, tooltips at once.
+// Comfort for pages that are complete without it: theme, copying, filtering while typing.
 "use strict";
 
 const root = document.documentElement;
@@ -34,7 +34,6 @@ document.addEventListener("DOMContentLoaded", () => {
   label();
   button.hidden = false;
   document.querySelectorAll("form[data-live]").forEach(live);
-  tooltips();
 });
 
 // Copying. The clipboard is only there for pages that came over TLS or from this machine.
@@ -103,30 +102,4 @@ function live(form) {
     }
   };
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 120); });
-}
-
-// The titles of a chart, shown without delay and on touch.
-function tooltips() {
-  const box = document.createElement("div");
-  box.className = "tooltip";
-  box.hidden = true;
-  document.body.append(box);
-  document.querySelectorAll(".bar").forEach((bar) => {
-    const title = bar.querySelector("title");
-    const text = title.textContent;
-    const show = () => {
-      title.textContent = ""; // Else the browser shows it too.
-      box.textContent = text;
-      box.hidden = false;
-      const at = bar.querySelector(".hit").getBoundingClientRect();
-      const left = at.left + at.width / 2 - box.offsetWidth / 2;
-      box.style.left = `${Math.max(4, Math.min(left, innerWidth - box.offsetWidth - 4))}px`;
-      box.style.top = `${Math.max(4, at.top - box.offsetHeight - 4)}px`;
-    };
-    const hide = () => { title.textContent = text; box.hidden = true; };
-    bar.addEventListener("pointerenter", show);
-    bar.addEventListener("pointerleave", hide);
-    bar.addEventListener("pointercancel", hide);
-  });
-  addEventListener("scroll", () => { box.hidden = true; }, { passive: true });
 }

@@ -1,4 +1,4 @@
-//! The stylesheet, the script and the icon. Their addresses tell their content, so browsers keep them for ever.
+//! The stylesheet, the scripts and the icon. Their addresses tell their content, so browsers keep them for ever.
 
 use std::fmt::Write;
 
@@ -28,26 +28,25 @@ impl Asset {
 pub(crate) struct Assets {
     pub(crate) style: Asset,
     pub(crate) script: Asset,
+    pub(crate) chart: Asset,
     pub(crate) icon: Asset,
 }
 
 impl Assets {
     pub(crate) fn new() -> Self {
+        let script = |name, content| Asset::new(name, "js", "text/javascript; charset=utf-8", content);
         Self {
             style: Asset::new("style", "css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
-            script: Asset::new(
-                "script",
-                "js",
-                "text/javascript; charset=utf-8",
-                include_str!("../../assets/script.js"),
-            ),
+            script: script("script", include_str!("../../assets/script.js")),
+            chart: script("chart", include_str!("../../assets/chart.js")),
             icon: Asset::new("icon", "svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
         }
     }
 
     /// The file at an address.
     pub(crate) fn get(&self, path: &str) -> Option<Response> {
-        let asset = [&self.style, &self.script, &self.icon].into_iter().find(|asset| asset.path == path)?;
+        let asset =
+            [&self.style, &self.script, &self.chart, &self.icon].into_iter().find(|asset| asset.path == path)?;
         let response = Response::builder().content_type(asset.content_type).header(header::CACHE_CONTROL, FOR_EVER);
         Some(response.body(asset.content))
     }

@@ -323,7 +323,7 @@ fn step(most: u64) -> u64 {
 /// `21 Nov 2026: 12 (amd64 10, arm64 2)`, or `21 Nov 2026: pulls 12, version checks 7`.
 fn tooltip(bucket: &Bucket, series: &[Series], kind: Kind) -> String {
     let days = if bucket.first == bucket.last {
-        text::date(bucket.first)
+        text::day(bucket.first)
     } else {
         format!("{} to {}", text::date(bucket.first), text::date(bucket.last))
     };
@@ -461,8 +461,8 @@ mod tests {
     #[test]
     fn bars_stand_on_each_other_and_tell_their_values() {
         let chart = Chart::stacked(input(&daily("2026-11-21", &[("amd64", &[2, 3]), ("arm64", &[0, 1])])));
-        assert_eq!(chart.bars[1].title, "21 Nov 2026, so far: 4 (amd64 3, arm64 1)");
-        assert_eq!(chart.bars[0].title, "20 Nov 2026: amd64 2");
+        assert_eq!(chart.bars[1].title, "Sat 21 Nov 2026, so far: 4 (amd64 3, arm64 1)");
+        assert_eq!(chart.bars[0].title, "Fri 20 Nov 2026: amd64 2");
         let parts: Vec<(Pixels, Pixels)> = chart.bars[1].parts.iter().map(|part| (part.y, part.height)).collect();
         assert_eq!(parts, [(Pixels(50.0), Pixels(150.0)), (Pixels(0.0), Pixels(50.0))]);
     }

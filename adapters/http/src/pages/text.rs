@@ -52,6 +52,11 @@ pub(crate) fn date(date: NaiveDate) -> String {
     date.format("%-d %b %Y").to_string()
 }
 
+/// `Sat 21 Nov 2026`.
+pub(crate) fn day(date: NaiveDate) -> String {
+    date.format("%a %-d %b %Y").to_string()
+}
+
 /// `21 Nov`, with the year where it is another than that of today.
 pub(crate) fn short_date(date: NaiveDate, today: NaiveDate) -> String {
     if date.year() == today.year() { date.format("%-d %b").to_string() } else { date.format("%-d %b %Y").to_string() }

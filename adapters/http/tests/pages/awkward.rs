@@ -29,8 +29,8 @@ async fn labels_commands_and_variables_are_shown_and_never_run() {
     registry.point("evil", "1", image);
     let site = site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await;
     let body = site.page("/repo/evil?tag=1").await.body;
-    // Its own script is the one in the head.
-    assert_eq!(body.matches("<script").count(), 1, "{body}");
+    // Its own scripts are the two in the head.
+    assert_eq!(body.matches("<script").count(), 2, "{body}");
     assert!(!body.contains("<img src=x") && !body.contains("<b>linux"), "{body}");
     assert!(body.contains("&#60;script&#62;alert(1)"), "{body}");
 }

@@ -52,7 +52,7 @@ async fn the_assets_are_there_and_kept_for_ever() {
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
         .collect();
-    assert_eq!(assets.len(), 3, "{assets:?}");
+    assert_eq!(assets.len(), 4, "{assets:?}");
     for path in assets {
         let answer = site.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");

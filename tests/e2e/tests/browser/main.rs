@@ -127,7 +127,23 @@ async fn a_chart_tells_its_values_on_hover_and_as_a_table() {
     client.find(Locator::Css("#pulls details.values summary")).await.unwrap().click().await.unwrap();
     let day = text(client, "#pulls tbody tr:first-child th").await;
     let value = text(client, "#pulls tbody tr:first-child td").await;
-    assert!(tooltip.starts_with(&format!("{day}: ")) && tooltip.contains(&format!("amd64 {value}")), "{tooltip}");
+    assert!(tooltip.contains(&day) && tooltip.contains(&format!("amd64 {value} ")), "{tooltip} {day} {value}");
+    // By keyboard: the latest bar first, then the one before.
+    let plot = client.find(Locator::Css("#pulls .plot")).await.unwrap();
+    for place in [1, 2] {
+        plot.send_keys("\u{E012}").await.unwrap(); // Arrow left.
+        let day = text(client, &format!("#pulls tbody tr:nth-child({place}) th")).await;
+        let tooltip = text(client, ".tooltip:not([hidden])").await;
+        assert!(tooltip.contains(&day), "{tooltip} {day}");
+    }
+    // A series that is switched off is in no bar.
+    client.find(Locator::Css("#pulls .legend button")).await.unwrap().click().await.unwrap();
+    plot.send_keys("\u{E012}").await.unwrap();
+    let tooltip = text(client, ".tooltip:not([hidden])").await;
+    assert!(!tooltip.contains("amd64") && tooltip.contains("arm64"), "{tooltip}");
+    let heights =
+        "Array.from(document.querySelectorAll('#pulls .part-0')).every((part) => part.getAttribute('height') === '0')";
+    until(client, heights).await;
     chrome.stop().await;
 }
 
