@@ -1,7 +1,7 @@
 //! What runs the program, when it wants to hear how the program does: systemd, with `Type=notify`.
 //!
-//! The protocol is that of sd_notify(3). It is short, and a send that never waits is worth having: nobody who is slow to
-//! listen holds the server up.
+//! The protocol is that of `sd_notify(3)`. It is short, and a send that never waits is worth having: nobody who is slow
+//! to listen holds the server up.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! What runs the program hears how it does: sd_notify(3).
+//! What runs the program hears how it does: `sd_notify(3)`.
 
 use std::{
     os::{
@@ -16,16 +16,16 @@ use crate::{SOON, one_pull};
 
 /// Runs a server under a watchdog that listens at a socket. It takes each word at once, as systemd does.
 fn supervise(ear: UnixDatagram, name: &str) {
-    let (hears, heard) = mpsc::channel();
+    let (telling, told) = mpsc::channel();
     thread::spawn(move || {
         let mut words = [0; 64];
         while let Ok(length) = ear.recv(&mut words) {
-            if hears.send(String::from_utf8_lossy(&words[..length]).into_owned()).is_err() {
+            if telling.send(String::from_utf8_lossy(&words[..length]).into_owned()).is_err() {
                 break;
             }
         }
     });
-    let hear = || heard.recv_timeout(SOON).expect("a word");
+    let hear = || told.recv_timeout(SOON).expect("a word");
     let mut server = Staticreg::start(&[("NOTIFY_SOCKET", name), ("WATCHDOG_USEC", "200000")]);
     assert_eq!(hear(), "READY=1");
     // At the first try: it listened before it said so.
