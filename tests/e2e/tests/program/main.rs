@@ -6,8 +6,8 @@ mod doctor;
 mod go_staticreg;
 mod input;
 mod log;
+mod sd_notify;
 mod start_and_stop;
-mod supervised;
 
 use std::time::Duration;
 
