@@ -34,6 +34,8 @@ impl Lifecycle {
     pub(crate) fn until_signal() -> std::io::Result<Self> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Asks for files that may change to be looked at; where there are none, it must not end the program either.
+        let _ = signal(SignalKind::hangup())?;
         let lifecycle = Self { supervisor: Arc::new(Supervisor::of_process()), ..Self::new() };
         let stop = lifecycle.stop.clone();
         tokio::spawn(async move {
