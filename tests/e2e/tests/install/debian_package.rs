@@ -88,3 +88,38 @@ fn the_package_installs_a_service_with_its_settings_and_leaves_changed_ones_alon
     install(&package, root);
     assert!(fs::read_to_string(&settings).expect("the settings").ends_with("# ours\n"), "a change was lost");
 }
+
+#[test]
+fn a_machine_with_systemd_runs_it_as_a_user_without_rights_and_starts_it_anew_when_it_hangs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let packages = tempfile::tempdir().expect("a folder");
+    fs::copy(make(packages.path()), folder.path().join("staticreg.deb")).expect("a copy");
+    fs::write(folder.path().join("script"), include_str!("machine.sh")).expect("a script");
+    let mut boot = Command::new("timeout");
+    boot.args(["--kill-after=10s", "5m"]).arg(repository().join("tests/install/boot")).arg(folder.path());
+    let ended = boot.output().expect("timeout runs");
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap_or_default();
+    let said = String::from_utf8_lossy(&read("said")).into_owned();
+    let told = || {
+        let console = read("console");
+        let [own, console] = [&ended.stderr, &console].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        format!("it needs root:\n{said}{own}{console}")
+    };
+    assert!(ended.status.success(), "{}", told());
+    let value = |key: &str| said.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+    for (key, expected) in [
+        ("enabled", "enabled"),
+        ("active", "active"),
+        ("health", "well"),
+        ("user", "staticreg"),
+        ("rights", "0000000000000000"),
+        ("reloaded", "active same"),
+        ("anew", "well"),
+        ("removed", "inactive"),
+        ("counts", "counts.db"),
+    ] {
+        assert_eq!(value(key), Some(expected), "{key}: {}", told());
+    }
+    assert!(said.contains("Failed with result 'watchdog'"), "{}", told());
+    assert!(said.contains("INFO Stopped; everything accepted was finished"), "{}", told());
+}
