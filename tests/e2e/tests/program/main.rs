@@ -1,5 +1,6 @@
 //! The program: its command line, its log, its start and stop, and what it answers to bad input over a real socket.
 
+mod backup;
 mod clocks;
 mod command_line;
 mod doctor;
