@@ -35,7 +35,7 @@ lint-tools: ## Installs what lint needs
 export RUST_TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
 
 .PHONY: test
-test: test-tools compose-check ## Installs what the tests need and runs all of them
+test: test-tools compose-check install-check ## Installs what the tests need and runs all of them
 	@# The program itself is built too, because adapters/cli has tests that run it; tests/e2e runs the same.
 	cargo test --workspace
 
@@ -68,6 +68,10 @@ test-tools: ## Installs what the tests need (apt-get, as root or with sudo)
 compose-check: test-tools ## Checks compose/compose.yaml
 	@scripts/check-compose
 
+.PHONY: install-check
+install-check: test-tools ## Checks workflows, systemd unit, Helm chart and manifests
+	@scripts/check-install
+
 .PHONY: bench
 bench: test-tools ## Measures how much it takes, side by side with PostgreSQL itself; see docs/performance.md
 	cargo build --release -p staticreg -p staticreg-load
@@ -77,6 +81,11 @@ bench: test-tools ## Measures how much it takes, side by side with PostgreSQL it
 openapi: ## Writes api-spec/openapi.json anew
 	cargo run --quiet -- openapi > target/openapi.json
 	mv target/openapi.json api-spec/openapi.json
+
+.PHONY: manifests
+manifests: test-tools ## Writes ops/kubernetes/staticreg.yaml anew
+	scripts/render-manifests > target/staticreg.yaml
+	mv target/staticreg.yaml ops/kubernetes/staticreg.yaml
 
 .PHONY: schema
 schema: ## Writes sql/event_schema.sql anew

@@ -10,6 +10,7 @@ mod line_writer;
 mod log;
 mod own_server;
 mod settings;
+mod supervisor;
 mod token;
 mod wiring;
 

@@ -4,16 +4,16 @@
 //! tasks that finish by themselves; all within one limit. A task that ends before is a failure, and ends the program:
 //! without it staticreg would look alive and do nothing, while whatever runs it can start it anew.
 
-use std::{any::Any, collections::HashMap, time::Duration};
+use std::{any::Any, collections::HashMap, future::pending, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::{Id, JoinError, JoinSet},
-    time::timeout,
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::{Failure, supervisor::Supervisor};
 
 /// What runs beside the requests.
 pub(crate) struct Lifecycle {
@@ -25,6 +25,8 @@ pub(crate) struct Lifecycle {
     tasks: JoinSet<Result<bool, Failure>>,
     names: HashMap<Id, &'static str>,
     failure: Option<Failure>,
+    /// Hears how all this does.
+    supervisor: Arc<Supervisor>,
 }
 
 impl Lifecycle {
@@ -32,7 +34,9 @@ impl Lifecycle {
     pub(crate) fn until_signal() -> std::io::Result<Self> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let lifecycle = Self::new();
+        // Asks for files that may change to be looked at; where there are none, it must not end the program either.
+        let _ = signal(SignalKind::hangup())?;
+        let lifecycle = Self { supervisor: Arc::new(Supervisor::of_process()), ..Self::new() };
         let stop = lifecycle.stop.clone();
         tokio::spawn(async move {
             either(&mut terminate, &mut interrupt).await;
@@ -51,6 +55,7 @@ impl Lifecycle {
             tasks: JoinSet::new(),
             names: HashMap::new(),
             failure: None,
+            supervisor: Arc::default(),
         }
     }
 
@@ -104,15 +109,38 @@ impl Lifecycle {
         self.names.insert(id, name);
     }
 
-    /// Serves to the end, which a task brings about that ends too soon.
+    /// Serves to the end, which a task brings about that ends too soon. What runs the program hears of the beginning, of
+    /// the end, and in between that no task has ended.
     pub(crate) async fn serve<T>(&mut self, serving: impl Future<Output = T>) -> T {
         tokio::pin!(serving);
-        loop {
+        self.supervisor.ready();
+        let stop = self.stop.clone();
+        let mut beat = self.supervisor.pace().map(|pace| {
+            let mut beat = interval(pace);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            beat
+        });
+        let mut is_told = false;
+        let served = loop {
             tokio::select! {
-                served = &mut serving => return served,
+                served = &mut serving => break served,
                 Some(ended) = self.tasks.join_next_with_id() => self.judge(ended),
+                () = stop.cancelled(), if !is_told => {
+                    self.supervisor.stopping();
+                    is_told = true;
+                }
+                () = next(&mut beat), if !is_told => {
+                    // Where the tasks run: when these threads are all stuck, the program is.
+                    let supervisor = Arc::clone(&self.supervisor);
+                    tokio::spawn(async move { supervisor.alive() });
+                }
             }
+        };
+        // Without work a stop is over at once.
+        if !is_told {
+            self.supervisor.stopping();
         }
+        served
     }
 
     /// Ends the tasks; whether all of them ended in time. An error tells which one ended too soon.
@@ -151,6 +179,15 @@ impl Lifecycle {
     }
 }
 
+async fn next(beat: &mut Option<Interval>) {
+    match beat {
+        Some(beat) => {
+            beat.tick().await;
+        }
+        None => pending().await,
+    }
+}
+
 async fn either(one: &mut Signal, other: &mut Signal) {
     tokio::select! {
         _ = one.recv() => {}
@@ -170,7 +207,7 @@ fn words(error: JoinError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::os::unix::net::UnixDatagram;
 
     use tokio::time::sleep;
 
@@ -221,6 +258,28 @@ mod tests {
         let mut lifecycle = Lifecycle::new();
         lifecycle.spawn_background("forgets", async {});
         assert!(told(run(lifecycle).await).contains("forgets has failed (it ended)"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_runs_the_program_hears_that_it_lives_until_a_task_ends_too_soon() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("notify");
+        let ear = UnixDatagram::bind(&path).expect("a socket");
+        ear.set_nonblocking(true).expect("it does not wait");
+        let watchdog = Duration::from_mins(20);
+        let mut lifecycle =
+            Lifecycle { supervisor: Arc::new(Supervisor::at(&path, watchdog).expect("a socket")), ..Lifecycle::new() };
+        // The third beat is heard, the fourth would be when the server finishes what it has accepted.
+        lifecycle.spawn_essential("stores events", sleep(Duration::from_mins(25)));
+        let serving = sleep(Duration::from_hours(1));
+        lifecycle.serve(serving).await;
+        assert!(told(lifecycle.finish(LIMIT).await).contains("stores events has failed"));
+        let mut heard = Vec::new();
+        let mut words = [0; 64];
+        while let Ok(length) = ear.recv(&mut words) {
+            heard.push(String::from_utf8_lossy(&words[..length]).into_owned());
+        }
+        assert_eq!(heard, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]);
     }
 
     #[tokio::test(start_paused = true)]

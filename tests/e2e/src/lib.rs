@@ -6,6 +6,7 @@
 pub mod client;
 pub mod disk;
 pub mod events;
+pub mod network;
 pub mod operations;
 pub mod program;
 pub mod random;

@@ -1,9 +1,14 @@
 //! The guide of the Go staticreg, to the letter: its Compose file with the image made of `compose/Dockerfile`. There is no
 //! Docker here; the processes run in a network of their own, where the names of the services lead to it.
 
-use std::{env, fs, process::Command, time::Duration};
+use std::time::Duration;
 
-use staticreg_e2e::{Staticreg, client::WEBHOOK, eventually};
+use staticreg_e2e::{
+    Staticreg,
+    client::WEBHOOK,
+    eventually,
+    network::{self, run_apart},
+};
 use staticreg_test_support::{
     postgres::{Durability, Postgres, Release},
     registry::{Image, Registry, RegistryOptions},
@@ -44,22 +49,13 @@ fn the_image_listens_where_its_ports_are_published_and_tells_its_health() {
 
 #[test]
 fn its_compose_file_counts_pulls_though_the_database_comes_last() {
-    let test = env::current_exe().expect("the test knows its own place");
-    let output = Command::new("unshare")
-        .args(["--net", "--mount", "--"])
-        .arg(test)
-        .args(["--exact", "--ignored", "--nocapture", "in_a_network_of_its_own"])
-        .output()
-        .expect("unshare runs: it comes with every Linux");
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    // When no test has that name, none fails.
-    assert!(output.status.success() && said.contains("1 passed"), "it needs root:\n{said}");
+    run_apart("in_a_network_of_its_own");
 }
 
 #[test]
 #[ignore = "the test above runs it, where nobody else has these ports and names"]
 fn in_a_network_of_its_own() {
-    make_network(&["postgres", "oci-registry"]);
+    network::make(&["postgres", "oci-registry"]);
 
     // The registry depends on staticreg, staticreg on the database, but only on their having been started.
     let server = Staticreg::start_at("", &[&[variable()][..], &COMPOSE].concat());
@@ -89,16 +85,4 @@ fn in_a_network_of_its_own() {
     // It found the registry by its name, and plain HTTP without being told.
     let shown = || server.get("/repo/library/app?tag=v1").body.contains("linux/amd64");
     eventually("a page shows what only the registry tells", LIMIT, || shown().then_some(()));
-}
-
-/// Brings the loopback device up, and makes names lead to it; only this process and those it starts see them.
-fn make_network(names: &[&str]) {
-    let run = |program: &str, arguments: &[&str]| {
-        let status = Command::new(program).args(arguments).status();
-        assert!(status.is_ok_and(|status| status.success()), "{program} {arguments:?}: run `make test-tools`, as root");
-    };
-    run("ip", &["link", "set", "lo", "up"]);
-    let hosts = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(hosts.path(), format!("127.0.0.1 localhost {}\n", names.join(" "))).expect("names");
-    run("mount", &["--bind", hosts.path().to_str().expect("text"), "/etc/hosts"]);
 }

@@ -1,11 +1,13 @@
 //! The program: its command line, its log, its start and stop, and what it answers to bad input over a real socket.
 
+mod backup;
 mod clocks;
 mod command_line;
 mod doctor;
 mod go_staticreg;
 mod input;
 mod log;
+mod sd_notify;
 mod start_and_stop;
 
 use std::time::Duration;

@@ -114,6 +114,14 @@ fn a_stop_without_work_is_at_once() {
     assert!(server.terminate().success());
 }
 
+#[test]
+fn sighup_ends_no_server_that_has_no_files_to_look_at() {
+    let mut server = Staticreg::start(&[]);
+    server.signal(Signal::HUP);
+    assert_eq!(server.post(&one_pull()).status, 200);
+    assert!(server.terminate().success());
+}
+
 on_each_release![
     a_database_that_is_away_at_start_is_waited_for_while_the_registry_keeps_its_events,
     a_database_that_is_frozen_at_start_keeps_nobody_waiting,
