@@ -19,17 +19,21 @@ fn survives(url: &str, back_up: impl FnOnce(), restored: &str) {
     let pulls: [Value; 3] = [one_pull(), one_pull(), one_pull()];
     let mut server = Staticreg::start(&[("STATICREG_DB_URL", url)]);
     server.wait_for_store();
-    let post = |server: &Staticreg, pull: &Value| assert_eq!(server.post(pull).status, 200, "{}", server.log());
-    pulls[..2].iter().for_each(|pull| post(&server, pull));
+    let post = |server: &Staticreg, pulls: &[Value]| {
+        for pull in pulls {
+            assert_eq!(server.post(pull).status, 200, "{}", server.log());
+        }
+    };
+    post(&server, &pulls[..2]);
     back_up();
-    post(&server, &pulls[2]);
+    post(&server, &pulls[2..]);
     assert_eq!(server.pulls(), 3);
     assert!(server.terminate().success());
 
     let server = Staticreg::start(&[("STATICREG_DB_URL", restored)]);
     server.wait_for_store();
     assert_eq!(server.pulls(), 2);
-    pulls.iter().for_each(|pull| post(&server, pull));
+    post(&server, &pulls);
     assert_eq!(server.pulls(), 3);
     assert!(!server.log().contains("cannot be noticed"), "its triggers are there too: {}", server.log());
 }
