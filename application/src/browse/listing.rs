@@ -26,6 +26,18 @@ pub enum Sort {
     LastPulled,
 }
 
+/// Where a repository is that was pulled from: while a registry was not read to its end, none is known to be gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// In the registry, as far as is known.
+    #[default]
+    There,
+    /// No longer in the registry.
+    Gone,
+    /// Anywhere.
+    Any,
+}
+
 /// Which part of the list to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListingQuestion {
@@ -33,6 +45,8 @@ pub struct ListingQuestion {
     pub search: String,
     /// Only what is in this folder, at any depth.
     pub folder: Option<String>,
+    /// Only what is there, or is gone.
+    pub presence: Presence,
     /// The order.
     pub sort: Sort,
     /// The other way round.
@@ -56,6 +70,8 @@ pub struct Listing {
     pub pages: usize,
     /// The folders right below the folder that is shown, by name.
     pub folders: Vec<Folder>,
+    /// How many repositories that match are gone from the registry; none while nobody can tell.
+    pub gone: Option<usize>,
 }
 
 /// A folder: what repositories' names share before a slash.
@@ -112,6 +128,13 @@ impl Overview {
             name.starts_with(&prefix) && words.iter().all(|word| name.contains(word))
         };
         let mut entries: Vec<Entry<'_>> = self.entries().filter(is_wanted).collect();
+        let is_whole = self.snapshot.as_deref().is_some_and(is_whole);
+        let gone = is_whole.then(|| entries.iter().filter(|entry| !entry.in_registry).count());
+        entries.retain(|entry| match question.presence {
+            Presence::There => entry.in_registry || !is_whole,
+            Presence::Gone => !entry.in_registry && is_whole,
+            Presence::Any => true,
+        });
         let folders = folders(&entries, &prefix);
         entries.sort_unstable_by(|a, b| {
             let order = question.sort.order(a, b);
@@ -121,7 +144,7 @@ impl Overview {
         let pages = entries.len().div_ceil(per_page).max(1);
         let page = question.page.clamp(1, pages);
         let rows = entries.iter().skip((page - 1) * per_page).take(per_page).map(Entry::row).collect();
-        Listing { rows, found: entries.len(), page, pages, folders }
+        Listing { rows, found: entries.len(), page, pages, folders, gone }
     }
 
     /// Whether nothing is known of any repository.
@@ -130,7 +153,7 @@ impl Overview {
         self.entries().next().is_none()
     }
 
-    /// What the registry holds; and what was pulled, unless the registry was read to its end without it.
+    /// What the registry holds, and what was pulled.
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let pull_counts = self.pull_counts.value.as_deref();
         let snapshot = self.snapshot.as_deref();
@@ -139,8 +162,8 @@ impl Overview {
             let counts = pull_counts.and_then(|pull_counts| pull_counts.repository(&entry.name));
             Entry::new(&entry.name, tags, counts, true)
         });
-        let elsewhere = pull_counts.filter(|_| !snapshot.is_some_and(is_whole)).into_iter();
-        let elsewhere = elsewhere
+        let elsewhere = pull_counts
+            .into_iter()
             .flat_map(PullCounts::repositories)
             .filter(move |(name, _)| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none()))
             .map(|(name, counts)| Entry::new(name, usize::try_from(counts.tags).ok(), Some(counts), false));
@@ -316,5 +339,21 @@ mod tests {
                 listing.rows.iter().map(|row| (row.name.as_str(), row.in_registry)).collect();
             assert_eq!(found, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_listed_when_it_is_asked_for() {
+        let registry: &[&str] = &["a/here", "b"];
+        let overview = overview(Some((registry, whole())), &[("a/gone:1", 3), ("a/here:1", 1)]).await;
+        for (presence, expected) in [
+            (Presence::There, &["a/here", "b"][..]),
+            (Presence::Gone, &["a/gone"]),
+            (Presence::Any, &["a/gone", "a/here", "b"]),
+        ] {
+            let listing = overview.listing(&ListingQuestion { presence, ..question() });
+            assert_eq!((names(&listing).as_slice(), listing.gone), (expected, Some(1)), "{presence:?}");
+        }
+        let other = ListingQuestion { folder: Some("b".to_owned()), ..question() };
+        assert_eq!(overview.listing(&other).gone, Some(0));
     }
 }

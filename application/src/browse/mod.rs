@@ -13,7 +13,7 @@ mod unused;
 
 pub use answer_cache::Shown;
 pub use items::{ArchitecturePulls, DigestPulls, ImagePulls};
-pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Sort};
+pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, Sort};
 pub use pull_counts::{DAYS, PullCounts, RepositoryCounts};
 pub use statistics::{Daily, Insights, RepositoryStatistics, Series, TagCounts};
 pub use unused::{Unused, UnusedImage};

@@ -13,7 +13,7 @@ use poem::{
 use serde_json::{Value, json};
 use staticreg_application::{
     aside::aside,
-    browse::{ListingQuestion, Overview, Sort},
+    browse::{ListingQuestion, Overview, Presence, Sort},
     receive_notification::ReceiveNotification,
 };
 use staticreg_domain::{
@@ -109,8 +109,14 @@ async fn found(site: &Site, search: String) -> Response {
         return json_of(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "the repositories are not known yet" }));
     }
     aside(move || {
-        let question =
-            ListingQuestion { search, sort: Sort::Name, page: 1, per_page: MAX_RESULTS, ..ListingQuestion::default() };
+        let question = ListingQuestion {
+            search,
+            presence: Presence::Any,
+            sort: Sort::Name,
+            page: 1,
+            per_page: MAX_RESULTS,
+            ..ListingQuestion::default()
+        };
         let listing = overview.listing(&question);
         let results: Vec<_> = listing
             .rows

@@ -6,7 +6,7 @@ use askama::Template;
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
-    browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, PullCounts, Sort},
+    browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, PullCounts, Sort},
     recording::Balance,
 };
 
@@ -46,6 +46,7 @@ struct Home<'a> {
     more_folders: Vec<FolderLink>,
     columns: Vec<Column>,
     rows: Vec<Row>,
+    choices: Vec<PresenceChoice>,
     found: String,
     pages: Pages,
     csv: String,
@@ -104,6 +105,13 @@ struct ListParameters {
     question: ListingQuestion,
 }
 
+/// A choice of what to list.
+struct PresenceChoice {
+    label: String,
+    address: String,
+    chosen: bool,
+}
+
 impl ListParameters {
     fn from_parameters(parameters: &Parameters) -> Self {
         let sort = match parameters.get("sort") {
@@ -112,10 +120,20 @@ impl ListParameters {
             Some("last_pulled") => Sort::LastPulled,
             _ => Sort::Pulls,
         };
+        let search = parameters.get("q").unwrap_or_default().to_owned();
+        let presence = match parameters.get("show") {
+            Some("there") => Presence::There,
+            Some("gone") => Presence::Gone,
+            Some("all") => Presence::Any,
+            // Who searches means whatever there is.
+            _ if search.is_empty() => Presence::There,
+            _ => Presence::Any,
+        };
         let folder = parameters.get("folder").map(|folder| folder.trim_matches('/').to_owned());
         Self {
             question: ListingQuestion {
-                search: parameters.get("q").unwrap_or_default().to_owned(),
+                search,
+                presence,
                 folder: folder.filter(|folder| !folder.is_empty()),
                 sort,
                 reverse: is_reverse(parameters),
@@ -133,12 +151,26 @@ impl ListParameters {
         &self.question.search
     }
 
+    fn shows_gone(&self) -> bool {
+        self.question.presence == Presence::Gone
+    }
+
     fn sort_name(&self) -> &'static str {
         sort_name(self.question.sort)
     }
 
     fn order_name(&self) -> &'static str {
         order_name(self.question.reverse)
+    }
+}
+
+/// The name of what is shown, unless that is shown anyway.
+fn presence_name(question: &ListingQuestion) -> &'static str {
+    match (question.presence, question.search.is_empty()) {
+        (Presence::There, true) | (Presence::Any, false) => "",
+        (Presence::There, false) => "there",
+        (Presence::Gone, _) => "gone",
+        (Presence::Any, true) => "all",
     }
 }
 
@@ -159,6 +191,7 @@ fn address(path: &str, question: &ListingQuestion) -> String {
         &[
             ("q", &question.search),
             ("folder", question.folder.as_deref().unwrap_or_default()),
+            ("show", presence_name(question)),
             ("sort", sort_name(question.sort)),
             ("order", order_name(question.reverse)),
             ("page", &page),
@@ -204,6 +237,7 @@ fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overvie
         more_folders,
         columns: columns(&query.question),
         rows: listing.rows.iter().map(|row| self::row(row, query.folder(), is_known, now, is_read)).collect(),
+        choices: choices(&listing, &query.question),
         found: found(&listing),
         pages: Pages::new(listing.page, listing.pages, |page| {
             address("/", &ListingQuestion { page, ..query.question.clone() })
@@ -235,6 +269,23 @@ fn balance(balance: &Balance) -> Option<String> {
         let events = text::count(received, "event", "events");
         format!("{events} received since the start of this server: {}.", ended.join(", "))
     })
+}
+
+/// What may be listed; nothing to choose while nothing is gone.
+fn choices(listing: &Listing, question: &ListingQuestion) -> Vec<PresenceChoice> {
+    let Some(gone @ 1..) = listing.gone else { return Vec::new() };
+    [
+        (Presence::There, "In the registry".to_owned()),
+        (Presence::Gone, format!("Gone ({})", text::number(gone as u64))),
+        (Presence::Any, "All".to_owned()),
+    ]
+    .into_iter()
+    .map(|(presence, label)| PresenceChoice {
+        label,
+        address: address("/", &ListingQuestion { presence, page: 1, ..question.clone() }),
+        chosen: presence == question.presence,
+    })
+    .collect()
 }
 
 fn found(listing: &Listing) -> String {

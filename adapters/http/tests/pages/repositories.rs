@@ -110,6 +110,24 @@ async fn a_pull_shows_on_the_next_look() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_gone_from_the_registry_is_listed_apart_and_found_by_a_search() {
+    let store = empty_store();
+    sample::fill(&store).await;
+    let mut registry = SampleRegistry::default();
+    let image = registry.add_image("alpine", sample::now(), None);
+    registry.point("base/alpine", "3.22", image);
+    let site = site::with(store, Some(registry)).await;
+    let there = site.page("/").await;
+    assert_eq!(names(&there.body), ["base/alpine"]);
+    let gone = site.page("/?show=gone").await;
+    assert!(gone.text().contains("In the registry Gone (19) All"), "{}", gone.text());
+    assert_eq!(names(&gone.body).len(), 19);
+    assert_eq!(names(&site.page("/?show=all").await.body).len(), 20);
+    assert_eq!(names(&site.page("/?q=nginx").await.body), ["library/nginx"]);
+    assert_eq!(names(&site.page("/?q=alpine&show=gone").await.body), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_nothing_at_all_it_tells_the_first_steps() {
     let site = site::with(empty_store(), None).await;
     let answer = site.ask(poem::http::Method::GET, "/", &[("host", "counts.example.com:8093")]).await;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use poem::{IntoResponse, Response, http::StatusCode, web::Redirect};
 use staticreg_application::{
     aside::aside,
-    browse::{ListingQuestion, RepositoryStatistics, Shown, TagCounts},
+    browse::{ListingQuestion, Presence, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
 use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact, version_order};
@@ -268,7 +268,9 @@ async fn unknown(site: &Site, name: &RepositoryName) -> Response {
     let folder = Some(name.to_string());
     let last = name.as_str().rsplit('/').next().unwrap_or_default().to_owned();
     let (inside, similar) = aside(move || {
-        let listing = |question: ListingQuestion| overview.listing(&ListingQuestion { per_page: SIMILAR, ..question });
+        let listing = |question: ListingQuestion| {
+            overview.listing(&ListingQuestion { presence: Presence::Any, per_page: SIMILAR, ..question })
+        };
         let inside = listing(ListingQuestion { folder, ..Default::default() }).found;
         (inside, listing(ListingQuestion { search: last, ..Default::default() }).rows)
     })
