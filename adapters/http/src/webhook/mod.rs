@@ -68,7 +68,8 @@ impl WebhookApi {
         tag = "ApiTag::Webhook"
     )]
     async fn receive_notification(&self, notification: Notification, _proof: Proof) -> Result<Stored, WebhookError> {
-        let events = notification.read(&self.bodies).await?;
+        let events =
+            notification.read(&self.bodies).await.inspect_err(|error| self.receive.unreadable(error.detail()))?;
         Ok(Stored::Ok(Json(self.receive.receive(events).await?.into())))
     }
 }
@@ -164,6 +165,17 @@ enum WebhookError {
 }
 
 impl WebhookError {
+    fn detail(&self) -> &str {
+        let (Self::BadRequest(Json(problem))
+        | Self::Unauthorized(Json(problem), _)
+        | Self::Forbidden(Json(problem))
+        | Self::TimedOut(Json(problem))
+        | Self::TooLarge(Json(problem))
+        | Self::UnsupportedMediaType(Json(problem))
+        | Self::Unavailable(Json(problem), _)) = self;
+        problem.detail()
+    }
+
     fn bad_request(detail: String) -> Self {
         Self::BadRequest(Json(Problem::new(StatusCode::BAD_REQUEST, detail)))
     }
