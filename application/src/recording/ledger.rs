@@ -215,9 +215,10 @@ impl Drop for Attempt {
 
 #[cfg(test)]
 mod tests {
-    use staticreg_domain::rules::SkipReason;
+    use staticreg_domain::{PullEvent, rules::SkipReason};
+    use uuid::Uuid;
 
-    use super::*;
+    use super::{super::testing, *};
 
     fn balance(ledger: &Ledger) -> Balance {
         let balance = ledger.read();
@@ -268,5 +269,17 @@ mod tests {
         assert_eq!(balance(&ledger), expected, "it was there already");
         ledger.replayed(&vec![Recorded::Duplicate; 7]);
         assert_eq!(balance(&ledger), Balance { received: 8, duplicate: 8, ..Balance::default() });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repositories_are_told_when_somebody_asks_for_them() {
+        let access = |number| testing::access(Uuid::from_u128(number).into());
+        let pull = |number| Recorded::Counted(PullEvent::by_tag(&access(number)).expect("a pull"));
+        let ledger = Ledger::default();
+        ledger.receive(1).settle(&[pull(1)]);
+        assert_eq!(ledger.busiest(), None);
+        ledger.tell_busiest(1);
+        ledger.receive(2).settle(&[pull(2), Recorded::Duplicate]);
+        assert_eq!(ledger.busiest(), Some(vec![(access(2).repository, 1)]));
     }
 }

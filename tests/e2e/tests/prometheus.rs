@@ -49,7 +49,7 @@ fn the_alerts_are_well_formed_and_fire_when_they_should_and_only_then() {
 
 #[test]
 fn promtool_finds_nothing_wrong_with_the_metrics() {
-    let server = Staticreg::start(&[]);
+    let server = Staticreg::start(&[("STATICREG_TELEMETRY_REPOSITORIES", "5")]);
     for _ in 0..2 {
         assert_eq!(server.post(&notification(&[pull(next_number())])).status, 200);
         promtool(&["check", "metrics"], &server.get("/metrics").body);

@@ -60,3 +60,30 @@ fn tell(report: &mut Report, examination: &Examination) {
         report.clock("its", *clock - SystemClock.now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_anybody_on_the_way_can_read_is_told() {
+        for (secrecy, told) in [
+            (Secrecy::Local, "PostgreSQL 18.0 answers\n  ok     its schema"),
+            (Secrecy::Tls("TLSv1.3".to_owned()), "  ok     what goes to it is encrypted, by TLSv1.3\n"),
+            (Secrecy::None, "  look   what goes to it is not encrypted"),
+        ] {
+            let mut report = Report::default();
+            let examination = Examination {
+                product: "PostgreSQL 18.0".to_owned(),
+                clock: None,
+                missing_changes: Vec::new(),
+                is_watched: true,
+                takes_batches: Ok(()),
+                tells_tokens: Ok(()),
+                secrecy,
+            };
+            tell(&mut report, &examination);
+            assert!(report.text.contains(told) && report.wrong == 0, "{}", report.text);
+        }
+    }
+}
