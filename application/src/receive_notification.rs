@@ -156,7 +156,7 @@ impl ReceiveNotification {
     }
 
     /// Takes note of a body that is no notification.
-    pub fn unreadable(&self, why: &str) {
+    pub fn unreadable(&self, why: &'static str) {
         self.recent.unreadable(self.clock.now(), why);
     }
 

@@ -60,8 +60,8 @@ pub enum Verdict {
     Taken(Receipt, BTreeMap<AccessKind, usize>),
     /// It was answered 503.
     TurnedAway(RecordError),
-    /// It was no notification; why, cut short.
-    Unreadable(String),
+    /// It was no notification; why. No part of it, which may tell anything.
+    Unreadable(&'static str),
 }
 
 /// The last notifications. Clones keep the same ones.
@@ -100,20 +100,20 @@ impl Recent {
     }
 
     /// A body arrived that is no notification.
-    pub(crate) fn unreadable(&self, at: DateTime<Utc>, why: &str) {
-        self.add(RecentNotification { at, events: 0, first: None, verdict: Verdict::Unreadable(cut(why)) });
+    pub(crate) fn unreadable(&self, at: DateTime<Utc>, why: &'static str) {
+        self.add(RecentNotification { at, events: 0, first: None, verdict: Verdict::Unreadable(why) });
     }
 
     /// A notification arrived, and this became of it.
     pub(crate) fn received(&self, notification: RecentNotification) {
+        if !notification.is_of_doctor() {
+            self.0.lock().posted_at = Some(notification.at);
+        }
         self.add(notification);
     }
 
     fn add(&self, notification: RecentNotification) {
         let mut state = self.0.lock();
-        if !notification.is_of_doctor() {
-            state.posted_at = Some(notification.at);
-        }
         state.rate.add(notification.events as u64);
         if state.notifications.len() >= KEPT {
             state.notifications.pop_front();
@@ -207,21 +207,22 @@ mod tests {
     async fn the_last_ones_are_kept_cut_short_the_newest_first() {
         let recent = Recent::default();
         (0..KEPT + 5).for_each(|number| recent.received(notification(&format!("app{number}"))));
-        recent.unreadable(DateTime::UNIX_EPOCH, &"ü".repeat(MAX_TEXT));
+        recent.unreadable(DateTime::UNIX_EPOCH, "too long");
         let kept = recent.read().notifications;
         assert_eq!(kept.len(), KEPT);
-        assert_eq!(kept[0].verdict, Verdict::Unreadable("ü".repeat(MAX_TEXT / 2)));
+        assert_eq!(kept[0].verdict, Verdict::Unreadable("too long"));
         assert_eq!(kept[1], notification(&format!("app{}", KEPT + 4)));
         assert_eq!(kept[KEPT - 1], notification("app6"));
-        let long = notification(&"a".repeat(MAX_TEXT * 10));
-        assert_eq!(long.first.unwrap().repository.unwrap().len(), MAX_TEXT);
+        let long = notification(&format!("a{}", "ü".repeat(MAX_TEXT)));
+        assert_eq!(long.first.unwrap().repository.unwrap().len(), MAX_TEXT - 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_doctor_is_not_the_registry() {
+    async fn the_doctor_is_not_the_registry_nor_is_who_posts_anything() {
         let recent = Recent::default();
         recent.received(notification(DOCTOR_REPOSITORY));
-        assert_eq!((recent.read().posted_at, recent.read().notifications.len()), (None, 1));
+        recent.unreadable(DateTime::UNIX_EPOCH, "no notification");
+        assert_eq!((recent.read().posted_at, recent.read().notifications.len()), (None, 2));
         recent.received(notification("app"));
         assert_eq!(recent.read().posted_at, Some(DateTime::UNIX_EPOCH));
     }

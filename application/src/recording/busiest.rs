@@ -59,8 +59,15 @@ impl Busiest {
         let living = self.known.iter().filter(|(_, pulled)| !pulled.is_over(now));
         let mut living: Vec<_> = living.map(|(repository, pulled)| (repository, pulled.times)).collect();
         // Among equals always the same ones.
-        living.sort_unstable_by(|(name, times), (other, other_times)| other_times.cmp(times).then(name.cmp(other)));
-        living.truncate(self.told);
+        let most_first = |(name, times): &(&RepositoryName, u64), (other, other_times): &(&RepositoryName, u64)| {
+            other_times.cmp(times).then_with(|| name.cmp(other))
+        };
+        // Whoever records waits meanwhile: only those that are told are put in order.
+        if living.len() > self.told {
+            living.select_nth_unstable_by(self.told, most_first);
+            living.truncate(self.told);
+        }
+        living.sort_unstable_by(most_first);
         living.into_iter().map(|(repository, times)| (repository.clone(), times)).collect()
     }
 }

@@ -223,7 +223,7 @@ fn about(about: &About) -> String {
 /// A verdict in a word, how it looks, and why.
 fn told(verdict: &Verdict) -> (&'static str, &'static str, String) {
     match verdict {
-        Verdict::Unreadable(why) => ("not understood", "", why.clone()),
+        Verdict::Unreadable(why) => ("not understood", "", (*why).to_owned()),
         Verdict::TurnedAway(RecordError::Busy) => ("503", "", "too many events wait to be stored".to_owned()),
         Verdict::TurnedAway(RecordError::Unavailable) => ("503", "", "not stored in time".to_owned()),
         Verdict::Taken(receipt, added) => {

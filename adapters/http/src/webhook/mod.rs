@@ -69,7 +69,7 @@ impl WebhookApi {
     )]
     async fn receive_notification(&self, notification: Notification, _proof: Proof) -> Result<Stored, WebhookError> {
         let events =
-            notification.read(&self.bodies).await.inspect_err(|error| self.receive.unreadable(error.detail()))?;
+            notification.read(&self.bodies).await.inspect_err(|error| self.receive.unreadable(error.words()))?;
         Ok(Stored::Ok(Json(self.receive.receive(events).await?.into())))
     }
 }
@@ -165,15 +165,16 @@ enum WebhookError {
 }
 
 impl WebhookError {
-    fn detail(&self) -> &str {
-        let (Self::BadRequest(Json(problem))
-        | Self::Unauthorized(Json(problem), _)
-        | Self::Forbidden(Json(problem))
-        | Self::TimedOut(Json(problem))
-        | Self::TooLarge(Json(problem))
-        | Self::UnsupportedMediaType(Json(problem))
-        | Self::Unavailable(Json(problem), _)) = self;
-        problem.detail()
+    /// Why a body is no notification, without a word of it.
+    fn words(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "its body is no notification",
+            Self::TimedOut(_) => "its body took too long to arrive",
+            Self::TooLarge(_) => "its body is larger than STATICREG_WEBHOOK_MAX_BODY",
+            Self::UnsupportedMediaType(_) => "its media type is none that a registry sends",
+            Self::Unauthorized(..) | Self::Forbidden(_) => "its sender may not post",
+            Self::Unavailable(..) => "there was no room for its body",
+        }
     }
 
     fn bad_request(detail: String) -> Self {
