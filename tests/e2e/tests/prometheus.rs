@@ -121,7 +121,7 @@ fn dashboard() -> Vec<String> {
 
 #[test]
 fn a_real_prometheus_reads_a_server_under_load_and_finds_its_balance_at_every_scrape() {
-    let server = Staticreg::start(&[]);
+    let server = Staticreg::start(&[("STATICREG_TELEMETRY_REPOSITORIES", "5")]);
     let load = Sender { addresses: vec![server.address()], connections: 16, keep_alive: false }.start();
     let prometheus = Prometheus::start(&server);
     let received = r#"staticreg_balance_events{state="received"}"#;

@@ -192,9 +192,9 @@ fn registry(site: &Site, now: DateTime<Utc>) -> Fact {
 }
 
 fn version(site: &Site) -> String {
-    let crate::BuildInfo { version, commit, time } = site.build;
+    let crate::BuildInfo { version: _, commit, time } = site.build;
     let of = |what: &str, value: &str| if value.is_empty() { String::new() } else { format!(", {what} {value}") };
-    format!("{version}{}{}", of("commit", commit), of("built", time))
+    format!("{}{}{}", env!("CARGO_PKG_VERSION"), of("commit", commit), of("built", time))
 }
 
 fn row(notification: &RecentNotification, now: DateTime<Utc>) -> Row {
