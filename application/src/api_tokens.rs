@@ -80,6 +80,18 @@ impl KnownTokens {
         Ok(())
     }
 
+    /// The names of the tokens that let their holders do a thing now, in order.
+    #[must_use]
+    pub fn names(&self, scope: Scope) -> Vec<String> {
+        let now = self.0.clock.now();
+        let tokens = self.0.tokens.read();
+        let living = |token: &&ApiToken| token.state(now) == TokenState::Living && token.scopes.include(scope);
+        let mut names: Vec<_> =
+            tokens.iter().flat_map(HashMap::values).filter(living).map(|token| token.name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn replace(&self, tokens: Vec<ApiToken>) {
         let tokens: HashMap<_, _> = tokens.into_iter().map(|token| (token.hash, token)).collect();
         self.0.uses.lock().retain(|hash, _| tokens.contains_key(hash));

@@ -14,6 +14,7 @@ pub mod intervals;
 mod name_limit;
 pub mod platforms;
 pub mod receive_notification;
+pub mod recent;
 pub mod recording;
 pub mod telemetry;
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use staticreg_domain::{
     Clock, ManifestAccess, RegistryEvent,
+    metrics::AccessKind,
     rules::{Rules, SkipReason},
 };
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use crate::{
     catalog::CatalogChanges,
     clock_skew::ClockSkew,
     name_limit::NameLimit,
+    recent::{self, About, Recent, RecentNotification, Verdict},
     recording::{Balance, RecordError, Recorded, Recorder, RecordingTotals, Tallies, Trouble},
     telemetry::{self, Family},
 };
@@ -55,6 +57,7 @@ pub struct ReceiveNotification {
     clock: Arc<dyn Clock>,
     clock_skew: ClockSkew,
     activity: Arc<ActivityLog>,
+    recent: Recent,
 }
 
 impl ReceiveNotification {
@@ -65,8 +68,8 @@ impl ReceiveNotification {
         catalog_changes: Option<CatalogChanges>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (clock_skew, activity) = (ClockSkew::default(), Arc::default());
-        Self { rules, name_limit: None, recorder, catalog_changes, clock, clock_skew, activity }
+        let (clock_skew, activity, recent) = (ClockSkew::default(), Arc::default(), Recent::default());
+        Self { rules, name_limit: None, recorder, catalog_changes, clock, clock_skew, activity, recent }
     }
 
     /// The same, with at most so many new names a day.
@@ -79,6 +82,19 @@ impl ReceiveNotification {
     #[must_use]
     pub fn activity(&self) -> Arc<ActivityLog> {
         Arc::clone(&self.activity)
+    }
+
+    /// The last notifications.
+    #[must_use]
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// When another server stored events in the same database, as this one saw when it last had to look.
+    #[must_use]
+    pub fn others_stored_at(&self) -> Option<DateTime<Utc>> {
+        let ago = self.recorder.signals().others_stored_ago()?;
+        Some(self.clock.now() - TimeDelta::from_std(ago).ok()?)
     }
 
     /// How far the registry's clock is ahead of this server's, when so far that one of them is wrong.
@@ -102,7 +118,9 @@ impl ReceiveNotification {
     /// What is told of receiving to those who watch.
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
-        telemetry::of_receiving(self, self.recorder.signals())
+        let mut families = telemetry::of_receiving(self, self.recorder.signals());
+        families.extend(self.recorder.busiest().map(telemetry::of_repositories));
+        families
     }
 
     pub(crate) fn tallies(&self) -> Tallies {
@@ -118,17 +136,35 @@ impl ReceiveNotification {
     /// Answers when every event that counts is stored, and only then. After an error the registry must send the
     /// notification again.
     pub async fn receive(&self, events: Vec<RegistryEvent>) -> Result<Receipt, RecordError> {
-        let (start, signals) = (Instant::now(), self.recorder.signals());
-        signals.notification_arrived(self.clock.now());
-        let received = self.receive_events(events).await;
-        match &received {
-            Ok(_) => signals.notification_stored(start.elapsed()),
-            Err(error) => signals.notification_turned_away(*error, start.elapsed()),
-        }
+        let (start, at, signals) = (Instant::now(), self.clock.now(), self.recorder.signals());
+        signals.notification_arrived(at);
+        let (count, first) = (events.len(), events.first().map(About::from_event));
+        let mut added = BTreeMap::new();
+        let received = self.receive_events(events, &mut added).await;
+        let verdict = match &received {
+            Ok(receipt) => {
+                signals.notification_stored(start.elapsed());
+                Verdict::Taken(receipt.clone(), added)
+            }
+            Err(error) => {
+                signals.notification_turned_away(*error, start.elapsed());
+                Verdict::TurnedAway(*error)
+            }
+        };
+        self.recent.received(RecentNotification { at, events: count, first, verdict });
         received
     }
 
-    async fn receive_events(&self, events: Vec<RegistryEvent>) -> Result<Receipt, RecordError> {
+    /// Takes note of a body that is no notification.
+    pub fn unreadable(&self, why: &'static str) {
+        self.recent.unreadable(self.clock.now(), why);
+    }
+
+    async fn receive_events(
+        &self,
+        events: Vec<RegistryEvent>,
+        added: &mut BTreeMap<AccessKind, usize>,
+    ) -> Result<Receipt, RecordError> {
         let mut receipt = Receipt { total: events.len(), ..Receipt::default() };
         self.tell_of_changes(&events);
         let admitted = self.admit(&events, &mut receipt);
@@ -143,7 +179,10 @@ impl ReceiveNotification {
             for recorded in self.recorder.record(admitted).await? {
                 let access = told.next();
                 match &recorded {
-                    Recorded::Counted(event) => self.activity.stored(event),
+                    Recorded::Counted(event) => {
+                        self.activity.stored(event);
+                        recent::add_to(added, event);
+                    }
                     Recorded::Skipped(reason) => access.into_iter().for_each(|access| log_skipped(access, *reason)),
                     _ => {}
                 }

@@ -11,6 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use staticreg_domain::{
+    RepositoryName,
     error::describe,
     metrics::{AccessKind, MetricsError},
     rules::SkipReason,
@@ -219,6 +220,8 @@ struct Inner {
     last_event_at: AtomicI64,
     /// Since when the oldest event waits in memory.
     oldest_since: Mutex<Option<Instant>>,
+    /// When a batch of another server was read.
+    others_stored: Mutex<Option<Instant>>,
 }
 
 impl Default for Inner {
@@ -232,6 +235,7 @@ impl Default for Inner {
             stored_in: Histogram::new(SECONDS),
             last_event_at: AtomicI64::new(0),
             oldest_since: Mutex::new(None),
+            others_stored: Mutex::new(None),
         }
     }
 }
@@ -240,6 +244,16 @@ impl Signals {
     /// The writer looked at what waits in memory.
     pub(crate) fn oldest_waits_since(&self, oldest: Option<Instant>) {
         *self.0.oldest_since.lock() = oldest;
+    }
+
+    /// Another server stored something.
+    pub(crate) fn others_stored(&self, at: Instant) {
+        *self.0.others_stored.lock() = Some(at);
+    }
+
+    /// How long ago another server was seen to have stored something.
+    pub(crate) fn others_stored_ago(&self) -> Option<Duration> {
+        self.0.others_stored.lock().map(|at| at.elapsed())
     }
 
     /// A notification arrived.
@@ -290,8 +304,17 @@ impl Signals {
 
 /// What is told of receiving.
 pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> Vec<Family> {
-    let Inner { stored, busy, unavailable, answered_in, batch_events, stored_in, last_event_at, oldest_since } =
-        &*signals.0;
+    let Inner {
+        stored,
+        busy,
+        unavailable,
+        answered_in,
+        batch_events,
+        stored_in,
+        last_event_at,
+        oldest_since,
+        others_stored: _,
+    } = &*signals.0;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let Tallies { balance, skipped, added } = receive.tallies();
     let Balance { received, counted, skipped: _, duplicate, refused, waiting } = balance;
@@ -317,7 +340,8 @@ pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> 
         Family::counter("staticreg_events", "Events by what became of them, and why they do not count.", events),
         Family::counter(
             "staticreg_pulls",
-            "Accesses added to the counts. A look-up that turns out to be part of a pull was added before.",
+            "Accesses added to the counts. Nothing is taken back here: a look-up that turns out to be part of a pull is still \
+             among the version checks.",
             pulls.into(),
         ),
         Family::gauge(
@@ -373,6 +397,20 @@ pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> 
             vec![Sample::plain(skew)],
         ),
     ]
+}
+
+/// What is told of the repositories that are pulled most.
+pub(crate) fn of_repositories(busiest: Vec<(RepositoryName, u64)>) -> Family {
+    let sample = |(repository, pulls): (RepositoryName, u64)| Sample {
+        labels: vec![("repository", repository.to_string())],
+        value: pulls.into(),
+    };
+    Family::counter(
+        "staticreg_repository_pulls",
+        "Pulls by tag and by digest of the repositories that are pulled most. Others have no series; nor has one that nobody \
+         pulled for a day, which begins at 0 when it is pulled again.",
+        busiest.into_iter().map(sample).collect(),
+    )
 }
 
 #[cfg(test)]

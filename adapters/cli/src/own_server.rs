@@ -63,6 +63,11 @@ impl<'a> OwnServer<'a> {
         Self { address: settings.webhook.bind_addr.as_ref().unwrap_or(pages.address), ..pages }
     }
 
+    /// The listener of those who watch, when it is one of its own.
+    pub(crate) fn of_telemetry(settings: &'a Settings) -> Option<Self> {
+        settings.telemetry.bind_addr.as_ref().map(|address| Self { address, ..Self::of_pages(settings) })
+    }
+
     /// Sends a request, and reads the answer.
     pub(crate) fn ask(&self, request: &Request<'_>) -> Result<Answer> {
         let connection = connect(self.address.resolve()?, self.patience)?;

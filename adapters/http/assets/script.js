@@ -34,6 +34,7 @@ document.addEventListener("DOMContentLoaded", () => {
   label();
   button.hidden = false;
   document.querySelectorAll("form[data-live]").forEach(live);
+  if (document.querySelector("[data-renew]")) renew();
 });
 
 // Copying. The clipboard is only there for pages that came over TLS or from this machine.
@@ -102,4 +103,27 @@ function live(form) {
     }
   };
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 120); });
+}
+
+// What is marked is asked for anew, faster than once a second, while somebody looks.
+async function renew() {
+  if (!document.hidden) {
+    let answered = false;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.ok) {
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        document.querySelectorAll("[data-renew]").forEach((part) => {
+          const newer = page.getElementById(part.id);
+          // What is the same stays, so that nothing loses its focus and nothing is read out twice.
+          if (!newer || newer.innerHTML === part.innerHTML) return;
+          part.className = newer.className;
+          part.replaceChildren(...newer.childNodes);
+        });
+        answered = true;
+      }
+    } catch { /* It is away, and told so. */ }
+    document.querySelector("[data-renew-failed]").hidden = answered;
+  }
+  setTimeout(renew, 700);
 }

@@ -32,7 +32,6 @@ use poem::{
 use poem_openapi::OpenApiService;
 use staticreg_application::{
     ask_metrics::AskMetrics,
-    browse::Browse,
     catalog::{CatalogSnapshots, ReadImage},
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
@@ -188,20 +187,16 @@ fn resources(
     service: &OpenApiService<Apis, ()>,
     services: Services,
     site: &Arc<pages::Site>,
-    durations: Arc<Durations>,
+    metrics: Option<Resource>,
 ) -> impl Iterator<Item = Resource> + use<> {
     let documents = operations::document::resources(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
-    let metrics = operations::metrics::resource(services.clone(), durations);
     let Services { receive, pool, build, .. } = services;
     let of_go = operations::go_staticreg::resources(receive, pool, build, site);
     documents.into_iter().chain(of_go).chain(metrics).chain(pages::resources(site))
 }
 
 fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {
-    let (registry, public_name) = (services.registry.clone(), services.public_name.clone());
-    let browse = Browse::new(services.ask.clone(), registry.as_ref().map(|registry| registry.snapshots.clone()));
-    let (receive, access) = (Arc::clone(&services.receive), services.access.clone());
-    Arc::new(pages::Site::new(browse, receive, registry, public_name, access, webhook_port))
+    Arc::new(pages::Site::new(services, webhook_port))
 }
 
 /// The paths of all routes, as the document and the routes write them: so that what is said of every one can be tested.
@@ -217,8 +212,13 @@ fn templates(services: &Services, site: &Arc<pages::Site>, bodies: &Arc<Bodies>)
     let of_api = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
     of_api
         .chain(
-            resources(&service, services.clone(), site, Arc::new(Durations::new([])))
-                .map(|resource| resource.path.to_owned()),
+            resources(
+                &service,
+                services.clone(),
+                site,
+                operations::metrics::resource(services.clone(), Arc::new(Durations::new([]))),
+            )
+            .map(|resource| resource.path.to_owned()),
         )
         .collect()
 }
@@ -226,7 +226,7 @@ fn templates(services: &Services, site: &Arc<pages::Site>, bodies: &Arc<Bodies>)
 /// All routes.
 #[must_use]
 pub fn endpoint(services: Services) -> impl Endpoint<Output = Response> {
-    Parts::new(services, None).all()
+    endpoints(services, None, None).main
 }
 
 /// A listener of the webhook's own.
@@ -238,15 +238,30 @@ pub struct WebhookListener {
     pub hosts: Hosts,
 }
 
-/// The routes of two listeners: all but the webhook, and the webhook with whether all is well.
+/// The routes of each listener. Those of a listener of their own are not at the main one.
+pub struct Endpoints<M, W, T> {
+    /// All else.
+    pub main: M,
+    /// The webhook, and whether all is well.
+    pub webhook: Option<W>,
+    /// What the server tells of itself, and whether all is well; for whoever reaches it.
+    pub telemetry: Option<T>,
+}
+
+/// The routes of the main listener, of the webhook's own, and of telemetry's own, which answers to names.
 #[must_use]
 pub fn endpoints(
     services: Services,
-    webhook: WebhookListener,
-) -> (impl Endpoint<Output = Response>, impl Endpoint<Output = Response>) {
-    let access = services.access.under(webhook.hosts);
-    let parts = Parts::new(services, Some(webhook.port));
-    (parts.without_webhook(), parts.webhook(&access))
+    webhook: Option<WebhookListener>,
+    telemetry: Option<Hosts>,
+) -> Endpoints<impl Endpoint<Output = Response>, impl Endpoint<Output = Response>, impl Endpoint<Output = Response>> {
+    let access = services.access.clone();
+    let parts = Parts::new(services, webhook.as_ref().map(|webhook| webhook.port), telemetry.is_some());
+    Endpoints {
+        main: parts.main(),
+        webhook: webhook.map(|webhook| parts.webhook(&access.under(webhook.hosts))),
+        telemetry: telemetry.map(|hosts| parts.telemetry(&access.under(hosts))),
+    }
 }
 
 /// What routes are made of.
@@ -255,32 +270,34 @@ struct Parts {
     site: Arc<pages::Site>,
     bodies: Arc<Bodies>,
     durations: Arc<Durations>,
+    has_webhook_listener: bool,
+    has_telemetry_listener: bool,
 }
 
 impl Parts {
-    fn new(services: Services, webhook_port: Option<u16>) -> Self {
+    fn new(services: Services, webhook_port: Option<u16>, has_telemetry_listener: bool) -> Self {
         let bodies = Arc::new(Bodies::new(services.body_limits));
         let site = site(&services, webhook_port);
         let durations = Arc::new(Durations::new(templates(&services, &site, &bodies)));
-        Self { services, site, bodies, durations }
+        let has_webhook_listener = webhook_port.is_some();
+        Self { services, site, bodies, durations, has_webhook_listener, has_telemetry_listener }
     }
 
     fn gate(&self, rule: Rule, access: &Access) -> Gate {
         Gate::new(rule, access, &self.bodies)
     }
 
-    fn all(&self) -> impl Endpoint<Output = Response> + use<> {
-        let service = apis(self.services.clone(), &self.bodies);
-        let webhook = apis(self.services.clone(), &self.bodies).into_endpoint();
-        let webhook = post(webhook.with(self.gate(Rule::Post, &self.services.access)));
-        self.finished(self.routes(service).at(webhook::PATH, webhook), Some(Arc::clone(&self.site)))
-    }
-
-    /// The webhook's path is no route, whatever asks for it.
-    fn without_webhook(&self) -> impl Endpoint<Output = Response> + use<> {
-        let service = apis(self.services.clone(), &self.bodies);
-        let nothing = Route::new().map_to_response().with(self.gate(Rule::Read, &self.services.access));
-        self.finished(self.routes(service).at(webhook::PATH, nothing), Some(Arc::clone(&self.site)))
+    fn main(&self) -> impl Endpoint<Output = Response> + use<> {
+        let routes = self.routes(apis(self.services.clone(), &self.bodies));
+        let routes = if self.has_webhook_listener {
+            // Its path is no route here, whatever asks for it.
+            let nothing = Route::new().map_to_response().with(self.gate(Rule::Read, &self.services.access));
+            routes.at(webhook::PATH, nothing)
+        } else {
+            let webhook = apis(self.services.clone(), &self.bodies).into_endpoint();
+            routes.at(webhook::PATH, post(webhook.with(self.gate(Rule::Post, &self.services.access))))
+        };
+        self.finished(routes, Some(Arc::clone(&self.site)))
     }
 
     fn webhook(&self, access: &Access) -> impl Endpoint<Output = Response> + use<> {
@@ -291,6 +308,19 @@ impl Parts {
         self.finished(routes, None)
     }
 
+    fn telemetry(&self, access: &Access) -> impl Endpoint<Output = Response> + use<> {
+        let service = apis(self.services.clone(), &self.bodies).into_endpoint();
+        let routes = Route::new().nest_no_strip(operations::health::PATH, service.with(self.gate(Rule::Open, access)));
+        let routes = self.metrics().into_iter().fold(routes, |routes, metrics| {
+            routes.at(metrics.path, metrics.endpoint.with(self.gate(Rule::Open, access)))
+        });
+        self.finished(routes, None)
+    }
+
+    fn metrics(&self) -> Option<Resource> {
+        operations::metrics::resource(self.services.clone(), Arc::clone(&self.durations))
+    }
+
     fn finished(&self, routes: Route, site: Option<Arc<pages::Site>>) -> impl Endpoint<Output = Response> + use<> {
         finished(routes, site, Arc::clone(&self.durations))
     }
@@ -298,9 +328,9 @@ impl Parts {
     /// All but the webhook.
     fn routes(&self, service: OpenApiService<Apis, ()>) -> Route {
         let gate = |rule| self.gate(rule, &self.services.access);
-        let (read, others): (Vec<_>, Vec<_>) =
-            resources(&service, self.services.clone(), &self.site, Arc::clone(&self.durations))
-                .partition(|resource| resource.rule == Rule::Read);
+        let metrics = self.metrics().filter(|_| !self.has_telemetry_listener);
+        let (read, others): (Vec<_>, Vec<_>) = resources(&service, self.services.clone(), &self.site, metrics)
+            .partition(|resource| resource.rule == Rule::Read);
         let known = Arc::new(KnownParameters::of_document(&document(&service)));
         let service = Arc::new(service.into_endpoint());
         let questions = Arc::clone(&service).around(move |endpoint, request| {

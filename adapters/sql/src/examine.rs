@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, Query as Build};
 use sea_orm_migration::MigratorTrait as _;
-use staticreg_domain::metrics::{DateRange, MetricsError, MetricsRepository as _, VersionedMetrics as _};
+use staticreg_domain::{
+    api_token::ApiTokens as _,
+    metrics::{DateRange, MetricsError, MetricsRepository as _, VersionedMetrics as _},
+};
 use staticreg_migration::Migrator;
 
 use crate::{
@@ -24,6 +27,21 @@ pub struct Examination {
     pub is_watched: bool,
     /// Whether it takes batches: nobody locks it, and the user has the rights.
     pub takes_batches: Result<(), MetricsError>,
+    /// Whether its API tokens can be read.
+    pub tells_tokens: Result<(), MetricsError>,
+    /// How what goes to it is kept from others.
+    pub secrecy: Secrecy,
+}
+
+/// How what goes to a database, and comes from it, is kept from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// It does not leave the machine.
+    Local,
+    /// It is encrypted, by this version of TLS.
+    Tls(String),
+    /// It is not.
+    None,
 }
 
 impl SqlMetrics {
@@ -46,7 +64,25 @@ impl SqlMetrics {
         let missing_changes: Vec<_> = known.filter(|name| !applied.contains(name)).collect();
         let is_watched = missing_changes.is_empty() && self.versions(DateRange::EVER, None).await?.is_some();
         let takes_batches = self.check().await;
-        Ok(Examination { product: format!("{name} {version}"), clock, missing_changes, is_watched, takes_batches })
+        let tells_tokens = self.not_ended_by(DateTime::UNIX_EPOCH).await.map(drop);
+        let secrecy = self.secrecy().await?;
+        let product = format!("{name} {version}");
+        Ok(Examination { product, clock, missing_changes, is_watched, takes_batches, tells_tokens, secrecy })
+    }
+
+    async fn secrecy(&self) -> Result<Secrecy, MetricsError> {
+        /// A socket has no address, and a connection within the machine the same one at both ends.
+        const OF_CONNECTION: &str = "coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), \
+            CASE WHEN inet_client_addr() IS NULL OR inet_client_addr() = inet_server_addr() THEN 'local' ELSE '' END)";
+        if self.dialect() == Dialect::Sqlite {
+            return Ok(Secrecy::Local);
+        }
+        let told = self.ask_for(OF_CONNECTION).await?.text(0)?;
+        Ok(match &*told {
+            "local" => Secrecy::Local,
+            "" => Secrecy::None,
+            _ => Secrecy::Tls(told),
+        })
     }
 
     /// What is computed, in one row.

@@ -49,7 +49,7 @@ use crate::{
 };
 
 pub use error::Reason;
-pub use examine::Examination;
+pub use examine::{Examination, Secrecy};
 pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName, UrlFault};
 
 /// The pull metrics in a database.

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use staticreg_domain::{
@@ -141,12 +142,19 @@ impl RefreshCatalog {
         loop {
             if self.refresh_once().await.is_ok() {
                 pause = FIRST_PAUSE;
-                sleep(self.options.interval).await;
+                self.wait(self.options.interval).await;
             } else {
-                sleep(pause.min(self.options.interval)).await;
+                self.wait(pause.min(self.options.interval)).await;
                 pause = (pause * 2).min(self.options.interval);
             }
         }
+    }
+
+    /// Waits for the next read, and tells of it meanwhile.
+    async fn wait(&self, pause: Duration) {
+        self.snapshot.reads_again_at(TimeDelta::from_std(pause).ok().map(|pause| self.clock.now() + pause));
+        sleep(pause).await;
+        self.snapshot.reads_again_at(None);
     }
 
     async fn follow_changes(&self) {

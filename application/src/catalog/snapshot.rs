@@ -218,29 +218,41 @@ impl ImageSummary {
 
 /// The way to the newest snapshot: cheap to clone, never waits.
 #[derive(Clone, Debug)]
-pub struct CatalogSnapshots(watch::Receiver<Arc<CatalogSnapshot>>);
+pub struct CatalogSnapshots {
+    newest: watch::Receiver<Arc<CatalogSnapshot>>,
+    next_read_at: watch::Receiver<Option<DateTime<Utc>>>,
+}
 
 impl CatalogSnapshots {
-    /// A view of what the sender shows.
-    pub(super) fn new(receiver: watch::Receiver<Arc<CatalogSnapshot>>) -> Self {
-        Self(receiver)
+    /// A view of what the senders show.
+    pub(super) fn new(
+        newest: watch::Receiver<Arc<CatalogSnapshot>>,
+        next_read_at: watch::Receiver<Option<DateTime<Utc>>>,
+    ) -> Self {
+        Self { newest, next_read_at }
     }
 
     /// One that never changes, for tests of what shows it.
     #[must_use]
     pub fn fixed(snapshot: CatalogSnapshot) -> Self {
-        Self(watch::channel(Arc::new(snapshot)).1)
+        Self::new(watch::channel(Arc::new(snapshot)).1, watch::channel(None).1)
     }
 
     /// The newest snapshot; an empty one until the first read has found something.
     #[must_use]
     pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
-        self.0.borrow().clone()
+        self.newest.borrow().clone()
+    }
+
+    /// When the next read of the whole registry begins; none while one goes on.
+    #[must_use]
+    pub fn next_read_at(&self) -> Option<DateTime<Utc>> {
+        *self.next_read_at.borrow()
     }
 
     /// Waits until the snapshot satisfies the condition, and answers it; none when it will never change again.
     pub async fn wait_for(&self, mut condition: impl FnMut(&CatalogSnapshot) -> bool) -> Option<Arc<CatalogSnapshot>> {
-        let mut receiver = self.0.clone();
+        let mut receiver = self.newest.clone();
         let snapshot = receiver.wait_for(|snapshot| condition(snapshot)).await.ok()?;
         Some(snapshot.clone())
     }

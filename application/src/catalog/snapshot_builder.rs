@@ -22,6 +22,7 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct SnapshotBuilder {
     draft: Mutex<Draft>,
     published: watch::Sender<Arc<CatalogSnapshot>>,
+    next_read_at: watch::Sender<Option<DateTime<Utc>>>,
 }
 
 /// When something began, among the things that happened to the snapshot. A read that began later knows better.
@@ -40,11 +41,15 @@ struct Draft {
 
 impl SnapshotBuilder {
     pub(super) fn new() -> Self {
-        Self { draft: Mutex::default(), published: watch::Sender::new(Arc::default()) }
+        Self {
+            draft: Mutex::default(),
+            published: watch::Sender::new(Arc::default()),
+            next_read_at: watch::Sender::new(None),
+        }
     }
 
     pub(super) fn snapshots(&self) -> CatalogSnapshots {
-        CatalogSnapshots::new(self.published.subscribe())
+        CatalogSnapshots::new(self.published.subscribe(), self.next_read_at.subscribe())
     }
 
     /// Now.
@@ -119,6 +124,11 @@ impl SnapshotBuilder {
         let mut draft = self.draft.lock();
         draft.status = ReadStatus { read_at: read_at.or(draft.status.read_at), progress: None, fault };
         self.publish(&mut draft);
+    }
+
+    /// Tells when the next read of the whole registry begins, or that it has begun.
+    pub(super) fn reads_again_at(&self, at: Option<DateTime<Utc>>) {
+        self.next_read_at.send_replace(at);
     }
 
     /// Shows the snapshot as it is now.

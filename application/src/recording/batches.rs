@@ -93,6 +93,7 @@ impl Batches {
                     self.trouble.succeeded();
                     self.counters.stored_batch();
                     self.signals.batch_stored(part.len(), start.elapsed());
+                    self.counter.others_wrote().into_iter().for_each(|at| self.signals.others_stored(at));
                     recorded.extend(stored);
                 }
                 Err(MetricsError::Refused(reason)) => {

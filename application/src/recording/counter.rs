@@ -108,6 +108,11 @@ impl Counter {
         Err(MetricsError::Unavailable("other servers were faster each time".into()))
     }
 
+    /// When another server's row was read, if any was since the start.
+    pub(super) fn others_wrote(&self) -> Option<Instant> {
+        self.journal.others_wrote
+    }
+
     /// Whether something of the last batch took from a count.
     pub(super) fn takes(&self) -> bool {
         self.takes

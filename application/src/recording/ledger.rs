@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use staticreg_domain::{metrics::AccessKind, rules::SkipReason};
+use staticreg_domain::{RepositoryName, metrics::AccessKind, rules::SkipReason};
 
-use super::batches::Recorded;
+use super::{batches::Recorded, busiest::Busiest};
 
 /// What became of all events since the start. `received` is always the sum of the others.
 ///
@@ -46,6 +46,9 @@ pub(crate) struct Tallies {
     /// What the counted added, by kind.
     pub(crate) added: BTreeMap<AccessKind, u64>,
 }
+
+/// Kinds that fetch an image.
+const PULLS: [AccessKind; 2] = [AccessKind::PullByTag, AccessKind::PullByDigest];
 
 impl Tallies {
     fn settle(&mut self, outcome: Outcome, events: u64) {
@@ -96,6 +99,20 @@ struct State {
     tallies: Tallies,
     /// How many of those that wait are in the spool.
     spooled: u64,
+    /// Which repositories are pulled most, when somebody wants to know.
+    busiest: Option<Busiest>,
+}
+
+impl State {
+    /// What became of one event; nothing when it goes on waiting.
+    fn settle_one(&mut self, recorded: &Recorded) {
+        self.tallies.settle_one(recorded);
+        if let (Recorded::Counted(event), Some(busiest)) = (recorded, &mut self.busiest) {
+            for key in PULLS.into_iter().flat_map(|kind| event.added(kind)) {
+                busiest.pulled(&key.repository);
+            }
+        }
+    }
 }
 
 impl Ledger {
@@ -107,6 +124,16 @@ impl Ledger {
     /// The same, with what it is made of.
     pub(crate) fn tallies(&self) -> Tallies {
         self.0.lock().tallies.clone()
+    }
+
+    /// Tells so many of the repositories that are pulled most, from now on.
+    pub(super) fn tell_busiest(&self, repositories: usize) {
+        self.0.lock().busiest = Some(Busiest::new(repositories));
+    }
+
+    /// The repositories that are pulled most; none when nobody wants to know.
+    pub(crate) fn busiest(&self) -> Option<Vec<(RepositoryName, u64)>> {
+        self.0.lock().busiest.as_ref().map(Busiest::read)
     }
 
     /// Takes events in.
@@ -133,7 +160,7 @@ impl Ledger {
             } else {
                 state.spooled -= 1;
             }
-            state.tallies.settle_one(recorded);
+            state.settle_one(recorded);
         }
     }
 
@@ -141,7 +168,7 @@ impl Ledger {
     /// written by an earlier run, or when the spool said that it was not.
     pub(super) fn spool_holds(&self, events: u64) {
         let mut state = self.0.lock();
-        let State { tallies, spooled } = &mut *state;
+        let State { tallies, spooled, busiest: _ } = &mut *state;
         tallies.settle(Outcome::Duplicate, spooled.saturating_sub(events));
         tallies.balance.receive(events.saturating_sub(*spooled));
         *spooled = events;
@@ -173,7 +200,7 @@ impl Attempt {
         for recorded in recorded {
             self.open -= 1;
             // What is in the spool waits there, and is the replay's to settle.
-            state.tallies.settle_one(recorded);
+            state.settle_one(recorded);
         }
     }
 }
@@ -188,9 +215,10 @@ impl Drop for Attempt {
 
 #[cfg(test)]
 mod tests {
-    use staticreg_domain::rules::SkipReason;
+    use staticreg_domain::{PullEvent, rules::SkipReason};
+    use uuid::Uuid;
 
-    use super::*;
+    use super::{super::testing, *};
 
     fn balance(ledger: &Ledger) -> Balance {
         let balance = ledger.read();
@@ -241,5 +269,17 @@ mod tests {
         assert_eq!(balance(&ledger), expected, "it was there already");
         ledger.replayed(&vec![Recorded::Duplicate; 7]);
         assert_eq!(balance(&ledger), Balance { received: 8, duplicate: 8, ..Balance::default() });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repositories_are_told_when_somebody_asks_for_them() {
+        let access = |number| testing::access(Uuid::from_u128(number).into());
+        let pull = |number| Recorded::Counted(PullEvent::by_tag(&access(number)).expect("a pull"));
+        let ledger = Ledger::default();
+        ledger.receive(1).settle(&[pull(1)]);
+        assert_eq!(ledger.busiest(), None);
+        ledger.tell_busiest(1);
+        ledger.receive(2).settle(&[pull(2), Recorded::Duplicate]);
+        assert_eq!(ledger.busiest(), Some(vec![(access(2).repository, 1)]));
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use staticreg_domain::{
-    Clock, Digest, ManifestAccess, counting::Counting, journal::JournalEntry, manifest_access::IndexChild,
-    metrics::MetricsRepository,
+    Clock, Digest, ManifestAccess, RepositoryName, counting::Counting, journal::JournalEntry,
+    manifest_access::IndexChild, metrics::MetricsRepository,
 };
 use tokio::{
     sync::{Mutex, mpsc},
@@ -121,6 +121,19 @@ impl Recorder {
     #[must_use]
     pub fn balance(&self) -> Balance {
         self.ledger.read()
+    }
+
+    /// Tells so many of the repositories that are pulled most to those who watch; 0 tells none.
+    #[must_use]
+    pub fn telling_repositories(self, most: usize) -> Self {
+        if most > 0 {
+            self.ledger.tell_busiest(most);
+        }
+        self
+    }
+
+    pub(crate) fn busiest(&self) -> Option<Vec<(RepositoryName, u64)>> {
+        self.ledger.busiest()
     }
 
     pub(crate) fn tallies(&self) -> Tallies {

@@ -49,7 +49,7 @@ fn the_alerts_are_well_formed_and_fire_when_they_should_and_only_then() {
 
 #[test]
 fn promtool_finds_nothing_wrong_with_the_metrics() {
-    let server = Staticreg::start(&[]);
+    let server = Staticreg::start(&[("STATICREG_TELEMETRY_REPOSITORIES", "5")]);
     for _ in 0..2 {
         assert_eq!(server.post(&notification(&[pull(next_number())])).status, 200);
         promtool(&["check", "metrics"], &server.get("/metrics").body);
@@ -121,7 +121,7 @@ fn dashboard() -> Vec<String> {
 
 #[test]
 fn a_real_prometheus_reads_a_server_under_load_and_finds_its_balance_at_every_scrape() {
-    let server = Staticreg::start(&[]);
+    let server = Staticreg::start(&[("STATICREG_TELEMETRY_REPOSITORIES", "5")]);
     let load = Sender { addresses: vec![server.address()], connections: 16, keep_alive: false }.start();
     let prometheus = Prometheus::start(&server);
     let received = r#"staticreg_balance_events{state="received"}"#;

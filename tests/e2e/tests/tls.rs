@@ -136,7 +136,7 @@ fn whether_it_is_well_is_told_over_tls_and_to_who_shows_no_certificate_too() {
         let words = if words.is_some() {
             ["look   127.0.0.1:", "WRONG  the webhook asks for a TLS certificate, which registries cannot show"]
         } else {
-            ["ok     it answers at", "ok     it takes notifications"]
+            ["ok     its TLS certificate is in force", "ok     it takes notifications"]
         };
         assert!(words.iter().all(|words| told.stdout.contains(words)), "{}", told.stdout);
         // Without TLS it is not the server that is configured.

@@ -1,7 +1,7 @@
 //! The database: whether it is there, up to date, and takes what is stored.
 
 use staticreg_domain::{Clock as _, error::describe};
-use staticreg_sql::Examination;
+use staticreg_sql::{Examination, Secrecy};
 
 use super::Report;
 use crate::{
@@ -28,8 +28,16 @@ pub(super) async fn look(report: &mut Report, given: &Given, db: &Db) {
 }
 
 fn tell(report: &mut Report, examination: &Examination) {
-    let Examination { product, clock, missing_changes, is_watched, takes_batches } = examination;
+    let Examination { product, clock, missing_changes, is_watched, takes_batches, tells_tokens, secrecy } = examination;
     report.fine(format_args!("{product} answers"));
+    match secrecy {
+        Secrecy::Local => {}
+        Secrecy::Tls(version) => report.fine(format_args!("what goes to it is encrypted, by {version}")),
+        Secrecy::None => report.doubtful(
+            "what goes to it is not encrypted: anybody on the way can read it; `sslmode=verify-full` in STATICREG_DB_URL \
+             asks for TLS",
+        ),
+    }
     if !missing_changes.is_empty() {
         let missing = missing_changes.join(", ");
         report.wrong(format_args!("its schema lacks {missing}: `staticreg migrate` brings it up to date"));
@@ -44,7 +52,38 @@ fn tell(report: &mut Report, examination: &Examination) {
         Ok(()) => report.fine("it takes events"),
         Err(error) => report.wrong(format_args!("it takes no events: {}", describe(error))),
     }
+    // What the schema lacks is told already.
+    if let (Err(error), true) = (tells_tokens, missing_changes.is_empty()) {
+        report.wrong(format_args!("its API tokens cannot be read: {}", describe(error)));
+    }
     if let Some(clock) = clock {
         report.clock("its", *clock - SystemClock.now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_anybody_on_the_way_can_read_is_told() {
+        for (secrecy, told) in [
+            (Secrecy::Local, "PostgreSQL 18.0 answers\n  ok     its schema"),
+            (Secrecy::Tls("TLSv1.3".to_owned()), "  ok     what goes to it is encrypted, by TLSv1.3\n"),
+            (Secrecy::None, "  look   what goes to it is not encrypted"),
+        ] {
+            let mut report = Report::default();
+            let examination = Examination {
+                product: "PostgreSQL 18.0".to_owned(),
+                clock: None,
+                missing_changes: Vec::new(),
+                is_watched: true,
+                takes_batches: Ok(()),
+                tells_tokens: Ok(()),
+                secrecy,
+            };
+            tell(&mut report, &examination);
+            assert!(report.text.contains(told) && report.wrong == 0, "{}", report.text);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use staticreg_application::recent::DOCTOR_REPOSITORY;
 use staticreg_domain::rules::OWN_PRODUCT;
 use staticreg_http::{access::signature_of_body, server::time_fault};
 
@@ -22,7 +23,7 @@ fn notification() -> String {
         "action": "pull",
         "target": {
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "repository": "staticreg/doctor",
+            "repository": DOCTOR_REPOSITORY,
             "tag": "none",
             "digest": format!("sha256:{}", "0".repeat(64)),
         },
@@ -36,8 +37,9 @@ pub(super) fn look(report: &mut Report, settings: &Settings) {
     let pages = OwnServer::of_pages(settings);
     if let Some(file) = &settings.http.tls_cert {
         let certificate = fs::read_to_string(file).unwrap_or_default();
-        if let Some(fault) = time_fault(&certificate, &SystemClock) {
-            report.wrong(fault);
+        match time_fault(&certificate, &SystemClock) {
+            Some(fault) => report.wrong(fault),
+            None => report.fine("its TLS certificate is in force"),
         }
     }
     match pages.ask(&Request::get("/healthz")) {
@@ -66,7 +68,17 @@ pub(super) fn look(report: &mut Report, settings: &Settings) {
         Ok(answer) => report.wrong(answer.told()),
         Err(error) => report.wrong(error),
     }
+    telemetry(report, settings);
     webhook(report, settings);
+}
+
+fn telemetry(report: &mut Report, settings: &Settings) {
+    let Some(telemetry) = OwnServer::of_telemetry(settings) else { return };
+    match telemetry.ask(&Request::get("/metrics")) {
+        Ok(answer) if answer.status == 200 => report.fine(format_args!("it tells metrics at {}", telemetry.address)),
+        Ok(answer) => report.wrong(format_args!("{} answers {} to /metrics", telemetry.address, answer.told())),
+        Err(error) => report.wrong(format_args!("no metrics from {}: {error}", telemetry.address)),
+    }
 }
 
 fn summary(report: &mut Report, summary: &Value) {

@@ -158,6 +158,14 @@ settings! {
         /// How often it is read again.
         refresh_interval: Duration = "15m", from "1s" to "365d";
     }
+    telemetry: Telemetry "Telemetry" {
+        /// Where to listen for those who ask for `/metrics`, and for nothing else but whether all is well.
+        /// Whoever reaches it may read it, without signing in. Without it `/metrics` is where all else is.
+        bind_addr: Option<ListenAddress>, such as "127.0.0.1:9464";
+        /// How many repositories have a series of their own in `/metrics`: those that are pulled most.
+        /// With 0 none has, and no name is told there.
+        repositories: usize = "0", from "0" to "1000";
+    }
     log: Log "Log" {
         /// `text` or `json`.
         format: LogFormat = "text";

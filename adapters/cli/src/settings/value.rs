@@ -112,7 +112,7 @@ macro_rules! whole_numbers {
     )+ };
 }
 
-whole_numbers!(NonZeroU32, NonZeroU64, NonZeroUsize);
+whole_numbers!(NonZeroU32, NonZeroU64, NonZeroUsize, usize);
 
 impl Value for Duration {
     const NAME: &'static str = "DURATION";

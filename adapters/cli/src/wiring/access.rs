@@ -32,22 +32,31 @@ pub(super) struct Addresses {
     pub(super) main: SocketAddr,
     /// Of the webhook, when it has a listener of its own.
     pub(super) webhook: Option<SocketAddr>,
+    /// Of telemetry, when it has one.
+    pub(super) telemetry: Option<SocketAddr>,
 }
 
-/// Access as it is configured, for a server at these addresses, and its listener of the webhook when there is one. The
-/// secrets leave the settings, so that no more of them is kept than is needed.
+/// What the server is called at each of them.
+pub(super) struct Names {
+    pub(super) webhook: Option<WebhookListener>,
+    pub(super) telemetry: Option<Hosts>,
+}
+
+/// Access as it is configured, for a server at these addresses, and its names at the listeners that are there beside the
+/// main one. The secrets leave the settings, so that no more of them is kept than is needed.
 pub(super) fn open(
     settings: &mut Settings,
     addresses: Addresses,
     api_tokens: Option<ApiTokens>,
     clock: &Arc<dyn Clock>,
     lifecycle: &mut Lifecycle,
-) -> Result<(Access, Option<WebhookListener>), Failure> {
+) -> Result<(Access, Names), Failure> {
     let Webhook { tokens, signature_secrets, allowed_networks, bind_addr: _, max_body: _ } = &mut settings.webhook;
     let allowed_hosts = mem::take(&mut settings.http.allowed_hosts.0);
     let webhook = addresses
         .webhook
         .map(|address| WebhookListener { port: address.port(), hosts: hosts(allowed_hosts.clone(), address) });
+    let telemetry = addresses.telemetry.map(|address| hosts(allowed_hosts.clone(), address));
     let users = users(&settings.access, lifecycle)?;
     let options = AccessOptions {
         requests_per_second: Some(settings.access.requests_per_second),
@@ -77,7 +86,7 @@ pub(super) fn open(
     if !is_asked && (options.users.is_some() || options.proxy_header.is_some()) {
         tracing::warn!("Nobody is asked to sign in, for anyone may read. Set STATICREG_ACCESS_READ to signed_in.");
     }
-    Ok((Access::new(options), webhook))
+    Ok((Access::new(options), Names { webhook, telemetry }))
 }
 
 fn users(settings: &settings::Access, lifecycle: &mut Lifecycle) -> Result<Option<Users>, Unusable> {

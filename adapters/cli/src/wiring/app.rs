@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use futures_util::{FutureExt as _, future::try_join_all};
 use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
@@ -16,8 +17,8 @@ use staticreg_domain::{
     rules::Rules,
 };
 use staticreg_http::{
-    BodyLimits, BuildInfo, Services, WebhookListener,
-    access::Access,
+    BodyLimits, BuildInfo, Endpoints, Services, WebhookListener,
+    access::{Access, Hosts},
     server::{self, Listener, ServerOptions},
 };
 use staticreg_telemetry::PrometheusText;
@@ -46,6 +47,9 @@ const BUILD: BuildInfo = BuildInfo {
 /// How long a client may take none of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The most connections at once of those who watch the server, when they have a listener of their own.
+const MAX_WATCHERS: usize = 64;
+
 /// What the use cases stand on.
 pub(super) struct Adapters {
     pub(super) store: Store,
@@ -58,6 +62,8 @@ pub(super) struct Listeners {
     pub(super) main: Listener,
     /// The webhook's own, when it has one.
     pub(super) webhook: Option<(Listener, WebhookListener)>,
+    /// Telemetry's own, when it has one, and what the server is called there.
+    pub(super) telemetry: Option<(Listener, Hosts)>,
 }
 
 /// The use cases, as the way in needs them. The program, the OpenAPI document and tests assemble them alike.
@@ -89,6 +95,7 @@ impl App {
             Arc::clone(&clock),
             options,
         );
+        let recorder = recorder.telling_repositories(settings.telemetry.repositories);
         if let Some(replay) = writer.replay() {
             lifecycle.spawn_background("stores spooled events", replay.run());
         }
@@ -144,26 +151,23 @@ impl App {
             write_timeout: WRITE_TIMEOUT,
             stop_timeout: settings.stop_timeout,
         };
-        let Listeners { main, webhook } = listeners;
+        let few = ServerOptions { max_connections: options.max_connections.min(MAX_WATCHERS), ..options.clone() };
+        let Listeners { main, webhook, telemetry } = listeners;
         tracing::info!("Listening on {}", main.url()?);
-        let (stop, stop_webhook) = (lifecycle.stopping(), lifecycle.stopping());
-        let time_left = match webhook {
-            None => {
-                lifecycle.serve(server::serve(main, staticreg_http::endpoint(self.services), &options, stop)).await?
-            }
-            Some((listener, webhook)) => {
-                tracing::info!("Listening for notifications on {}", listener.url()?);
-                let (all_else, webhook) = staticreg_http::endpoints(self.services, webhook);
-                let serving = async {
-                    tokio::try_join!(
-                        server::serve(main, all_else, &options, stop),
-                        server::serve(listener, webhook, &options, stop_webhook),
-                    )
-                };
-                let (time_left, time_left_there) = lifecycle.serve(serving).await?;
-                time_left.min(time_left_there)
-            }
-        };
+        let (webhook, webhook_routes) = webhook.unzip();
+        let (telemetry, telemetry_names) = telemetry.unzip();
+        let Endpoints { main: all_else, webhook: of_webhook, telemetry: of_telemetry } =
+            staticreg_http::endpoints(self.services, webhook_routes, telemetry_names);
+        let mut serving = vec![server::serve(main, all_else, &options, lifecycle.stopping()).boxed()];
+        if let Some((listener, routes)) = webhook.zip(of_webhook) {
+            tracing::info!("Listening for notifications on {}", listener.url()?);
+            serving.push(server::serve(listener, routes, &options, lifecycle.stopping()).boxed());
+        }
+        if let Some((listener, routes)) = telemetry.zip(of_telemetry) {
+            tracing::info!("Listening for those who watch on {}", listener.url()?);
+            serving.push(server::serve(listener, routes, &few, lifecycle.stopping()).boxed());
+        }
+        let time_left = lifecycle.serve(try_join_all(serving)).await?.into_iter().min().unwrap_or_default();
         // The writer ends after the last request, so not now when one was not finished.
         if lifecycle.finish(time_left).await? {
             tracing::info!("Stopped; everything accepted was finished");

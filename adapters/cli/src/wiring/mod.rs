@@ -25,7 +25,7 @@ use crate::{
     lifecycle::Lifecycle,
     settings::{ListenAddress, Settings, Sources, Unusable},
 };
-use access::Addresses;
+use access::{Addresses, Names};
 use app::{Adapters, App, Listeners};
 use store::Store;
 use system_clock::SystemClock;
@@ -41,10 +41,8 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
     }
     let mut lifecycle = Lifecycle::until_signal()?;
     let main = listen(&settings.http.bind_addr, "http.bind_addr").await?;
-    let webhook = match &settings.webhook.bind_addr {
-        Some(bind_addr) => Some(listen(bind_addr, "webhook.bind_addr").await?),
-        None => None,
-    };
+    let webhook = listen_apart(settings.webhook.bind_addr.as_ref(), "webhook.bind_addr").await?;
+    let telemetry = listen_apart(settings.telemetry.bind_addr.as_ref(), "telemetry.bind_addr").await?;
     let store = match store {
         Some(store) => store,
         None => store::open(&settings.db, settings.metrics.memory_rows.get(), &mut lifecycle).await?,
@@ -56,14 +54,21 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
         None => None,
     };
     let tls = tls::open(&settings, &clock, &mut lifecycle)?;
-    let webhook_address = webhook.as_ref().map(TcpListener::local_addr).transpose()?;
-    let addresses = Addresses { main: main.local_addr()?, webhook: webhook_address };
-    let (access, webhook_names) = access::open(&mut settings, addresses, api_tokens, &clock, &mut lifecycle)?;
+    let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+    let addresses =
+        Addresses { main: main.local_addr()?, webhook: address(&webhook)?, telemetry: address(&telemetry)? };
+    let (access, names) = access::open(&mut settings, addresses, api_tokens, &clock, &mut lifecycle)?;
+    let Names { webhook: webhook_names, telemetry: telemetry_names } = names;
     let webhook = webhook.map(|listener| {
         // Registries have no certificate to show.
         Listener::with_tls(listener, tls.as_ref().map(Tls::without_client_certificates))
     });
-    let listeners = Listeners { main: Listener::with_tls(main, tls), webhook: webhook.zip(webhook_names) };
+    let telemetry = telemetry.map(|listener| Listener::with_tls(listener, tls.clone()));
+    let listeners = Listeners {
+        main: Listener::with_tls(main, tls),
+        webhook: webhook.zip(webhook_names),
+        telemetry: telemetry.zip(telemetry_names),
+    };
     let adapters = Adapters { store, spooling, clock };
     App::assemble(&settings, adapters, access, &mut lifecycle)?.serve(listeners, &settings.http, lifecycle).await
 }
@@ -71,6 +76,13 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
 async fn listen(address: &ListenAddress, key: &'static str) -> Result<TcpListener, Unusable> {
     let deaf = |error| Unusable::new(key, format!("cannot listen on {address}: {error}"));
     server::listen(address.resolve().map_err(deaf)?.as_slice()).await.map_err(deaf)
+}
+
+async fn listen_apart(address: Option<&ListenAddress>, key: &'static str) -> Result<Option<TcpListener>, Unusable> {
+    match address {
+        Some(address) => listen(address, key).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The OpenAPI document of the server without settings, as JSON.

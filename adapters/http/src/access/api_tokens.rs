@@ -82,6 +82,11 @@ impl ApiTokens {
         Self { known, guesses: Arc::default() }
     }
 
+    /// What those are called that let a registry post.
+    pub(super) fn names_for_posting(&self) -> Vec<String> {
+        self.known.names(Scope::Post)
+    }
+
     /// Lets in who shows a token, for one thing. A right one is let in whatever was wrong before it: nobody guesses one,
     /// and who shares an address with a broken script need not wait for it.
     pub(super) fn admit(&self, shown: &[u8], scope: Scope) -> Result<(), RefusedToken> {

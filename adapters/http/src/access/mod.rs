@@ -175,9 +175,16 @@ impl Access {
         self.shared.sign_ins.read()
     }
 
-    /// Whether there are tokens of the webhook's own, to give to a registry.
-    pub(crate) fn has_webhook_tokens(&self) -> bool {
-        self.shared.options.tokens.is_some()
+    /// Which token a registry shows to be let in, in words, when one is asked for.
+    pub(crate) fn words_for_token(&self) -> Option<String> {
+        let options = &self.shared.options;
+        let names = options.api_tokens.as_ref().map_or_else(Vec::new, ApiTokens::names_for_posting);
+        let own = options.tokens.is_some().then(|| "one of STATICREG_WEBHOOK_TOKENS".to_owned());
+        let of_programs = (!names.is_empty()).then(|| format!("the API token {}", names.join(" or ")));
+        let words = own.into_iter().chain(of_programs).collect::<Vec<_>>().join(", or ");
+        options
+            .are_tokens_asked_for()
+            .then(|| if words.is_empty() { "an API token with the scope post".to_owned() } else { words })
     }
 
     /// Turns a POST away. The answer does not tell why: that is for the operator.

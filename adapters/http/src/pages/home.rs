@@ -7,15 +7,15 @@ use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
     browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, PullCounts, Sort},
-    recording::Balance,
 };
 
 use super::{
     addresses::{folder_address, repository_address},
     chart::Sparkline,
-    layout::{Figure, Layout, Section, origin, page},
+    layout::{Figure, Layout, Section, balance, origin, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
+    set_up,
     site::Site,
     table::{NoTable, Table, time, with_head},
     text::{self, Moment},
@@ -33,10 +33,8 @@ struct Home<'a> {
     layout: Layout<'a>,
     state: State,
     has_registry: bool,
-    /// Where the registry posts its notifications, for the first steps.
-    webhook: String,
-    /// Whether it may show a token there.
-    takes_tokens: bool,
+    /// What goes into the registry's, for the first steps.
+    configuration: String,
     figures: Vec<Figure>,
     trend: Option<Sparkline>,
     read_at: Option<Moment>,
@@ -223,8 +221,7 @@ fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overvie
     let home = Home {
         state: State::from_overview(overview),
         has_registry: overview.snapshot.is_some(),
-        webhook: site.webhook(origin),
-        takes_tokens: site.access.has_webhook_tokens(),
+        configuration: set_up::configuration(site, origin),
         figures: figures(overview),
         trend: pull_counts.map(|pull_counts| Sparkline::new(pull_counts.days())),
         read_at: overview
@@ -248,27 +245,6 @@ fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overvie
         balance: balance(&site.receive.balance()),
     };
     page(&home, StatusCode::OK)
-}
-
-/// The balance in words, once something was received.
-fn balance(balance: &Balance) -> Option<String> {
-    let Balance { received, counted, skipped, duplicate, refused, waiting } = *balance;
-    let ended = [
-        (counted, "counted"),
-        (skipped, "skipped"),
-        (duplicate, "repeated"),
-        (refused, "refused"),
-        (waiting, "waiting"),
-    ];
-    let ended: Vec<_> = ended
-        .into_iter()
-        .filter(|(events, _)| *events > 0)
-        .map(|(events, what)| format!("{} {what}", text::number(events)))
-        .collect();
-    (received > 0).then(|| {
-        let events = text::count(received, "event", "events");
-        format!("{events} received since the start of this server: {}.", ended.join(", "))
-    })
 }
 
 /// What may be listed; nothing to choose while nothing is gone.

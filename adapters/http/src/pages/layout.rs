@@ -8,7 +8,7 @@ use poem::{
     Endpoint, IntoResponse, Request, Response,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Scheme},
 };
-use staticreg_application::{browse::Shown, catalog::CatalogSnapshot};
+use staticreg_application::{browse::Shown, catalog::CatalogSnapshot, recording::Balance};
 
 use super::{
     assets::{Assets, hex},
@@ -32,6 +32,7 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src
 pub(crate) enum Section {
     Repositories,
     Insights,
+    Status,
     /// Error pages.
     None,
 }
@@ -90,6 +91,10 @@ impl<'a> Layout<'a> {
         self.section == Section::Insights
     }
 
+    pub(super) fn is_status(&self) -> bool {
+        self.section == Section::Status
+    }
+
     /// Tells when the counts could not be asked for.
     pub(crate) fn about_counts<V>(&mut self, shown: &Shown<V>, now: DateTime<Utc>) {
         match (&shown.value, shown.away) {
@@ -138,7 +143,7 @@ impl<'a> Layout<'a> {
 }
 
 /// What is told of things that were refused, while the last one is not long ago.
-fn refusals<R: Display>(one: &str, many: &str, refused: &Refused<R>, now: DateTime<Utc>) -> Option<String> {
+pub(super) fn refusals<R: Display>(one: &str, many: &str, refused: &Refused<R>, now: DateTime<Utc>) -> Option<String> {
     let last = refused.last.as_ref().filter(|last| last.ago < REFUSALS_SHOWN)?;
     let at = TimeDelta::from_std(last.ago).map_or(now, |ago| now - ago);
     Some(format!(
@@ -147,6 +152,27 @@ fn refusals<R: Display>(one: &str, many: &str, refused: &Refused<R>, now: DateTi
         Moment::new(at, now).ago,
         last.reason
     ))
+}
+
+/// The balance in words, once something was received.
+pub(super) fn balance(balance: &Balance) -> Option<String> {
+    let Balance { received, counted, skipped, duplicate, refused, waiting } = *balance;
+    let ended = [
+        (counted, "counted"),
+        (skipped, "skipped"),
+        (duplicate, "repeated"),
+        (refused, "refused"),
+        (waiting, "waiting"),
+    ];
+    let ended: Vec<_> = ended
+        .into_iter()
+        .filter(|(events, _)| *events > 0)
+        .map(|(events, what)| format!("{} {what}", text::number(events)))
+        .collect();
+    (received > 0).then(|| {
+        let events = text::count(received, "event", "events");
+        format!("{events} received since the start of this server: {}.", ended.join(", "))
+    })
 }
 
 /// Where this server is, as far as the browser, and a proxy that ends TLS, tell: to be shown and copied, not trusted.

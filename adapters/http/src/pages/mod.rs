@@ -18,7 +18,9 @@ mod list;
 mod parameters;
 mod range;
 mod repository;
+mod set_up;
 mod site;
+mod status;
 mod table;
 mod text;
 
@@ -39,12 +41,13 @@ use poem::{
 use crate::{Resource, access::Rule};
 
 /// The pages, and what belongs to them.
-pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 7] {
+pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 8] {
     let page = |path, method| Resource::new(path, with_site(method, site));
     [
         page("/", get(home::show)),
         page("/repo/*name", get(repository::show)),
         page("/insights", get(insights::show)),
+        page("/status", get(status::show)).behind(Rule::Metrics),
         page("/badge/*name", get(badge::show)).behind(Rule::Badge),
         page("/export/:table", get(export::show)),
         page("/assets/*file", get(show_asset)),

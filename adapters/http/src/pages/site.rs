@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use staticreg_application::{browse::Browse, receive_notification::ReceiveNotification};
+use chrono::{DateTime, Utc};
+use staticreg_application::{browse::Browse, receive_notification::ReceiveNotification, recording::Spooling};
 
 use super::assets::Assets;
-use crate::access::Access;
+use crate::{BuildInfo, Services, access::Access};
 
 /// What the pages need.
 pub(crate) struct Site {
@@ -16,24 +17,38 @@ pub(crate) struct Site {
     pub(super) receive: Arc<ReceiveNotification>,
     /// What was refused is told to people.
     pub(super) access: Access,
+    /// The store's name: `postgresql`, `sqlite` or `memory`.
+    pub(super) store: &'static str,
+    pub(super) spooling: Option<Arc<Spooling>>,
+    pub(super) build: BuildInfo,
+    pub(super) started_at: DateTime<Utc>,
     /// The port of the webhook's own listener, when it has one.
     webhook_port: Option<u16>,
     pub(super) assets: Assets,
 }
 
 impl Site {
-    pub(crate) fn new(
-        browse: Browse,
-        receive: Arc<ReceiveNotification>,
-        registry: Option<crate::Registry>,
-        public_name: Option<String>,
-        access: Access,
-        webhook_port: Option<u16>,
-    ) -> Self {
-        Self { browse, receive, registry, public_name, access, webhook_port, assets: Assets::new() }
+    pub(crate) fn new(services: &Services, webhook_port: Option<u16>) -> Self {
+        let Services { receive, ask, spooling, store, registry, access, build, public_name, .. } = services.clone();
+        let started_at = ask.now();
+        let browse = Browse::new(ask, registry.as_ref().map(|registry| registry.snapshots.clone()));
+        let assets = Assets::new();
+        Self {
+            browse,
+            registry,
+            public_name,
+            receive,
+            access,
+            store,
+            spooling,
+            build,
+            started_at,
+            webhook_port,
+            assets,
+        }
     }
 
-    pub(super) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         self.browse.ask().now()
     }
 

@@ -81,6 +81,14 @@ impl Moment {
             exact: at.format("%-d %b %Y, %H:%M UTC").to_string(),
         }
     }
+
+    /// One whose seconds matter.
+    pub(crate) fn to_the_second(at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let moment = Self::new(at, now);
+        let passed = (now - at).num_seconds();
+        let ago = if (1..60).contains(&passed) { format!("{passed} s ago") } else { moment.ago };
+        Self { ago, exact: at.format("%-d %b %Y, %H:%M:%S UTC").to_string(), ..moment }
+    }
 }
 
 fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {

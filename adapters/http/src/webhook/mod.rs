@@ -68,7 +68,8 @@ impl WebhookApi {
         tag = "ApiTag::Webhook"
     )]
     async fn receive_notification(&self, notification: Notification, _proof: Proof) -> Result<Stored, WebhookError> {
-        let events = notification.read(&self.bodies).await?;
+        let events =
+            notification.read(&self.bodies).await.inspect_err(|error| self.receive.unreadable(error.words()))?;
         Ok(Stored::Ok(Json(self.receive.receive(events).await?.into())))
     }
 }
@@ -164,6 +165,18 @@ enum WebhookError {
 }
 
 impl WebhookError {
+    /// Why a body is no notification, without a word of it.
+    fn words(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "its body is no notification",
+            Self::TimedOut(_) => "its body took too long to arrive",
+            Self::TooLarge(_) => "its body is larger than STATICREG_WEBHOOK_MAX_BODY",
+            Self::UnsupportedMediaType(_) => "its media type is none that a registry sends",
+            Self::Unauthorized(..) | Self::Forbidden(_) => "its sender may not post",
+            Self::Unavailable(..) => "there was no room for its body",
+        }
+    }
+
     fn bad_request(detail: String) -> Self {
         Self::BadRequest(Json(Problem::new(StatusCode::BAD_REQUEST, detail)))
     }

@@ -217,3 +217,13 @@ async fn until_tokens_could_be_read_nobody_is_told_that_one_is_wrong() {
         assert_eq!(answer.status, expected, "{pair}");
     }
 }
+
+#[tokio::test]
+async fn the_status_page_names_the_tokens_that_let_a_registry_post() {
+    let options = AccessOptions { signatures: Some(signatures()), read: Readers::Anyone, ..by_token().await };
+    let page = Server::start(options).await.get("/status", &[]).await.text;
+    assert!(page.contains("[Bearer TOKEN]   # the API token srt_posting\n"), "{page}");
+    let open = AccessOptions { read: Readers::Anyone, ..by_token().await };
+    let page = Server::start(open).await.get("/status", &[]).await.text;
+    assert!(!page.contains("Authorization"), "no token is asked for: {page}");
+}

@@ -1,4 +1,4 @@
-//! A listener of the webhook's own.
+//! Listeners of the webhook's and of telemetry's own.
 
 use staticreg_http::{
     WebhookListener,
@@ -14,9 +14,9 @@ async fn start(options: AccessOptions, hosts: Hosts) -> (Server, Server) {
     let [main, webhook] = listeners.map(|listener| listener.expect("a free port"));
     let port = webhook.local_addr().expect("its address").port();
     let services = support::services(MemoryMetrics::new(100), access.clone());
-    let (all_else, of_webhook) = staticreg_http::endpoints(services, WebhookListener { port, hosts });
-    let main = Server::serve(main, all_else, access.clone());
-    (main, Server::serve(webhook, of_webhook, access))
+    let endpoints = staticreg_http::endpoints(services, Some(WebhookListener { port, hosts }), None);
+    let main = Server::serve(main, endpoints.main, access.clone());
+    (main, Server::serve(webhook, endpoints.webhook.expect("its routes"), access))
 }
 
 #[tokio::test]
@@ -77,4 +77,33 @@ async fn who_may_post_is_the_same_there_and_refusals_are_told_on_the_page() {
     assert_eq!(webhook.post(INSIDE, &[("authorization", "Bearer r1ght")]).await.status, 200);
     assert_eq!(webhook.post(INSIDE, &[]).await.status, 401);
     assert_eq!(main.refused(RefusalReason::NoProof), 1);
+}
+
+#[tokio::test]
+async fn telemetry_answers_at_its_own_listener_alone_to_whoever_reaches_it() {
+    let access = Access::new(signed_in());
+    let listeners = [server::listen("127.0.0.1:0").await, server::listen("127.0.0.1:0").await];
+    let [main, telemetry] = listeners.map(|listener| listener.expect("a free port"));
+    let services = support::services(MemoryMetrics::new(100), access.clone());
+    let hosts = Hosts::only(["own.example".to_owned()]);
+    let endpoints = staticreg_http::endpoints(services, None, Some(hosts));
+    let main = Server::serve(main, endpoints.main, access.clone());
+    let telemetry = Server::serve(telemetry, endpoints.telemetry.expect("its routes"), access);
+    let host = [("host", "own.example")];
+    for (path, of_telemetry, of_main) in [
+        ("/metrics", 200, 401),
+        ("/metrics/", 200, 401),
+        ("/healthz", 200, 200),
+        ("/healthz/db", 200, 200),
+        ("/", 404, 401),
+        ("/api/v1/summary", 404, 401),
+        ("/metrics/webhook", 404, 401),
+    ] {
+        let statuses = (telemetry.get(path, &host).await.status, main.get(path, &host).await.status);
+        assert_eq!(statuses, (of_telemetry, of_main), "{path}");
+    }
+    assert_eq!(main.get("/metrics", &[host[0], RIGHT]).await.status, 404, "who may read is told that it is not here");
+    assert_eq!(telemetry.post(INSIDE, &host).await.status, 404);
+    assert_eq!(main.post(INSIDE, &[TOKEN_SHOWN]).await.status, 200);
+    assert_eq!(telemetry.get("/metrics", &[("host", "counts.example.com")]).await.status, 421);
 }

@@ -50,7 +50,7 @@ const TO_POSTERS: Answers = [
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 37] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 38] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
@@ -77,6 +77,7 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 37] = [
     ("/api/v1/metrics", "/api/v1/metrics", 200, TO_ALL, TO_READERS),
     ("/api/v1/metrics.csv", "/api/v1/metrics.csv", 200, TO_ALL, TO_READERS),
     (WEBHOOK, WEBHOOK, 200, TO_POSTERS, TO_POSTERS),
+    ("/status", "/status", 200, TO_ALL, TO_WATCHERS),
     ("/metrics", "/metrics", 200, TO_ALL, TO_WATCHERS),
     ("/metrics/webhook", "/metrics/webhook", 200, TO_ALL, TO_READERS),
     ("/metrics/db", "/metrics/db", 503, TO_ALL, TO_READERS),

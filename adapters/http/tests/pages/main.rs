@@ -7,3 +7,4 @@ mod insights;
 mod repositories;
 mod repository;
 mod site;
+mod status;

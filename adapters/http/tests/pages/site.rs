@@ -166,6 +166,12 @@ impl<E: Endpoint> Site<E> {
         self.ask(Method::GET, path, &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]).await
     }
 
+    /// Posts a body as the registry does, and answers the status.
+    pub(crate) async fn post(&self, body: &str) -> StatusCode {
+        let request = self.0.post("/api/webhook/registry").content_type("application/json");
+        request.body(body.to_owned()).send().await.0.status()
+    }
+
     /// The page at a path, which must be there.
     pub(crate) async fn page(&self, path: &str) -> Answer {
         let answer = self.get(path).await;

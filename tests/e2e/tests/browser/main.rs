@@ -7,6 +7,7 @@ mod axe;
 mod chrome;
 mod real;
 mod site;
+mod status;
 
 use std::time::{Duration, Instant};
 
@@ -193,7 +194,7 @@ async fn swagger_ui_works_under_its_policy() {
 }
 
 /// The pages to look at: a name for the file, and the path.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("home", "/"),
     ("folder", "/?folder=platform"),
     ("nothing", "/?q=nothing+like+this"),
@@ -202,6 +203,7 @@ const PAGES: [(&str, &str); 9] = [
     ("artifact", "/repo/charts/webapp?tag=1.4.2"),
     ("insights", "/insights"),
     ("insights-90", "/insights?days=90&unused=14"),
+    ("status", "/status"),
     ("error", "/no/such/page"),
 ];
 

@@ -10,6 +10,7 @@ use staticreg_test_support::{
     ports::free_port,
     postgres::{Postgres, Release},
     registry::{Registry, RegistryOptions},
+    tls::TlsPostgres,
 };
 
 use crate::{SOON, one_pull};
@@ -24,11 +25,12 @@ fn doctor(environment: &[(&str, &str)]) -> (String, bool) {
 fn where_all_is_well_it_says_so_and_counts_nothing() {
     let postgres = Postgres::shared_of(Release::Eighteen);
     let url = postgres.new_database();
-    let address = format!("127.0.0.1:{}", free_port());
+    let [address, watched] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
     let environment = [
         ("STATICREG_DB_URL", &*url),
         ("STATICREG_REGISTRY_HOSTNAME", &address),
         ("STATICREG_WEBHOOK_TOKENS", "t0p-secret"),
+        ("STATICREG_TELEMETRY_BIND_ADDR", &watched),
     ];
     let server = Staticreg::start(&environment);
     server.wait_for_store();
@@ -47,6 +49,7 @@ fn where_all_is_well_it_says_so_and_counts_nothing() {
         "ok     its list of repositories can be read",
         "look   it has counted no pull by tag yet; is the registry told to post notifications to it?",
         "ok     it takes notifications: one was posted that counts nothing",
+        &format!("ok     it tells metrics at {watched}"),
     ] {
         assert!(said.contains(words), "{words}\n{said}");
     }
@@ -97,4 +100,47 @@ fn it_signs_its_notification_where_posting_asks_for_that() {
     }
     let (said, is_well) = doctor(&with("another"));
     assert!(!is_well && said.contains("WRONG  it does not take a notification: 403"), "{said}");
+}
+
+#[test]
+fn each_setting_is_told_with_where_it_comes_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("staticreg.toml");
+    std::fs::write(&file, "[spool]\nmax_events = 5\n").expect("a file");
+    let file = file.to_str().expect("text");
+    let arguments = ["doctor", "--config", file, "--http-max-connections", "77"];
+    let said = Staticreg::run(&arguments, &[("STATICREG_LOG_LEVEL", "debug")]).stdout;
+    for words in [
+        "  --http-max-connections = 77\n",
+        "  STATICREG_LOG_LEVEL = debug\n",
+        &format!("  {file}: spool.max_events = 5\n"),
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+}
+
+#[test]
+fn rights_that_are_missing_are_told() {
+    let postgres = Postgres::shared_of(Release::Packaged);
+    let url = postgres.new_database();
+    assert!(Staticreg::run(&["migrate"], &[("STATICREG_DB_URL", &url)]).status.success());
+    // A role is the cluster's, which other tests share.
+    postgres
+        .psql(&url, "CREATE ROLE doctor_reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO doctor_reader;");
+    let of_reader = url.replace("postgres@", "doctor_reader@");
+    let (said, _) = doctor(&[("STATICREG_DB_URL", &of_reader)]);
+    assert!(said.contains("WRONG  it takes no events: ") && !said.contains("tokens cannot be read"), "{said}");
+    postgres.psql(&url, "REVOKE SELECT ON api_token FROM doctor_reader");
+    let (said, is_well) = doctor(&[("STATICREG_DB_URL", &of_reader)]);
+    assert!(!is_well && said.contains("WRONG  its API tokens cannot be read: "), "{said}");
+}
+
+#[test]
+fn a_database_that_speaks_tls_is_told() {
+    let tls = TlsPostgres::start();
+    let url = tls.cluster.new_database();
+    assert!(Staticreg::run(&["migrate"], &[("STATICREG_DB_URL", &url)]).status.success());
+    let url = url.replace("postgres@127.0.0.1", "tls_only@localhost");
+    let (said, _) = doctor(&[("STATICREG_DB_URL", &format!("{url}?sslmode=require"))]);
+    assert!(said.contains("ok     what goes to it is encrypted, by TLSv1."), "{said}");
 }

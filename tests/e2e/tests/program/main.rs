@@ -9,6 +9,8 @@ mod input;
 mod log;
 mod sd_notify;
 mod start_and_stop;
+mod status;
+mod telemetry;
 
 use std::time::Duration;
 

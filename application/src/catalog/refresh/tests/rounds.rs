@@ -164,3 +164,27 @@ async fn a_flood_of_changes_is_bounded() {
     }
     assert_eq!(changes.0.waiting.lock().len(), MAX_WAITING);
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_the_registry_is_read_again_is_told() {
+    let registry = registry_of(&[("a", "1", 1)]);
+    registry.fail("catalog 0", unavailable);
+    let clock = FakeClock::new();
+    let (refresh, view) = with_clock(&registry, &clock);
+    assert_eq!(view.next_read_at(), None);
+    let running = tokio::spawn(refresh.run());
+    let next = async |after: Duration| {
+        let expected = Some(clock.now() + after);
+        for _ in 0..100 {
+            if view.next_read_at() == expected {
+                return;
+            }
+            advance(FIRST_PAUSE / 10).await;
+        }
+        panic!("{:?} instead of {expected:?}", view.next_read_at());
+    };
+    next(FIRST_PAUSE).await;
+    registry.heal();
+    next(RefreshOptions::default().interval).await;
+    running.abort();
+}
