@@ -182,8 +182,8 @@ fn registry(site: &Site, now: DateTime<Utc>) -> Fact {
         (None, None) => "Not read yet.".to_owned(),
     };
     let next = registry.snapshots.next_read_at().map_or_else(String::new, |at| match (at - now).num_minutes() {
-        ..1 => " Next try within a minute.".to_owned(),
-        minutes => format!(" Next try in {minutes} min."),
+        ..1 => " Read again within a minute.".to_owned(),
+        minutes => format!(" Read again in {minutes} min."),
     });
     match fault {
         None => Fact::fine(name, so_far + &next),
