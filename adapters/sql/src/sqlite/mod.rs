@@ -1,6 +1,7 @@
 //! SQLite: one file, one writer, readers beside it.
 
 mod file;
+mod fold;
 mod ids;
 mod journal;
 mod record;
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{
     DatabaseConnection, DbErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
     sqlx::{
@@ -27,7 +28,7 @@ use staticreg_domain::{
     connection_pool::PoolStats,
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
-    metrics::{MetricsError, PullEvent, Recording},
+    metrics::{Folded, MetricsError, PullEvent, Recording},
 };
 use staticreg_migration::Migrator;
 
@@ -160,6 +161,14 @@ impl SqliteMetrics {
             forget.await.map(|forgotten| forgotten.rows_affected()).map_err(classify)
         })
         .await
+    }
+
+    pub(crate) async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        self.writing(async |connection| fold::keep_by_month(connection, folded).await.map_err(classify)).await
+    }
+
+    pub(crate) async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.writing(async |connection| fold::fold_day(connection, day, at_most).await).await
     }
 
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {
