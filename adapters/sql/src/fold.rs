@@ -127,6 +127,10 @@ pub(crate) fn forget(dialect: Dialect, Table { name, date, .. }: &Table, before:
     query(text, vec![dialect.date(before), i64::from(at_most).into()])
 }
 
+pub(crate) fn no_values() -> SqlxValues {
+    SqlxValues(Values(Vec::new()))
+}
+
 fn query(text: String, values: Vec<Value>) -> Query {
     Query { text, values: SqlxValues(Values(values)) }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use askama::Template;
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use staticreg_application::browse::{DAYS, Daily, Series};
 
 use super::text;
@@ -259,25 +259,32 @@ fn with_rest(series: &[Series]) -> Vec<Series> {
     shown.iter().cloned().chain([rest]).collect()
 }
 
-/// How many days a bar stands for, and what the table calls that.
-fn bucket_days(daily: &Daily) -> (usize, &'static str) {
+/// How many days a bar stands for, none for those of a month, and what the table calls that.
+fn bucket_days(daily: &Daily) -> (Option<usize>, &'static str) {
+    if daily.months_before.is_some() {
+        return (None, "Month from");
+    }
     let days = usize::try_from((daily.range.to() - daily.range.from()).num_days() + 1).unwrap_or(1);
     [(1, "Day"), (7, "7 days from"), (28, "4 weeks from")]
         .into_iter()
         .find(|(bucket, _)| days.div_ceil(*bucket) <= MAX_BARS)
-        .unwrap_or((91, "13 weeks from"))
+        .map_or((Some(91), "13 weeks from"), |(bucket, unit)| (Some(bucket), unit))
 }
 
-fn buckets(daily: &Daily, series: &[Series], days: usize) -> Vec<Bucket> {
+fn buckets(daily: &Daily, series: &[Series], days: Option<usize>) -> Vec<Bucket> {
     let dates: Vec<NaiveDate> = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
-    dates
-        .chunks(days)
-        .enumerate()
-        .map(|(index, dates)| {
-            let sum = |series: &Series| series.days.iter().skip(index * days).take(days).sum();
-            Bucket { first: dates[0], last: dates[dates.len() - 1], values: series.iter().map(sum).collect() }
-        })
-        .collect()
+    let parts: Vec<&[NaiveDate]> = match days {
+        Some(days) => dates.chunks(days).collect(),
+        None => dates.chunk_by(|a, b| (a.year(), a.month()) == (b.year(), b.month())).collect(),
+    };
+    let mut first = 0;
+    let bucket = |dates: &[NaiveDate]| {
+        let sum = |series: &Series| series.days.iter().skip(first).take(dates.len()).sum();
+        let values = series.iter().map(sum).collect();
+        first += dates.len();
+        Bucket { first: dates[0], last: dates[dates.len() - 1], values }
+    };
+    parts.into_iter().map(bucket).collect()
 }
 
 /// The distance of the levels: 1, 2 or 5 times a power of ten, so that there are about four.
@@ -407,7 +414,7 @@ mod tests {
         let days = u32::try_from(series.first().map_or(1, |(_, days)| days.len())).unwrap();
         let series =
             series.iter().map(|(name, days)| Series { name: (*name).to_owned(), days: days.to_vec() }).collect();
-        Daily { range: DateRange::days_until(to.parse().unwrap(), days), series }
+        Daily { range: DateRange::days_until(to.parse().unwrap(), days), months_before: None, series }
     }
 
     fn input(daily: &Daily) -> ChartInput<'_> {
@@ -441,6 +448,19 @@ mod tests {
         assert_eq!(chart.bars.len(), 43);
         let sum: u64 = chart.bars.iter().map(|bar| bar.values[0].parse::<u64>().unwrap()).sum();
         assert_eq!(sum, 300);
+    }
+
+    #[test]
+    fn where_counts_are_kept_by_month_they_are_shown_so() {
+        let mut kept = daily("2026-03-10", &[("amd64", &[0; 69])]);
+        (kept.series[0].days[0], kept.series[0].days[31], kept.series[0].days[68]) = (310, 280, 7);
+        kept.months_before = "2026-03-01".parse().ok();
+        let chart = Chart::stacked(input(&kept));
+        let bars: Vec<_> = chart.bars.iter().map(|bar| (bar.label.as_str(), bar.values[0].as_str())).collect();
+        assert_eq!(
+            (chart.unit, bars.as_slice()),
+            ("Month from", &[("1 Jan 2026", "310"), ("1 Feb 2026", "280"), ("1 Mar 2026", "7")][..])
+        );
     }
 
     #[test]

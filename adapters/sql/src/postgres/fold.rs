@@ -21,7 +21,7 @@ use crate::{
 
 /// Waits for the lock, which ends with the transaction, and reads what is kept by month. A statement of its own: one that
 /// had waited would not see what came meanwhile.
-pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<Folded> {
+pub(crate) async fn lock(connection: &mut PgConnection) -> sqlx::Result<Folded> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock('kept_by_month'::regclass::oid::bigint)";
     sqlx::query(LOCK).execute(&mut *connection).await?;
     let row = sqlx::query_as(fold::FOLDED).fetch_optional(connection).await?;
@@ -57,7 +57,7 @@ async fn triggers_note_days(transaction: &mut PgConnection, note: bool) -> sqlx:
 }
 
 /// Moves the mark on.
-pub(super) async fn keep_by_month(transaction: &mut PgConnection, folded: Folded) -> sqlx::Result<()> {
+pub(crate) async fn keep_by_month(transaction: &mut PgConnection, folded: Folded) -> sqlx::Result<()> {
     const KEEP: &str = "\
         INSERT INTO kept_by_month AS kept (days_before, digests_before) VALUES ($1, $2) \
         ON CONFLICT (one) DO UPDATE SET days_before = greatest(kept.days_before, excluded.days_before), \

@@ -1,6 +1,6 @@
 //! PostgreSQL 15 or newer.
 
-mod fold;
+pub(crate) mod fold;
 mod ids;
 mod journal;
 mod record;
@@ -205,6 +205,18 @@ impl PostgresMetrics {
             Ok(sqlx::query(FOLD).bind(i64::from(at_most)).execute(connection).await?.rows_affected())
         })
         .await
+    }
+
+    /// A connection of its own for what takes longer than any question.
+    pub(crate) async fn connect_for_long(&self) -> Result<PgConnection, MetricsError> {
+        const NO_LIMITS: &str = "SELECT set_config('statement_timeout', '0', false), \
+             set_config('idle_in_transaction_session_timeout', '0', false)";
+        let connect = async {
+            let mut connection = self.readers.server.connect().await?;
+            sqlx::query(NO_LIMITS).execute(&mut connection).await?;
+            Ok(connection)
+        };
+        within(self.question_timeout, async { connect.await.map_err(classify) }).await
     }
 
     pub(crate) async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {

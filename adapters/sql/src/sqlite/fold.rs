@@ -43,7 +43,7 @@ pub(super) async fn moved<'a>(
 }
 
 /// Moves the mark on.
-pub(super) async fn keep_by_month(connection: &mut SqliteConnection, folded: Folded) -> sqlx::Result<()> {
+pub(crate) async fn keep_by_month(connection: &mut SqliteConnection, folded: Folded) -> sqlx::Result<()> {
     const KEEP: &str = "\
         INSERT INTO kept_by_month (one, days_before, digests_before) VALUES (1, $1, $2) \
         ON CONFLICT (one) DO UPDATE SET days_before = max(days_before, excluded.days_before), \

@@ -1,7 +1,7 @@
 //! SQLite: one file, one writer, readers beside it.
 
 mod file;
-mod fold;
+pub(crate) mod fold;
 mod ids;
 mod journal;
 mod record;
@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// Takes the lock to write at once: a transaction that reads first may be refused it later.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// The pull metrics in an SQLite file.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(crate) struct SqliteMetrics {
 
 /// A connection whose statement ends when the connection is dropped. The driver would let it run to its end.
 #[derive(Debug)]
-struct Interruptible {
+pub(crate) struct Interruptible {
     connection: SqliteConnection,
     is_dropped: Arc<AtomicBool>,
 }
@@ -71,6 +71,12 @@ impl Interruptible {
         let goes_on = Arc::clone(&is_dropped);
         connection.lock_handle().await?.set_progress_handler(STEPS, move || !goes_on.load(Ordering::Relaxed));
         Ok(Self { connection, is_dropped })
+    }
+}
+
+impl AsMut<SqliteConnection> for Interruptible {
+    fn as_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
     }
 }
 
@@ -219,7 +225,7 @@ impl SqliteMetrics {
         .await
     }
 
-    async fn connect(&self) -> Result<Interruptible, MetricsError> {
+    pub(crate) async fn connect(&self) -> Result<Interruptible, MetricsError> {
         Interruptible::connect(&self.file).await.map_err(classify)
     }
 }
