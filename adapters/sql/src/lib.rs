@@ -19,6 +19,7 @@ mod postgres;
 mod query;
 mod question;
 mod sqlite;
+mod transfer;
 mod versions;
 
 use std::{
@@ -52,6 +53,7 @@ use crate::{
 pub use error::Reason;
 pub use examine::Examination;
 pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName, UrlFault};
+pub use transfer::{CarriedRow, ExportError, Exported, ImportError};
 
 /// The pull metrics in a database.
 #[derive(Debug)]

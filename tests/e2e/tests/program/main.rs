@@ -7,6 +7,7 @@ mod go_staticreg;
 mod input;
 mod log;
 mod start_and_stop;
+mod transfer;
 
 use std::time::Duration;
 
