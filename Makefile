@@ -69,9 +69,9 @@ compose-check: test-tools ## Checks compose/compose.yaml
 	@scripts/check-compose
 
 .PHONY: bench
-bench: test-tools ## Measures how much it takes, side by side with PostgreSQL itself; see docs/performance.md
+bench: test-tools ## Measures how much it takes; PARTS=growth MILLIONS=1,10,50 measures growth alone; see docs/performance.md
 	cargo build --release -p staticreg -p staticreg-load
-	target/release/staticreg-load
+	target/release/staticreg-load $(if $(MILLIONS),--millions $(MILLIONS)) $(PARTS)
 
 .PHONY: openapi
 openapi: ## Writes api-spec/openapi.json anew

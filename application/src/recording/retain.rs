@@ -147,3 +147,86 @@ impl Retain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use parking_lot::Mutex;
+    use staticreg_domain::{
+        counting::Tagged,
+        metrics::{AccessKind, Change, CountKey, DateRange, Filter, MetricsReader as _, Page, PullEvent},
+    };
+    use staticreg_memory::MemoryMetrics;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::recording::RecorderOptions;
+
+    struct SetClock(Mutex<DateTime<Utc>>);
+
+    impl Clock for SetClock {
+        fn now(&self) -> DateTime<Utc> {
+            *self.0.lock()
+        }
+    }
+
+    fn date(text: &str) -> NaiveDate {
+        text.parse().expect(text)
+    }
+
+    fn pull(number: u128, day: &str) -> PullEvent {
+        let key = CountKey {
+            kind: AccessKind::PullByTag,
+            date: date(day),
+            repository: "app".parse().expect("a name"),
+            tag: None,
+            digest: format!("sha256:{:064x}", 1).parse().expect("a digest"),
+            architecture: "amd64".parse().expect("never fails"),
+        };
+        let at = date(day).and_hms_opt(10, 0, 0).expect("a time").and_utc();
+        let changes = vec![Change { key: Arc::new(key), delta: 1 }];
+        PullEvent { id: Uuid::from_u128(number).into(), at, timestamp: at, changes }
+    }
+
+    async fn days(store: &MemoryMetrics) -> Vec<(String, u64)> {
+        let rows = store.rows(&Filter::of_dates(DateRange::EVER), &Page::first(100)).await.expect("answers").items;
+        rows.iter().map(|row| (row.date.to_string(), row.count)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn days_become_months_and_months_go_once_a_day() {
+        let store = Arc::new(MemoryMetrics::new(1_000));
+        let clock = Arc::new(SetClock(Mutex::new("2026-11-27T12:00:00Z".parse().expect("a time"))));
+        let pulled = ["2026-01-20", "2026-07-10", "2026-07-20", "2026-08-20", "2026-08-21", "2026-11-26"];
+        let events: Vec<_> = (1..).zip(pulled).map(|(number, day)| pull(number, day)).collect();
+        store.record(&events, clock.now()).await.expect("records");
+        let options = RecorderOptions {
+            batch_size: 1,
+            buffer_size: 1,
+            flush_interval: Duration::ZERO,
+            patience: Duration::from_secs(3),
+        };
+        let (recorder, _writer) = Recorder::new(store.clone(), Box::new(Tagged), None, None, clock.clone(), options);
+        let retention = Retention { daily_days: Some(100), total_days: Some(200), drops_digests: false };
+        let retain = Retain { store: store.clone(), recorder, spooling: None, clock: clock.clone(), retention };
+        let running = tokio::spawn(retain.run());
+
+        let expected = |rows: &[(&str, u64)]| -> Vec<(String, u64)> {
+            rows.iter().map(|(day, count)| ((*day).to_owned(), *count)).collect()
+        };
+        let first = expected(&[("2026-11-26", 1), ("2026-08-21", 1), ("2026-08-20", 1), ("2026-07-01", 2)]);
+        while days(&store).await != first {
+            sleep(INTERVAL).await;
+        }
+        // August's last day is not older yet, and then it is.
+        *clock.0.lock() = "2026-12-09T00:00:00Z".parse().expect("a time");
+        sleep(INTERVAL * 10).await;
+        assert_eq!(days(&store).await, first);
+        *clock.0.lock() = "2026-12-10T00:00:00Z".parse().expect("a time");
+        let then = expected(&[("2026-11-26", 1), ("2026-08-01", 2), ("2026-07-01", 2)]);
+        while days(&store).await != then {
+            sleep(INTERVAL).await;
+        }
+        running.abort();
+    }
+}

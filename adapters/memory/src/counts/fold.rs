@@ -8,16 +8,19 @@ use staticreg_domain::{
     metrics::{CountKey, Folded, PullEvent, first_of_month, last_of_month},
 };
 
-use super::{Counts, MAX_COUNT, Row, RowKey};
+use super::{Counts, Day, MAX_COUNT, Row, RowKey};
 
 impl Counts {
     /// The next day, behind another, of which counts are to be folded.
     pub(crate) fn day_to_fold(&self, folded: &Folded, after: Option<NaiveDate>) -> Option<NaiveDate> {
         let later = self.days.range(after.map_or(NaiveDate::MIN, |after| after.succ_opt().unwrap_or(after))..);
-        let mut folding = later.take_while(|(date, _)| **date < folded.days_before);
-        folding
-            .find(|(date, day)| day.rows.iter().any(|row| self.moves(folded, **date, &row.key)))
-            .map(|(date, _)| *date)
+        let mut kept_by_month = later.take_while(|(date, _)| **date < folded.days_before);
+        // The rows of a month are many: they are looked at only where they may have digests.
+        let is_to_fold = |date: NaiveDate, day: &Day| {
+            date != folded.date(date)
+                || date < folded.digests_before && day.rows.iter().any(|row| self.moves(folded, date, &row.key))
+        };
+        kept_by_month.find(|(date, day)| is_to_fold(**date, day)).map(|(date, _)| *date)
     }
 
     /// Folds at most so many rows of a day; answers how many.
