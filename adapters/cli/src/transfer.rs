@@ -66,7 +66,7 @@ impl TransferTask {
 
     pub(crate) async fn run(&self, db: &Db) -> Result<(), Failure> {
         match self {
-            Self::Export(format) => export(&store::open_as_it_is(db).await?, *format).await,
+            Self::Export(format) => Box::pin(export(&store::open_as_it_is(db).await?, *format)).await,
             Self::Import { file, merge } => {
                 if file.is_none() && std::io::stdin().is_terminal() {
                     return Err(
@@ -80,19 +80,19 @@ impl TransferTask {
                     }
                     None => Box::new(std::io::stdin().lock()),
                 };
-                import(&store::open_and_migrate(db).await?, input, *merge).await
+                Box::pin(import(&store::open_and_migrate(db).await?, input, *merge)).await
             }
         }
     }
 }
 
 async fn export(database: &SqlMetrics, format: Format) -> Result<(), Failure> {
-    let examination = database.examine().await?;
+    let examination = Box::pin(database.examine()).await?;
     if !examination.missing_changes.is_empty() {
         return Err("the database's schema is an older one: run `staticreg migrate` first.".into());
     }
     let mut progress = Progress::new("exported", Some(database.count_rows().await?));
-    let mut writer = format.writer(BufWriter::new(std::io::stdout().lock()))?;
+    let mut writer = format.writer(BufWriter::new(std::io::stdout().lock()));
     let exported = database
         .export(|row| {
             progress.one_more();

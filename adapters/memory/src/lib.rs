@@ -111,7 +111,7 @@ impl Store {
         };
         match moved {
             Some(moved) => {
-                self.counts.fold_lowered(&self.folded, moved.iter());
+                self.counts.fold_lowered(self.folded, moved.iter());
                 self.counts.add(moved.iter())?;
             }
             None => self.counts.add(events.clone())?,
@@ -220,13 +220,13 @@ impl MetricsRepository for MemoryMetrics {
 
     async fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
         let store = self.store.lock();
-        Ok(store.counts.day_to_fold(&store.folded, after))
+        Ok(store.counts.day_to_fold(store.folded, after))
     }
 
     async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
         let mut store = self.store.lock();
         let folded = store.folded;
-        Ok(store.counts.fold_day(&folded, day, at_most as usize))
+        Ok(store.counts.fold_day(folded, day, at_most as usize))
     }
 
     async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {

@@ -65,9 +65,9 @@ pub(crate) struct Part<'a> {
     pub(crate) at_most: u32,
 }
 
-impl<'a> Part<'a> {
+impl Part<'_> {
     /// The rows of a day; none when it is not kept by month.
-    pub(crate) fn of_day(folded: &Folded, day: NaiveDate, at_most: u32) -> Option<Self> {
+    pub(crate) fn of_day(folded: Folded, day: NaiveDate, at_most: u32) -> Option<Self> {
         let without_digests = day < folded.digests_before;
         (day < folded.days_before).then_some(Self { from: day, to: day, without_digests, of: None, at_most })
     }
@@ -79,7 +79,7 @@ impl<'a> Part<'a> {
 }
 
 /// The parts to fold before a batch takes from counts: all of what it takes from is in one place then.
-pub(crate) fn lowered<'a>(folded: &Folded, batch: &Batch<'a>) -> Vec<(&'static Table, Part<'a>)> {
+pub(crate) fn lowered<'a>(folded: Folded, batch: &Batch<'a>) -> Vec<(&'static Table, Part<'a>)> {
     let kept_by_month = batch.lowered().into_iter().map(|sum| sum.key).filter(|key| key.date < folded.days_before);
     let part = |key: &'a CountKey| Part {
         from: first_of_month(key.date),

@@ -339,7 +339,7 @@ impl MetricsReader for SqlMetrics {
     }
 
     async fn folded(&self) -> Result<Folded, MetricsError> {
-        self.in_time(async { fold::folded(&self.database.ask(fold::folded_query()).await?) }).await
+        self.in_time(Box::pin(async { fold::folded(&self.database.ask(fold::folded_query()).await?) })).await
     }
 }
 

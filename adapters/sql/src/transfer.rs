@@ -86,7 +86,7 @@ impl SqlMetrics {
         let folded = staticreg_domain::metrics::MetricsReader::folded(self).await?;
         let mut exported = Exported::default();
         let mut take = |row: &Row| {
-            match carried(row, &folded)? {
+            match carried(row, folded)? {
                 Some(row) => {
                     each(row).map_err(ExportError::Row)?;
                     exported.rows += 1;
@@ -149,7 +149,7 @@ fn every_row() -> String {
 }
 
 /// None when one of its names is none.
-fn carried(row: &Row, folded: &Folded) -> Result<Option<CarriedRow>, MetricsError> {
+fn carried(row: &Row, folded: Folded) -> Result<Option<CarriedRow>, MetricsError> {
     let (kind, repository, tag, digest) = (row.text(1)?, row.text(2)?, row.text(3)?, row.text(4)?);
     let tag = if tag.is_empty() { Ok(None) } else { tag.parse().map(Some) };
     let (Some(kind), Ok(repository), Ok(tag), Ok(digest)) =

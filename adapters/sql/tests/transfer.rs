@@ -77,12 +77,12 @@ async fn counts_are_the_same_wherever_they_are_carried() {
     let folder = tempfile::tempdir().expect("a folder");
     for (number, from) in databases(&folder, "from.db").await.into_iter().enumerate() {
         fill(&from).await;
-        let (rows, folded) = (all_rows(&from).await, from.folded().await.expect("answers"));
+        let (rows, mark) = (all_rows(&from).await, from.folded().await.expect("answers"));
         let carried = exported(&from).await;
         for to in databases(&folder, &format!("to{number}.db")).await {
             assert_eq!(import(&to, carried.clone(), false).await.expect("imports"), rows.len() as u64);
             assert_eq!(all_rows(&to).await, rows);
-            assert_eq!(to.folded().await.expect("answers"), folded);
+            assert_eq!(to.folded().await.expect("answers"), mark);
             assert_eq!(to.day_to_fold(None).await.expect("answers"), None);
         }
     }

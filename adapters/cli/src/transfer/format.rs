@@ -37,11 +37,11 @@ impl Format {
         [Self::Csv, Self::JsonLines].into_iter().zip(Self::NAMES).find(|(_, known)| *known == name).map(|(is, _)| is)
     }
 
-    pub(super) fn writer<W: Write>(self, output: W) -> io::Result<Writer<W>> {
-        Ok(match self {
-            Self::Csv => Writer::Csv(csv::Writer::from_writer(output)),
+    pub(super) fn writer<W: Write>(self, output: W) -> Writer<W> {
+        match self {
+            Self::Csv => Writer::Csv(Box::new(csv::Writer::from_writer(output))),
             Self::JsonLines => Writer::JsonLines(output),
-        })
+        }
     }
 }
 
@@ -119,7 +119,7 @@ impl TryFrom<Line> for CarriedRow {
 
 /// Writes counts.
 pub(super) enum Writer<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     JsonLines(W),
 }
 
@@ -241,8 +241,10 @@ mod tests {
     }
 
     fn written(format: Format) -> String {
-        let mut writer = format.writer(Vec::new()).expect("writes");
-        rows().iter().for_each(|row| writer.write(row).expect("writes"));
+        let mut writer = format.writer(Vec::new());
+        for row in &rows() {
+            writer.write(row).expect("writes");
+        }
         String::from_utf8(writer.finish().expect("writes")).expect("text")
     }
 

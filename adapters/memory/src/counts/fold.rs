@@ -12,7 +12,7 @@ use super::{Counts, Day, MAX_COUNT, Row, RowKey};
 
 impl Counts {
     /// The next day, behind another, of which counts are to be folded.
-    pub(crate) fn day_to_fold(&self, folded: &Folded, after: Option<NaiveDate>) -> Option<NaiveDate> {
+    pub(crate) fn day_to_fold(&self, folded: Folded, after: Option<NaiveDate>) -> Option<NaiveDate> {
         let later = self.days.range(after.map_or(NaiveDate::MIN, |after| after.succ_opt().unwrap_or(after))..);
         let mut kept_by_month = later.take_while(|(date, _)| **date < folded.days_before);
         // The rows of a month are many: they are looked at only where they may have digests.
@@ -24,12 +24,12 @@ impl Counts {
     }
 
     /// Folds at most so many rows of a day; answers how many.
-    pub(crate) fn fold_day(&mut self, folded: &Folded, date: NaiveDate, at_most: usize) -> u64 {
+    pub(crate) fn fold_day(&mut self, folded: Folded, date: NaiveDate, at_most: usize) -> u64 {
         self.fold(folded, date, at_most, |_| true)
     }
 
     /// Folds what some events take from, so that it is all in one place.
-    pub(crate) fn fold_lowered<'a>(&mut self, folded: &Folded, events: impl Iterator<Item = &'a PullEvent>) {
+    pub(crate) fn fold_lowered<'a>(&mut self, folded: Folded, events: impl Iterator<Item = &'a PullEvent>) {
         for change in events.flat_map(|event| &event.changes).filter(|change| change.delta < 0) {
             let CountKey { kind, date, repository, tag, digest: _, architecture } = &*change.key;
             if *date >= folded.days_before {
@@ -70,11 +70,11 @@ impl Counts {
         forgotten as u64
     }
 
-    fn moves(&self, folded: &Folded, date: NaiveDate, key: &RowKey) -> bool {
+    fn moves(&self, folded: Folded, date: NaiveDate, key: &RowKey) -> bool {
         folded.moves(date, self.names.digests.name(key.digest))
     }
 
-    fn fold(&mut self, folded: &Folded, date: NaiveDate, at_most: usize, is_wanted: impl Fn(&RowKey) -> bool) -> u64 {
+    fn fold(&mut self, folded: Folded, date: NaiveDate, at_most: usize, is_wanted: impl Fn(&RowKey) -> bool) -> u64 {
         let Some(day) = self.days.get(&date) else { return 0 };
         let going = day.rows.iter().filter(|row| is_wanted(&row.key) && self.moves(folded, date, &row.key));
         let going: Vec<Row> = going.take(at_most).copied().collect();
@@ -82,7 +82,7 @@ impl Counts {
     }
 
     /// Folds a row, when the month's count has room for it.
-    fn fold_row(&mut self, folded: &Folded, date: NaiveDate, row: Row) -> bool {
+    fn fold_row(&mut self, folded: Folded, date: NaiveDate, row: Row) -> bool {
         let month = folded.date(date);
         let digest = (date < folded.digests_before).then(Digest::unknown);
         let known = digest.as_ref().map_or(Some(row.key.digest), |digest| self.names.digests.find(digest));

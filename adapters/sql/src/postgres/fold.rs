@@ -39,7 +39,7 @@ pub(super) async fn moved<'a>(
     }
     let folded = lock(transaction).await.map_err(classify)?;
     let events = folded.events(events);
-    let lowered = fold::lowered(&folded, &Batch::new(&events)?);
+    let lowered = fold::lowered(folded, &Batch::new(&events)?);
     if !lowered.is_empty() {
         // The statement that follows notes the days of its own changes alone.
         triggers_note_days(transaction, true).await.map_err(classify)?;

@@ -233,7 +233,7 @@ impl PostgresMetrics {
             let mut transaction = connection.begin().await?;
             let folded = fold::lock(&mut transaction).await?;
             let mut rows = 0;
-            if let Some(part) = Part::of_day(&folded, day, at_most) {
+            if let Some(part) = Part::of_day(folded, day, at_most) {
                 for table in TABLES {
                     rows += fold::fold_part(&mut transaction, table, &part).await?;
                 }

@@ -36,7 +36,7 @@ pub(super) async fn moved<'a>(
     }
     let folded = folded(transaction).await?;
     let events = folded.events(events);
-    for (table, part) in fold::lowered(&folded, &Batch::new(&events)?) {
+    for (table, part) in fold::lowered(folded, &Batch::new(&events)?) {
         fold_part(transaction, table, &part).await.map_err(classify)?;
     }
     Ok(events)
@@ -60,7 +60,7 @@ pub(super) async fn fold_day(
 ) -> Result<u64, MetricsError> {
     let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
     let mut rows = 0;
-    if let Some(part) = Part::of_day(&folded(&mut transaction).await?, day, at_most) {
+    if let Some(part) = Part::of_day(folded(&mut transaction).await?, day, at_most) {
         for table in TABLES {
             rows += fold_part(&mut transaction, table, &part).await.map_err(classify)?;
         }
