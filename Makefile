@@ -73,9 +73,9 @@ install-check: test-tools ## Checks workflows, systemd unit, Helm chart and mani
 	@scripts/check-install
 
 .PHONY: bench
-bench: test-tools ## Measures how much it takes, side by side with PostgreSQL itself; see docs/performance.md
+bench: test-tools ## Measures how much it takes; PARTS=growth MILLIONS=1,10,50 measures growth alone; see docs/performance.md
 	cargo build --release -p staticreg -p staticreg-load
-	target/release/staticreg-load
+	target/release/staticreg-load $(if $(MILLIONS),--millions $(MILLIONS)) $(PARTS)
 
 .PHONY: openapi
 openapi: ## Writes api-spec/openapi.json anew

@@ -508,6 +508,17 @@ CREATE OR REPLACE TRIGGER fold_truncated AFTER TRUNCATE ON day_change
 ALTER TABLE day_change ENABLE ALWAYS TRIGGER fold_deleted;
 ALTER TABLE day_change ENABLE ALWAYS TRIGGER fold_truncated;
 
+-- 0014_kept_by_month
+
+-- What is kept by month, in one row: the counts of days before `days_before` stand on the first day of their month, those
+-- of days before `digests_before` without their digests. Each is the first of a month, and only moves on. What changes
+-- counts of these days later reads it under an advisory lock that moving and folding take too.
+CREATE TABLE IF NOT EXISTS kept_by_month (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    days_before date NOT NULL,
+    digests_before date NOT NULL
+);
+
 -- So that the program takes the schema for what it is.
 CREATE TABLE IF NOT EXISTS seaql_migrations (
     version character varying NOT NULL PRIMARY KEY,
@@ -526,5 +537,6 @@ INSERT INTO seaql_migrations VALUES ('0010_recorded_event_archive', extract(epoc
 INSERT INTO seaql_migrations VALUES ('0011_api_token', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0012_unknown_digests', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0013_day_change', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
+INSERT INTO seaql_migrations VALUES ('0014_kept_by_month', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 
 COMMIT;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     Clock,
-    metrics::{Breakdown, BreakdownRow, DateRange, InvalidDateRange, Listed, MetricsError, MetricsReader, Summary},
+    metrics::{
+        Breakdown, BreakdownRow, DateRange, Folded, InvalidDateRange, Listed, MetricsError, MetricsReader, Summary,
+    },
 };
 
 /// How many days a question covers that names no dates.
@@ -20,6 +22,15 @@ pub struct Dates {
     pub to: Option<NaiveDate>,
     /// The number of days until the last date, instead of the first date.
     pub days: Option<u32>,
+}
+
+/// The dates that a question counts, and what of them is kept by month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The dates. They hold all days of a month that is kept as such.
+    pub dates: DateRange,
+    /// The counts of days before are kept by month; none when all of these dates are kept by day.
+    pub months_before: Option<NaiveDate>,
 }
 
 /// Asks the store, which it knows as a reader only, and knows what people mean by their dates.
@@ -61,6 +72,14 @@ impl AskMetrics {
             (None, Some(from)) => DateRange::new(from, to),
             (days, _) => Ok(DateRange::days_until(to, days.unwrap_or(DEFAULT_DAYS))),
         }
+    }
+
+    /// The dates to count where some are asked for. Those of the last weeks need no look at the store.
+    pub async fn counted(&self, dates: DateRange) -> Result<Counted, MetricsError> {
+        let folded =
+            if Folded::may_hold(dates.from(), self.now()) { self.store.folded().await? } else { Folded::NOTHING };
+        let months_before = folded.matters_to(dates).then_some(folded.days_before);
+        Ok(Counted { dates: folded.counted(dates), months_before })
     }
 
     /// The totals until today.

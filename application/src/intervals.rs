@@ -151,7 +151,7 @@ mod tests {
     use chrono::{DateTime, Utc};
     use staticreg_domain::{
         Clock,
-        metrics::{MetricsReader, MetricsRow, Summary},
+        metrics::{Folded, MetricsReader, MetricsRow, Summary},
     };
     use tokio::time::{Instant, sleep};
 
@@ -202,6 +202,10 @@ mod tests {
 
         async fn rows(&self, _: &Filter, _: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
             Ok(Slice::new(Vec::new(), 0))
+        }
+
+        async fn folded(&self) -> Result<Folded, MetricsError> {
+            Ok(Folded::NOTHING)
         }
     }
 

@@ -13,6 +13,15 @@ impl Digest {
     /// The most characters a digest may have.
     pub const MAX_LENGTH: usize = 255;
 
+    /// What stands for a digest that nobody told, or that is not kept.
+    pub const UNKNOWN: &'static str = "unknown:0";
+
+    /// One that nobody told, or that is not kept.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(Self::UNKNOWN.into())
+    }
+
     /// A digest as it may stand in a store, where other programs write too: a hash of any length.
     pub fn as_stored(text: &str) -> Result<Self, InvalidDigest> {
         match text.split_once(':') {

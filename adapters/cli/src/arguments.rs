@@ -7,6 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use crate::{
     settings::{CONFIG_VARIABLE, Setting, Sources, go_staticreg, wrapped},
     token::{self, TokenTask},
+    transfer::{self, TransferTask},
 };
 
 /// The longest line of a help text, which stands ten columns from the left.
@@ -32,6 +33,8 @@ pub(crate) enum Task {
     Examine,
     /// Make, list or revoke API tokens.
     Tokens(TokenTask),
+    /// Carry counts out of a database or into one.
+    Transfer(TransferTask),
 }
 
 /// Reads the command line and the environment; ends the program for `--help`, `--version` and mistakes.
@@ -61,7 +64,8 @@ fn task_of(matches: &ArgMatches) -> Task {
         Some(("token", matches)) => {
             Task::Tokens(TokenTask::from_matches(matches).expect("one of its commands is required"))
         }
-        _ => Task::Serve,
+        Some((name, matches)) => TransferTask::from_matches(name, matches).map_or(Task::Serve, Task::Transfer),
+        None => Task::Serve,
     }
 }
 
@@ -102,6 +106,7 @@ fn command() -> Command {
         )
         .subcommand(Command::new("doctor").about("Looks at all that must be right, and says what is not"))
         .subcommand(token::command(task))
+        .subcommands(transfer::commands(task))
         .arg(config)
         .args(Setting::all().map(|setting| flag(&setting)))
         .args(go_staticreg::flags())

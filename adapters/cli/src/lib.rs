@@ -12,6 +12,7 @@ mod own_server;
 mod settings;
 mod supervisor;
 mod token;
+mod transfer;
 mod wiring;
 
 use std::{
@@ -119,7 +120,7 @@ fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), Strin
     match task {
         Task::PrintDocument => return print(&openapi_document()),
         Task::PrintTemplate => return print(&settings::template()),
-        Task::Serve | Task::Migrate | Task::CheckHealth | Task::Tokens(_) | Task::Examine => {}
+        Task::Serve | Task::Migrate | Task::CheckHealth | Task::Tokens(_) | Task::Transfer(_) | Task::Examine => {}
     }
     let given = sources.read().map_err(|InvalidSettings(sentence)| sentence)?;
     act(task, sources, &given, store).map_err(|failure| failure.sentence(&given))
@@ -130,6 +131,10 @@ fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> R
         // Its output is for scripts: what else there is to say goes to standard error.
         sources.warnings().for_each(|warning| say(&warning));
         // Nothing else may keep a token from being revoked.
+        return on_runtime(task.run(&given.db()?));
+    }
+    if let Task::Transfer(task) = task {
+        sources.warnings().for_each(|warning| say(&warning));
         return on_runtime(task.run(&given.db()?));
     }
     let settings = given.settings()?;

@@ -1,5 +1,7 @@
 //! The counts, by date.
 
+mod fold;
+
 use std::{
     collections::{BTreeMap, HashMap},
     num::NonZeroU32,

@@ -21,8 +21,8 @@ use staticreg_domain::{
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn, Turn},
     metrics::{
-        AccessKind, Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
-        PullEvent, Recording, Slice, Summary,
+        AccessKind, Breakdown, BreakdownRow, Filter, Folded, MetricsError, MetricsReader, MetricsRepository,
+        MetricsRow, Page, PullEvent, Recording, Slice, Summary,
     },
 };
 
@@ -52,6 +52,7 @@ pub struct MemoryMetrics {
 struct Store {
     counts: Counts,
     ids: Ids,
+    folded: Folded,
     /// Where the journal ends. Its rows are not kept: nobody else writes any, and nothing outlives the program.
     journal: JournalPosition,
 }
@@ -64,6 +65,7 @@ impl MemoryMetrics {
             store: Mutex::new(Store {
                 counts: Counts::new(max_rows),
                 ids: Ids::new(MAX_IDS),
+                folded: Folded::NOTHING,
                 journal: JournalPosition { number: 0, batch: Uuid::nil() },
             }),
             askers: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_ASKERS))),
@@ -100,7 +102,20 @@ impl Store {
         events: impl Iterator<Item = &'a PullEvent> + Clone,
         now: DateTime<Utc>,
     ) -> Result<(), MetricsError> {
-        self.counts.add(events.clone())?;
+        let new: Vec<PullEvent>;
+        let moved = if events.clone().any(|event| Folded::may_matter_to(std::slice::from_ref(event), now)) {
+            new = events.clone().cloned().collect();
+            Some(self.folded.events(&new))
+        } else {
+            None
+        };
+        match moved {
+            Some(moved) => {
+                self.counts.fold_lowered(self.folded, moved.iter());
+                self.counts.add(moved.iter())?;
+            }
+            None => self.counts.add(events.clone())?,
+        }
         self.ids.remember(events.map(|event| event.id), now);
         Ok(())
     }
@@ -197,6 +212,27 @@ impl MetricsRepository for MemoryMetrics {
         Ok(0)
     }
 
+    async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        let mut store = self.store.lock();
+        store.folded = store.folded.or(folded);
+        Ok(())
+    }
+
+    async fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
+        let store = self.store.lock();
+        Ok(store.counts.day_to_fold(store.folded, after))
+    }
+
+    async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        let mut store = self.store.lock();
+        let folded = store.folded;
+        Ok(store.counts.fold_day(folded, day, at_most as usize))
+    }
+
+    async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        Ok(self.store.lock().counts.forget(before, at_most as usize))
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         Ok(())
     }
@@ -218,6 +254,10 @@ impl MetricsReader for MemoryMetrics {
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         let page = page.clone();
         self.ask(|counts| counts.matching(filter, Some(filter.kind)), move |counts| question::rows(counts, &page)).await
+    }
+
+    async fn folded(&self) -> Result<Folded, MetricsError> {
+        Ok(self.store.lock().folded)
     }
 }
 

@@ -83,6 +83,17 @@ impl<T: Clone + Eq + Hash> Names<T> {
         id
     }
 
+    /// Another row holds the name of an id.
+    pub(crate) fn hold_again(&mut self, id: Id) -> Id {
+        self.holders[id.index()] += 1;
+        id
+    }
+
+    /// The name of an id that a row holds.
+    pub(crate) fn name(&self, id: Id) -> &T {
+        self.listed.name(id)
+    }
+
     /// A row no longer holds this name.
     pub(crate) fn release(&mut self, id: Id) {
         let holders = &mut self.holders[id.index()];

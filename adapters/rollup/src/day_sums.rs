@@ -1,14 +1,18 @@
 //! The sums that are kept, and what can be asked of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::NaiveDate;
 use staticreg_domain::metrics::{AccessKind, DateRange, DayCount, DayKey, DayVersions};
+use tokio::time::Instant;
 
 use crate::{
     day::{Day, KeyId, Sum},
     keys::KeyTable,
 };
+
+/// For how long a day with too many counts is not read again. It gets smaller when it is folded into its month.
+const LEFT_OUT_FOR: Duration = Duration::from_hours(1);
 
 /// The sums by day, kind and key.
 #[derive(Debug, Default)]
@@ -17,8 +21,8 @@ pub(crate) struct DaySums {
     watch: Option<i64>,
     pub(crate) keys: KeyTable,
     days: BTreeMap<DayKey, Day>,
-    /// Days with too many counts to be kept.
-    left_out: BTreeSet<DayKey>,
+    /// Days with too many counts to be kept, and when that was seen.
+    left_out: BTreeMap<DayKey, Instant>,
     /// On how many days each key has pulls by tag.
     pull_days: Vec<u32>,
     days_size: usize,
@@ -37,14 +41,14 @@ impl DaySums {
         *self = Self { watch: self.watch, ..Self::default() };
     }
 
-    /// Keeps no counts of a day any more; a day does not get smaller.
+    /// Keeps no counts of a day for a while.
     pub(crate) fn leave_out(&mut self, day: DayKey) {
         self.remove(day);
-        self.left_out.insert(day);
+        self.left_out.insert(day, Instant::now());
     }
 
     pub(crate) fn is_left_out(&self, day: DayKey) -> bool {
-        self.left_out.contains(&day)
+        self.left_out.get(&day).is_some_and(|since| since.elapsed() < LEFT_OUT_FOR)
     }
 
     /// Puts a day's counts in the place of those that were kept.

@@ -20,8 +20,8 @@ use staticreg_domain::{
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
-        Breakdown, BreakdownRow, DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
-        PullEvent, Recording, Slice, Summary, VersionedMetrics,
+        Breakdown, BreakdownRow, DateRange, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow,
+        Page, PullEvent, Recording, Slice, Summary, VersionedMetrics,
     },
 };
 use tokio::{task::JoinSet, time::timeout};
@@ -93,6 +93,10 @@ impl MetricsReader for Rollup {
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         self.store.rows(filter, page).await
     }
+
+    async fn folded(&self) -> Result<Folded, MetricsError> {
+        self.store.folded().await
+    }
 }
 
 #[async_trait]
@@ -143,6 +147,22 @@ impl MetricsRepository for Rollup {
 
     async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError> {
         self.store.fold_changes(at_most).await
+    }
+
+    async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        self.store.keep_by_month(folded).await
+    }
+
+    async fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
+        self.store.day_to_fold(after).await
+    }
+
+    async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.store.fold_day(day, at_most).await
+    }
+
+    async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.store.forget_counts(before, at_most).await
     }
 
     async fn check(&self) -> Result<(), MetricsError> {

@@ -11,6 +11,7 @@ mod batch;
 mod connections;
 mod error;
 mod examine;
+mod fold;
 mod ids;
 mod journal;
 mod options;
@@ -18,6 +19,7 @@ mod postgres;
 mod query;
 mod question;
 mod sqlite;
+mod transfer;
 mod versions;
 
 use std::{
@@ -32,7 +34,7 @@ use staticreg_domain::{
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
-        AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, MetricsError,
+        AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, Folded, MetricsError,
         MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary, VersionedMetrics,
     },
 };
@@ -51,6 +53,7 @@ use crate::{
 pub use error::Reason;
 pub use examine::{Examination, Secrecy};
 pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName, UrlFault};
+pub use transfer::{CarriedRow, ExportError, Exported, ImportError};
 
 /// The pull metrics in a database.
 #[derive(Debug)]
@@ -247,6 +250,45 @@ impl MetricsRepository for SqlMetrics {
         }
     }
 
+    async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.keep_by_month(folded).await,
+            Database::Sqlite(sqlite) => sqlite.keep_by_month(folded).await,
+        }
+    }
+
+    async fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
+        let folded = self.folded().await?;
+        let mut after = after.unwrap_or(Folded::NOTHING.days_before);
+        loop {
+            let next = self.database.ask(fold::next_day(self.dialect(), after, folded.days_before)).await?;
+            let Some(day) = next.first().map(|row| row.date_if_any(0)).transpose()?.flatten() else { return Ok(None) };
+            if day != folded.date(day) {
+                return Ok(Some(day));
+            }
+            let has_digests = self.database.ask(fold::has_digests(self.dialect(), day));
+            if day < folded.digests_before && !has_digests.await?.is_empty() {
+                return Ok(Some(day));
+            }
+            after = day;
+        }
+    }
+
+    async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        match &self.database {
+            Database::Postgres(postgres) => postgres.fold_day(day, at_most).await,
+            Database::Sqlite(sqlite) => sqlite.fold_day(day, at_most).await,
+        }
+    }
+
+    async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        let mut forgotten = 0;
+        for table in fold::TABLES {
+            forgotten += self.database.change(fold::forget(self.dialect(), table, before, at_most)).await?;
+        }
+        Ok(forgotten)
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         match &self.database {
             Database::Postgres(postgres) => postgres.check().await,
@@ -294,6 +336,10 @@ impl MetricsReader for SqlMetrics {
             self.page_of_names(page.limit, query, |row| rows::item(row, filter.kind)).await
         }))
         .await
+    }
+
+    async fn folded(&self) -> Result<Folded, MetricsError> {
+        self.in_time(Box::pin(async { fold::folded(&self.database.ask(fold::folded_query()).await?) })).await
     }
 }
 

@@ -250,9 +250,16 @@ impl Row {
     }
 
     pub(crate) fn date(&self, column: usize) -> Result<NaiveDate, MetricsError> {
+        self.date_if_any(column)?.ok_or_else(|| corrupt("a date is missing"))
+    }
+
+    pub(crate) fn date_if_any(&self, column: usize) -> Result<Option<NaiveDate>, MetricsError> {
         match self.dialect {
             Dialect::Postgres => self.get(column),
-            Dialect::Sqlite => self.text(column)?.parse().map_err(corrupt),
+            Dialect::Sqlite => {
+                let text: Option<String> = self.get(column)?;
+                text.map(|text| text.parse().map_err(corrupt)).transpose()
+            }
         }
     }
 

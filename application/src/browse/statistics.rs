@@ -31,6 +31,8 @@ const MAX_ARCHITECTURES: u32 = 100;
 pub struct Daily {
     /// The days.
     pub range: DateRange,
+    /// The counts of days before are kept by month, on its first day; none when all are kept by day.
+    pub months_before: Option<NaiveDate>,
     /// What the counts are split by, most first.
     pub series: Vec<Series>,
 }
@@ -69,7 +71,8 @@ impl Daily {
         .await?;
         let mut series: Vec<Series> = series.into_iter().map(|(name, days)| Series { name, days }).collect();
         series.sort_by_key(|series| std::cmp::Reverse(series.total()));
-        Ok(Self { range, series })
+        let months_before = ask.counted(range).await?.months_before;
+        Ok(Self { range, months_before, series })
     }
 
     /// The sum of all series.

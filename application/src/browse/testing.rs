@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use staticreg_domain::{
     Clock, EventId, RegistryEvent,
     metrics::{
-        AccessKind, Breakdown, BreakdownRow, Change, CountKey, Dimension, Filter, MetricsError, MetricsReader,
+        AccessKind, Breakdown, BreakdownRow, Change, CountKey, Dimension, Filter, Folded, MetricsError, MetricsReader,
         MetricsRepository, MetricsRow, Page, PullEvent, Slice, Summary,
     },
 };
@@ -88,5 +88,9 @@ impl MetricsReader for Watched {
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         self.store.rows(filter, page).await
+    }
+
+    async fn folded(&self) -> Result<Folded, MetricsError> {
+        self.store.folded().await
     }
 }

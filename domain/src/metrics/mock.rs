@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
-    Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
-    Recording, Slice, Summary,
+    Breakdown, BreakdownRow, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+    PullEvent, Recording, Slice, Summary,
 };
 use crate::{
     event_id::EventStamp,
@@ -25,6 +25,10 @@ mockall::mock! {
         pub fn archive_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
         pub fn forget_ids(&self, recorded_before: DateTime<Utc>, at_most: u32) -> Result<u64, MetricsError>;
         pub fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError>;
+        pub fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError>;
+        pub fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError>;
+        pub fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError>;
+        pub fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError>;
         pub fn check(&self) -> Result<(), MetricsError>;
     }
 
@@ -33,6 +37,7 @@ mockall::mock! {
         async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError>;
         async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError>;
         async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
+        async fn folded(&self) -> Result<Folded, MetricsError>;
     }
 }
 
@@ -87,6 +92,22 @@ impl MetricsRepository for MockMetricsRepository {
 
     async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError> {
         self.fold_changes(at_most)
+    }
+
+    async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        self.keep_by_month(folded)
+    }
+
+    async fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
+        self.day_to_fold(after)
+    }
+
+    async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.fold_day(day, at_most)
+    }
+
+    async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.forget_counts(before, at_most)
     }
 
     async fn check(&self) -> Result<(), MetricsError> {

@@ -2,6 +2,7 @@
 
 mod breakdown;
 mod count;
+mod folded;
 #[cfg(feature = "mocks")]
 mod mock;
 mod question;
@@ -10,6 +11,7 @@ mod versions;
 pub use crate::pull_event::PullEvent;
 pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
 pub use count::{AccessKind, Change, CountKey};
+pub use folded::{Folded, first_of_month, last_of_month};
 #[cfg(feature = "mocks")]
 pub use mock::MockMetricsRepository;
 pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Spans, Summary, Totals};
@@ -64,6 +66,10 @@ pub trait MetricsReader: Send + Sync {
     /// The rows themselves, of the filter's kind: the latest date first, then by repository, tag, digest and
     /// architecture.
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
+
+    /// What is kept by month. Of such a month a question counts all when the first is among its dates, and else nothing:
+    /// [`Folded::counted`] says which dates to ask for.
+    async fn folded(&self) -> Result<Folded, MetricsError>;
 }
 
 /// The store of pull metrics (not a container repository): it records, and answers questions.
@@ -123,6 +129,20 @@ pub trait MetricsRepository: MetricsReader {
     /// Folds what others noted of the days they changed into the versions of these days, at most so many notes; answers
     /// how many. A store where others note nothing answers 0.
     async fn fold_changes(&self, at_most: u32) -> Result<u64, MetricsError>;
+
+    /// Keeps more by month from now on, and never less. What is counted of these days later goes to their months;
+    /// what was counted before stays where it is until it is folded, and is counted all the same.
+    async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError>;
+
+    /// The next day, behind another, of which counts are to be folded.
+    async fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError>;
+
+    /// Folds some counts of a day, about so many rows, into those of its month; answers how many rows it folded. A row that
+    /// would make the month's larger than a count can be stays.
+    async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError>;
+
+    /// Forgets counts of days before one, at most so many rows of each table; answers how many rows.
+    async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError>;
 
     /// Whether the store could take a batch now.
     async fn check(&self) -> Result<(), MetricsError>;

@@ -12,3 +12,4 @@
 \ir 0011_api_token.sql
 \ir 0012_unknown_digests.sql
 \ir 0013_day_change.sql
+\ir 0014_kept_by_month.sql

@@ -12,3 +12,4 @@
 .read 0011_api_token.sql
 .read 0012_unknown_digests.sql
 .read 0013_day_change.sql
+.read 0014_kept_by_month.sql

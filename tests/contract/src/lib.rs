@@ -10,6 +10,7 @@ pub mod api_tokens;
 pub mod archive;
 pub mod by_hand;
 pub mod events;
+pub mod folding;
 pub mod journal;
 pub mod lists;
 pub mod paging;
@@ -63,6 +64,17 @@ macro_rules! contract_suite {
             journal::a_turn_tells_the_end_and_which_ids_are_recorded,
             journal::servers_in_turn_store_every_batch_at_the_first_try,
             journal::a_server_that_takes_no_turn_meets_one_that_does,
+            folding::nothing_is_kept_by_month_at_first,
+            folding::a_month_that_is_folded_has_the_same_sums,
+            folding::every_question_sums_what_is_folded,
+            folding::a_fold_that_was_cut_short_goes_on,
+            folding::what_is_kept_by_month_is_so_for_good,
+            folding::what_changes_old_counts_later_changes_those_of_the_month,
+            folding::what_is_taken_back_before_it_is_folded_is_found,
+            folding::sums_stay_exact_while_old_days_change,
+            folding::a_count_that_a_month_has_no_room_for_stays,
+            folding::digests_are_dropped_where_that_is_asked_for,
+            folding::counts_of_days_before_one_are_forgotten,
             questions::an_empty_store_answers_every_question,
             questions::pulls_are_listed_by_date_then_group,
             questions::repositories_are_listed_most_pulled_first,

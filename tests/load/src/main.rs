@@ -4,6 +4,7 @@
 mod crowds;
 mod events;
 mod fake_registry;
+mod growth;
 mod memory;
 mod pgbench;
 mod program;
@@ -44,9 +45,17 @@ async fn main() {
                 .help("Another build of staticreg that records the same loads in turns with this one"),
         )
         .arg(
+            Arg::new("millions")
+                .long("millions")
+                .value_parser(value_parser!(u32).range(1..))
+                .value_delimiter(',')
+                .default_value("1,10")
+                .help("At how many million rows growth is measured; 50 take some 20 GB"),
+        )
+        .arg(
             Arg::new("parts")
                 .num_args(0..)
-                .value_parser(["recording", "servers", "questions", "registry", "crowds", "memory"])
+                .value_parser(["recording", "servers", "questions", "registry", "crowds", "memory", "growth"])
                 .help("What to measure; everything when not given"),
         )
         .get_matches();
@@ -76,6 +85,10 @@ async fn main() {
     }
     if wanted("memory") {
         memory::measure(duration, now()).await;
+    }
+    if wanted("growth") {
+        let millions: Vec<u32> = arguments.get_many("millions").into_iter().flatten().copied().collect();
+        growth::measure(&millions).await;
     }
 }
 

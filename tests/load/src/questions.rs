@@ -46,7 +46,7 @@ fn repositories() -> impl Iterator<Item = Repository> {
 }
 
 /// How long the server may take to catch up with the rows.
-const WARM_LIMIT: Duration = Duration::from_mins(5);
+pub(crate) const WARM_LIMIT: Duration = Duration::from_mins(5);
 
 /// An answer that takes no longer comes from what is kept at hand.
 const WARM: Duration = Duration::from_millis(150);
@@ -148,7 +148,7 @@ pub(crate) async fn measure(days: u32) {
 
 /// Waits until the server knows the rows, which came behind its back, and answers at once; tells how long that took.
 /// None when it never does: what follows is measured all the same.
-async fn wait_until_warm(server: &Program, pulls: u64) -> Option<Duration> {
+pub(crate) async fn wait_until_warm(server: &Program, pulls: u64) -> Option<Duration> {
     let client = reqwest::Client::new();
     let start = Instant::now();
     while start.elapsed() < WARM_LIMIT {

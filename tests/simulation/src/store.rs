@@ -16,8 +16,8 @@ use staticreg_domain::{
         Appended, JOURNAL_WINDOW, JournalBatch, JournalEntry, JournalPart, JournalPosition, JournalRow, TakeTurn, Turn,
     },
     metrics::{
-        Breakdown, BreakdownRow, CountKey, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
-        Recording, Slice, Summary,
+        Breakdown, BreakdownRow, CountKey, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow,
+        Page, Recording, Slice, Summary,
     },
 };
 use tokio::time::{Instant, sleep};
@@ -215,6 +215,22 @@ impl MetricsRepository for Store {
         Ok(0)
     }
 
+    async fn keep_by_month(&self, _: Folded) -> Result<(), MetricsError> {
+        Ok(())
+    }
+
+    async fn day_to_fold(&self, _: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
+        Ok(None)
+    }
+
+    async fn fold_day(&self, _: NaiveDate, _: u32) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
+    async fn forget_counts(&self, _: NaiveDate, _: u32) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         Ok(())
     }
@@ -233,5 +249,9 @@ impl MetricsReader for Store {
 
     async fn rows(&self, _: &Filter, _: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         Err(away())
+    }
+
+    async fn folded(&self) -> Result<Folded, MetricsError> {
+        Ok(Folded::NOTHING)
     }
 }

@@ -129,6 +129,17 @@ settings! {
         /// The most rows in memory without a database; the oldest dates go first.
         memory_rows: NonZeroUsize = "1000000", from "1" to "1000000000";
     }
+    retention: Retention "Retention" {
+        /// How long counts are kept by day; later they are kept by month. Without it for good.
+        /// At least 62d. Days are folded by whole months, into the month's first day, and stay so. Not needed below some
+        /// ten million rows: docs/retention.md.
+        daily: Option<Duration>, such as "400d";
+        /// How long counts are kept at all. Without it for good.
+        /// At least 62d, and no less than `STATICREG_RETENTION_DAILY`. Whole months go, and cannot be brought back.
+        total: Option<Duration>, such as "3650d";
+        /// Whether counts that are kept by month keep their digests.
+        digests: bool = "true";
+    }
     spool: Spool "Spool" {
         /// Where events wait while the database is away.
         /// Without it the registry keeps them.

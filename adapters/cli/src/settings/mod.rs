@@ -18,12 +18,15 @@ mod template;
 mod tests;
 mod value;
 
+use std::time::Duration;
+
 use declared::SETTINGS;
+use staticreg_domain::metrics::Folded;
 use staticreg_http::access::{Networks, Readers};
 
 pub(crate) use address::ListenAddress;
 pub(crate) use declare::{Setting, wrapped};
-pub(crate) use declared::{Access, Db, Http, Log, Metrics, Registry, Settings, Spool, Webhook};
+pub(crate) use declared::{Access, Db, Http, Log, Metrics, Registry, Retention, Settings, Spool, Webhook};
 pub(crate) use secret::{Secret, SecretList, text_of_file};
 pub(crate) use sources::{CONFIG_VARIABLE, Given, InvalidSettings, Sources, Unusable};
 pub(crate) use template::template;
@@ -46,6 +49,7 @@ impl Settings {
             ));
         }
         self.http.check()?;
+        self.retention.check()?;
         self.access.check(&self.http, &self.db)?;
         if let Some(name) = &self.registry.public_name
             && !is_registry_name(name)
@@ -63,6 +67,29 @@ impl Http {
             (Some(_), None, _) => needs("http.tls_cert", "tls_key (STATICREG_HTTP_TLS_KEY)"),
             (None, Some(_), _) => needs("http.tls_key", "tls_cert (STATICREG_HTTP_TLS_CERT)"),
             (None, None, Some(_)) => needs("http.tls_client_ca", "tls_cert (STATICREG_HTTP_TLS_CERT)"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Retention {
+    fn check(&self) -> Result<(), Unusable> {
+        let least = Duration::from_hours(24) * Folded::MIN_DAILY_DAYS;
+        for (key, span) in [("retention.daily", self.daily), ("retention.total", self.total)] {
+            if span.is_some_and(|span| span < least) {
+                let why = "counts of the last two months may still change; expected 62d or more";
+                return Err(Unusable::new(key, why));
+            }
+        }
+        match (self.daily, self.total) {
+            (Some(daily), Some(total)) if total < daily => Err(Unusable::new(
+                "retention.total",
+                "is shorter than retention.daily (STATICREG_RETENTION_DAILY): counts would go before they are kept by month",
+            )),
+            (None, _) if !self.digests => Err(Unusable::new(
+                "retention.digests",
+                "needs retention.daily (STATICREG_RETENTION_DAILY) too: only counts that are kept by month lose digests",
+            )),
             _ => Ok(()),
         }
     }

@@ -353,3 +353,22 @@ fn a_variable_that_is_no_text_is_told() {
     let sources = Sources { variables: vec![("STATICREG_DB_URL".to_owned(), value)], ..Sources::default() };
     assert_eq!(error(&sources), "STATICREG_DB_URL: must be UTF-8 text.");
 }
+
+#[test]
+fn counts_are_kept_by_day_for_two_months_at_least() {
+    let kept = settings(&variables(&[("STATICREG_RETENTION_DAILY", "400d"), ("STATICREG_RETENTION_TOTAL", "400d")]));
+    assert_eq!(kept.retention.daily, Some(Duration::from_hours(24 * 400)));
+    assert!(kept.retention.digests);
+    for (given, told) in [
+        (&[("STATICREG_RETENTION_DAILY", "61d")][..], "STATICREG_RETENTION_DAILY: counts of the last two months"),
+        (&[("STATICREG_RETENTION_TOTAL", "30d")], "STATICREG_RETENTION_TOTAL: counts of the last two months"),
+        (
+            &[("STATICREG_RETENTION_DAILY", "400d"), ("STATICREG_RETENTION_TOTAL", "399d")],
+            "STATICREG_RETENTION_TOTAL: is shorter than retention.daily",
+        ),
+        (&[("STATICREG_RETENTION_DIGESTS", "false")], "STATICREG_RETENTION_DIGESTS: needs retention.daily"),
+    ] {
+        let error = error(&variables(given));
+        assert!(error.starts_with(told), "{error}");
+    }
+}

@@ -8,7 +8,7 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
     receive_notification::ReceiveNotification,
-    recording::{ForgetOld, Recorder, RecorderOptions, Spooling},
+    recording::{ForgetOld, Recorder, RecorderOptions, Retain, Retention, Spooling},
     telemetry::{Family, Sample},
 };
 use staticreg_domain::{
@@ -28,7 +28,7 @@ use crate::{
     Failure,
     lifecycle::Lifecycle,
     line_writer,
-    settings::{CountingMode, Http, Metrics, Settings},
+    settings::{self, CountingMode, Http, Metrics, Settings},
 };
 
 /// What whoever builds a release tells the compiler.
@@ -108,6 +108,12 @@ impl App {
             window: settings.metrics.dedupe_window,
         };
         lifecycle.spawn_background("forgets old event ids", forget.run());
+        let retention = retention(&settings.retention);
+        if retention.ends() {
+            let (store, recorder, spooling) = (Arc::clone(&metrics), recorder.clone(), spooling.clone());
+            let retain = Retain { store, recorder, spooling, clock: Arc::clone(&clock), retention };
+            lifecycle.spawn_background("folds and removes old counts", retain.run());
+        }
         let registry = registry.map(|registry| registry.follow(&recorder, lifecycle));
         let (registry, catalog_changes) = registry.unzip();
         let receive = Arc::new(
@@ -193,6 +199,15 @@ fn told() -> Vec<Family> {
             vec![Sample::plain(line_writer::dropped())],
         ),
     ]
+}
+
+fn retention(settings: &settings::Retention) -> Retention {
+    let days = |span: Duration| u32::try_from(span.as_secs().div_ceil(24 * 60 * 60)).unwrap_or(u32::MAX);
+    Retention {
+        daily_days: settings.daily.map(days),
+        total_days: settings.total.map(days),
+        drops_digests: !settings.digests,
+    }
 }
 
 fn recorder_options(metrics: &Metrics) -> RecorderOptions {

@@ -8,8 +8,8 @@ use staticreg_domain::{
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
-        Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
-        Recording, Slice, Summary,
+        Breakdown, BreakdownRow, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+        PullEvent, Recording, Slice, Summary,
     },
 };
 use tokio::sync::SetOnce;
@@ -91,6 +91,22 @@ impl MetricsRepository for LateStore {
         self.store()?.fold_changes(at_most).await
     }
 
+    async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        self.store()?.keep_by_month(folded).await
+    }
+
+    async fn day_to_fold(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
+        self.store()?.day_to_fold(after).await
+    }
+
+    async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.store()?.fold_day(day, at_most).await
+    }
+
+    async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.store()?.forget_counts(before, at_most).await
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         self.store()?.check().await
     }
@@ -108,6 +124,10 @@ impl MetricsReader for LateStore {
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         self.store()?.rows(filter, page).await
+    }
+
+    async fn folded(&self) -> Result<Folded, MetricsError> {
+        self.store()?.folded().await
     }
 }
 

@@ -131,6 +131,11 @@ pub(crate) async fn open_as_it_is(db: &Db) -> Result<SqlMetrics, Failure> {
     open_database(&Options { migrate: false, ..options_of(db, "STATICREG_DB_URL is not set.")? }).await
 }
 
+/// The configured database, with its schema up to date.
+pub(crate) async fn open_and_migrate(db: &Db) -> Result<SqlMetrics, Failure> {
+    open_database(&options_of(db, "STATICREG_DB_URL is not set.")?).await
+}
+
 async fn open_database(options: &Options) -> Result<SqlMetrics, Failure> {
     Ok(SqlMetrics::open(options).await.map_err(|error| Unusable::new("db.url", error))?)
 }

@@ -1,5 +1,6 @@
 //! Lists: what each is declared by, and its pages as JSON or CSV.
 
+use chrono::NaiveDate;
 use poem::{
     FromRequest, IntoResponse, Request, RequestBody, Response,
     http::{HeaderMap, header},
@@ -11,6 +12,7 @@ use poem_openapi::{
     types::{ParseFromJSON, ToJSON, Type},
 };
 use serde::Serialize;
+use staticreg_application::ask_metrics::Counted;
 use staticreg_domain::metrics::{Breakdown, BreakdownRow, Dimension, Filter, Listed, Measures, Order, Page, Slice};
 
 use super::cursor;
@@ -73,6 +75,32 @@ struct List<T: Type + ToJSON + ParseFromJSON + Send + Sync> {
     /// Give it as `cursor` to read on; null after the last item.
     #[oai(nullable)]
     next_cursor: Option<String>,
+    /// What of the dates is kept by month; missing when all is kept by day.
+    #[oai(skip_serializing_if_is_none)]
+    granularity: Option<Granularity>,
+}
+
+/// What of the dates of a list is kept by month, and which dates are counted: of a month that is kept as such all days.
+#[derive(Debug, Object)]
+struct Granularity {
+    /// Days before this one are kept by month: what was counted in such a month has the date of its first day.
+    months_before: NaiveDate,
+    /// The first date that is counted.
+    from: NaiveDate,
+    /// The last date that is counted.
+    to: NaiveDate,
+}
+
+impl Granularity {
+    fn of(Counted { dates, months_before }: Counted) -> Option<Self> {
+        Some(Self { months_before: months_before?, from: dates.from(), to: dates.to() })
+    }
+
+    /// The same in a header.
+    fn header(&self) -> String {
+        let Self { months_before, from, to } = self;
+        format!("months_before={months_before}; from={from}; to={to}")
+    }
 }
 
 /// The format a client asks for by its `Accept` header.
@@ -98,9 +126,11 @@ impl Format {
 }
 
 /// A page in the format the client asked for.
-pub(crate) enum ListAnswer<T: Item> {
-    Json(Vec<T>, Option<String>),
-    Csv(Vec<T>, Option<String>),
+pub(crate) struct ListAnswer<T: Item> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+    granularity: Option<Granularity>,
+    format: Format,
 }
 
 impl<T: Item> ListAnswer<T> {
@@ -117,27 +147,34 @@ impl<T: Item> ListAnswer<T> {
     }
 
     pub(crate) fn new(items: Vec<T>, next_cursor: Option<String>, format: Format) -> Self {
-        match format {
-            Format::Json => Self::Json(items, next_cursor),
-            Format::Csv => Self::Csv(items, next_cursor),
-        }
+        Self { items, next_cursor, granularity: None, format }
+    }
+
+    /// Tells what is kept by month.
+    pub(crate) fn of(self, counted: Counted) -> Self {
+        Self { granularity: Granularity::of(counted), ..self }
     }
 }
 
 const NEXT_CURSOR: &str = "Next-Cursor";
+const GRANULARITY: &str = "Granularity";
 
 impl<T: Item> IntoResponse for ListAnswer<T> {
     fn into_response(self) -> Response {
-        match self {
-            Self::Json(items, next_cursor) => {
-                Json(List { items, next_cursor }).into_response().with_header(header::VARY, "Accept").into_response()
-            }
-            Self::Csv(items, next_cursor) => {
-                let response = Response::builder().header(header::VARY, "Accept");
-                let response = match next_cursor {
-                    Some(cursor) => response.header(NEXT_CURSOR, cursor),
-                    None => response,
-                };
+        let Self { items, next_cursor, granularity, format } = self;
+        match format {
+            Format::Json => Json(List { items, next_cursor, granularity })
+                .into_response()
+                .with_header(header::VARY, "Accept")
+                .into_response(),
+            Format::Csv => {
+                let mut response = Response::builder().header(header::VARY, "Accept");
+                let headers = [(NEXT_CURSOR, next_cursor), (GRANULARITY, granularity.map(|told| told.header()))];
+                for (name, value) in headers {
+                    if let Some(value) = value {
+                        response = response.header(name, value);
+                    }
+                }
                 // With a header line also when there are no items.
                 csv::answer(response, |writer| {
                     writer.write_record(T::COLUMNS)?;
@@ -154,19 +191,25 @@ impl<T: Item> ApiResponse for ListAnswer<T> {
             MetaMediaType { content_type: "application/json", schema: List::<T>::schema_ref() },
             MetaMediaType { content_type: "text/csv", schema: String::schema_ref() },
         ];
-        let next_cursor = MetaHeader {
-            name: NEXT_CURSOR.to_owned(),
-            description: Some("Give it as `cursor` to read on; missing after the last item.".to_owned()),
+        let header = |name: &str, description: &str| MetaHeader {
+            name: name.to_owned(),
+            description: Some(description.to_owned()),
             required: false,
             deprecated: false,
             schema: String::schema_ref(),
         };
+        let next_cursor = header(NEXT_CURSOR, "Give it as `cursor` to read on; missing after the last item.");
+        let granularity = header(
+            GRANULARITY,
+            "What of the dates is kept by month, as `months_before=DATE; from=DATE; to=DATE`; missing when all \
+             is kept by day.",
+        );
         let response = MetaResponse {
             description: "A page of the list.",
             status: Some(200),
             status_range: None,
             content,
-            headers: vec![next_cursor],
+            headers: vec![next_cursor, granularity],
         };
         MetaResponses { responses: vec![response] }
     }

@@ -60,7 +60,7 @@ macro_rules! list_operation {
                 _signed_in: crate::access::SignedIn,
             ) -> Result<crate::api::list::ListAnswer<$item>, crate::problem::QuestionError> {
                 let $ask = &self.ask;
-                let $filter = crate::api::selection::Selection {
+                let ($filter, counted) = crate::api::selection::Selection {
                     from: from.0,
                     to: to.0,
                     days: days.0,
@@ -70,9 +70,11 @@ macro_rules! list_operation {
                     digest: digest.0,
                     architecture: architecture.0,
                 }
-                .filter($ask)?;
+                .filter($ask)
+                .await?;
                 let $paging = crate::api::list::Paging { limit: limit.0, cursor: cursor.as_deref() };
-                $body
+                let answer: Result<_, crate::problem::QuestionError> = $body;
+                answer.map(|answer| answer.of(counted))
             }
         }
     };

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use poem_openapi::Enum;
 use serde::Serialize;
-use staticreg_application::ask_metrics::{AskMetrics, Dates};
+use staticreg_application::ask_metrics::{AskMetrics, Counted, Dates};
 use staticreg_domain::{
     Architecture,
     metrics::{AccessKind, Filter},
@@ -63,8 +63,8 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// The filter they stand for, or which parameter is wrong.
-    pub(crate) fn filter(self, ask: &AskMetrics) -> Result<Filter, QuestionError> {
+    /// The filter they stand for and what of it is kept by month, or which parameter is wrong.
+    pub(crate) async fn filter(self, ask: &AskMetrics) -> Result<(Filter, Counted), QuestionError> {
         let Self { from, to, days, kind, repository, tag, digest, architecture } = self;
         if from.is_some() && days.is_some() {
             return Err(QuestionError::parameter("days", "give either `from` or `days`"));
@@ -72,14 +72,16 @@ impl Selection {
         let dates = ask
             .range(Dates { from, to, days })
             .map_err(|_| QuestionError::parameter("from", "is after `to`, or after today when `to` is not given"))?;
-        Ok(Filter {
+        let filter = Filter {
             dates,
             kind: kind.unwrap_or_default().into(),
             repository: parse("repository", repository)?,
             tag: parse("tag", tag)?,
             digest: parse("digest", digest)?,
             architecture: architecture.map(|name| exact_architecture(&name)).transpose()?,
-        })
+        };
+        let counted = ask.counted(dates).await?;
+        Ok((Filter { dates: counted.dates, ..filter }, counted))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use askama::Template;
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use staticreg_application::browse::{DAYS, Daily, Series};
 
 use super::text;
@@ -285,31 +285,34 @@ fn with_rest(series: &[Series]) -> Vec<Series> {
     shown.iter().cloned().chain([rest]).collect()
 }
 
-/// How many days a bar stands for, and what the table calls that.
-fn bucket_days(daily: &Daily) -> (usize, &'static str) {
+/// How many days a bar stands for, none for those of a month, and what the table calls that.
+fn bucket_days(daily: &Daily) -> (Option<usize>, &'static str) {
+    if daily.months_before.is_some() {
+        return (None, "Month from");
+    }
     let days = usize::try_from((daily.range.to() - daily.range.from()).num_days() + 1).unwrap_or(1);
     [(1, "Day"), (7, "7 days from"), (28, "4 weeks from")]
         .into_iter()
         .find(|(bucket, _)| days.div_ceil(*bucket) <= MAX_BARS)
-        .unwrap_or((91, "13 weeks from"))
+        .map_or((Some(91), "13 weeks from"), |(bucket, unit)| (Some(bucket), unit))
 }
 
 /// Cut from the end, so that the latest has as many days as those before: a last one of few days would look like a fall.
-fn buckets(daily: &Daily, series: &[Series], days: usize, today: NaiveDate) -> Vec<Bucket> {
+/// Without days, by month.
+fn buckets(daily: &Daily, series: &[Series], days: Option<usize>, today: NaiveDate) -> Vec<Bucket> {
     let dates: Vec<NaiveDate> = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
-    let mut end = dates.len();
-    let mut buckets: Vec<_> = dates
-        .rchunks(days)
-        .map(|dates| {
-            let start = end - dates.len();
-            let sum = |series: &Series| series.days.get(start..end).map_or(0, |days| days.iter().sum());
-            let (first, last, values) = (dates[0], dates[dates.len() - 1], series.iter().map(sum).collect());
-            end = start;
-            Bucket { first, last, so_far: (first..=last).contains(&today), values }
-        })
-        .collect();
-    buckets.reverse();
-    buckets
+    let parts: Vec<&[NaiveDate]> = match days {
+        Some(days) => dates.rchunks(days).rev().collect(),
+        None => dates.chunk_by(|a, b| (a.year(), a.month()) == (b.year(), b.month())).collect(),
+    };
+    let mut start = 0;
+    let bucket = |dates: &[NaiveDate]| {
+        let sum = |series: &Series| series.days.iter().skip(start).take(dates.len()).sum();
+        let (first, last, values) = (dates[0], dates[dates.len() - 1], series.iter().map(sum).collect());
+        start += dates.len();
+        Bucket { first, last, so_far: (first..=last).contains(&today), values }
+    };
+    parts.into_iter().map(bucket).collect()
 }
 
 /// The distance of the levels: 1, 2 or 5 times a power of ten, so that there are about four.
@@ -440,7 +443,7 @@ mod tests {
         let days = u32::try_from(series.first().map_or(1, |(_, days)| days.len())).unwrap();
         let series =
             series.iter().map(|(name, days)| Series { name: (*name).to_owned(), days: days.to_vec() }).collect();
-        Daily { range: DateRange::days_until(to.parse().unwrap(), days), series }
+        Daily { range: DateRange::days_until(to.parse().unwrap(), days), months_before: None, series }
     }
 
     fn input(daily: &Daily) -> ChartInput<'_> {
@@ -496,6 +499,19 @@ mod tests {
         let over = ChartInput { today: "2026-11-23".parse().unwrap(), ..input(&daily) };
         let bars = Chart::stacked(over).render().unwrap();
         assert!(!bars.contains("url(#") && !bars.contains("so far"), "{bars}");
+    }
+
+    #[test]
+    fn where_counts_are_kept_by_month_they_are_shown_so() {
+        let mut kept = daily("2026-03-10", &[("amd64", &[0; 69])]);
+        (kept.series[0].days[0], kept.series[0].days[31], kept.series[0].days[68]) = (310, 280, 7);
+        kept.months_before = "2026-03-01".parse().ok();
+        let chart = Chart::stacked(input(&kept));
+        let bars: Vec<_> = chart.bars.iter().map(|bar| (bar.label.as_str(), bar.values[0].as_str())).collect();
+        assert_eq!(
+            (chart.unit, bars.as_slice()),
+            ("Month from", &[("1 Jan 2026", "310"), ("1 Feb 2026", "280"), ("1 Mar 2026, so far", "7")][..])
+        );
     }
 
     #[test]

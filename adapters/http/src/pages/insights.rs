@@ -103,7 +103,7 @@ fn unused_days(parameters: &Parameters) -> u32 {
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
     let parameters = Parameters::from_request(request);
-    let mut chosen = ChosenRange::from_parameters(&parameters, site.browse.ask());
+    let mut chosen = ChosenRange::from_parameters(&parameters, site.browse.ask()).await;
     let unused_days = unused_days(&parameters);
     let (shown, unused) = futures_util::join!(site.browse.insights(chosen.range), site.browse.unused(unused_days));
     let now = site.now();
@@ -156,13 +156,13 @@ const DRAWN: [(AccessKind, &str); 3] = [
 
 /// The days of the kinds that are drawn.
 fn by_kind(insights: &Insights) -> Daily {
-    let range = insights.by_architecture.range;
+    let Daily { range, months_before, .. } = insights.by_architecture;
     let length = usize::try_from((range.to() - range.from()).num_days() + 1).unwrap_or_default();
     let series = |(kind, name): (AccessKind, &str)| {
         let counted = insights.by_kind.get(&kind).and_then(|daily| daily.series.first());
         Series { name: name.to_owned(), days: counted.map_or_else(|| vec![0; length], |series| series.days.clone()) }
     };
-    Daily { range, series: DRAWN.map(series).into() }
+    Daily { range, months_before, series: DRAWN.map(series).into() }
 }
 
 fn figures(insights: Option<&Insights>, chosen: &ChosenRange) -> Vec<Figure> {
@@ -286,7 +286,8 @@ fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
 }
 
 async fn insights(site: &Site, parameters: &Parameters) -> Result<Arc<Insights>, NoTable> {
-    known(site.browse.insights(ChosenRange::from_parameters(parameters, site.browse.ask()).range).await)
+    let chosen = ChosenRange::from_parameters(parameters, site.browse.ask()).await;
+    known(site.browse.insights(chosen.range).await)
 }
 
 /// The pulls by day and architecture as CSV.

@@ -47,7 +47,7 @@ pub(crate) struct Layout<'a> {
 }
 
 /// Something people should know about what they see.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Notice {
     pub(crate) text: String,
     /// Whether something is wrong.
@@ -55,7 +55,7 @@ pub(crate) struct Notice {
 }
 
 impl Notice {
-    fn hint(text: impl Into<String>) -> Self {
+    pub(crate) fn hint(text: impl Into<String>) -> Self {
         Self { text: text.into(), warning: false }
     }
 

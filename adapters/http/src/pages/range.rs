@@ -1,8 +1,11 @@
 //! The dates a page is about: the last 7, 30 or 90 days, or a range of one's own.
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
-use staticreg_application::ask_metrics::AskMetrics;
+use staticreg_application::ask_metrics::{AskMetrics, Counted};
 use staticreg_domain::metrics::DateRange;
+use tokio::time::timeout;
 
 use super::{layout::Notice, parameters::Parameters, text};
 
@@ -13,6 +16,9 @@ const DEFAULT: u32 = 30;
 
 /// The most days of a range.
 const MAX_DAYS: u32 = 3_660;
+
+/// How long a page waits to be told what is kept by month. A store that takes longer has told nothing of the counts either.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The dates as asked for.
 pub(crate) struct ChosenRange {
@@ -30,7 +36,22 @@ pub(crate) struct RangeChoice {
 }
 
 impl ChosenRange {
-    pub(crate) fn from_parameters(parameters: &Parameters, ask: &AskMetrics) -> Self {
+    pub(crate) async fn from_parameters(parameters: &Parameters, ask: &AskMetrics) -> Self {
+        let chosen = Self::asked_for(parameters, ask);
+        let Ok(Ok(Counted { dates, months_before: Some(before) })) = timeout(PATIENCE, ask.counted(chosen.range)).await
+        else {
+            return chosen;
+        };
+        let text = format!(
+            "Days before {} are kept by month. Here whole months are counted, from {} to {}.",
+            text::date(before),
+            text::date(dates.from()),
+            text::date(dates.to())
+        );
+        Self { range: dates, notice: chosen.notice.or(Some(Notice::hint(text))), ..chosen }
+    }
+
+    fn asked_for(parameters: &Parameters, ask: &AskMetrics) -> Self {
         let today = ask.today();
         if parameters.get("from").is_none() && parameters.get("to").is_none() {
             let days = parameters.parse("days").unwrap_or(DEFAULT).clamp(1, MAX_DAYS);

@@ -1,13 +1,16 @@
 //! The questions: what is asked of the store, and how its answers show.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use poem::http::StatusCode;
 use serde_json::{Value, json};
 use staticreg_domain::metrics::{
-    AccessKind, BreakdownRow, DateRange, Dimension, Filter, MetricsRow, MockMetricsRepository, Order, Page, Slice,
-    Summary, Totals,
+    AccessKind, BreakdownRow, Change, CountKey, DateRange, Dimension, Filter, Folded, MetricsRepository as _,
+    MetricsRow, MockMetricsRepository, Order, Page, PullEvent, Slice, Summary, Totals,
 };
 use staticreg_memory::MemoryMetrics;
+use uuid::Uuid;
 
 use crate::{
     WEBHOOK, body,
@@ -252,4 +255,57 @@ async fn pulls_are_counted_by_week_and_by_month() {
         assert_eq!(whole, json!({"items": expected, "next_cursor": null}), "{query}");
         assert_eq!(page_by_page(&server, &format!("pulls?{query}")).await, expected, "{query}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_tells_what_of_its_dates_is_kept_by_month() {
+    let store = MemoryMetrics::new(100);
+    let at = |day: &str| time(&format!("{day}T10:00:00Z"));
+    let event = |number: u128, day: &str| {
+        let key = CountKey {
+            kind: AccessKind::PullByTag,
+            date: date(day),
+            repository: "demo/app".parse().expect("a name"),
+            tag: "v1".parse().ok(),
+            digest: DIGEST.parse().expect("a digest"),
+            architecture: "amd64".parse().expect("an architecture"),
+        };
+        let changes = vec![Change { key: Arc::new(key), delta: 1 }];
+        PullEvent { id: Uuid::from_u128(number).into(), at: at(day), timestamp: at(day), changes }
+    };
+    let events = [event(1, "2026-06-10"), event(2, "2026-06-28"), event(3, "2026-08-02")];
+    store.record(&events, at("2026-08-02")).await.expect("records");
+    store.keep_by_month(Folded { days_before: date("2026-08-01"), ..Folded::NOTHING }).await.expect("keeps");
+    for day in ["2026-06-10", "2026-06-28"] {
+        assert_eq!(store.fold_day(date(day), 10).await.expect("folds"), 1);
+    }
+
+    let client = server(store);
+    let asked = async |query: &str| body(client.get(format!("/api/v1/pulls?{query}")).send().await).await;
+    let day = |date: &str, pulls: u32| json!({"date": date, "pulls": pulls});
+    let granularity = |from: &str, to: &str| json!({"months_before": "2026-08-01", "from": from, "to": to});
+    assert_eq!(
+        asked("from=2026-06-15&to=2026-06-20").await,
+        json!({
+            "items": [day("2026-06-01", 2)], "next_cursor": null,
+            "granularity": granularity("2026-06-01", "2026-06-30"),
+        })
+    );
+    assert_eq!(
+        asked("from=2026-07-15&interval=month").await,
+        json!({
+            "items": [day("2026-08-01", 1)], "next_cursor": null,
+            "granularity": granularity("2026-07-01", "2026-11-21"),
+        })
+    );
+    assert_eq!(
+        asked("from=2026-08-01").await,
+        json!({"items": [day("2026-08-02", 1)], "next_cursor": null}),
+        "all of it is kept by day"
+    );
+
+    let csv =
+        client.get("/api/v1/repositories?from=2026-06-15&to=2026-06-20").header("Accept", "text/csv").send().await;
+    csv.assert_header("Granularity", "months_before=2026-08-01; from=2026-06-01; to=2026-06-30");
+    assert!(text(csv).await.contains("demo/app,2,"));
 }

@@ -1,5 +1,6 @@
 //! PostgreSQL 15 or newer.
 
+pub(crate) mod fold;
 mod ids;
 mod journal;
 pub(crate) mod keywords;
@@ -11,13 +12,13 @@ pub(crate) mod url;
 
 use std::{fmt, sync::Once, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
 use staticreg_domain::{
     connection_pool::PoolStats,
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
-    metrics::{MetricsError, PullEvent, Recording},
+    metrics::{Folded, MetricsError, PullEvent, Recording},
 };
 use tokio::{
     sync::Mutex,
@@ -34,6 +35,7 @@ use crate::{
     batch::Batch,
     connections::Connections,
     error::{classify, within},
+    fold::{Part, TABLES},
     journal::is_conflict,
     query::{Dialect, Query, Row},
 };
@@ -137,7 +139,7 @@ impl PostgresMetrics {
             return Ok(Vec::new());
         }
         let given = Batch::new(events)?;
-        if given.stamps.iter().any(|event| event.may_be_archived(now)) {
+        if given.stamps.iter().any(|event| event.may_be_archived(now)) || Folded::may_matter_to(events, now) {
             return self.writing(async |connection, _| record_some_old(connection, &given, events, now).await).await;
         }
         let record = async |connection: &mut PgConnection, care: &mut Care| {
@@ -150,9 +152,14 @@ impl PostgresMetrics {
     }
 
     pub(crate) async fn append(&self, batch: &JournalBatch, now: DateTime<Utc>) -> Result<Appended, MetricsError> {
-        let made_ready = Batch::new(&batch.events)?;
         self.writing(async |connection, care| {
-            record::append(connection, care, &made_ready, batch, now).await.map_err(classify)
+            if !Folded::may_matter_to(&batch.events, now) {
+                let made_ready = Batch::new(&batch.events)?;
+                return record::append(connection, care, &made_ready, batch, now).await.map_err(classify);
+            }
+            let mut transaction = connection.begin().await.map_err(classify)?;
+            let appended = append_some_old(&mut transaction, care, batch, now).await;
+            end(transaction, appended).await
         })
         .await
     }
@@ -167,15 +174,7 @@ impl PostgresMetrics {
         self.writing(async |connection, care| {
             let mut transaction = connection.begin().await.map_err(classify)?;
             let appended = in_turn(&mut transaction, care, behind, events, batch, now).await;
-            match appended {
-                Ok(Appended::Stored) => transaction.commit().await.map_err(classify)?,
-                Ok(Appended::Conflict) | Err(MetricsError::Refused(_)) => {
-                    transaction.rollback().await.map_err(classify)?;
-                }
-                // The connection is closed.
-                Err(_) => {}
-            }
-            appended
+            end(transaction, appended).await
         })
         .await
     }
@@ -205,6 +204,43 @@ impl PostgresMetrics {
             "DELETE FROM day_change WHERE id = ANY (ARRAY(SELECT id FROM day_change ORDER BY id LIMIT $1))";
         self.reading(async |connection| {
             Ok(sqlx::query(FOLD).bind(i64::from(at_most)).execute(connection).await?.rows_affected())
+        })
+        .await
+    }
+
+    /// A connection of its own for what takes longer than any question.
+    pub(crate) async fn connect_for_long(&self) -> Result<PgConnection, MetricsError> {
+        const NO_LIMITS: &str = "SELECT set_config('statement_timeout', '0', false), \
+             set_config('idle_in_transaction_session_timeout', '0', false)";
+        let connect = async {
+            let mut connection = self.readers.server.connect().await?;
+            sqlx::query(NO_LIMITS).execute(&mut connection).await?;
+            Ok(connection)
+        };
+        within(self.question_timeout, async { connect.await.map_err(classify) }).await
+    }
+
+    pub(crate) async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        self.reading(async |connection| {
+            let mut transaction = connection.begin().await?;
+            fold::keep_by_month(&mut transaction, folded).await?;
+            transaction.commit().await
+        })
+        .await
+    }
+
+    pub(crate) async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.reading(async |connection| {
+            let mut transaction = connection.begin().await?;
+            let folded = fold::lock(&mut transaction).await?;
+            let mut rows = 0;
+            if let Some(part) = Part::of_day(folded, day, at_most) {
+                for table in TABLES {
+                    rows += fold::fold_part(&mut transaction, table, &part).await?;
+                }
+            }
+            transaction.commit().await?;
+            Ok(rows)
         })
         .await
     }
@@ -310,7 +346,32 @@ impl PostgresMetrics {
     }
 }
 
-/// Records events of which some may be archived.
+/// Ends a transaction as what became of its batch says.
+async fn end(
+    transaction: sqlx::Transaction<'_, sqlx::Postgres>,
+    appended: Result<Appended, MetricsError>,
+) -> Result<Appended, MetricsError> {
+    match appended {
+        Ok(Appended::Stored) => transaction.commit().await.map_err(classify)?,
+        Ok(Appended::Conflict) | Err(MetricsError::Refused(_)) => transaction.rollback().await.map_err(classify)?,
+        // The connection is closed.
+        Err(_) => {}
+    }
+    appended
+}
+
+/// Stores a batch of which some may change counts that are kept by month.
+async fn append_some_old(
+    transaction: &mut PgConnection,
+    care: &mut Care,
+    batch: &JournalBatch,
+    now: DateTime<Utc>,
+) -> Result<Appended, MetricsError> {
+    let events = fold::moved(transaction, &batch.events, now).await?;
+    record::append(transaction, care, &Batch::new(&events)?, batch, now).await.map_err(classify)
+}
+
+/// Records events of which some may be archived, or change counts that are kept by month.
 async fn record_some_old(
     connection: &mut PgConnection,
     given: &Batch<'_>,
@@ -321,7 +382,8 @@ async fn record_some_old(
     // While nobody archives.
     journal::wait_for_turn(&mut transaction).await.map_err(classify)?;
     let archived = ids::archived(&mut transaction, &given.stamps, now).await.map_err(classify)?;
-    let others = Batch::of_those(events, |event| !archived.contains(&event.id.as_uuid()))?;
+    let events = fold::moved(&mut transaction, events, now).await?;
+    let others = Batch::of_those(&events, |event| !archived.contains(&event.id.as_uuid()))?;
     match record::record_within(&mut transaction, &others, now).await {
         Ok(new) => {
             transaction.commit().await.map_err(classify)?;
@@ -353,8 +415,7 @@ async fn in_turn(
     }
     let recorded = ids::recorded(connection, events, now).await.map_err(classify)?;
     let Some(batch) = batch.take_turn(read.turn(recorded)?) else { return Ok(Appended::Stored) };
-    let made_ready = Batch::new(&batch.events)?;
-    record::append(connection, care, &made_ready, &batch, now).await.map_err(classify)
+    append_some_old(connection, care, &batch, now).await
 }
 
 async fn fetch(connection: &mut PgConnection, query: Query) -> sqlx::Result<Vec<PgRow>> {

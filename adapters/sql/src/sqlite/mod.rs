@@ -1,6 +1,7 @@
 //! SQLite: one file, one writer, readers beside it.
 
 mod file;
+pub(crate) mod fold;
 mod ids;
 mod journal;
 mod record;
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{
     DatabaseConnection, DbErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
     sqlx::{
@@ -27,7 +28,7 @@ use staticreg_domain::{
     connection_pool::PoolStats,
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
-    metrics::{MetricsError, PullEvent, Recording},
+    metrics::{Folded, MetricsError, PullEvent, Recording},
 };
 use staticreg_migration::Migrator;
 
@@ -40,7 +41,7 @@ use crate::{
 };
 
 /// Takes the lock to write at once: a transaction that reads first may be refused it later.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// The pull metrics in an SQLite file.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub(crate) struct SqliteMetrics {
 
 /// A connection whose statement ends when the connection is dropped. The driver would let it run to its end.
 #[derive(Debug)]
-struct Interruptible {
+pub(crate) struct Interruptible {
     connection: SqliteConnection,
     is_dropped: Arc<AtomicBool>,
 }
@@ -70,6 +71,12 @@ impl Interruptible {
         let goes_on = Arc::clone(&is_dropped);
         connection.lock_handle().await?.set_progress_handler(STEPS, move || !goes_on.load(Ordering::Relaxed));
         Ok(Self { connection, is_dropped })
+    }
+}
+
+impl AsMut<SqliteConnection> for Interruptible {
+    fn as_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
     }
 }
 
@@ -162,6 +169,14 @@ impl SqliteMetrics {
         .await
     }
 
+    pub(crate) async fn keep_by_month(&self, folded: Folded) -> Result<(), MetricsError> {
+        self.writing(async |connection| fold::keep_by_month(connection, folded).await.map_err(classify)).await
+    }
+
+    pub(crate) async fn fold_day(&self, day: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
+        self.writing(async |connection| fold::fold_day(connection, day, at_most).await).await
+    }
+
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {
         const TABLES: &str = "SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event, \
              recorded_event_archive, access_journal LIMIT 0";
@@ -210,7 +225,7 @@ impl SqliteMetrics {
         .await
     }
 
-    async fn connect(&self) -> Result<Interruptible, MetricsError> {
+    pub(crate) async fn connect(&self) -> Result<Interruptible, MetricsError> {
         Interruptible::connect(&self.file).await.map_err(classify)
     }
 }

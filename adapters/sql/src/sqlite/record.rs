@@ -10,7 +10,7 @@ use staticreg_domain::{
 };
 use uuid::Uuid;
 
-use super::{BEGIN, ids, journal};
+use super::{BEGIN, fold, ids, journal};
 use crate::{
     batch::{Batch, BelowZero, CountChange},
     error::classify,
@@ -55,8 +55,9 @@ pub(super) async fn record(
     events: &[PullEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recording>, MetricsError> {
-    let given = Batch::new(events)?;
     let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
+    let events = &*fold::moved(&mut transaction, events, now).await?;
+    let given = Batch::new(events)?;
     let known = ids::recorded(&mut transaction, &given.stamps, now).await.map_err(classify)?;
     if known.is_empty() {
         store(&mut transaction, &given, now).await?;
@@ -108,7 +109,8 @@ async fn append_to_end(
     batch: &JournalBatch,
     now: DateTime<Utc>,
 ) -> Result<Appended, MetricsError> {
-    let made_ready = Batch::new(&batch.events)?;
+    let events = fold::moved(transaction, &batch.events, now).await?;
+    let made_ready = Batch::new(&events)?;
     if journal::end(transaction).await.map_err(classify)? != Some(batch.behind) {
         return Ok(Appended::Conflict);
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sea_orm::sqlx::{Connection, Executor, PgConnection};
 use staticreg_contract::{
-    events::{now, pull, record},
+    events::{date, now, pull, record},
     lists,
 };
-use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, Recording};
+use staticreg_domain::metrics::{DateRange, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, Recording};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 use staticreg_test_support::postgres::{Durability, Postgres, Stop};
 use tokio::{net::TcpSocket, time::sleep};
@@ -108,4 +108,42 @@ async fn a_table_that_is_locked_is_waited_for_only_so_long() {
     holder.rollback().await.expect("unlocks");
     record_in_the_end(&store, &batch).await;
     assert_eq!(sum(&store).await, 11);
+}
+
+/// A database that is killed while counts are folded has folded some rows and not the others, and none twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_stay_exact_when_a_fold_is_killed() {
+    let cluster = Postgres::start(Durability::Volatile);
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    let pulls = (0..600).map(|number| {
+        let day = chrono::Days::new(number % 60);
+        let at = format!("{}T10:00:00Z", date("2026-06-01") + day);
+        pull(&format!("app{}:v1", number % 20), &at).times(1 + i32::try_from(number % 7).expect("small"))
+    });
+    let pulls: Vec<_> = pulls.collect();
+    record(&store, &pulls).await;
+    let months = "SELECT date_trunc('month', pull_date)::date, repo_name, sum(pull_count) \
+                  FROM container_pull_metrics GROUP BY 1, 2 ORDER BY 1, 2";
+    let before = cluster.psql(&url, months);
+    let folded = Folded { days_before: date("2026-08-01"), ..Folded::NOTHING };
+    store.keep_by_month(folded).await.expect("keeps");
+    let mut kills = 0;
+    while let Some(day) = in_the_end(async || store.day_to_fold(None).await).await {
+        let folding = store.fold_day(day, 3);
+        if kills < 5 {
+            tokio::select! {
+                // Mostly in the middle of it.
+                _ = folding => {}
+                () = sleep(Duration::from_millis(2 + kills)) => {}
+            }
+            cluster.stop(Stop::Immediate);
+            cluster.start_again();
+            kills += 1;
+        } else {
+            in_the_end(async || store.fold_day(day, 30).await).await;
+        }
+        assert_eq!(cluster.psql(&url, months), before);
+    }
+    assert_eq!(cluster.psql(&url, "SELECT count(*) FROM container_pull_metrics"), "40");
 }

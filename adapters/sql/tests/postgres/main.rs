@@ -4,6 +4,7 @@ mod counts;
 mod faults;
 mod go_staticreg;
 mod others;
+mod partitions;
 mod rights;
 mod schema;
 mod together;

@@ -35,7 +35,7 @@ fn help_lists_commands_flags_and_variables() {
     ] {
         assert!(ended.stdout.contains(word), "{word}:\n{}", ended.stdout);
     }
-    assert_eq!(Staticreg::run(&["help", "serve"], &[]).stdout.matches("[default: ").count(), 27);
+    assert_eq!(Staticreg::run(&["help", "serve"], &[]).stdout.matches("[default: ").count(), 28);
     // Whatever the environment holds.
     let secrets = [("STATICREG_DB_URL", "postgres://u:geheim@db/counts"), ("STATICREG_REGISTRY_PASSWORD", "geheim")];
     let ended = Staticreg::run(&["--help"], &secrets);

@@ -11,6 +11,7 @@ mod sd_notify;
 mod start_and_stop;
 mod status;
 mod telemetry;
+mod transfer;
 
 use std::time::Duration;
 

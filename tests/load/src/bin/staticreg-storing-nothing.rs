@@ -8,8 +8,8 @@ use staticreg_domain::{
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn, Turn},
     metrics::{
-        Breakdown, BreakdownRow, Filter, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent,
-        Recording, Slice, Summary,
+        Breakdown, BreakdownRow, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+        PullEvent, Recording, Slice, Summary,
     },
 };
 use uuid::Uuid;
@@ -63,6 +63,22 @@ impl MetricsRepository for Nothing {
         Ok(0)
     }
 
+    async fn keep_by_month(&self, _: Folded) -> Result<(), MetricsError> {
+        Ok(())
+    }
+
+    async fn day_to_fold(&self, _: Option<NaiveDate>) -> Result<Option<NaiveDate>, MetricsError> {
+        Ok(None)
+    }
+
+    async fn fold_day(&self, _: NaiveDate, _: u32) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
+    async fn forget_counts(&self, _: NaiveDate, _: u32) -> Result<u64, MetricsError> {
+        Ok(0)
+    }
+
     async fn check(&self) -> Result<(), MetricsError> {
         Ok(())
     }
@@ -80,6 +96,10 @@ impl MetricsReader for Nothing {
 
     async fn rows(&self, _: &Filter, _: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         Ok(nothing())
+    }
+
+    async fn folded(&self) -> Result<Folded, MetricsError> {
+        Ok(Folded::NOTHING)
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn layout<'a>(
         }
     }
     if let Some(notice) = &chosen.notice {
-        layout.notices.push(Notice::warning(notice.text.clone()));
+        layout.notices.push(notice.clone());
     }
     layout
 }
@@ -103,7 +103,7 @@ pub(super) fn figures(
 /// The pulls by day and architecture as CSV.
 pub(crate) async fn daily_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
     let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?);
-    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).range;
+    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).await.range;
     let statistics = known(site.browse.repository(&name, tag.as_ref(), range).await)?;
     Ok(daily(&statistics.daily, "architecture", "pulls"))
 }

@@ -365,7 +365,7 @@ fn platforms(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: O
 /// The digests that the tag pointed to as CSV.
 pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
     let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
-    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).range;
+    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).await.range;
     let statistics = known(site.browse.repository(&name, Some(&tag), range).await)?;
     let rows = statistics.digests.iter().map(|digest| {
         vec![

@@ -365,7 +365,7 @@ fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) 
 
 /// The tags as CSV: all that the list has on its pages.
 pub(crate) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).range;
+    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).await.range;
     let name = asked_repository(parameters)?;
     let statistics = known(site.browse.repository(&name, None, range).await)?;
     let entry = site.browse.snapshot().and_then(|snapshot| snapshot.repository(&name).cloned());

@@ -1,0 +1,139 @@
+//! The commands that carry counts out of a database and into one: for backups, reports, and moving between databases.
+
+mod format;
+mod progress;
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, BufWriter, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
+use staticreg_sql::{ExportError, ImportError, SqlMetrics};
+
+use self::{
+    format::{Format, Lines},
+    progress::Progress,
+};
+use crate::{Failure, say, settings::Db, wiring::store};
+
+/// What is to be carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TransferTask {
+    /// All counts to standard output.
+    Export(Format),
+    /// All counts of a file, or of standard input.
+    Import {
+        /// The file.
+        file: Option<PathBuf>,
+        /// Whether they are added to those that are there.
+        merge: bool,
+    },
+}
+
+/// The commands, made by `task`, which knows the settings.
+pub(crate) fn commands(task: impl Fn(&'static str, &[&str]) -> Command) -> [Command; 2] {
+    let format = Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .default_value(Format::NAMES[0])
+        .value_parser(PossibleValuesParser::new(Format::NAMES))
+        .help("How a count is written");
+    let file = Arg::new("file")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("What `staticreg export` wrote; without it standard input");
+    let merge = Arg::new("merge")
+        .long("merge")
+        .action(ArgAction::SetTrue)
+        .help("Adds to the counts that are there; without it there may be none");
+    [
+        task("export", &["db."]).about("Writes all counts to standard output").arg(format),
+        task("import", &["db."]).about("Takes over counts that were exported, all or none").arg(file).arg(merge),
+    ]
+}
+
+impl TransferTask {
+    /// What the command line asks for.
+    pub(crate) fn from_matches(name: &str, matches: &ArgMatches) -> Option<Self> {
+        match name {
+            "export" => Format::named(matches.get_one::<String>("format")?).map(Self::Export),
+            "import" => Some(Self::Import { file: matches.get_one("file").cloned(), merge: matches.get_flag("merge") }),
+            _ => None,
+        }
+    }
+
+    pub(crate) async fn run(&self, db: &Db) -> Result<(), Failure> {
+        match self {
+            Self::Export(format) => Box::pin(export(&store::open_as_it_is(db).await?, *format)).await,
+            Self::Import { file, merge } => {
+                if file.is_none() && std::io::stdin().is_terminal() {
+                    return Err(
+                        "there is nothing to import: name a file, or pipe what `staticreg export` writes.".into()
+                    );
+                }
+                let input: Box<dyn BufRead> = match file {
+                    Some(file) => {
+                        let opened = File::open(file).map_err(|error| format!("{}: {error}.", file.display()))?;
+                        Box::new(BufReader::new(opened))
+                    }
+                    None => Box::new(std::io::stdin().lock()),
+                };
+                Box::pin(import(&store::open_and_migrate(db).await?, input, *merge)).await
+            }
+        }
+    }
+}
+
+async fn export(database: &SqlMetrics, format: Format) -> Result<(), Failure> {
+    let examination = Box::pin(database.examine()).await?;
+    if !examination.missing_changes.is_empty() {
+        return Err("the database's schema is an older one: run `staticreg migrate` first.".into());
+    }
+    let mut progress = Progress::new("exported", Some(database.count_rows().await?));
+    let mut writer = format.writer(BufWriter::new(std::io::stdout().lock()));
+    let exported = database
+        .export(|row| {
+            progress.one_more();
+            writer.write(&row)
+        })
+        .await;
+    let exported = match exported {
+        Ok(exported) => exported,
+        Err(ExportError::Row(error)) => return Err(format!("the counts cannot be written: {error}.").into()),
+        Err(ExportError::Store(error)) => return Err(told(&error)),
+    };
+    writer
+        .finish()
+        .and_then(|mut output| output.flush())
+        .map_err(|error| format!("the counts cannot be written: {error}."))?;
+    progress.end();
+    if exported.nameless > 0 {
+        say(&format!("{} rows were left out: their names are none.", exported.nameless));
+    }
+    Ok(())
+}
+
+async fn import(database: &SqlMetrics, input: impl BufRead, merge: bool) -> Result<(), Failure> {
+    let mut progress = Progress::new("imported", None);
+    let lines = Lines::new(input).map_err(|error| format!("the counts cannot be read: {error}."))?;
+    let rows = lines.inspect(|_| progress.one_more());
+    match database.import(rows, merge).await {
+        Ok(_) => {
+            progress.end();
+            Ok(())
+        }
+        Err(ImportError::HoldsCounts) => {
+            Err("the database holds counts already, and nothing was imported: give --merge \
+                                              to add to them, or import into an empty one."
+                .into())
+        }
+        Err(ImportError::Row(wrong)) => Err(format!("nothing was imported: {wrong}.").into()),
+        Err(ImportError::Store(error)) => Err(told(&error)),
+    }
+}
+
+fn told(error: &staticreg_domain::metrics::MetricsError) -> Failure {
+    format!("{}.", staticreg_domain::error::describe(error)).into()
+}
