@@ -91,7 +91,8 @@ async fn export(database: &SqlMetrics, format: Format) -> Result<(), Failure> {
     if !examination.missing_changes.is_empty() {
         return Err("the database's schema is an older one: run `staticreg migrate` first.".into());
     }
-    let mut progress = Progress::new("exported", Some(database.count_rows().await?));
+    // To count very many takes longer than a question may; then it is not told how many there are.
+    let mut progress = Progress::new("exported", database.count_rows().await.ok());
     let mut writer = format.writer(BufWriter::new(std::io::stdout().lock()));
     let exported = database
         .export(|row| {
