@@ -2,6 +2,11 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".chart").forEach(chart));
+document.addEventListener("renewed", (event) => {
+  hide();
+  event.target.querySelectorAll(".chart").forEach(chart);
+});
+document.addEventListener("pointerdown", (event) => { if (!event.target.closest(".plot")) hide(); });
 
 // One box for all charts of a page. A screen reader reads what comes into it.
 const tooltip = document.createElement("div");
@@ -9,6 +14,8 @@ tooltip.className = "tooltip";
 tooltip.setAttribute("role", "status");
 tooltip.hidden = true;
 addEventListener("scroll", () => { tooltip.hidden = true; }, { passive: true });
+// Ends what is shown, of whichever chart.
+let hide = () => {};
 
 const element = (name, className, ...content) => {
   const made = document.createElement(name);
@@ -43,6 +50,11 @@ function chart(figure) {
   let current = -1;
   const show = (index) => {
     hide();
+    hide = () => {
+      tooltip.hidden = true;
+      bars[current]?.node.classList.remove("current");
+      current = -1;
+    };
     current = index;
     const { node, heading, values } = bars[index];
     const total = on().reduce((sum, { index: at }) => sum + values[at], 0);
@@ -61,17 +73,11 @@ function chart(figure) {
     tooltip.style.left = `${Math.max(4, Math.min(left, document.documentElement.clientWidth - tooltip.offsetWidth - 4))}px`;
     tooltip.style.top = `${above < 4 ? at.bottom + 4 : above}px`;
   };
-  const hide = () => {
-    tooltip.hidden = true;
-    bars[current]?.node.classList.remove("current");
-    current = -1;
-  };
   bars.forEach(({ node }, index) => {
     node.addEventListener("pointerenter", () => show(index));
     // A finger is lifted to look; what was touched stays until something else is.
     node.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hide(); });
   });
-  document.addEventListener("pointerdown", (event) => { if (!plot.contains(event.target)) hide(); });
   plot.tabIndex = 0;
   plot.setAttribute("role", "group");
   plot.setAttribute("aria-label", `${figure.querySelector("h2").textContent}: the arrow keys go from bar to bar`);
@@ -83,7 +89,7 @@ function chart(figure) {
     event.preventDefault();
     show(current < 0 ? last : Math.max(0, Math.min(last, moves[event.key](current))));
   });
-  plot.addEventListener("blur", hide);
+  plot.addEventListener("blur", () => hide());
 
   // The legend.
   const levels = [...plot.querySelectorAll(".levels text")];

@@ -1,4 +1,4 @@
-// Comfort for pages that are complete without it: theme, copying, filtering while typing.
+// Comfort for pages that are complete without it: theme, copying, filtering while typing, staying up to date.
 "use strict";
 
 const root = document.documentElement;
@@ -34,7 +34,8 @@ document.addEventListener("DOMContentLoaded", () => {
   label();
   button.hidden = false;
   document.querySelectorAll("form[data-live]").forEach(live);
-  if (document.querySelector("[data-renew]")) renew();
+  for (const part of marked()) served.set(part, part.innerHTML);
+  soon();
 });
 
 // Copying. The clipboard is only there for pages that came over TLS or from this machine.
@@ -105,7 +106,16 @@ function live(form) {
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 120); });
 }
 
-// What is marked is asked for anew, faster than once a second, while somebody looks.
+// What is marked is asked for anew while somebody looks, after as many seconds as its mark says.
+const served = new WeakMap();
+const marked = () => [...document.querySelectorAll("[data-renew]")];
+const isInUse = (part) => {
+  const focused = document.activeElement;
+  const selection = getSelection();
+  return (part.contains(focused) && focused !== part)
+    || (!selection.isCollapsed && part.contains(selection.anchorNode))
+    || part.querySelector("details[open], .bar.current, [aria-pressed='false']") !== null;
+};
 async function renew() {
   if (!document.hidden) {
     let answered = false;
@@ -113,17 +123,26 @@ async function renew() {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer.ok) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        document.querySelectorAll("[data-renew]").forEach((part) => {
+        for (const part of marked()) {
           const newer = page.getElementById(part.id);
-          // What is the same stays, so that nothing loses its focus and nothing is read out twice.
-          if (!newer || newer.innerHTML === part.innerHTML) return;
+          // What is the same stays, so that nothing is read out twice, and so does what somebody uses.
+          if (!newer || served.get(part) === newer.innerHTML || isInUse(part)) continue;
+          served.set(part, newer.innerHTML);
           part.className = newer.className;
+          part.dataset.renew = newer.dataset.renew ?? part.dataset.renew;
           part.replaceChildren(...newer.childNodes);
-        });
+          part.querySelectorAll("form[data-live]").forEach(live);
+          part.dispatchEvent(new Event("renewed", { bubbles: true }));
+        }
         answered = true;
       }
     } catch { /* It is away, and told so. */ }
-    document.querySelector("[data-renew-failed]").hidden = answered;
+    const failed = document.querySelector("[data-renew-failed]");
+    if (failed) failed.hidden = answered;
   }
-  setTimeout(renew, 700);
+  soon();
+}
+function soon() {
+  const parts = marked();
+  if (parts.length > 0) setTimeout(renew, 1000 * Math.min(...parts.map((part) => Number(part.dataset.renew))));
 }

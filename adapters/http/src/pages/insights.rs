@@ -14,7 +14,7 @@ use staticreg_domain::metrics::AccessKind;
 use super::{
     addresses::{repository_address, tag_address, tag_address_in},
     chart::{Chart, ChartInput, Share},
-    layout::{Figure, Layout, Section, page},
+    layout::{Figure, Layout, RENEWED_SOON, Section, page},
     list::Pages,
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
@@ -111,6 +111,9 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
     layout.about_counts(&shown, now);
     layout.about_registry(site.browse.snapshot().as_deref(), now);
     layout.notices.extend(chosen.notice.take());
+    if unused.value.is_none() && !unused.away {
+        layout.renewed_after = Some(RENEWED_SOON);
+    }
     let insights = shown.value.as_deref();
     let range = chosen.parameters();
     let csv = |table: &str| {
@@ -261,7 +264,8 @@ fn unused_section(
 /// How long was watched, and whether that is shorter than asked for.
 fn watched(shown: &Shown<Unused>, days: u32, now: DateTime<Utc>) -> (String, bool) {
     let Some(unused) = shown.value.as_deref() else {
-        let text = if shown.away { "The store is away." } else { "This is being worked out; reload in a moment." };
+        let text =
+            if shown.away { "The store is away." } else { "This is being worked out; it shows here in a moment." };
         return (text.to_owned(), false);
     };
     match unused.watched_since {

@@ -44,7 +44,14 @@ pub(crate) struct Layout<'a> {
     pub(crate) assets: &'a Assets,
     pub(crate) version: &'static str,
     pub(crate) notices: Vec<Notice>,
+    /// After how many seconds the page is asked for anew while somebody looks; none for what stays as it is.
+    pub(crate) renewed_after: Option<u32>,
 }
+
+/// While somebody looks at lists.
+const RENEWED_AFTER: u32 = 30;
+/// While what is looked at is about to be there, or changes with each pull.
+pub(crate) const RENEWED_SOON: u32 = 1;
 
 /// Something people should know about what they see.
 #[derive(Clone, Debug)]
@@ -80,6 +87,7 @@ impl<'a> Layout<'a> {
             assets: &site.assets,
             version: env!("CARGO_PKG_VERSION"),
             notices: Vec::new(),
+            renewed_after: matches!(section, Section::Repositories | Section::Insights).then_some(RENEWED_AFTER),
         }
     }
 
@@ -104,11 +112,12 @@ impl<'a> Layout<'a> {
                 Moment::new(shown.at, now).ago
             ))),
             (None, true) => self.notices.push(Notice::warning(
-                "The store of pull metrics is away: pulls cannot be shown now. Its log lines tell why; this page \
-                 needs no more than a reload once it is back.",
+                "The store of pull metrics is away: pulls cannot be shown now. The log tells why; they show here once it \
+                 is back.",
             )),
             (None, false) => {
-                self.notices.push(Notice::hint("The pulls are still being added up. Reload in a moment to see them."));
+                self.renewed_after = Some(RENEWED_SOON);
+                self.notices.push(Notice::hint("The pulls are still being added up. They show here in a moment."));
             }
         }
     }

@@ -6,17 +6,18 @@ use serde_json::{Value, json};
 use crate::{
     axe,
     chrome::{Chrome, Scripts},
+    shows,
     site::Site,
     text, until, value,
 };
 
 /// Posts what a registry may post, and what none should.
-async fn post(site: &Site) {
+async fn post(site: &Site, tag: &str) {
     let event = |number: u32, repository: &str, media_type: &str| {
         json!({
             "id": format!("{number:08x}-0000-4000-8000-000000000000"), "timestamp": "2026-11-21T19:59:59Z", "action": "pull",
             "target": {
-                "mediaType": media_type, "repository": repository, "tag": "v1",
+                "mediaType": media_type, "repository": repository, "tag": tag,
                 "digest": format!("sha256:{}", "0".repeat(64)),
             },
             "request": {"addr": "10.0.0.1:4711", "method": "GET", "useragent": "docker/28 arch/amd64"},
@@ -48,7 +49,7 @@ async fn the_first_notification_shows_by_itself_and_nothing_loses_its_focus() {
     assert_eq!(text(client, "#posting").await, "Waiting for the first notification since the start.");
     let configuration = value(client, "document.querySelector('.lines code').textContent").await;
     client.execute("window.sameDocument = true; document.querySelector('.copy').focus();", Vec::new()).await.unwrap();
-    post(&site).await;
+    post(&site, "v1").await;
     until(client, "document.querySelector('#posting.good') !== null").await;
     until(client, "document.querySelectorAll('#notifications tbody tr').length === 6").await;
     assert_eq!(value(client, "window.sameDocument === true").await, true, "nothing was loaded anew");
@@ -68,7 +69,7 @@ async fn without_scripts_a_reload_shows_what_arrived() {
     let client = &chrome.client;
     client.goto(&site.url("/status")).await.unwrap();
     assert!(text(client, "#posting").await.starts_with("Waiting"));
-    post(&site).await;
+    post(&site, "v1").await;
     client.refresh().await.unwrap();
     assert_eq!(text(client, "#posting").await, "The registry posts its notifications here.");
     chrome.stop().await;
@@ -77,7 +78,7 @@ async fn without_scripts_a_reload_shows_what_arrived() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_has_no_barriers_and_fits_every_screen() {
     let (site, empty) = (Site::start().await, Site::start_empty().await);
-    post(&site).await;
+    post(&site, "v1").await;
     let chrome = Chrome::start(Scripts::On).await;
     for width in [360, 768, 1440] {
         for scheme in ["light", "dark"] {
@@ -92,5 +93,24 @@ async fn it_has_no_barriers_and_fits_every_screen() {
         }
     }
     assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    chrome.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_shows_by_itself_on_the_page_of_its_image() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(Scripts::On).await;
+    let client = &chrome.client;
+    shows(client, &site.url("/repo/shop/storefront?tag=v310"), "document.querySelector('#pulls .bar') !== null").await;
+    let pulls =
+        "document.querySelector('#pulls .legend').textContent + document.querySelectorAll('#pulls .bar').length";
+    let before = value(client, pulls).await;
+    client.execute("window.sameDocument = true;", Vec::new()).await.unwrap();
+    post(&site, "v310").await;
+    until(client, &format!("{pulls} !== {before}")).await;
+    assert_eq!(value(client, "window.sameDocument === true").await, true, "nothing was loaded anew");
+    // The chart that came is one to use.
+    client.find(Locator::Css("#pulls .plot")).await.unwrap().send_keys("\u{E012}").await.unwrap();
+    assert!(text(client, ".tooltip:not([hidden])").await.contains("so far"));
     chrome.stop().await;
 }

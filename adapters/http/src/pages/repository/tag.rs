@@ -22,7 +22,7 @@ use crate::pages::{
     addresses::{csv_address, repository_address, repository_address_with},
     chart::{Chart, ChartInput},
     error::not_found,
-    layout::{Figure, Layout, page},
+    layout::{Figure, Layout, RENEWED_SOON, page},
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},
     site::Site,
@@ -126,7 +126,9 @@ pub(super) async fn page_of(
     };
     let now = site.now();
     let title = format!("{name}:{tag}");
-    let layout = layout(site, &title, entry.as_deref(), &shown, &chosen, now);
+    let mut layout = layout(site, &title, entry.as_deref(), &shown, &chosen, now);
+    // Who looks at an image may have just pulled it.
+    layout.renewed_after = Some(RENEWED_SOON);
     let statistics = shown.value.as_deref();
     let csv = |table: &str| csv_address(table, &name, Some(&tag), &chosen);
     let image_csv = |table: &str| {
@@ -194,11 +196,13 @@ impl NoImage {
         match self {
             Self::NoRegistry => "No registry is configured to read the image from.",
             Self::NoTag => "The registry does not hold this tag any more.",
-            Self::NotRead => "This tag was not read from the registry yet; reload in a moment.",
+            Self::NotRead => "This tag was not read from the registry yet; it shows here in a moment.",
             Self::Unread(ReadImageError::NotFound) => {
                 "The registry does not hold this image, or none for this platform."
             }
-            Self::Unread(ReadImageError::Unavailable) => "The registry does not answer now; reload in a moment.",
+            Self::Unread(ReadImageError::Unavailable) => {
+                "The registry does not answer now; it is asked again in a moment."
+            }
             Self::Unread(ReadImageError::Malformed) => "What the registry holds under this tag is not understood.",
         }
     }
