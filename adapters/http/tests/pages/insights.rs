@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use poem::http::StatusCode;
-use staticreg_domain::metrics::{MetricsRepository, MockMetricsRepository};
+use staticreg_domain::metrics::{Folded, MetricsRepository, MockMetricsRepository};
 use staticreg_memory::MemoryMetrics;
-use staticreg_test_support::sample::SampleRegistry;
+use staticreg_test_support::sample::{self, SampleRegistry};
 
 use crate::site;
 
@@ -23,6 +23,23 @@ async fn a_list_for_cleaning_up_tells_when_it_was_watched_too_shortly() {
     let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1));
     let text = site::with(store, Some(SampleRegistry::new())).await.page("/insights").await.text();
     assert!(text.contains("Nothing was counted yet, so no image can be said to be unused."), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_that_old_days_are_kept_by_month() {
+    let store: Arc<dyn MetricsRepository> = Arc::new(MemoryMetrics::new(1_000_000));
+    sample::fill(&store).await;
+    let days_before = "2026-09-01".parse().expect("a date");
+    store.keep_by_month(Folded { days_before, ..Folded::NOTHING }).await.expect("keeps");
+    let site = site::with(store, Some(SampleRegistry::new())).await;
+    let hint =
+        "Days before 1 Sep 2026 are kept by month. Here whole months are counted, from 1 Aug 2026 to 31 Aug 2026.";
+    for path in ["/insights", "/repo/library/nginx", "/repo/library/nginx?tag=latest"] {
+        let dates = if path.contains('?') { "&" } else { "?" }.to_owned() + "from=2026-08-15&to=2026-08-20";
+        let text = site.page(&format!("{path}{dates}")).await.text();
+        assert!(text.contains(hint), "{text}");
+        assert!(!site.page(path).await.text().contains("kept by month"), "{path}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -258,7 +258,8 @@ impl PostgresMetrics {
              AND has_table_privilege('container_pull_metrics', 'INSERT') \
              AND has_table_privilege('container_access_metrics', 'INSERT') \
              AND has_table_privilege('day_version', 'INSERT') \
-             AND has_table_privilege('access_journal', 'INSERT')";
+             AND has_table_privilege('access_journal', 'INSERT') \
+             AND has_table_privilege('kept_by_month', 'SELECT')";
         let takes_batches: bool = self
             .writing(async |connection, _| {
                 sqlx::query_scalar(TAKES_BATCHES).fetch_one(connection).await.map_err(classify)

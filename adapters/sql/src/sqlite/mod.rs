@@ -179,7 +179,7 @@ impl SqliteMetrics {
 
     pub(crate) async fn check(&self) -> Result<(), MetricsError> {
         const TABLES: &str = "SELECT 1 FROM container_pull_metrics, container_access_metrics, recorded_event, \
-             recorded_event_archive, access_journal LIMIT 0";
+             recorded_event_archive, access_journal, kept_by_month LIMIT 0";
         self.writing(async |connection| {
             // Takes the lock that recording takes.
             let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
