@@ -89,11 +89,10 @@ pub(super) async fn fold_part(connection: &mut PgConnection, table: &Table, part
                 array_agg(id) AS ids \
             FROM chunk GROUP BY {columns} \
         ), fitting AS MATERIALIZED ( \
-            SELECT {of_sums}, sums.count, sums.created_at, sums.updated_at, sums.ids \
-            FROM sums LEFT JOIN {name} AS kept ON kept.{date} = $3 AND ({of_kept}) = ({of_sums}) \
-            WHERE sums.count + coalesce(kept.{count}, 0) <= 2147483647 \
+            SELECT * FROM sums WHERE count + coalesce(( \
+                SELECT kept.{count} FROM {name} AS kept WHERE kept.{date} = $3 AND ({of_kept}) = ({of_sums})), 0) <= 2147483647 \
         ), gone AS ( \
-            DELETE FROM {name} WHERE {date} BETWEEN $1 AND $2 AND id = ANY (ARRAY(SELECT unnest(ids) FROM fitting)) \
+            DELETE FROM {name} WHERE id = ANY (ARRAY(SELECT unnest(ids) FROM fitting)) \
         ), folded AS ( \
             INSERT INTO {name} AS kept ({date}, {columns}, {count}, created_at, updated_at) \
             SELECT $3, {columns}, count, created_at, updated_at FROM fitting \
