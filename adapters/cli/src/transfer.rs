@@ -16,7 +16,13 @@ use self::{
     format::{Format, Lines},
     progress::Progress,
 };
-use crate::{Failure, say, settings::Db, wiring::store};
+use staticreg_domain::{Clock as _, metrics::Folded};
+
+use crate::{
+    Failure, say,
+    settings::Db,
+    wiring::{store, system_clock::SystemClock},
+};
 
 /// What is to be carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +124,9 @@ async fn export(database: &SqlMetrics, format: Format) -> Result<(), Failure> {
 
 async fn import(database: &SqlMetrics, input: impl BufRead, merge: bool) -> Result<(), Failure> {
     let mut progress = Progress::new("imported", None);
-    let lines = Lines::new(input).map_err(|error| format!("the counts cannot be read: {error}."))?;
+    // None of the days that every database keeps may become part of a month.
+    let months_before = Folded::on(SystemClock.now().date_naive(), Folded::MIN_DAILY_DAYS, false).days_before;
+    let lines = Lines::new(input, months_before).map_err(|error| format!("the counts cannot be read: {error}."))?;
     let rows = lines.inspect(|_| progress.one_more());
     match database.import(rows, merge).await {
         Ok(_) => {
@@ -130,6 +138,11 @@ async fn import(database: &SqlMetrics, input: impl BufRead, merge: bool) -> Resu
                                               to add to them, or import into an empty one."
                 .into())
         }
+        Err(ImportError::KeepsDays { months_before, first_day }) => Err(format!(
+            "nothing was imported: the counts of days before {months_before} are by month here, and the database keeps days from \
+             {first_day} on. Import into an empty one, or have it keep these days by month first (STATICREG_RETENTION_DAILY)."
+        )
+        .into()),
         Err(ImportError::Row(wrong)) => Err(format!("nothing was imported: {wrong}.").into()),
         Err(ImportError::Store(error)) => Err(told(&error)),
     }

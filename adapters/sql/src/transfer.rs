@@ -2,7 +2,7 @@
 //!
 //! What goes in goes in as a whole or not at all, by `COPY` on PostgreSQL and by statements of many rows on SQLite.
 
-use chrono::Months;
+use chrono::{Months, NaiveDate};
 use futures_util::TryStreamExt as _;
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, PgConnection, SqliteConnection, SqliteTransaction};
 use serde_json::json;
@@ -41,6 +41,14 @@ pub enum ImportError<E> {
     /// A row cannot be read.
     #[error(transparent)]
     Row(E),
+    /// Some rows are of months whose days the database keeps: these would become months too, for good.
+    #[error("the database keeps days from {first_day} on, and rows are of months before {months_before}")]
+    KeepsDays {
+        /// The first day that no row of a month holds.
+        months_before: NaiveDate,
+        /// The first day that the database has counts of.
+        first_day: NaiveDate,
+    },
     /// There are counts in the database already.
     #[error("the database holds counts already")]
     HoldsCounts,
@@ -189,6 +197,22 @@ impl<I: Iterator<Item = Result<CarriedRow, E>>, E> Iterator for Counting<I> {
     }
 }
 
+impl<I> Counting<I> {
+    /// What the rows make months of must not be days of the database's own.
+    fn check_months<E>(&self, first_day: Option<NaiveDate>) -> Result<(), ImportError<E>> {
+        let months_before = self.folded.days_before;
+        match first_day {
+            Some(first_day) if first_day < months_before => Err(ImportError::KeepsDays { months_before, first_day }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The first day with counts that is not kept by month.
+const FIRST_DAY: &str = "SELECT min(day) FROM ( \
+     SELECT min(pull_date) AS day FROM container_pull_metrics WHERE pull_date >= $1 \
+     UNION ALL SELECT min(event_date) FROM container_access_metrics WHERE event_date >= $1) AS days";
+
 const HOLDS_COUNTS: &str = "SELECT CAST(EXISTS (SELECT 1 FROM container_pull_metrics) \
      OR EXISTS (SELECT 1 FROM container_access_metrics) AS integer)";
 
@@ -202,7 +226,7 @@ async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
          created_at timestamptz, updated_at timestamptz) ON COMMIT DROP";
     let mut transaction = connection.begin().await.map_err(classify)?;
     // Nobody folds meanwhile.
-    postgres::fold::lock(&mut transaction).await.map_err(classify)?;
+    let folded = postgres::fold::lock(&mut transaction).await.map_err(classify)?;
     let holds_counts: i32 = sqlx::query_scalar(HOLDS_COUNTS).fetch_one(&mut *transaction).await.map_err(classify)?;
     if holds_counts != 0 && !merge {
         return Err(ImportError::HoldsCounts);
@@ -228,6 +252,9 @@ async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
     }
     copy.send(&*lines).await.map_err(classify)?;
     copy.finish().await.map_err(classify)?;
+    let first_day: Option<NaiveDate> =
+        sqlx::query_scalar(FIRST_DAY).bind(folded.days_before).fetch_one(&mut *transaction).await.map_err(classify)?;
+    rows.check_months(first_day)?;
 
     for Table { name, date, count, names } in TABLES {
         let columns = names.join(", ");
@@ -271,6 +298,13 @@ async fn into_sqlite<I: Iterator<Item = Result<CarriedRow, E>>, E>(
     if holds_counts != 0 && !merge {
         return Err(ImportError::HoldsCounts);
     }
+    let folded = sqlite::fold::folded(&mut transaction).await?;
+    let first_day: Option<String> = sqlx::query_scalar(FIRST_DAY)
+        .bind(query::date_text(folded.days_before))
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(classify)?;
+    let first_day = first_day.map(|day| day.parse().map_err(query::corrupt)).transpose()?;
     let mut lists = [Vec::with_capacity(ROWS), Vec::with_capacity(ROWS)];
     for row in &mut *rows {
         let row = row.map_err(ImportError::Row)?;
@@ -281,6 +315,7 @@ async fn into_sqlite<I: Iterator<Item = Result<CarriedRow, E>>, E>(
             lists[list].clear();
         }
     }
+    rows.check_months(first_day)?;
     for (table, rows) in TABLES.into_iter().zip(&lists) {
         add(&mut transaction, table, rows).await.map_err(classify)?;
     }

@@ -105,6 +105,24 @@ async fn counts_are_added_to_others_only_where_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_imported_month_makes_months_of_days_that_are_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, from) in databases(&folder, "from.db").await.into_iter().enumerate() {
+        fill(&from).await;
+        let months: Vec<_> = exported(&from).await.into_iter().filter(|carried| carried.of_month).collect();
+        for to in databases(&folder, &format!("days{number}.db")).await {
+            record(&to, &[pull("app:v1", "2026-07-31T10:00:00Z")]).await;
+            let rows = all_rows(&to).await;
+            let refused = import(&to, months.clone(), true).await;
+            let is_refused = matches!(refused, Err(ImportError::KeepsDays { first_day, months_before })
+                if (first_day, months_before) == (date("2026-07-31"), date("2026-08-01")));
+            assert!(is_refused, "{refused:?}");
+            assert_eq!((all_rows(&to).await, to.folded().await.expect("answers")), (rows, Folded::NOTHING));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_is_imported_or_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     for database in databases(&folder, "counts.db").await {

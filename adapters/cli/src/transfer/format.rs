@@ -144,6 +144,10 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// What a head names.
+const COLUMNS: [&str; 10] =
+    ["date", "span", "kind", "repository", "tag", "digest", "architecture", "count", "created_at", "updated_at"];
+
 /// A line that is no count.
 #[derive(Debug, thiserror::Error)]
 #[error("line {number}: {why}")]
@@ -153,19 +157,31 @@ pub(super) struct Wrong {
 }
 
 /// The counts of a text in either format, told apart by how it begins.
-pub(super) enum Lines<R: BufRead> {
+pub(super) struct Lines<R: BufRead> {
+    text: Text<R>,
+    /// Only months before this day may be kept as such.
+    months_before: NaiveDate,
+}
+
+enum Text<R: BufRead> {
     Csv(csv::DeserializeRecordsIntoIter<R, Line>),
     JsonLines(TextLines<R>, u64),
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(mut input: R) -> io::Result<Self> {
+    /// Reads no more than the beginning.
+    pub(super) fn new(mut input: R, months_before: NaiveDate) -> io::Result<Self> {
         let is_json = input.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        Ok(if is_json {
-            Self::JsonLines(input.lines(), 0)
-        } else {
-            Self::Csv(csv::Reader::from_reader(input).into_deserialize())
-        })
+        if is_json {
+            return Ok(Self { text: Text::JsonLines(input.lines(), 0), months_before });
+        }
+        let mut reader = csv::Reader::from_reader(input);
+        let head = reader.headers()?;
+        if !head.is_empty() && !COLUMNS.iter().all(|column| head.iter().any(|found| found == *column)) {
+            let expected = COLUMNS.join(",");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("line 1 is not the head `{expected}`")));
+        }
+        Ok(Self { text: Text::Csv(reader.into_deserialize()), months_before })
     }
 }
 
@@ -173,12 +189,12 @@ impl<R: BufRead> Iterator for Lines<R> {
     type Item = Result<CarriedRow, Wrong>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (line, number) = match self {
-            Self::Csv(records) => {
+        let (line, number) = match &mut self.text {
+            Text::Csv(records) => {
                 let number = records.reader().position().line();
                 (records.next()?.map_err(|error| csv_fault(&error)), number)
             }
-            Self::JsonLines(lines, number) => {
+            Text::JsonLines(lines, number) => {
                 let text = loop {
                     *number += 1;
                     match lines.next()? {
@@ -190,7 +206,13 @@ impl<R: BufRead> Iterator for Lines<R> {
                 (line.and_then(|text| serde_json::from_str(&text).map_err(|error| json_fault(&error))), *number)
             }
         };
-        Some(line.and_then(|line: Line| line.try_into()).map_err(|why| Wrong { number, why }))
+        let row = line.and_then(|line: Line| CarriedRow::try_from(line)).and_then(|carried| {
+            if carried.of_month && carried.row.date >= self.months_before {
+                return Err(format!("date: a month from {} on is kept by day", self.months_before));
+            }
+            Ok(carried)
+        });
+        Some(row.map_err(|why| Wrong { number, why }))
     }
 }
 
@@ -240,6 +262,10 @@ mod tests {
         vec![CarriedRow { row, of_month: false }, CarriedRow { row: month, of_month: true }]
     }
 
+    fn lines<R: BufRead>(text: R) -> io::Result<Lines<R>> {
+        Lines::new(text, "2026-09-01".parse().expect("a date"))
+    }
+
     fn written(format: Format) -> String {
         let mut writer = format.writer(Vec::new());
         for row in &rows() {
@@ -252,10 +278,19 @@ mod tests {
     fn what_was_written_is_read_again() {
         for name in Format::NAMES {
             let text = written(Format::named(name).expect("a format"));
-            let read: Vec<_> = Lines::new(text.as_bytes()).expect("reads").map(|row| row.expect("a row")).collect();
+            let read: Vec<_> = lines(text.as_bytes()).expect("reads").map(|row| row.expect("a row")).collect();
             assert_eq!(read, rows(), "{text}");
         }
-        assert!(Lines::new(&b""[..]).expect("reads").next().is_none(), "nothing is nothing");
+        assert!(lines(&b""[..]).expect("reads").next().is_none(), "nothing is nothing");
+    }
+
+    #[test]
+    fn a_text_without_head_is_refused() {
+        let without_head = written(Format::Csv).split_once('\n').expect("a head").1.to_owned();
+        for text in [without_head.as_str(), "hello\n", "wrong,head\n", "[{}]\n", "\0\0\0"] {
+            let refused = lines(text.as_bytes()).err().expect(text).to_string();
+            assert!(refused.starts_with("line 1 is not the head `date,span,kind,"), "{refused}");
+        }
     }
 
     #[test]
@@ -265,6 +300,7 @@ mod tests {
         for (text, from, to, told) in [
             (&csv, "library/nginx", "library nginx", "line 2: repository: "),
             (&csv, "2025-01-01,month", "2025-01-02,month", "line 3: date: a month's is its first day"),
+            (&csv, "2025-01-01,month", "2026-09-01,month", "line 3: date: a month from 2026-09-01 on is kept by day"),
             (&csv, ",7,", ",0,", "line 2: count: not from 1 to 2147483647"),
             (&csv, ",7,", ",many,", "line 2: column 8: "),
             (&csv, ",push,", ",pushed,", "line 3: kind: no kind of access"),
@@ -274,7 +310,7 @@ mod tests {
             (&json, "\"kind\":\"push\",", "", "line 2: missing field `kind`"),
         ] {
             let text = text.replacen(from, to, 1);
-            let wrong = Lines::new(text.as_bytes()).expect("reads").find_map(Result::err).expect("a wrong line");
+            let wrong = lines(text.as_bytes()).expect("reads").find_map(Result::err).expect("a wrong line");
             assert!(wrong.to_string().starts_with(told), "{wrong}");
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 8] {
         page("/", get(home::show)),
         page("/repo/*name", get(repository::show)),
         page("/insights", get(insights::show)),
-        page("/status", get(status::show)).behind(Rule::Metrics),
+        page("/status", get(status::show)),
         page("/badge/*name", get(badge::show)).behind(Rule::Badge),
         page("/export/:table", get(export::show)),
         page("/assets/*file", get(show_asset)),

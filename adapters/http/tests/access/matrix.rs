@@ -77,7 +77,7 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 38] = [
     ("/api/v1/metrics", "/api/v1/metrics", 200, TO_ALL, TO_READERS),
     ("/api/v1/metrics.csv", "/api/v1/metrics.csv", 200, TO_ALL, TO_READERS),
     (WEBHOOK, WEBHOOK, 200, TO_POSTERS, TO_POSTERS),
-    ("/status", "/status", 200, TO_ALL, TO_WATCHERS),
+    ("/status", "/status", 200, TO_ALL, TO_READERS),
     ("/metrics", "/metrics", 200, TO_ALL, TO_WATCHERS),
     ("/metrics/webhook", "/metrics/webhook", 200, TO_ALL, TO_READERS),
     ("/metrics/db", "/metrics/db", 503, TO_ALL, TO_READERS),

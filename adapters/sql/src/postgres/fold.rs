@@ -73,6 +73,8 @@ pub(crate) async fn keep_by_month(transaction: &mut PgConnection, folded: Folded
 pub(super) async fn fold_part(connection: &mut PgConnection, table: &Table, part: &Part<'_>) -> sqlx::Result<u64> {
     let Table { name, date, count, names: _ } = table;
     let columns = table.list(str::to_owned);
+    // What somebody else holds can wait, unless all of a key is wanted.
+    let passing = if part.of.is_some() { "" } else { " SKIP LOCKED" };
     let chosen = table.list(|column| match column {
         "digest" => "CASE WHEN $4 THEN $9 ELSE digest END AS digest".to_owned(),
         other => other.to_owned(),
@@ -83,7 +85,7 @@ pub(super) async fn fold_part(connection: &mut PgConnection, table: &Table, part
             SELECT id, {chosen}, {count}, created_at, updated_at FROM {name} \
             WHERE {date} BETWEEN $1 AND $2 AND ({date} <> $3 OR ($4 AND digest <> $9)) \
                 AND ($5 IS NULL OR (repo_name = $5 AND tag = $6 AND architecture = $7)) \
-            LIMIT $8 FOR UPDATE \
+            LIMIT $8 FOR UPDATE{passing} \
         ), sums AS MATERIALIZED ( \
             SELECT {columns}, sum({count}) AS count, min(created_at) AS created_at, max(updated_at) AS updated_at, \
                 array_agg(id) AS ids \

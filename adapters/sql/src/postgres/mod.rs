@@ -233,6 +233,8 @@ impl PostgresMetrics {
         self.reading(async |connection| {
             let mut transaction = connection.begin().await?;
             let folded = fold::lock(&mut transaction).await?;
+            // Late events wait for the lock: it is given back where somebody holds a month's row.
+            sqlx::query("SET LOCAL lock_timeout = '100ms'").execute(&mut *transaction).await?;
             let mut rows = 0;
             if let Some(part) = Part::of_day(folded, day, at_most) {
                 for table in TABLES {

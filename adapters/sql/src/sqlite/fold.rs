@@ -17,7 +17,7 @@ use crate::{
     query::{corrupt, date_text, tag_text},
 };
 
-async fn folded(transaction: &mut SqliteTransaction<'_>) -> Result<Folded, MetricsError> {
+pub(crate) async fn folded(transaction: &mut SqliteTransaction<'_>) -> Result<Folded, MetricsError> {
     let row: Option<(String, String)> =
         sqlx::query_as(fold::FOLDED).fetch_optional(&mut **transaction).await.map_err(classify)?;
     let Some((days_before, digests_before)) = row else { return Ok(Folded::NOTHING) };
