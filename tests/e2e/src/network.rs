@@ -1,4 +1,4 @@
-//! A network and mounts of a test's own, where nobody else has its ports and names.
+//! A network, mounts and processes of a test's own, where nobody else has its ports and names.
 
 use std::{env, fs, process::Command};
 
@@ -6,7 +6,8 @@ use std::{env, fs, process::Command};
 pub fn run_apart(test: &str) {
     let binary = env::current_exe().expect("the test knows its own place");
     let output = Command::new("unshare")
-        .args(["--net", "--mount", "--"])
+        // What it leaves running ends with it.
+        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
         .arg(binary)
         .args(["--exact", "--ignored", "--nocapture", test])
         .output()
