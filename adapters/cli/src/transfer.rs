@@ -93,7 +93,7 @@ impl TransferTask {
 }
 
 async fn export(database: &SqlMetrics, format: Format) -> Result<(), Failure> {
-    let examination = Box::pin(database.examine()).await?;
+    let examination = Box::pin(database.examine()).await.map_err(|error| told(&error))?;
     if !examination.missing_changes.is_empty() {
         return Err("the database's schema is an older one: run `staticreg migrate` first.".into());
     }
