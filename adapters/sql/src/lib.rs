@@ -283,6 +283,10 @@ impl MetricsRepository for SqlMetrics {
 
     async fn forget_counts(&self, before: NaiveDate, at_most: u32) -> Result<u64, MetricsError> {
         let mut forgotten = 0;
+        let at_most = match &self.database {
+            Database::Postgres(_) => at_most,
+            Database::Sqlite(_) => at_most.min(sqlite::fold::AT_ONCE),
+        };
         for table in fold::TABLES {
             forgotten += self.database.change(fold::forget(self.dialect(), table, before, at_most)).await?;
         }

@@ -52,6 +52,9 @@ pub(crate) async fn keep_by_month(connection: &mut SqliteConnection, folded: Fol
     sqlx::query(KEEP).bind(days_before).bind(digests_before).execute(connection).await.map(drop)
 }
 
+/// How many rows are folded or removed at once: whoever records waits meanwhile, for some hundredths of a second.
+pub(crate) const AT_ONCE: u32 = 100;
+
 /// Folds rows of a day; answers how many.
 pub(super) async fn fold_day(
     connection: &mut SqliteConnection,
@@ -60,7 +63,7 @@ pub(super) async fn fold_day(
 ) -> Result<u64, MetricsError> {
     let mut transaction = connection.begin_with(BEGIN).await.map_err(classify)?;
     let mut rows = 0;
-    if let Some(part) = Part::of_day(folded(&mut transaction).await?, day, at_most) {
+    if let Some(part) = Part::of_day(folded(&mut transaction).await?, day, at_most.min(AT_ONCE)) {
         for table in TABLES {
             rows += fold_part(&mut transaction, table, &part).await.map_err(classify)?;
         }
