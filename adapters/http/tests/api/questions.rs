@@ -282,7 +282,7 @@ async fn a_list_tells_what_of_its_dates_is_kept_by_month() {
 
     let client = server(store);
     let asked = async |query: &str| body(client.get(format!("/api/v1/pulls?{query}")).send().await).await;
-    let day = |date: &str, pulls: u32| json!({"date": date, "pulls": pulls});
+    let day = |date: &str, pulls: u32| json!({"date": date, "count": pulls});
     let granularity = |from: &str, to: &str| json!({"months_before": "2026-08-01", "from": from, "to": to});
     assert_eq!(
         asked("from=2026-06-15&to=2026-06-20").await,
