@@ -1,22 +1,26 @@
 //! The Debian package, as it is installed into a folder.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, sync::LazyLock};
 
 use staticreg_e2e::Staticreg;
 
 use super::{built, repository, run};
 
-/// Makes the package of the program that was built beside this test.
-fn make(folder: &Path) -> String {
+/// The package of the program that was built beside this test. Made once: two at work would write the same files of
+/// `target`, and one could pack what the other is halfway through.
+static PACKAGE: LazyLock<String> = LazyLock::new(|| {
     let built = built();
     let profile = built.file_name().and_then(|name| name.to_str()).expect("a name");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian");
+    let _none_before = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
     run(Command::new(repository().join("scripts/debian-package"))
         .arg(if profile == "debug" { "dev" } else { profile })
-        .arg(folder)
+        .arg(&folder)
         .env("CARGO_TARGET_DIR", built.parent().expect("a folder")));
     let made = fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()).next();
     made.expect("a package").to_str().expect("text").to_owned()
-}
+});
 
 /// Installs the package, as root, into a folder; no service of this machine is touched.
 fn install(package: &str, root: &Path) {
@@ -32,10 +36,9 @@ fn install(package: &str, root: &Path) {
 
 #[test]
 fn the_package_installs_a_service_with_its_settings_and_leaves_changed_ones_alone() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let package = make(folder.path());
+    let package = PACKAGE.as_str();
 
-    let listed = run(Command::new("dpkg-deb").args(["--contents", &package]));
+    let listed = run(Command::new("dpkg-deb").args(["--contents", package]));
     for (mode, path) in [
         ("-rwxr-xr-x", "./usr/bin/staticreg"),
         ("-rw-r--r--", "./etc/staticreg/staticreg.toml"),
@@ -53,18 +56,18 @@ fn the_package_installs_a_service_with_its_settings_and_leaves_changed_ones_alon
     let known = ["./", "./usr/", "./etc/"];
     let place = |line: &str| line.rsplit(' ').next().unwrap_or_default().to_owned();
     assert!(listed.lines().all(|line| known.iter().any(|known| place(line).starts_with(known))), "{listed}");
-    let field = |name: &str| run(Command::new("dpkg-deb").args(["--field", &package, name])).trim().to_owned();
+    let field = |name: &str| run(Command::new("dpkg-deb").args(["--field", package, name])).trim().to_owned();
     assert_eq!(field("Package"), "staticreg");
     assert!(field("Version").starts_with(concat!(env!("CARGO_PKG_VERSION"), "-")), "{}", field("Version"));
     assert!(field("Depends").contains("libc6 (>= "), "{}", field("Depends"));
-    let conffiles = run(Command::new("dpkg-deb").args(["--info", &package, "conffiles"]));
+    let conffiles = run(Command::new("dpkg-deb").args(["--info", package, "conffiles"]));
     assert_eq!(conffiles.trim(), "/etc/staticreg/staticreg.toml");
 
     let root = tempfile::tempdir().expect("a folder");
     let root = root.path();
     fs::create_dir_all(root.join("var/lib/dpkg/info")).expect("a folder");
     fs::write(root.join("var/lib/dpkg/status"), "").expect("a file");
-    install(&package, root);
+    install(package, root);
     let wanted = root.join("etc/systemd/system/multi-user.target.wants/staticreg.service");
     let unit = fs::read_link(&wanted).expect("it starts with the machine");
     assert_eq!(unit, Path::new("/usr/lib/systemd/system/staticreg.service"));
@@ -85,15 +88,14 @@ fn the_package_installs_a_service_with_its_settings_and_leaves_changed_ones_alon
     assert_eq!(server.pulls(), 0);
 
     fs::write(&settings, format!("{told}\n# ours\n")).expect("a change");
-    install(&package, root);
+    install(package, root);
     assert!(fs::read_to_string(&settings).expect("the settings").ends_with("# ours\n"), "a change was lost");
 }
 
 #[test]
 fn a_machine_with_systemd_runs_it_as_a_user_without_rights_and_starts_it_anew_when_it_hangs() {
     let folder = tempfile::tempdir().expect("a folder");
-    let packages = tempfile::tempdir().expect("a folder");
-    fs::copy(make(packages.path()), folder.path().join("staticreg.deb")).expect("a copy");
+    fs::copy(PACKAGE.as_str(), folder.path().join("staticreg.deb")).expect("a copy");
     fs::write(folder.path().join("script"), include_str!("machine.sh")).expect("a script");
     let mut boot = Command::new("timeout");
     boot.args(["--kill-after=10s", "5m"]).arg(repository().join("tests/install/boot")).arg(folder.path());
