@@ -519,6 +519,23 @@ CREATE TABLE IF NOT EXISTS kept_by_month (
     digests_before date NOT NULL
 );
 
+-- 0015_day_sums
+
+-- The sums of days that are over, as servers that keep sums in memory pack them: a start reads these in the place of the
+-- counts. They are those of the counts as long as `version` is the day's version and `watch` what watches over versions;
+-- whatever is missing, or in a format that a server does not know, is made again.
+CREATE TABLE IF NOT EXISTS day_sums (
+    kind text COLLATE "C" NOT NULL,
+    day date NOT NULL,
+    watch bigint NOT NULL,
+    version bigint NOT NULL,
+    format text NOT NULL,
+    sums bytea NOT NULL,
+    PRIMARY KEY (kind, day)
+);
+-- They are packed already.
+ALTER TABLE day_sums ALTER COLUMN sums SET STORAGE EXTERNAL;
+
 -- So that the program takes the schema for what it is.
 CREATE TABLE IF NOT EXISTS seaql_migrations (
     version character varying NOT NULL PRIMARY KEY,
@@ -538,5 +555,6 @@ INSERT INTO seaql_migrations VALUES ('0011_api_token', extract(epoch FROM now())
 INSERT INTO seaql_migrations VALUES ('0012_unknown_digests', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0013_day_change', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0014_kept_by_month', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
+INSERT INTO seaql_migrations VALUES ('0015_day_sums', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 
 COMMIT;

@@ -2,12 +2,12 @@
 
 use chrono::NaiveDate;
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, DateRange, DayKey, Dimension, KeyRef, Measures, MetricsError, Order, Rank,
-    Slice,
+    AccessKind, Breakdown, BreakdownRow, DateRange, DayKey, Dimension, Filter, KeyRef, Measures, MetricsError, Order,
+    Rank, Slice,
 };
 
 use crate::{
-    day::{Day, Sum},
+    day::{Day, Detail, Sum},
     day_sums::DaySums,
     keys::{Groups, KeyTable, Parts},
 };
@@ -22,6 +22,15 @@ pub(crate) fn can_answer(breakdown: &Breakdown) -> bool {
         && !breakdown.tells(Dimension::Digest)
         && !first
         && distinct.is_none_or(is_of_names)
+}
+
+/// How much of the days a breakdown needs.
+pub(crate) fn detail(breakdown: &Breakdown) -> Detail {
+    use Dimension::{Architecture, Repository, Tag};
+    let is_told = [Repository, Tag, Architecture].into_iter().any(|name| breakdown.tells(name));
+    let Filter { tag, architecture, .. } = &breakdown.filter;
+    let needs_sums = is_told || breakdown.measures.distinct.is_some() || tag.is_some() || architecture.is_some();
+    if needs_sums { Detail::Sums } else { Detail::Total }
 }
 
 /// What is told of a row beside its key.
@@ -135,9 +144,11 @@ impl<'a> Fold<'a> {
 
     fn sum<'d>(&mut self, days: impl Iterator<Item = &'d Day>) {
         self.sums.fill(Sum::NONE);
-        let filter = &self.breakdown.filter;
-        if let (Groups::All, None, None, [sum]) = (&self.fine, &filter.tag, &filter.architecture, &mut *self.sums) {
-            days.for_each(|day| sum.add(day.total));
+        if detail(self.breakdown) == Detail::Total {
+            self.sums = vec![days.fold(Sum::NONE, |mut sum, day| {
+                sum.add(day.total);
+                sum
+            })];
             return;
         }
         for day in days {

@@ -1,12 +1,15 @@
-//! The sums of one day and kind, packed: about eight bytes for each repository, tag and architecture.
+//! The sums of one day and kind, packed: about eight bytes for each repository, tag and architecture. Or its total alone.
 
+use bit_vec::BitVec;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+
+use crate::numbers;
 
 /// Number of a key, see [`crate::keys::KeyTable`].
 pub(crate) type KeyId = u32;
 
 /// What was counted of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sum {
     pub(crate) count: u64,
     /// The latest access, in microseconds since 1970.
@@ -32,83 +35,71 @@ impl Sum {
     }
 }
 
+/// How much is known of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Detail {
+    /// Its total, and which repositories were counted.
+    Total,
+    /// All its sums.
+    Sums,
+}
+
 /// The sums of a day, each with its key's number; keys rise.
 ///
-/// A sum is three numbers: how much its key is above the one before, its count, and its last access from the day's
-/// start in microseconds. Numbers are in base 128, the lowest digits first, all but the last digit with the high bit
-/// set (LEB128); the last access, which may be before the day, has its sign in the lowest bit.
+/// A sum is three [`numbers`]: how much its key is above the one before, its count, and its last access from the day's
+/// start in microseconds, which may be before it.
 #[derive(Debug)]
 pub(crate) struct Day {
     /// The day's version when its counts were read, or an earlier one.
     pub(crate) version: i64,
     /// The sum of all.
     pub(crate) total: Sum,
+    /// By its number, whether a repository was counted; as many as are needed.
+    pub(crate) repositories: BitVec,
     start: i64,
-    packed: Box<[u8]>,
+    /// None when the total is all that is kept.
+    packed: Option<Box<[u8]>>,
 }
 
 impl Day {
+    /// A day of which the total is kept.
+    pub(crate) fn of_total(version: i64, total: Sum, repositories: BitVec) -> Self {
+        Self { version, total, repositories, start: 0, packed: None }
+    }
+
     /// Packs sums whose keys rise.
-    pub(crate) fn new(date: NaiveDate, version: i64, sums: &[(KeyId, Sum)]) -> Self {
+    pub(crate) fn new(date: NaiveDate, version: i64, sums: &[(KeyId, Sum)], repositories: BitVec) -> Self {
         let start = date.and_time(NaiveTime::MIN).and_utc().timestamp_micros();
         let (mut packed, mut total, mut before) = (Vec::with_capacity(10 * sums.len()), Sum::NONE, 0);
         for (key, sum) in sums {
-            write(&mut packed, u64::from(key - before));
-            write(&mut packed, sum.count);
-            write(&mut packed, zigzag(sum.last.wrapping_sub(start)));
+            numbers::write(&mut packed, u64::from(key - before));
+            numbers::write(&mut packed, sum.count);
+            numbers::write(&mut packed, numbers::zigzag(sum.last.wrapping_sub(start)));
             total.add(*sum);
             before = *key;
         }
-        Self { version, total, start, packed: packed.into() }
+        Self { version, total, repositories, start, packed: Some(packed.into()) }
+    }
+
+    pub(crate) fn detail(&self) -> Detail {
+        if self.packed.is_some() { Detail::Sums } else { Detail::Total }
     }
 
     /// Goes through the sums.
     pub(crate) fn for_each(&self, mut each: impl FnMut(KeyId, Sum)) {
-        let (mut rest, mut key) = (&*self.packed, 0);
-        while !rest.is_empty() {
-            key += read(&mut rest);
-            let count = read(&mut rest);
-            let last = unzigzag(read(&mut rest)).wrapping_add(self.start);
+        let (mut rest, mut key) = (self.packed.as_deref().unwrap_or_default(), 0);
+        while let Some(above) = numbers::read(&mut rest) {
+            key += above;
+            let [count, last] = [(); 2].map(|()| numbers::read(&mut rest).expect("was packed"));
+            let last = numbers::unzigzag(last).wrapping_add(self.start);
             each(KeyId::try_from(key).expect("was packed from one"), Sum { count, last });
         }
     }
 
     /// The bytes it takes.
     pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + self.packed.len()
+        size_of::<Self>() + self.repositories.capacity() / 8 + self.packed.as_ref().map_or(0, |packed| packed.len())
     }
-}
-
-const DIGIT: u32 = 7;
-const MORE: u8 = 1 << DIGIT;
-
-fn write(packed: &mut Vec<u8>, mut number: u64) {
-    while number >= u64::from(MORE) {
-        packed.push(number.to_le_bytes()[0] | MORE);
-        number >>= DIGIT;
-    }
-    packed.push(number.to_le_bytes()[0]);
-}
-
-fn read(packed: &mut &[u8]) -> u64 {
-    let (mut number, mut shift) = (0, 0);
-    while let [byte, rest @ ..] = *packed {
-        *packed = rest;
-        number |= u64::from(byte & !MORE) << shift;
-        if *byte < MORE {
-            break;
-        }
-        shift += DIGIT;
-    }
-    number
-}
-
-fn zigzag(number: i64) -> u64 {
-    number.wrapping_shl(1).cast_unsigned() ^ (number >> 63).cast_unsigned()
-}
-
-fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 #[cfg(test)]
@@ -127,12 +118,12 @@ mod tests {
             (70_001, Sum { count: u64::MAX / 4, last: i64::MAX }),
             (u32::MAX, Sum { count: 1, last: i64::MIN }),
         ];
-        let day = Day::new(date, 7, &sums);
+        let day = Day::new(date, 7, &sums, BitVec::new());
         let mut read = Vec::new();
         day.for_each(|key, sum| read.push((key, sum)));
         assert_eq!(read, sums);
         assert_eq!(read[0].1.last(), Some(noon));
         assert_eq!(day.total.last, i64::MAX);
-        assert!(Day::new(date, 7, &[]).packed.is_empty());
+        assert!(Day::new(date, 7, &[], BitVec::new()).packed.is_some_and(|packed| packed.is_empty()));
     }
 }

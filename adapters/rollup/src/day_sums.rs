@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bit_vec::BitVec;
 use chrono::NaiveDate;
-use staticreg_domain::metrics::{AccessKind, DateRange, DayCount, DayKey, DayVersions};
+use staticreg_domain::metrics::{AccessKind, DateRange, DayKey, DayVersions};
 use tokio::time::Instant;
 
 use crate::{
-    day::{Day, KeyId, Sum},
+    day::{Day, Detail, KeyId, Sum},
     keys::KeyTable,
+    named::NamedSum,
 };
 
 /// For how long a day with too many counts is not read again. It gets smaller when it is folded into its month.
@@ -23,9 +25,20 @@ pub(crate) struct DaySums {
     days: BTreeMap<DayKey, Day>,
     /// Days with too many counts to be kept, and when that was seen.
     left_out: BTreeMap<DayKey, Instant>,
-    /// On how many days each key has pulls by tag.
-    pull_days: Vec<u32>,
     days_size: usize,
+    totals_size: usize,
+}
+
+/// What a question needs: all that is counted of a kind, or of every kind, on some days.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs {
+    pub(crate) dates: DateRange,
+    pub(crate) kind: Option<AccessKind>,
+    pub(crate) detail: Detail,
+}
+
+impl Needs {
+    pub(crate) const ALL_TOTALS: Self = Self { dates: DateRange::EVER, kind: None, detail: Detail::Total };
 }
 
 impl DaySums {
@@ -51,13 +64,36 @@ impl DaySums {
         self.left_out.get(&day).is_some_and(|since| since.elapsed() < LEFT_OUT_FOR)
     }
 
-    /// Puts a day's counts in the place of those that were kept.
-    pub(crate) fn put(&mut self, day: DayKey, version: i64, counts: &[DayCount]) {
-        let mut sums: Vec<(KeyId, Sum)> = counts
-            .iter()
-            .map(|row| {
-                let key = self.keys.number(&row.repository, &row.tag, &row.architecture);
-                (key, Sum::new(row.count, row.updated_at))
+    /// Puts a day's sums, of whatever digests, in the place of those that were kept.
+    pub(crate) fn put<'a>(
+        &mut self,
+        day: DayKey,
+        version: i64,
+        detail: Detail,
+        named: impl Iterator<Item = NamedSum<'a>>,
+    ) {
+        let new = match detail {
+            Detail::Total => self.total(version, named),
+            Detail::Sums => self.sums(day, version, named),
+        };
+        self.remove(day);
+        *self.size_of(&new) += new.size();
+        self.days.insert(day, new);
+    }
+
+    fn total<'a>(&mut self, version: i64, named: impl Iterator<Item = NamedSum<'a>>) -> Day {
+        let (mut total, mut repositories) = (Sum::NONE, BitVec::new());
+        for NamedSum { repository, sum, .. } in named {
+            total.add(sum);
+            insert(&mut repositories, self.keys.repositories.number(repository));
+        }
+        Day::of_total(version, total, repositories)
+    }
+
+    fn sums<'a>(&mut self, (date, _): DayKey, version: i64, named: impl Iterator<Item = NamedSum<'a>>) -> Day {
+        let mut sums: Vec<(KeyId, Sum)> = named
+            .map(|NamedSum { repository, tag, architecture, sum }| {
+                (self.keys.number(repository, tag, architecture), sum)
             })
             .collect();
         sums.sort_unstable_by_key(|(key, _)| *key);
@@ -69,34 +105,32 @@ impl DaySums {
             }
             same
         });
-        self.pull_days.resize(self.keys.len(), 0);
-        let new = Day::new(day.0, version, &sums);
-        self.days_size += new.size();
-        if day.1 == AccessKind::PullByTag {
-            new.for_each(|key, _| self.pull_days[key as usize] += 1);
+        let mut repositories = BitVec::new();
+        for (key, _) in &sums {
+            insert(&mut repositories, self.keys.key(*key).repository);
         }
-        self.remove(day);
-        self.days.insert(day, new);
+        Day::new(date, version, &sums, repositories)
+    }
+
+    fn size_of(&mut self, day: &Day) -> &mut usize {
+        if day.detail() == Detail::Sums { &mut self.days_size } else { &mut self.totals_size }
     }
 
     fn remove(&mut self, day: DayKey) {
-        let Some(old) = self.days.remove(&day) else { return };
-        self.days_size -= old.size();
-        if day.1 == AccessKind::PullByTag {
-            old.for_each(|key, _| self.pull_days[key as usize] -= 1);
+        if let Some(old) = self.days.remove(&day) {
+            *self.size_of(&old) -= old.size();
         }
     }
 
-    /// The days whose counts are others than those kept, with their versions now; the latest first.
-    pub(crate) fn stale(
-        &self,
-        dates: DateRange,
-        kind: Option<AccessKind>,
-        versions: &BTreeMap<DayKey, i64>,
-    ) -> Vec<(DayKey, i64)> {
+    /// The days whose counts are others than those kept, or of which less is kept, with their versions now; the latest
+    /// first.
+    pub(crate) fn stale(&self, needs: Needs, versions: &BTreeMap<DayKey, i64>) -> Vec<(DayKey, i64)> {
+        let Needs { dates, kind, detail } = needs;
         let changed = versions
             .iter()
-            .filter(|(day, version)| self.days.get(day).is_none_or(|kept| kept.version != **version))
+            .filter(|(day, version)| {
+                self.days.get(day).is_none_or(|kept| kept.version != **version || kept.detail() < detail)
+            })
             .map(|(day, version)| (*day, *version));
         let gone = self.within(dates).map(|(day, _)| day).filter(|day| {
             kind.is_none_or(|kind| day.1 == kind) && !versions.contains_key(day) && self.days[day].version != 0
@@ -107,26 +141,31 @@ impl DaySums {
     }
 
     /// Whether the counts of these dates are those that are kept.
-    pub(crate) fn is_current(&self, dates: DateRange, kind: Option<AccessKind>, seen: &DayVersions) -> bool {
-        self.watch == Some(seen.watch) && self.stale(dates, kind, &seen.versions).is_empty()
+    pub(crate) fn is_current(&self, needs: Needs, seen: &DayVersions) -> bool {
+        self.watch == Some(seen.watch) && self.stale(needs, &seen.versions).is_empty()
     }
 
-    pub(crate) fn has(&self, day: DayKey) -> bool {
-        self.days.contains_key(&day)
+    pub(crate) fn has(&self, day: DayKey, detail: Detail) -> bool {
+        self.days.get(&day).is_some_and(|kept| kept.detail() >= detail)
     }
 
-    pub(crate) fn has_all(&self, seen: &DayVersions) -> bool {
-        self.watch == Some(seen.watch) && seen.versions.keys().all(|day| self.has(*day))
+    pub(crate) fn has_all(&self, detail: Detail, seen: &DayVersions) -> bool {
+        self.watch == Some(seen.watch) && seen.versions.keys().all(|day| self.has(*day, detail))
     }
 
-    /// The earliest day that is kept.
+    /// The earliest day of which all sums are kept.
     pub(crate) fn first(&self) -> Option<DayKey> {
-        self.days.first_key_value().map(|(day, _)| *day)
+        self.days.iter().find(|(_, kept)| kept.detail() == Detail::Sums).map(|(day, _)| *day)
     }
 
-    /// About the bytes it takes.
+    /// About the bytes that sums and names take.
     pub(crate) fn size(&self) -> usize {
-        self.days_size + self.keys.size() + self.pull_days.len() * size_of::<u32>()
+        self.days_size + self.keys.size()
+    }
+
+    /// The bytes of days of which the total is kept.
+    pub(crate) fn totals_size(&self) -> usize {
+        self.totals_size
     }
 
     pub(crate) fn within(&self, dates: DateRange) -> impl Iterator<Item = (DayKey, &Day)> {
@@ -142,10 +181,20 @@ impl DaySums {
 
     /// How many repositories have pulls by tag.
     pub(crate) fn pulled_repositories(&self) -> u64 {
-        let mut pulled = vec![false; self.keys.repositories.len()];
-        for (key, _) in self.keys.iter().zip(&self.pull_days).filter(|(_, days)| **days > 0) {
-            pulled[key.repository as usize] = true;
+        let mut pulled = BitVec::from_elem(self.keys.repositories.len(), false);
+        for (_, day) in self.within(DateRange::EVER).filter(|((_, kind), _)| *kind == AccessKind::PullByTag) {
+            let mut of_day = day.repositories.clone();
+            of_day.grow(pulled.len() - of_day.len(), false);
+            pulled.or(&of_day);
         }
-        pulled.into_iter().map(u64::from).sum()
+        pulled.count_ones()
     }
+}
+
+fn insert(set: &mut BitVec, number: u32) {
+    let number = number as usize;
+    if set.len() <= number {
+        set.grow(number + 1 - set.len(), false);
+    }
+    set.set(number, true);
 }

@@ -48,18 +48,14 @@ impl KeyTable {
         self.all.iter().map(|key| passes(key).then(|| groups.number((*key).into(), Some(key.image)))).collect()
     }
 
+    /// What a number is of.
+    pub(crate) fn key(&self, number: KeyId) -> Key {
+        self.all[number as usize]
+    }
+
     /// An image's repository and tag.
     fn image(&self, image: u32) -> (u32, u32) {
         self.images[image as usize]
-    }
-
-    /// All, in the order of their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.all.iter()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
     }
 
     /// About the bytes it takes: each number has an entry and a place in the table of hashes.
@@ -166,7 +162,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    fn number(&mut self, name: &str) -> u32 {
+    pub(crate) fn number(&mut self, name: &str) -> u32 {
         self.find(name).unwrap_or_else(|| {
             self.length += name.len();
             number(self.names.insert_full(name.into()).0)

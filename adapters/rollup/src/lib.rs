@@ -3,12 +3,16 @@
 //!
 //! [`Rollup`] is a decorator: it records nothing and keeps nothing for good, and whatever its sums do not hold or are not
 //! made for (`answer::can_answer`) the store behind it answers. `sums` keeps the days and reads those that changed,
-//! `day` packs one, `keys` gives numbers to names, `answer` is the one fold that answers every breakdown.
+//! `day` packs one, `named` packs it with its names for the `shelf`, where days that are over are found by the
+//! next start, `keys` gives numbers to names, `answer` is the one fold that answers every breakdown.
 
 mod answer;
 mod day;
 mod day_sums;
 mod keys;
+mod named;
+mod numbers;
+mod shelf;
 mod summary;
 mod sums;
 
@@ -17,16 +21,21 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use staticreg_domain::{
+    clock::Clock,
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
-        Breakdown, BreakdownRow, DateRange, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow,
-        Page, PullEvent, Recording, Slice, Summary, VersionedMetrics,
+        Breakdown, BreakdownRow, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
+        PullEvent, Recording, Slice, Summary, VersionedMetrics,
     },
 };
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::{day_sums::DaySums, sums::Sums};
+use crate::{
+    day_sums::{DaySums, Needs},
+    shelf::Shelf,
+    sums::Sums,
+};
 
 /// How sums are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +58,8 @@ pub struct Rollup {
 impl Rollup {
     /// Keeps sums of a store's counts, which are read in the background from now on.
     #[must_use]
-    pub fn new(store: Arc<dyn VersionedMetrics>, options: Options) -> Self {
-        let (sums, mut reader) = (Arc::new(Sums::new(options.memory)), JoinSet::new());
+    pub fn new(store: Arc<dyn VersionedMetrics>, clock: Arc<dyn Clock>, options: Options) -> Self {
+        let (sums, mut reader) = (Arc::new(Sums::new(options.memory, Shelf::new(clock))), JoinSet::new());
         reader.spawn(Arc::clone(&sums).keep(Arc::clone(&store)));
         Self { store, sums, question_timeout: options.question_timeout, _reader: reader }
     }
@@ -67,7 +76,7 @@ impl MetricsReader for Rollup {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
         self.in_time(Box::pin(async {
             let question = move |kept: &DaySums| summary::of_sums(kept, today);
-            if let Some(summary) = self.sums.answer(&*self.store, DateRange::EVER, None, question).await? {
+            if let Some(summary) = self.sums.answer(&*self.store, Needs::ALL_TOTALS, question).await? {
                 return Ok(summary);
             }
             self.store.summary(today).await
@@ -80,9 +89,11 @@ impl MetricsReader for Rollup {
             return self.store.breakdown(breakdown).await;
         }
         self.in_time(Box::pin(async {
-            let (asked, kind) = (breakdown.clone(), breakdown.kind());
+            let asked = breakdown.clone();
+            let needs =
+                Needs { dates: breakdown.filter.dates, kind: breakdown.kind(), detail: answer::detail(breakdown) };
             let question = move |kept: &DaySums| kept.breakdown(&asked);
-            if let Some(slice) = self.sums.answer(&*self.store, breakdown.filter.dates, kind, question).await? {
+            if let Some(slice) = self.sums.answer(&*self.store, needs, question).await? {
                 return slice;
             }
             self.store.breakdown(breakdown).await
@@ -168,4 +179,9 @@ impl MetricsRepository for Rollup {
     async fn check(&self) -> Result<(), MetricsError> {
         self.store.check().await
     }
+}
+
+/// Runs what takes long enough to keep others waiting beside them.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

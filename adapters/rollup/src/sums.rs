@@ -2,21 +2,27 @@
 //!
 //! The sums are never out of date (`docs/adr/0003-rollups-in-memory.md`): a question first asks for the versions of its
 //! days, and days that changed are read again. Where more is missing (after the start, or when rows were brought in by
-//! hand), the store answers while the days are read in the background.
+//! hand), the store answers while the days are read in the background: from the shelf when they are there, or their counts.
 //!
 //! With the versions comes what tells that they can be trusted, see [`DayVersions::watch`]. While they cannot, the store
 //! answers; when the watch is another than before, nothing that was kept is trusted.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use staticreg_domain::metrics::{AccessKind, DateRange, DayKey, DayVersions, MetricsError, VersionedMetrics};
+use staticreg_domain::metrics::{DateRange, DayCount, DayKey, DayVersions, KeptSums, MetricsError, VersionedMetrics};
 use tokio::{
     sync::{Mutex, Notify},
     time::timeout,
 };
 
-use crate::day_sums::DaySums;
+use crate::{
+    aside,
+    day::Detail,
+    day_sums::{DaySums, Needs},
+    named::{NamedSum, Unpacked},
+    shelf::Shelf,
+};
 
 /// How often it is looked whether days changed that nobody asks about.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -27,6 +33,9 @@ const READ_AT_ONCE: usize = 8;
 /// The most days that are read in the background before a question gets its turn.
 const READ_BETWEEN: usize = 4;
 
+/// The most days that are taken from the shelf before a question gets its turn.
+const TAKEN_AT_ONCE: usize = 32;
+
 /// The most counts of a day and kind that are kept; to read more again takes longer than the store's own answer.
 const MAX_COUNTS: u32 = 150_000;
 
@@ -34,39 +43,37 @@ const MAX_COUNTS: u32 = 150_000;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The sums that are kept of a store's counts.
-#[derive(Debug)]
 pub(crate) struct Sums {
-    /// The bytes they take at most, by and large; the days before are asked from the store.
+    /// The bytes they take at most, by and large; of the days before the totals are kept, in a fourth of it, and the rest is
+    /// asked from the store.
     capacity: usize,
     kept: RwLock<DaySums>,
     /// Held by who reads days: nobody reads the same twice, and no day is replaced by an older state.
-    reading: Mutex<()>,
+    reading: Mutex<Shelf>,
     missed: Notify,
 }
 
 impl Sums {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, kept: RwLock::default(), reading: Mutex::default(), missed: Notify::new() }
+    pub(crate) fn new(capacity: usize, shelf: Shelf) -> Self {
+        Self { capacity, kept: RwLock::default(), reading: Mutex::new(shelf), missed: Notify::new() }
     }
 
-    /// What a question finds in the sums, as they are now or a moment later; none when not all of them are kept.
-    ///
-    /// Without a kind, the sums of all kinds are needed.
+    /// What a question finds in the sums, as they are now or a moment later; none when not all it needs is kept.
     pub(crate) async fn answer<T: Send + 'static>(
         self: &Arc<Self>,
         store: &dyn VersionedMetrics,
-        dates: DateRange,
-        kind: Option<AccessKind>,
+        needs: Needs,
         question: impl FnOnce(&DaySums) -> T + Send + 'static,
     ) -> Result<Option<T>, MetricsError> {
+        let Needs { dates, kind, detail } = needs;
         let Some(mut seen) = store.versions(dates, kind).await? else { return Ok(None) };
-        if !self.kept().is_current(dates, kind, &seen) {
+        if !self.kept().is_current(needs, &seen) {
             let Ok(_turn) = timeout(PATIENCE, self.reading.lock()).await else { return Ok(None) };
             let Some(again) = store.versions(dates, kind).await? else { return Ok(None) };
             seen = again;
             self.kept_mut().keep_of(seen.watch);
-            let stale = self.kept().stale(dates, kind, &seen.versions);
-            if stale.len() > READ_AT_ONCE || stale.iter().any(|(day, _)| self.has_no_room_for(*day)) {
+            let stale = self.kept().stale(needs, &seen.versions);
+            if stale.len() > READ_AT_ONCE || stale.iter().any(|(day, _)| self.has_no_room_for(*day, detail)) {
                 self.missed.notify_one();
                 return Ok(None);
             }
@@ -79,7 +86,7 @@ impl Sums {
         let answer = aside(move || {
             let kept = sums.kept();
             // Between then and now they may have become too many.
-            kept.has_all(&seen).then(|| question(&kept))
+            kept.has_all(detail, &seen).then(|| question(&kept))
         });
         Ok(answer.await)
     }
@@ -94,46 +101,120 @@ impl Sums {
     }
 
     /// Reads some of the days that are missing; answers whether there may be more. A few that merely changed are left to
-    /// the next question about them.
+    /// the next question about them. When none is missing, days that are over are put aside.
     async fn read_some(self: &Arc<Self>, store: &dyn VersionedMetrics) -> Result<bool, MetricsError> {
-        let _turn = self.reading.lock().await;
+        let mut shelf = self.reading.lock().await;
         let Some(DayVersions { watch, versions }) = store.versions(DateRange::EVER, None).await? else {
             return Ok(false);
         };
         self.kept_mut().keep_of(watch);
-        let mut stale = self.kept().stale(DateRange::EVER, None, &versions);
-        stale.retain(|(day, _)| !self.has_no_room_for(*day));
+        let detail = if self.kept().size() < self.capacity { Detail::Sums } else { Detail::Total };
+        let mut stale = self.kept().stale(Needs { detail, ..Needs::ALL_TOTALS }, &versions);
+        stale.retain(|(day, _)| !self.has_no_room_for(*day, Detail::Total));
         if stale.len() <= READ_AT_ONCE {
-            stale.retain(|(day, _)| !self.kept().has(*day));
+            stale.retain(|(day, _)| !self.kept().has(*day, detail));
         }
-        stale.truncate(READ_BETWEEN);
-        self.read(store, &stale).await?;
+        let put_aside = shelf.versions(store, watch).await;
+        let is_put_aside = |(day, version): &(DayKey, i64)| put_aside.get(day) == Some(version);
+        let (mut found, mut missing): (Vec<_>, Vec<_>) = stale.into_iter().partition(is_put_aside);
+        if !found.is_empty() {
+            found.truncate(TAKEN_AT_ONCE);
+            let unusable = self.take(shelf.sums(store, watch, &found).await, &found).await;
+            self.read(store, &unusable).await?;
+            return Ok(true);
+        }
+        let is_some_missing = !missing.is_empty();
+        if !is_some_missing && shelf.is_open() {
+            missing = versions.into_iter().filter(|day| shelf.is_for(day.0) && !is_put_aside(day)).collect();
+            missing.retain(|(day, _)| !self.has_no_room_for(*day, Detail::Total));
+        }
+        missing.truncate(READ_BETWEEN);
+        for day in missing {
+            if let Some(counts) = self.read_day(store, day).await?.filter(|_| shelf.is_for(day.0)) {
+                shelf.put(store, watch, day, counts).await;
+            }
+        }
+        self.evict();
         // When there was no room even for these, not at once again.
-        Ok(!stale.is_empty() && self.kept().first().is_some())
+        Ok(is_some_missing && self.kept().first().is_some())
+    }
+
+    /// Takes the sums of days that were put aside; answers which of the days were not among them after all.
+    async fn take(self: &Arc<Self>, put_aside: Vec<KeptSums>, days: &[(DayKey, i64)]) -> Vec<(DayKey, i64)> {
+        let mut rest: BTreeMap<DayKey, i64> = days.iter().copied().collect();
+        let sums = Arc::clone(self);
+        aside(move || {
+            for KeptSums { day, version, packed } in put_aside {
+                if rest.get(&day) == Some(&version)
+                    && let Some(unpacked) = Unpacked::of(&packed)
+                {
+                    sums.put(day, version, unpacked.sums());
+                    rest.remove(&day);
+                }
+            }
+            rest.into_iter().collect()
+        })
+        .await
     }
 
     async fn read(self: &Arc<Self>, store: &dyn VersionedMetrics, days: &[(DayKey, i64)]) -> Result<(), MetricsError> {
-        for &(day, version) in days {
-            // Asked after the version: if counts changed between, their new version shows next time.
-            let Some(counts) = store.counts_of_day(day, MAX_COUNTS).await? else {
-                self.kept_mut().leave_out(day);
-                continue;
-            };
-            let sums = Arc::clone(self);
-            aside(move || sums.kept_mut().put(day, version, &counts)).await;
+        for day in days {
+            self.read_day(store, *day).await?;
         }
-        let mut kept = self.kept_mut();
-        if kept.size() > self.capacity + self.capacity / 4 {
-            // Names of old days would stay; all is read anew, up to the capacity.
-            kept.forget();
-        }
+        self.evict();
         Ok(())
     }
 
-    /// Whether there is no room for a day: it is too large, or all that is kept is later.
-    fn has_no_room_for(&self, day: DayKey) -> bool {
+    /// Reads the counts of a day; none when there are too many.
+    async fn read_day(
+        self: &Arc<Self>,
+        store: &dyn VersionedMetrics,
+        (day, version): (DayKey, i64),
+    ) -> Result<Option<Vec<DayCount>>, MetricsError> {
+        // Asked after the version: if counts changed between, their new version shows next time.
+        let Some(counts) = store.counts_of_day(day, MAX_COUNTS).await? else {
+            self.kept_mut().leave_out(day);
+            return Ok(None);
+        };
+        let sums = Arc::clone(self);
+        let put = move || {
+            sums.put(day, version, counts.iter().map(NamedSum::from));
+            counts
+        };
+        Ok(Some(aside(put).await))
+    }
+
+    fn put<'a>(&self, day: DayKey, version: i64, named: impl Iterator<Item = NamedSum<'a>>) {
+        let mut kept = self.kept_mut();
+        let detail = if self.is_full(&kept, day) { Detail::Total } else { Detail::Sums };
+        kept.put(day, version, detail, named);
+    }
+
+    /// Names of old days would stay; all is read anew, up to the capacity.
+    fn evict(&self) {
+        let mut kept = self.kept_mut();
+        if kept.size() > self.capacity + self.capacity / 4 {
+            kept.forget();
+        }
+    }
+
+    /// Whether there is no room for a day: it is too large, or there are too many.
+    fn has_no_room_for(&self, day: DayKey, detail: Detail) -> bool {
         let kept = self.kept();
-        kept.is_left_out(day) || kept.size() >= self.capacity && Some(day) < kept.first()
+        let is_full = match detail {
+            Detail::Sums => true,
+            Detail::Total if kept.has(day, Detail::Total) => false,
+            // Well before all is forgotten.
+            Detail::Total => {
+                kept.totals_size() >= self.capacity / 4 || kept.size() >= self.capacity + self.capacity / 8
+            }
+        };
+        kept.is_left_out(day) || is_full && self.is_full(&kept, day)
+    }
+
+    /// Whether the sums of all that is kept take the room, and are later than a day.
+    fn is_full(&self, kept: &DaySums, day: DayKey) -> bool {
+        kept.size() >= self.capacity && Some(day) < kept.first()
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, DaySums> {
@@ -143,9 +224,4 @@ impl Sums {
     fn kept_mut(&self) -> RwLockWriteGuard<'_, DaySums> {
         self.kept.write()
     }
-}
-
-/// Runs what takes long enough to keep others waiting beside them.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -5,7 +5,10 @@ use std::{any::Any, sync::Arc, time::Duration};
 use staticreg_contract::{Subject, shared_contract_suite};
 use staticreg_rollup::{Options, Rollup};
 use staticreg_sql::SqlMetrics;
-use staticreg_test_support::postgres::Postgres;
+use staticreg_test_support::{
+    postgres::Postgres,
+    sample::{self, FixedClock},
+};
 
 /// For all that the suite counts.
 const MEMORY: usize = 64 << 20;
@@ -16,7 +19,8 @@ async fn subject(url: &str, home: Box<dyn Any + Send>) -> Subject {
     options.answer_timeout = Duration::from_secs(30);
     let open = async || {
         let store = Arc::new(SqlMetrics::open(&options).await.expect("opens"));
-        Arc::new(Rollup::new(store, Options { memory: MEMORY, question_timeout: options.question_timeout }))
+        let clock = Arc::new(FixedClock(sample::now()));
+        Arc::new(Rollup::new(store, clock, Options { memory: MEMORY, question_timeout: options.question_timeout }))
     };
     Subject { store: open().await, second: open().await, home }
 }

@@ -4,11 +4,13 @@
 //! (`error.rs`) and the questions (`question/`), which sea-query makes: what a question is made of depends on what is
 //! asked. What differs has a folder per database: connecting and recording. The statements that record a batch are
 //! written by hand: `docs/adr/0005-sql-by-hand-for-batches.md` says why. The schema is the crate `migration`. Which
-//! days changed, triggers tell (`versions.rs`); so the crate `staticreg-rollup` can keep sums of the counts.
+//! days changed, triggers tell (`versions.rs`); so the crate `staticreg-rollup` can keep sums of the counts, and put those
+//! of days that are over aside (`day_sums.rs`).
 
 mod api_tokens;
 mod batch;
 mod connections;
+mod day_sums;
 mod error;
 mod examine;
 mod fold;
@@ -23,6 +25,7 @@ mod transfer;
 mod versions;
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -34,8 +37,9 @@ use staticreg_domain::{
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{
-        AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, Folded, MetricsError,
-        MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary, VersionedMetrics,
+        AccessKind, Breakdown, BreakdownRow, DateRange, DayCount, DayKey, DayVersions, Filter, Folded, KeptSums,
+        MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page, PullEvent, Recording, Slice, Summary,
+        VersionedMetrics,
     },
 };
 
@@ -366,5 +370,17 @@ impl VersionedMetrics for SqlMetrics {
             rows.iter().map(versions::count).filter_map(Result::transpose).collect::<Result<_, _>>()
         });
         reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map(Some)
+    }
+
+    async fn kept_versions(&self, watch: i64, format: &str) -> Result<BTreeMap<DayKey, i64>, MetricsError> {
+        day_sums::versions(&self.database.ask(day_sums::versions_query(self.dialect(), watch, format)).await?)
+    }
+
+    async fn kept_sums(&self, watch: i64, format: &str, dates: DateRange) -> Result<Vec<KeptSums>, MetricsError> {
+        day_sums::sums(&self.database.ask(day_sums::sums_query(self.dialect(), watch, format, dates)).await?)
+    }
+
+    async fn keep_sums(&self, watch: i64, format: &str, sums: &KeptSums) -> Result<(), MetricsError> {
+        self.database.change(day_sums::keep(self.dialect(), watch, format, sums)).await.map(drop)
     }
 }

@@ -15,7 +15,7 @@ pub use folded::{Folded, first_of_month, last_of_month};
 #[cfg(feature = "mocks")]
 pub use mock::MockMetricsRepository;
 pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Spans, Summary, Totals};
-pub use versions::{DayCount, DayKey, DayVersions, VersionedMetrics};
+pub use versions::{DayCount, DayKey, DayVersions, KeptSums, VersionedMetrics};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};

@@ -35,6 +35,17 @@ pub struct DayCount {
     pub updated_at: DateTime<Utc>,
 }
 
+/// The sums of a day and kind, as they were kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSums {
+    /// The day and kind.
+    pub day: DayKey,
+    /// The version the counts had when they were summed.
+    pub version: i64,
+    /// As whoever keeps sums packs them.
+    pub packed: Vec<u8>,
+}
+
 /// A store of pull metrics that tells which days changed, whoever changed them.
 #[async_trait]
 pub trait VersionedMetrics: MetricsRepository {
@@ -44,4 +55,13 @@ pub trait VersionedMetrics: MetricsRepository {
 
     /// The counts of a day and kind, in no order; none when there are more than so many.
     async fn counts_of_day(&self, day: DayKey, at_most: u32) -> Result<Option<Vec<DayCount>>, MetricsError>;
+
+    /// Of which versions sums are kept under a watch and in a format, by [`VersionedMetrics::keep_sums`] of any server.
+    async fn kept_versions(&self, watch: i64, format: &str) -> Result<BTreeMap<DayKey, i64>, MetricsError>;
+
+    /// The sums that are kept so of the days in a range.
+    async fn kept_sums(&self, watch: i64, format: &str, dates: DateRange) -> Result<Vec<KeptSums>, MetricsError>;
+
+    /// Keeps the sums of a day and kind, in the place of earlier ones, where the next start finds them.
+    async fn keep_sums(&self, watch: i64, format: &str, sums: &KeptSums) -> Result<(), MetricsError>;
 }

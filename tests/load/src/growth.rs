@@ -11,7 +11,7 @@ use chrono::{Days, NaiveDate};
 use staticreg_domain::metrics::{Folded, MetricsRepository as _, first_of_month, last_of_month};
 use staticreg_sql::{Options, SqlMetrics};
 use staticreg_test_support::postgres::{Durability, Postgres};
-use tokio::process::Command;
+use tokio::{process::Command, time::sleep};
 
 use crate::{
     program::Program,
@@ -43,10 +43,10 @@ const TIMES: usize = 30;
 pub(crate) async fn measure(millions: &[u32]) {
     println!("## Growth\n");
     println!(
-        "| rows | days | on disk, a million rows | whole answer after a restart | slowest question of a month, p95 | peak memory \
-         | a month folded | longest step | exported | imported |"
+        "| rows | days | on disk, a million rows | sums of these | whole answer after the first start | after a restart \
+         | slowest question of a month, p95 | peak memory | a month folded | longest step | exported | imported |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for millions in millions {
         measure_at(*millions).await;
     }
@@ -66,11 +66,23 @@ async fn measure_at(millions: u32) {
     let size = "SELECT pg_total_relation_size('container_pull_metrics') / 1048576.0";
     let size: f64 = number(&postgres.psql(&database, size));
 
-    let server = Program::start("staticreg", &[("STATICREG_DB_URL", &*database)]).await;
-    let whole = match questions::wait_until_warm(&server, pulls).await {
-        Some(time) => format!("{:.1} s", time.as_secs_f64()),
-        None => format!("not after {} s", WARM_LIMIT.as_secs()),
+    let start = async || {
+        let server = Program::start("staticreg", &[("STATICREG_DB_URL", &*database)]).await;
+        let whole = match questions::wait_until_warm(&server, pulls).await {
+            Some(time) => format!("{:.1} s", time.as_secs_f64()),
+            None => format!("not after {} s", WARM_LIMIT.as_secs()),
+        };
+        (server, whole)
     };
+    let (server, first_whole) = start().await;
+    // All days but the last two are over.
+    let put_aside = || number::<u32>(&postgres.psql(&database, "SELECT count(*) FROM day_sums"));
+    while put_aside() + 2 < days {
+        sleep(Duration::from_secs(1)).await;
+    }
+    drop(server);
+    let sums: f64 = number(&postgres.psql(&database, "SELECT pg_total_relation_size('day_sums') / 1048576.0"));
+    let (server, whole) = start().await;
     let slowest = slowest(&server).await;
     let memory = server.peak_memory();
     drop(server);
@@ -81,8 +93,9 @@ async fn measure_at(millions: u32) {
         postgres.psql(&database, "SELECT min(pull_date) FROM container_pull_metrics").parse().expect("a date");
     let (folded, longest) = fold(&store, first).await;
     println!(
-        "| {rows:.0} | {days} | {:.0} MiB | {whole} | {:.1} ms | {memory:.0} MiB | {:.1} s | {:.0} ms | {:.1} s | {:.1} s |",
+        "| {rows:.0} | {days} | {:.0} MiB | {:.0} MiB | {first_whole} | {whole} | {:.1} ms | {memory:.0} MiB | {:.1} s | {:.0} ms | {:.1} s | {:.1} s |",
         size / rows * 1e6,
+        sums / rows * 1e6,
         slowest.as_secs_f64() * 1e3,
         folded.as_secs_f64(),
         longest.as_secs_f64() * 1e3,

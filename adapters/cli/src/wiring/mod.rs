@@ -43,12 +43,14 @@ pub(crate) async fn serve(mut settings: Settings, store: Option<Store>) -> Resul
     let main = listen(&settings.http.bind_addr, "http.bind_addr").await?;
     let webhook = listen_apart(settings.webhook.bind_addr.as_ref(), "webhook.bind_addr").await?;
     let telemetry = listen_apart(settings.telemetry.bind_addr.as_ref(), "telemetry.bind_addr").await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = match store {
         Some(store) => store,
-        None => store::open(&settings.db, settings.metrics.memory_rows.get(), &mut lifecycle).await?,
+        None => {
+            store::open(&settings.db, settings.metrics.memory_rows.get(), Arc::clone(&clock), &mut lifecycle).await?
+        }
     };
     let spooling = store::open_spool(&settings.spool).await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let api_tokens = match &store.tokens {
         Some(kept) => Some(api_tokens::follow(Arc::clone(kept), &clock, &mut lifecycle).await),
         None => None,

@@ -57,14 +57,14 @@ impl Store {
 
 impl Database {
     /// A database with sums of its counts in memory, when there is memory for them.
-    fn new(store: SqlMetrics, options: &Options, memory: Size) -> Self {
+    fn new(store: SqlMetrics, options: &Options, memory: Size, clock: Arc<dyn Clock>) -> Self {
         let store = Arc::new(store);
         let (tokens, pool) = (Arc::clone(&store), Arc::clone(&store));
         let metrics: Arc<dyn MetricsRepository> = match memory.bytes() {
             0 => store,
             memory => {
                 let question_timeout = options.question_timeout;
-                Arc::new(Rollup::new(store, staticreg_rollup::Options { memory, question_timeout }))
+                Arc::new(Rollup::new(store, clock, staticreg_rollup::Options { memory, question_timeout }))
             }
         };
         Self { metrics, tokens, pool }
@@ -73,7 +73,12 @@ impl Database {
 
 /// Opens the configured store; memory, of so many rows, when none is. A PostgreSQL that is away is tried again in the
 /// background until it is there.
-pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle) -> Result<Store, Failure> {
+pub(crate) async fn open(
+    db: &Db,
+    memory_rows: usize,
+    clock: Arc<dyn Clock>,
+    lifecycle: &mut Lifecycle,
+) -> Result<Store, Failure> {
     let Some(url) = &db.url else {
         tracing::warn!("STATICREG_DB_URL environment variable is not set. Database functions will be disabled.");
         tracing::warn!(
@@ -85,12 +90,13 @@ pub(crate) async fn open(db: &Db, memory_rows: usize, lifecycle: &mut Lifecycle)
     if options.url.product() == "SQLite" {
         let metrics = SqlMetrics::open(&options).await.map_err(|error| Unusable::new("db.url", error))?;
         tracing::info!("Database schema initialized successfully.");
-        let Database { metrics, tokens, pool } = Database::new(metrics, &options, db.rollup_memory);
+        let Database { metrics, tokens, pool } = Database::new(metrics, &options, db.rollup_memory, clock);
         return Ok(Store { metrics, tokens: Some(tokens), pool: Some(pool), name: "sqlite" });
     }
     let store = Arc::new(LateStore::default());
     let (trying, tried) = oneshot::channel();
-    lifecycle.spawn_passing("connects to the database", connect(Arc::clone(&store), options, db.rollup_memory, trying));
+    let connecting = connect(Arc::clone(&store), options, db.rollup_memory, clock, trying);
+    lifecycle.spawn_passing("connects to the database", connecting);
     // Mostly it is there at once. One that does not answer, or takes long to change its schema, must not keep the
     // webhook from answering.
     let _: Result<Result<(), _>, _> = timeout(HEAD_START, tried).await;
@@ -159,13 +165,14 @@ async fn connect(
     store: Arc<LateStore>,
     options: Options,
     rollup_memory: Size,
+    clock: Arc<dyn Clock>,
     trying: oneshot::Sender<()>,
 ) -> Result<(), Failure> {
     let (mut trying, mut told, mut pause) = (Some(trying), String::new(), CONNECT_PAUSE.0);
     loop {
         let error = match SqlMetrics::open(&options).await {
             Ok(metrics) => {
-                arrived(&store, Database::new(metrics, &options, rollup_memory));
+                arrived(&store, Database::new(metrics, &options, rollup_memory, clock));
                 return Ok(());
             }
             // It stays so until somebody decides. To go on would be to begin anew.

@@ -1,6 +1,7 @@
 //! Sums answer what the database answers, whoever changed the counts and whenever.
 
 mod changes;
+mod shelf;
 
 use std::{
     fmt::Write as _,
@@ -20,7 +21,10 @@ use staticreg_domain::metrics::{
 };
 use staticreg_rollup::{Options, Rollup};
 use staticreg_sql::SqlMetrics;
-use staticreg_test_support::postgres::{Durability, Postgres};
+use staticreg_test_support::{
+    postgres::{Durability, Postgres},
+    sample::FixedClock,
+};
 use tokio::time::sleep;
 
 /// How long it may take until all days were read in the background. The first is mostly enough; but who looks takes the
@@ -35,6 +39,11 @@ const LONG: Duration = Duration::from_mins(1);
 /// However busy the machine is.
 const LIMIT: Duration = Duration::from_mins(2);
 
+/// All that is counted here is over.
+fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock("2026-12-01T12:00:00Z".parse().expect("a time")))
+}
+
 /// The database itself.
 async fn open_plain(url: &str) -> SqlMetrics {
     let options = staticreg_sql::Options {
@@ -47,7 +56,7 @@ async fn open_plain(url: &str) -> SqlMetrics {
 
 /// The database behind sums.
 async fn open(url: &str, memory: usize) -> Rollup {
-    Rollup::new(Arc::new(open_plain(url).await), Options { memory, question_timeout: LIMIT })
+    Rollup::new(Arc::new(open_plain(url).await), clock(), Options { memory, question_timeout: LIMIT })
 }
 
 const ROOM: usize = 1 << 20;
@@ -306,7 +315,7 @@ async fn a_question_has_one_limit_however_much_it_asks() {
     let name = url.rsplit('/').next().expect("a name");
     cluster.psql(&url, &format!("ALTER DATABASE {name} SET log_statement = 'all'"));
     let question_timeout = Duration::from_secs(2);
-    let store = Rollup::new(Arc::new(open_plain(&url).await), Options { memory: ROOM, question_timeout });
+    let store = Rollup::new(Arc::new(open_plain(&url).await), clock(), Options { memory: ROOM, question_timeout });
     record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
     let today = date("2026-11-20");
     // How often the rows themselves were gone through.
