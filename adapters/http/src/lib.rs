@@ -189,10 +189,11 @@ fn resources(
     site: &Arc<pages::Site>,
     metrics: Option<Resource>,
 ) -> impl Iterator<Item = Resource> + use<> {
-    let documents = operations::document::resources(&service.spec(), &service.spec_yaml(), &service.swagger_ui_html());
+    let documents = operations::document::resources(&service.spec(), &service.spec_yaml());
+    let docs = pages::docs::resource(site, &service.swagger_ui_html());
     let Services { receive, pool, build, .. } = services;
     let of_go = operations::go_staticreg::resources(receive, pool, build, site);
-    documents.into_iter().chain(of_go).chain(metrics).chain(pages::resources(site))
+    documents.into_iter().chain([docs]).chain(of_go).chain(metrics).chain(pages::resources(site))
 }
 
 fn site(services: &Services, webhook_port: Option<u16>) -> Arc<pages::Site> {

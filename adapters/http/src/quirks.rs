@@ -42,13 +42,36 @@ pub(crate) fn completed(document: &str) -> String {
         .replacen("openapi: 3.0.0\n", "openapi: 3.0.0\nsecurity: []\n", 1)
 }
 
-/// Swagger UI's page as one of this site, with a head and a body of our own. Its scripts stay as they are. The page is
-/// fixed, even its title: <https://github.com/poem-web/poem/issues/1073>.
-pub(crate) fn framed(swagger_ui: &str, head: &str, body: &str) -> String {
-    swagger_ui
-        .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
-        .replacen("<title>Swagger UI</title>", head, 1)
-        .replacen("<div id=\"ui\"></div>", body, 1)
+/// What Swagger UI is made of. poem-openapi has it as a page only, of which nothing can be changed, not even its title:
+/// <https://github.com/poem-web/poem/issues/1073>.
+pub(crate) struct SwaggerUi<'a> {
+    pub(crate) style: &'a str,
+    /// Swagger UI, and what starts it.
+    pub(crate) scripts: Vec<String>,
+}
+
+impl<'a> SwaggerUi<'a> {
+    /// The parts of its page.
+    pub(crate) fn of_page(page: &'a str) -> Self {
+        let style = elements(page, "style").next().unwrap_or_default();
+        let scripts = elements(page, "script").map(|script| {
+            // Whatever changes something is not sent by trying a button.
+            completed(script).replacen("deepLinking: true,", "deepLinking: true, supportedSubmitMethods: ['get'],", 1)
+        });
+        Self { style, scripts: scripts.collect() }
+    }
+}
+
+/// The contents of the elements of a name. What looks like the beginning of one inside one is part of it.
+fn elements<'a>(mut html: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let (start, end) = (format!("<{name}"), format!("</{name}>"));
+    std::iter::from_fn(move || {
+        let (_, element) = html.split_once(&*start)?;
+        let (_, content) = element.split_once('>')?;
+        let (content, rest) = content.split_once(&*end)?;
+        html = rest;
+        Some(content)
+    })
 }
 
 #[cfg(test)]
@@ -71,6 +94,16 @@ mod tests {
         ] {
             assert_eq!(in_plain_words(reason), expected);
         }
+    }
+
+    #[test]
+    fn a_page_is_taken_apart_and_only_asks() {
+        let page = "<head><style charset=\"UTF-8\">a {}</style><script charset=\"UTF-8\">one('<script>')</script></head>\
+            <script>\nSwaggerUIBundle({ deepLinking: true, })\n</script>";
+        let SwaggerUi { style, scripts } = SwaggerUi::of_page(page);
+        assert_eq!(style, "a {}");
+        let starts = "\nSwaggerUIBundle({ deepLinking: true, supportedSubmitMethods: ['get'], })\n";
+        assert_eq!(scripts, ["one('<script>')", starts]);
     }
 
     #[test]

@@ -211,7 +211,7 @@ fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overvie
     let title = query.question.folder.clone().unwrap_or_else(|| "Repositories".to_owned());
     let mut layout = Layout::new(site, Section::Repositories, title);
     layout.about_counts(&overview.pull_counts, now);
-    layout.about_registry(overview.snapshot.as_deref(), now);
+    layout.about_registry(site, overview.snapshot.as_deref(), now);
     layout.about_refusals(&site.access, now);
     let pull_counts = overview.pull_counts.value.as_deref();
     let is_known = pull_counts.is_some();

@@ -109,7 +109,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
     let now = site.now();
     let mut layout = Layout::new(site, Section::Insights, "Insights");
     layout.about_counts(&shown, now);
-    layout.about_registry(site.browse.snapshot().as_deref(), now);
+    layout.about_registry(site, site.browse.snapshot().as_deref(), now);
     layout.notices.extend(chosen.notice.take());
     if unused.value.is_none() && !unused.away {
         layout.renewed_after = Some(RENEWED_SOON);

@@ -33,6 +33,7 @@ pub(crate) enum Section {
     Repositories,
     Insights,
     Status,
+    Api,
     /// Error pages.
     None,
 }
@@ -103,6 +104,10 @@ impl<'a> Layout<'a> {
         self.section == Section::Status
     }
 
+    pub(super) fn is_api(&self) -> bool {
+        self.section == Section::Api
+    }
+
     /// Tells when the counts could not be asked for.
     pub(crate) fn about_counts<V>(&mut self, shown: &Shown<V>, now: DateTime<Utc>) {
         match (&shown.value, shown.away) {
@@ -131,8 +136,8 @@ impl<'a> Layout<'a> {
         self.notices.extend(sign_ins.map(Notice::hint));
     }
 
-    /// Tells what stands in the way of a newer snapshot of the registry.
-    pub(crate) fn about_registry(&mut self, snapshot: Option<&CatalogSnapshot>, now: DateTime<Utc>) {
+    /// Tells what stands in the way of a newer snapshot of the registry, and when it is tried again.
+    pub(crate) fn about_registry(&mut self, site: &Site, snapshot: Option<&CatalogSnapshot>, now: DateTime<Utc>) {
         let Some(status) = snapshot.map(CatalogSnapshot::status) else {
             return;
         };
@@ -146,9 +151,20 @@ impl<'a> Layout<'a> {
             let age = status.read_at.map_or_else(String::new, |read_at| {
                 format!(" You see it as it was {}.", Moment::new(read_at, now).ago)
             });
-            self.notices.push(Notice::warning(format!("{}{age}", fault.text)));
+            let tried = Moment::to_the_second(fault.at, now).ago;
+            let next = next_read(site, now).map_or_else(String::new, |next| format!(", and tried again {next}"));
+            self.notices.push(Notice::warning(format!("{} This was {tried}{next}.{age}", fault.text)));
         }
     }
+}
+
+/// In how long the whole registry is read again; none while that goes on.
+pub(super) fn next_read(site: &Site, now: DateTime<Utc>) -> Option<String> {
+    let at = site.registry.as_ref()?.snapshots.next_read_at()?;
+    Some(match (at - now).num_minutes() {
+        ..1 => "within a minute".to_owned(),
+        minutes => format!("in {minutes} min"),
+    })
 }
 
 /// What is told of things that were refused, while the last one is not long ago.

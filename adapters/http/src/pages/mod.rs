@@ -9,6 +9,7 @@ mod addresses;
 mod assets;
 mod badge;
 mod chart;
+pub(crate) mod docs;
 mod error;
 mod export;
 mod home;

@@ -16,7 +16,7 @@ use staticreg_application::{
 use staticreg_domain::metrics::AccessKind;
 
 use super::{
-    layout::{Figure, Layout, Section, balance, page, refusals},
+    layout::{Figure, Layout, Section, balance, next_read, page, refusals},
     set_up,
     site::Site,
     text::{self, Moment},
@@ -181,10 +181,7 @@ fn registry(site: &Site, now: DateTime<Utc>) -> Fact {
         }
         (None, None) => "Not read yet.".to_owned(),
     };
-    let next = registry.snapshots.next_read_at().map_or_else(String::new, |at| match (at - now).num_minutes() {
-        ..1 => " Read again within a minute.".to_owned(),
-        minutes => format!(" Read again in {minutes} min."),
-    });
+    let next = next_read(site, now).map_or_else(String::new, |next| format!(" Read again {next}."));
     match fault {
         None => Fact::fine(name, so_far + &next),
         Some(fault) => Fact::wrong(name, format!("{} {so_far}{next}", fault.text)),

@@ -35,10 +35,13 @@ async fn swagger_ui_is_a_page_of_this_site_that_runs_no_script_but_its_own() {
     let site = site::sample().await;
     let answer = site.page("/docs").await;
     assert!(answer.body.trim_start().starts_with("<!doctype html>\n<html lang=\"en\">"));
-    assert!(answer.body.contains("<title>staticreg API</title>") && !answer.body.contains("<title>Swagger UI"));
-    assert!(answer.body.contains(r#"<a href="/">Back to staticreg</a></nav>"#));
+    assert!(answer.body.contains("<title>API · staticreg</title>") && !answer.body.contains("<title>Swagger UI"));
+    assert!(answer.body.contains(r#"<a href="/docs" aria-current="page">API</a>"#));
+    assert!(answer.body.contains("supportedSubmitMethods: ['get']"), "what posts can be tried");
     let policy = answer.header("content-security-policy");
-    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-") && !policy.contains("script-src 'unsafe"));
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self' 'sha256-") && !policy.contains("script-src 'unsafe")
+    );
     assert_eq!(policy.matches("'sha256-").count(), 2, "{policy}");
 }
 

@@ -250,7 +250,7 @@ async fn the_last_good_snapshot_stays_with_its_age_and_what_is_wrong() {
     let fault = Some(ReadFault { text: "The registry does not answer.".into(), at });
     let site = site::of(empty_store(), Some(snapshot(ReadStatus { read_at: Some(at), progress: None, fault })));
     let text = site.page("/").await.text();
-    assert!(text.contains("The registry does not answer. You see it as it was 3 h ago."), "{text}");
+    assert!(text.contains("The registry does not answer. This was 3 h ago. You see it as it was 3 h ago."), "{text}");
     assert!(text.contains("still/ here"), "{text}");
 
     let progress = Some(ReadProgress { found: 1_200, found_all: false, read: 40 });

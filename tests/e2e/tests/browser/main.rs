@@ -184,11 +184,26 @@ async fn swagger_ui_works_under_its_policy() {
     client.wait().at_most(LIMIT).for_element(Locator::Css(".execute")).await.unwrap().click().await.unwrap();
     let answer = text(client, ".live-responses-table tbody .response-col_status").await;
     assert!(answer.starts_with("200"), "{answer}");
+    let posts = "document.querySelectorAll('.opblock-post').length";
+    assert_ne!(value(client, posts).await, 0);
+    client
+        .find(Locator::Css("[id$='post_registry_webhook'] button, .opblock-post button"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    client.wait().at_most(LIMIT).for_element(Locator::Css(".opblock-post .opblock-body")).await.unwrap();
+    let tries = "document.querySelectorAll('.opblock-post .try-out__btn').length";
+    assert_eq!(value(client, tries).await, 0, "events can be sent by trying");
+    assert_eq!(axe::barriers(client).await, Vec::<String>::new());
     chrome.screenshot("docs").await;
     chrome.look(1280, "dark").await;
     chrome.screenshot("docs-dark").await;
-    assert_eq!(client.title().await.unwrap(), "staticreg API");
-    follow(client, Locator::LinkText("Back to staticreg"), "/").await;
+    chrome.look(360, "light").await;
+    chrome.screenshot("docs-narrow").await;
+    assert_eq!(client.title().await.unwrap(), "API · staticreg");
+    follow(client, Locator::LinkText("Repositories"), "/").await;
     assert_eq!(chrome.complaints().await, Vec::<String>::new());
     chrome.stop().await;
 }

@@ -29,7 +29,7 @@ pub(super) fn layout<'a>(
     let mut layout = Layout::new(site, Section::Repositories, title);
     layout.about_counts(shown, now);
     match entry {
-        None => layout.about_registry(site.browse.snapshot().as_deref(), now),
+        None => layout.about_registry(site, site.browse.snapshot().as_deref(), now),
         Some(entry) => {
             if let Some(fault) = &entry.fault {
                 let at = Moment::new(fault.at, now).ago;
