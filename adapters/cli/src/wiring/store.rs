@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use staticreg_application::recording::Spooling;
 use staticreg_domain::{
     api_token::{ApiTokenAdmin, ApiTokens},
+    clock::Clock,
     connection_pool::ConnectionPool,
     error::describe,
     metrics::MetricsRepository,
