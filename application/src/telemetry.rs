@@ -1,5 +1,7 @@
 //! What the server tells of itself to those who watch it, in whatever form: families of numbers, and what counts them.
 
+mod retention;
+
 use std::{
     sync::{
         Arc,
@@ -22,6 +24,8 @@ use crate::{
     receive_notification::ReceiveNotification,
     recording::{Balance, RecordError, Tallies},
 };
+
+pub(crate) use retention::Retaining;
 
 /// Numbers of one name.
 #[derive(Clone, Debug, PartialEq)]
@@ -222,6 +226,7 @@ struct Inner {
     oldest_since: Mutex<Option<Instant>>,
     /// When a batch of another server was read.
     others_stored: Mutex<Option<Instant>>,
+    retaining: Retaining,
 }
 
 impl Default for Inner {
@@ -236,6 +241,7 @@ impl Default for Inner {
             last_event_at: AtomicI64::new(0),
             oldest_since: Mutex::new(None),
             others_stored: Mutex::new(None),
+            retaining: Retaining::default(),
         }
     }
 }
@@ -254,6 +260,11 @@ impl Signals {
     /// How long ago another server was seen to have stored something.
     pub(crate) fn others_stored_ago(&self) -> Option<Duration> {
         self.0.others_stored.lock().map(|at| at.elapsed())
+    }
+
+    /// What becomes of old counts.
+    pub(crate) fn retaining(&self) -> &Retaining {
+        &self.0.retaining
     }
 
     /// A notification arrived.
@@ -314,6 +325,7 @@ pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> 
         last_event_at,
         oldest_since,
         others_stored: _,
+        retaining,
     } = &*signals.0;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let Tallies { balance, skipped, added } = receive.tallies();
@@ -331,7 +343,7 @@ pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> 
         .map(|kind| Sample::labelled([("kind", kind.as_str())], added.get(&kind).copied().unwrap_or_default()));
     let oldest = oldest_since.lock().map_or(Duration::ZERO, |since| since.elapsed());
     let skew = receive.clock_skew().map_or(0, |skew| skew.num_seconds());
-    vec![
+    let mut families = vec![
         Family::counter(
             "staticreg_webhook_requests",
             "Notifications by what was answered: stored is 200, busy and unavailable are 503.",
@@ -396,7 +408,9 @@ pub(crate) fn of_receiving(receive: &ReceiveNotification, signals: &Signals) -> 
             "How far the registry's clock is ahead when that is more than a day; else 0.",
             vec![Sample::plain(skew)],
         ),
-    ]
+    ];
+    families.extend(retaining.families());
+    families
 }
 
 /// What is told of the repositories that are pulled most.

@@ -22,6 +22,7 @@ mod query;
 mod question;
 mod sqlite;
 mod transfer;
+mod upgrade;
 mod versions;
 
 use std::{

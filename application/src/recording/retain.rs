@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use chrono::{Days, NaiveDate};
 use staticreg_domain::{
     Clock,
-    error::describe,
     metrics::{Folded, MetricsError, MetricsRepository, first_of_month},
 };
 use tokio::time::{Instant, sleep};
 
 use super::{Recorder, Spooling};
+use crate::telemetry::Retaining;
 
 /// How often it is looked whether there is something to do.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -71,10 +71,11 @@ impl Retain {
                 continue;
             }
             match self.retain(today).await {
-                Ok(()) => done_on = Some(today),
-                Err(error) => {
-                    tracing::warn!(error = describe(&error), "Old counts cannot be folded or removed; trying again");
+                Ok(()) => {
+                    done_on = Some(today);
+                    self.told().done(self.clock.now());
                 }
+                Err(error) => self.told().failed(&error),
             }
         }
     }
@@ -92,25 +93,28 @@ impl Retain {
 
     async fn fold(&self, folded: Folded) -> Result<(), MetricsError> {
         self.store.keep_by_month(folded).await?;
-        let (mut day, mut rows, mut told) = (None, 0, Instant::now());
+        let (mut day, mut first, mut rows, mut told) = (None, None, 0, Instant::now());
         while let Some(next) = self.store.day_to_fold(day).await? {
             day = Some(next);
-            if told.elapsed() >= TOLD_EVERY {
-                tracing::info!(rows, "Folding old counts: at {next}, until {}", folded.days_before);
-                told = Instant::now();
-            }
+            let days_until = |day: NaiveDate| (folded.days_before - day).num_days();
+            let of = days_until(*first.get_or_insert(next));
             loop {
                 self.is_quiet().await;
                 let folded = self.store.fold_day(next, STEP).await?;
-                rows += folded;
                 if folded == 0 {
                     break;
+                }
+                rows += folded;
+                self.told().folded(next, folded);
+                if told.elapsed() >= TOLD_EVERY {
+                    self.told().folding(next, (of - days_until(next), of), rows);
+                    told = Instant::now();
                 }
                 sleep(STEP_PAUSE).await;
             }
         }
         if rows > 0 {
-            tracing::info!(rows, "Counts of days before {} are kept by month now", folded.days_before);
+            self.told().all_folded(folded.days_before, rows);
         }
         Ok(())
     }
@@ -125,20 +129,25 @@ impl Retain {
             }
             self.is_quiet().await;
             let forgotten = self.store.forget_counts(before, STEP).await?;
-            rows += forgotten;
             if forgotten == 0 {
                 break;
             }
+            rows += forgotten;
+            self.told().removed(forgotten);
             if told.elapsed() >= TOLD_EVERY {
-                tracing::info!(rows, "Removing counts of days before {before}");
+                self.told().removing(before, rows);
                 told = Instant::now();
             }
             sleep(STEP_PAUSE).await;
         }
         if rows > 0 {
-            tracing::info!(rows, "Counts of days before {before} were removed");
+            self.told().all_removed(before, rows);
         }
         Ok(())
+    }
+
+    fn told(&self) -> &Retaining {
+        self.recorder.signals().retaining()
     }
 
     async fn is_quiet(&self) {
@@ -160,7 +169,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::recording::RecorderOptions;
+    use crate::{logged::Logged, recording::RecorderOptions, telemetry::Value};
 
     struct SetClock(Mutex<DateTime<Utc>>);
 
@@ -188,6 +197,16 @@ mod tests {
         PullEvent { id: Uuid::from_u128(number).into(), at, timestamp: at, changes }
     }
 
+    fn recorder(store: Arc<dyn MetricsRepository>, clock: Arc<dyn Clock>) -> Recorder {
+        let options = RecorderOptions {
+            batch_size: 1,
+            buffer_size: 1,
+            flush_interval: Duration::ZERO,
+            patience: Duration::from_secs(3),
+        };
+        Recorder::new(store, Box::new(Tagged), None, None, clock, options).0
+    }
+
     async fn days(store: &MemoryMetrics) -> Vec<(String, u64)> {
         let rows = store.rows(&Filter::of_dates(DateRange::EVER), &Page::first(100)).await.expect("answers").items;
         rows.iter().map(|row| (row.date.to_string(), row.count)).collect()
@@ -200,13 +219,7 @@ mod tests {
         let pulled = ["2026-01-20", "2026-07-10", "2026-07-20", "2026-08-20", "2026-08-21", "2026-11-26"];
         let events: Vec<_> = (1..).zip(pulled).map(|(number, day)| pull(number, day)).collect();
         store.record(&events, clock.now()).await.expect("records");
-        let options = RecorderOptions {
-            batch_size: 1,
-            buffer_size: 1,
-            flush_interval: Duration::ZERO,
-            patience: Duration::from_secs(3),
-        };
-        let (recorder, _writer) = Recorder::new(store.clone(), Box::new(Tagged), None, None, clock.clone(), options);
+        let recorder = recorder(store.clone(), clock.clone());
         let retention = Retention { daily_days: Some(100), total_days: Some(200), drops_digests: false };
         let retain = Retain { store: store.clone(), recorder, spooling: None, clock: clock.clone(), retention };
         let running = tokio::spawn(retain.run());
@@ -228,5 +241,37 @@ mod tests {
             sleep(INTERVAL).await;
         }
         running.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_far_a_fold_is_and_what_it_did_is_told() {
+        let logged = Logged::start();
+        let store = Arc::new(MemoryMetrics::new(1_000));
+        let clock = Arc::new(SetClock(Mutex::new("2026-11-27T12:00:00Z".parse().expect("a time"))));
+        let first = date("2024-10-02");
+        let old = first.iter_days().take_while(|day| *day < date("2026-01-01")).map(|day| day.to_string());
+        let events: Vec<_> = (1..).zip(old).map(|(number, day)| pull(number, &day)).collect();
+        store.record(&events, clock.now()).await.expect("records");
+        let recorder = recorder(store.clone(), clock.clone());
+        let retention = Retention { daily_days: Some(100), total_days: Some(730), drops_digests: false };
+        let retain = Retain { store: store.clone(), recorder: recorder.clone(), spooling: None, clock, retention };
+        let running = tokio::spawn(retain.run());
+        let value = |name: &str, sample: usize| {
+            let families = recorder.signals().retaining().families();
+            families.into_iter().find(|family| family.name == name).expect(name).samples[sample].value.clone()
+        };
+        while value("staticreg_retention_last_success_timestamp_seconds", 0) == Value::from(0_u64) {
+            sleep(INTERVAL).await;
+        }
+        running.abort();
+        // All of October 2024 is too old; of the 14 months that stay, the first days are where they belong.
+        assert_eq!(value("staticreg_retention_rows", 0), Value::from(426_u64 - 14));
+        assert_eq!(value("staticreg_retention_rows", 1), Value::from(30_u64));
+        assert_eq!(value("staticreg_retention_failures", 0), Value::from(0_u64));
+        let last_day: DateTime<Utc> = "2025-12-31T00:00:00Z".parse().expect("a time");
+        assert_eq!(value("staticreg_retention_folded_day_timestamp_seconds", 0), Value::from(last_day.timestamp()));
+        let lines = logged.lines();
+        let told = lines.iter().find(|line| line.contains("Folding old counts: ")).expect("a line");
+        assert!(told.contains(" of 637 days, at 2025-"), "{told}");
     }
 }

@@ -40,9 +40,10 @@ const REST: &str = "info";
 pub(crate) struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter of log lines. Of `h2` there are only errors unless it is named: it warns of what any client can do.
+    /// The filter of log lines. Unless they are named there are only errors of `h2`, which warns of what any client can do,
+    /// and warnings of `sea_orm_migration`: what it does, `staticreg_sql` tells.
     pub(crate) fn filter(&self) -> EnvFilter {
-        EnvFilter::new(format!("h2=error,{}", self.0))
+        EnvFilter::new(format!("h2=error,sea_orm_migration=warn,{}", self.0))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, Statement, TransactionTrait, TryGetable, Value,
     sqlx::{Connection, postgres::PgPoolOptions, query_as, query_scalar},
 };
 use sea_orm_migration::MigratorTrait;
@@ -11,7 +11,7 @@ use staticreg_migration::Migrator;
 use tokio::time::timeout;
 
 use super::{server::Server, settings};
-use crate::{OpenError, SchemaName, error::Reason};
+use crate::{OpenError, SchemaName, error::Reason, upgrade};
 
 /// How long the changes may take: an index over many rows takes minutes.
 const MIGRATE_TIMEOUT: Duration = Duration::from_hours(1);
@@ -39,6 +39,25 @@ const COUNTS_ELSEWHERE: &str = "\
         AND NOT EXISTS (SELECT FROM pg_class AS own WHERE own.relname = 'seaql_migrations' \
             AND own.relnamespace = current_schema()::regnamespace) \
     ORDER BY 2 DESC, nspname = 'staticreg' DESC, 1";
+
+/// How many pulls are counted already, if any are: to count the rows may take long, and how many they were when the
+/// database looked last is near enough.
+const COUNTS: &str = "\
+    SELECT CASE WHEN rows > 0 THEN format('about %s rows of pulls, %s', rows, pg_size_pretty(bytes)) \
+        WHEN bytes > 0 THEN pg_size_pretty(bytes) || ' of pulls' END \
+    FROM (SELECT sum(greatest(reltuples, 0))::bigint AS rows, sum(pg_relation_size(oid)) AS bytes \
+        FROM pg_partition_tree(to_regclass('container_pull_metrics')) JOIN pg_class ON oid = relid AND isleaf) AS held";
+
+/// What a process waits for, or how far it is with an index. Of other changes PostgreSQL tells nothing. The index itself
+/// cannot be seen before all is done.
+const HOW_FAR: &str = "\
+    SELECT CASE WHEN cardinality(waits_for) > 0 THEN \
+            format('it waits for a lock that process %s of the database holds', array_to_string(waits_for, ', ')) \
+        ELSE (SELECT format('an index of %s, %s', relid::regclass, phase) || coalesce(', ' || 100 * done / nullif(total, 0) || ' %', '') \
+            FROM (SELECT relid, phase, CASE WHEN phase LIKE '%loading%' THEN tuples_done ELSE blocks_done END AS done, \
+                    CASE WHEN phase LIKE '%loading%' THEN tuples_total ELSE blocks_total END AS total \
+                FROM pg_stat_progress_create_index WHERE pid = $1) AS building) END \
+    FROM (SELECT pg_blocking_pids($1) AS waits_for) AS process";
 
 /// The schema to use when none is asked for: the one that the Go staticreg made, unless staticreg has counted in the user's
 /// own.
@@ -88,34 +107,62 @@ pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
     });
     let pool = pool.connect_lazy_with(way.clone());
     let database = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-    let migrated = timeout(MIGRATE_TIMEOUT, apply(&database, server.schema())).await;
+    let migrated = timeout(MIGRATE_TIMEOUT, apply(&database, server)).await;
     drop(timeout(server.patience(), pool.close()).await);
     migrated.map_err(|_| OpenError::TimedOut)?.map_err(|error| OpenError::Migrate(error.into()))
 }
 
 /// All in one transaction: it succeeds as a whole, and the lock ends with it.
-async fn apply(database: &DatabaseConnection, schema: Option<&SchemaName>) -> Result<(), DbErr> {
+async fn apply(database: &DatabaseConnection, server: &Server) -> Result<(), DbErr> {
     // The usual start; it needs no right to create anything.
     if Migrator::get_pending_migrations_read_only(database).await?.is_empty() {
         return Ok(());
     }
     let transaction = database.begin().await?;
-    transaction.execute_unprepared(LOCK).await?;
-    if let Some(schema) = schema
+    let process: i32 = value(&transaction, "SELECT pg_backend_pid()", []).await?.unwrap_or_default();
+    let waits = |seconds: u64| async move {
+        let how_far = how_far(server, process).await;
+        tracing::info!(seconds, "Waiting for another server, which brings the schema up to date: {how_far}");
+    };
+    upgrade::telling(transaction.execute_unprepared(LOCK), waits).await?;
+    if let Some(schema) = server.schema()
         && !exists(&transaction, schema.as_str()).await?
     {
         transaction.execute_unprepared(&format!("CREATE SCHEMA \"{}\"", schema.as_str())).await?;
     }
-    Migrator::up(&transaction, None).await?;
+    let counts = value(&transaction, COUNTS, []).await?;
+    upgrade::apply(&transaction, counts, || how_far(server, process)).await?;
     transaction.commit().await
 }
 
+/// What the database tells of what one of its processes is at, over a connection of its own.
+async fn how_far(server: &Server, process: i32) -> String {
+    let look = async {
+        let mut connection = server.connect().await?;
+        let told: Option<String> =
+            query_scalar(HOW_FAR).bind(process).persistent(false).fetch_one(&mut connection).await?;
+        drop(connection.close().await);
+        Ok(told)
+    };
+    match server.in_time(look).await {
+        Ok(Some(told)) => told,
+        Ok(None) => "PostgreSQL does not tell how far it is".to_owned(),
+        Err(error) => format!("how far it is cannot be asked, {error}"),
+    }
+}
+
 async fn exists(database: &impl ConnectionTrait, schema: &str) -> Result<bool, DbErr> {
-    let statement = sea_orm::Statement::from_sql_and_values(
-        database.get_database_backend(),
-        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
-        [schema.into()],
-    );
+    const EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+    Ok(value(database, EXISTS, [schema.into()]).await?.unwrap_or_default())
+}
+
+/// The one value that a statement answers, unless it is null.
+async fn value<T: TryGetable, const N: usize>(
+    database: &impl ConnectionTrait,
+    statement: &str,
+    values: [Value; N],
+) -> Result<Option<T>, DbErr> {
+    let statement = Statement::from_sql_and_values(database.get_database_backend(), statement, values);
     let row = database.query_one_raw(statement).await?;
-    row.map_or(Ok(false), |row| row.try_get_by_index(0))
+    row.map_or(Ok(None), |row| row.try_get_by_index(0))
 }

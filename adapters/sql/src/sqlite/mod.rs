@@ -7,6 +7,7 @@ mod journal;
 mod record;
 
 use std::{
+    future::ready,
     path::Path,
     sync::{
         Arc,
@@ -17,20 +18,19 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{
-    DatabaseConnection, DbErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
     sqlx::{
         self, AssertSqlSafe, ConnectOptions, Connection, SqliteConnection,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
     },
 };
-use sea_orm_migration::MigratorTrait;
 use staticreg_domain::{
     connection_pool::PoolStats,
     event_id::EventStamp,
     journal::{Appended, JournalBatch, JournalPart, JournalPosition, TakeTurn},
     metrics::{Folded, MetricsError, PullEvent, Recording},
 };
-use staticreg_migration::Migrator;
 
 use self::file::OpenedFile;
 use crate::{
@@ -38,6 +38,7 @@ use crate::{
     connections::Connections,
     error::{Reason, classify, within},
     query::{Dialect, Query, Row},
+    upgrade,
 };
 
 /// Takes the lock to write at once: a transaction that reads first may be refused it later.
@@ -265,8 +266,25 @@ async fn apply(database: &DatabaseConnection) -> Result<(), DbErr> {
         ..TransactionOptions::default()
     };
     let transaction = database.begin_with_options(options).await?;
-    Migrator::up(&transaction, None).await?;
+    let counts = counts(&transaction).await?;
+    upgrade::apply(&transaction, counts, || ready("SQLite does not tell how far it is".to_owned())).await?;
     transaction.commit().await
+}
+
+/// How many counts there are already, if any.
+async fn counts(transaction: &DatabaseTransaction) -> Result<Option<String>, DbErr> {
+    const IS_THERE: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'container_pull_metrics'";
+    const ROWS: &str = "SELECT count(*) FROM container_pull_metrics";
+    let number = async |statement: &str| {
+        let statement = Statement::from_string(DbBackend::Sqlite, statement);
+        let row = transaction.query_one_raw(statement).await?;
+        row.map_or(Ok(0_i64), |row| row.try_get_by_index(0))
+    };
+    if number(IS_THERE).await? == 0 {
+        return Ok(None);
+    }
+    let rows = number(ROWS).await?;
+    Ok((rows > 0).then(|| format!("{rows} rows of pulls")))
 }
 
 async fn fetch(connection: &mut SqliteConnection, query: Query) -> sqlx::Result<Vec<SqliteRow>> {

@@ -7,6 +7,7 @@ mod doctor;
 mod go_staticreg;
 mod input;
 mod log;
+mod migrate;
 mod sd_notify;
 mod start_and_stop;
 mod status;
