@@ -2,13 +2,14 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use sea_orm::{
     QueryResult, TryGetable,
     sea_query::{
         Expr, ExprTrait, PostgresQueryBuilder, Query as Build, QueryStatementWriter, SelectStatement,
         SqliteQueryBuilder, UnionType, Value,
     },
+    sqlx::Row as _,
 };
 use sea_query_sqlx::SqlxValues;
 use staticreg_domain::{
@@ -16,7 +17,7 @@ use staticreg_domain::{
     metrics::{AccessKind, BoxError, Dimension, Filter, KeyRef, MetricsError},
 };
 
-use crate::question::architectures::OddNames;
+use crate::{error::classify, question::architectures::OddNames};
 
 /// What differs between the databases in a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,23 @@ impl Dialect {
             (Some(time), _) => self.time(time),
             (None, Self::Postgres) => None::<DateTime<Utc>>.into(),
             (None, Self::Sqlite) => None::<String>.into(),
+        }
+    }
+
+    /// The time of a group that is compared with others, as it is read: people may have written it in another form, or
+    /// beyond what both databases can compare.
+    pub(crate) fn comparable(self, time: Expr) -> Expr {
+        match self {
+            Self::Postgres => {
+                let ends = [first_time(), last_time()].map(|end| Expr::value(self.time(end)));
+                let [first, last] = ends;
+                Expr::cust_with_exprs("least(greatest($1, $2), $3)", [time, first, last])
+            }
+            Self::Sqlite => {
+                const WRITTEN: &str = "CASE WHEN $1 GLOB '????-??-??T*Z' THEN $1 \
+                    ELSE coalesce(strftime('%Y-%m-%dT%H:%M:%f000Z', $1), $1) END";
+                Expr::cust_with_expr(WRITTEN, time)
+            }
         }
     }
 
@@ -111,14 +129,46 @@ fn storable(date: NaiveDate) -> NaiveDate {
     date.clamp(FIRST_DAY, LAST_DAY)
 }
 
-/// The time on the nearest such date.
+fn first_time() -> DateTime<Utc> {
+    FIRST_DAY.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// As exact as PostgreSQL keeps it.
+fn last_time() -> DateTime<Utc> {
+    LAST_DAY.and_time(NaiveTime::MIN).and_utc() + TimeDelta::days(1) - TimeDelta::microseconds(1)
+}
+
+/// The nearest time on such a date.
 fn storable_time(time: DateTime<Utc>) -> DateTime<Utc> {
-    storable(time.date_naive()).and_time(time.time()).and_utc()
+    time.clamp(first_time(), last_time())
 }
 
 /// A tag as it is stored: empty when the access named none.
 pub(crate) fn tag_text(tag: Option<&Tag>) -> &str {
     tag.map_or("", Tag::as_str)
+}
+
+const YEAR_2000: NaiveDate = NaiveDate::from_ymd_opt(2000, 1, 1).expect("is a date");
+
+/// A date of PostgreSQL, in days since the year 2000.
+fn date_since_2000(days: i64) -> NaiveDate {
+    let date = TimeDelta::try_days(days).and_then(|days| YEAR_2000.checked_add_signed(days));
+    date.unwrap_or(if days < 0 { FIRST_DAY } else { LAST_DAY }).clamp(FIRST_DAY, LAST_DAY)
+}
+
+/// A time of PostgreSQL, in microseconds since the year 2000.
+fn time_since_2000(microseconds: i64) -> DateTime<Utc> {
+    let time = YEAR_2000.and_time(NaiveTime::MIN).and_utc().checked_add_signed(TimeDelta::microseconds(microseconds));
+    time.unwrap_or(if microseconds < 0 { first_time() } else { last_time() }).clamp(first_time(), last_time())
+}
+
+/// A time that staticreg wrote to SQLite, or a person in one of SQLite's own forms, which are UTC.
+fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    const FORMS: [&str; 4] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+    let parsed = text.parse().ok();
+    let of_sqlite = || FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN));
+    parsed.or_else(|| of_sqlite().or_else(day).map(|time| time.and_utc()))
 }
 
 /// A date as SQLite stores it.
@@ -172,6 +222,9 @@ pub(crate) fn counts(
         .take()
 }
 
+/// So much of what somebody wrote is told.
+const MAX_TOLD: usize = 64;
+
 const NAMES: [&str; 3] = ["repo_name", "tag", "digest"];
 const ARCHITECTURE: &str = "architecture";
 const TIMES: [&str; 2] = ["created_at", "updated_at"];
@@ -215,18 +268,15 @@ fn of_every_kind(dialect: Dialect, odd_names: &OddNames) -> SelectStatement {
 }
 
 /// A row of an answer; columns are read by their place.
-pub(crate) struct Row {
-    dialect: Dialect,
-    row: QueryResult,
-}
+pub(crate) struct Row(QueryResult);
 
 impl Row {
-    pub(crate) fn new(dialect: Dialect, row: impl Into<QueryResult>) -> Self {
-        Self { dialect, row: row.into() }
+    pub(crate) fn new(row: impl Into<QueryResult>) -> Self {
+        Self(row.into())
     }
 
     fn get<T: TryGetable>(&self, column: usize) -> Result<T, MetricsError> {
-        self.row.try_get_by_index(column).map_err(corrupt)
+        self.0.try_get_by_index(column).map_err(corrupt)
     }
 
     pub(crate) fn text(&self, column: usize) -> Result<String, MetricsError> {
@@ -254,13 +304,11 @@ impl Row {
     }
 
     pub(crate) fn date_if_any(&self, column: usize) -> Result<Option<NaiveDate>, MetricsError> {
-        match self.dialect {
-            Dialect::Postgres => self.get(column),
-            Dialect::Sqlite => {
-                let text: Option<String> = self.get(column)?;
-                text.map(|text| text.parse().map_err(corrupt)).transpose()
-            }
+        if let Some(since_2000) = self.postgres_number(column)? {
+            return Ok(since_2000.map(date_since_2000));
         }
+        let text: Option<String> = self.get(column)?;
+        text.map(|text| text.parse().map_err(|_| self.odd(column, &text, "date such as 2026-11-01"))).transpose()
     }
 
     pub(crate) fn time(&self, column: usize) -> Result<DateTime<Utc>, MetricsError> {
@@ -268,13 +316,32 @@ impl Row {
     }
 
     pub(crate) fn time_if_any(&self, column: usize) -> Result<Option<DateTime<Utc>>, MetricsError> {
-        match self.dialect {
-            Dialect::Postgres => self.get(column),
-            Dialect::Sqlite => {
-                let text: Option<String> = self.get(column)?;
-                text.map(|text| text.parse().map_err(corrupt)).transpose()
-            }
+        if let Some(since_2000) = self.postgres_number(column)? {
+            return Ok(since_2000.map(time_since_2000));
         }
+        let text: Option<String> = self.get(column)?;
+        let parse = |text: String| {
+            parse_time(&text).ok_or_else(|| self.odd(column, &text, "time such as 2026-11-01T10:00:00.000000Z"))
+        };
+        text.map(parse).transpose()
+    }
+
+    /// A date or time of PostgreSQL as it sends it: what people write may be beyond all that the driver can make of it,
+    /// `infinity` first of all, and then the driver panics.
+    fn postgres_number(&self, column: usize) -> Result<Option<Option<i64>>, MetricsError> {
+        self.0.try_as_pg_row().map(|row| row.try_get_unchecked(column).map_err(classify)).transpose()
+    }
+
+    /// Somebody wrote what is none of the column's values.
+    fn odd(&self, column: usize, text: &str, is_no: &str) -> MetricsError {
+        let names = self.0.column_names();
+        let column = match names.get(column).map_or("", String::as_str) {
+            "day" | "first" => "pull_date or event_date",
+            name if name.contains("last\"") || name == "last" => "updated_at",
+            name => name,
+        };
+        let text: String = text.chars().take(MAX_TOLD).collect();
+        corrupt(format!("the column {column} of a table of counts or tokens holds {text:?}, which is no {is_no}"))
     }
 
     pub(crate) fn architecture(&self, column: usize) -> Result<Architecture, MetricsError> {
@@ -292,4 +359,43 @@ where
 
 pub(crate) fn corrupt(cause: impl Into<BoxError>) -> MetricsError {
     MetricsError::Corrupt(cause.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn what_the_calendar_has_no_room_for_is_the_nearest_day_and_time() {
+        for (microseconds, expected) in [
+            (0, "2000-01-01T00:00:00Z"),
+            (-1, "1999-12-31T23:59:59.999999Z"),
+            (i64::MIN, "0001-01-01T00:00:00Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999999Z"),
+            (i64::MAX / 2, "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(time_since_2000(microseconds), time(expected), "{microseconds}");
+        }
+        for (days, expected) in [(0, "2000-01-01"), (i32::MIN, "0001-01-01"), (i32::MAX, "9999-12-31")] {
+            assert_eq!(date_since_2000(days.into()).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn times_in_the_forms_of_sqlite_are_utc() {
+        for text in
+            ["2026-11-01T10:00:00.000000Z", "2026-11-01 10:00:00", "2026-11-01 10:00", "2026-11-01T10:00:00.000"]
+        {
+            assert_eq!(parse_time(text), Some(time("2026-11-01T10:00:00Z")), "{text}");
+        }
+        assert_eq!(parse_time("2026-11-01 12:00:00+02:00"), Some(time("2026-11-01T10:00:00Z")));
+        assert_eq!(parse_time("2026-11-01"), Some(time("2026-11-01T00:00:00Z")));
+        for text in ["", "now", "1793527200", "2026-13-01 10:00:00", "01.11.2026"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
 }

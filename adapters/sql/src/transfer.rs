@@ -16,7 +16,7 @@ use crate::{
     error::classify,
     fold::{self, TABLES, Table},
     postgres, query,
-    query::{Dialect, Query, Row},
+    query::{Query, Row},
     sqlite,
 };
 
@@ -108,14 +108,14 @@ impl SqlMetrics {
                 let mut connection = postgres.connect_for_long().await?;
                 let mut rows = sqlx::query(AssertSqlSafe(every_row())).fetch(&mut connection);
                 while let Some(row) = rows.try_next().await.map_err(classify)? {
-                    take(&Row::new(Dialect::Postgres, row))?;
+                    take(&Row::new(row))?;
                 }
             }
             Database::Sqlite(sqlite) => {
                 let mut used = sqlite.connect().await?;
                 let mut rows = sqlx::query(AssertSqlSafe(every_row())).fetch(used.as_mut());
                 while let Some(row) = rows.try_next().await.map_err(classify)? {
-                    take(&Row::new(Dialect::Sqlite, row))?;
+                    take(&Row::new(row))?;
                 }
             }
         }
@@ -252,8 +252,8 @@ async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
     }
     copy.send(&*lines).await.map_err(classify)?;
     copy.finish().await.map_err(classify)?;
-    let first_day: Option<NaiveDate> =
-        sqlx::query_scalar(FIRST_DAY).bind(folded.days_before).fetch_one(&mut *transaction).await.map_err(classify)?;
+    let first_day = sqlx::query(FIRST_DAY).bind(folded.days_before).fetch_one(&mut *transaction).await;
+    let first_day = Row::new(first_day.map_err(classify)?).date_if_any(0)?;
     rows.check_months(first_day)?;
 
     for Table { name, date, count, names } in TABLES {

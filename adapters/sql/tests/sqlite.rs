@@ -8,7 +8,10 @@ use staticreg_contract::{
     events::{expected, now, pull, pulls_of, record},
     journal, lists,
 };
-use staticreg_domain::metrics::{DateRange, Filter, MetricsError, MetricsReader, MetricsRepository, Recording};
+use staticreg_domain::metrics::{
+    DateRange, Dimension, Filter, Listed as _, Measures, MetricsError, MetricsReader, MetricsRepository, Order, Page,
+    Recording,
+};
 use staticreg_sql::{OpenError, Options, SqlMetrics};
 
 /// Longer than a busy machine keeps anybody waiting.
@@ -217,5 +220,44 @@ async fn servers_that_start_at_once_wait_for_each_other() {
         .collect();
     for start in starts {
         start.await.expect("ends").expect("opens");
+    }
+}
+
+#[tokio::test]
+async fn times_that_people_wrote_are_read_and_others_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("counts.db");
+    let store = open(&file).await;
+    record(&store, &["a:v1", "b:v1", "c:v1"].map(|image| pull(image, "2026-11-20T10:00:00Z"))).await;
+    let write = async |text: &str| {
+        let update = format!("UPDATE container_pull_metrics SET updated_at = '{text}' WHERE repo_name <> 'c'");
+        sqlx::query(AssertSqlSafe(update)).execute(&mut connect(&file).await).await.expect("writes");
+    };
+    let filter = Filter::of_dates(DateRange::EVER);
+    let latest: lists::List = (&[Dimension::Repository], Measures::LAST, Order::LatestFirst);
+    for text in ["2026-11-21 10:00:00", "2026-11-21 10:00", "2026-11-21T12:00:00+02:00"] {
+        write(text).await;
+        let mut question = lists::breakdown(latest, &filter, 1);
+        let mut read = Vec::new();
+        while read.len() <= 3 {
+            let page = lists::page(&store, &question).await;
+            let Some(row) = page.items.into_iter().next() else { break };
+            question.page.after = Some(row.position());
+            read.push((row.key.repository.expect("a name").to_string(), row.last_at.expect("a time").to_string()));
+        }
+        let (odd, own) = ("2026-11-21 10:00:00 UTC", "2026-11-20 10:00:00 UTC");
+        let expected = [("a", odd), ("b", odd), ("c", own)];
+        assert_eq!(read, expected.map(|(name, time)| (name.to_owned(), time.to_owned())), "{text}");
+        assert!(store.rows(&filter, &Page::first(3)).await.is_ok(), "{text}");
+    }
+    write("yesterday").await;
+    for told in [
+        store.breakdown(&lists::breakdown(latest, &filter, 3)).await.map(drop),
+        store.summary(now().date_naive()).await.map(drop),
+    ] {
+        let Err(MetricsError::Corrupt(why)) = told else { panic!("{told:?}") };
+        let expected =
+            "the column updated_at of a table of counts or tokens holds \"yesterday\", which is no time such as";
+        assert!(why.to_string().starts_with(expected), "{why}");
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     batch::Batch,
     error::classify,
     fold::{self, Part, Table},
-    query::tag_text,
+    query::{Row, tag_text},
 };
 
 /// Waits for the lock, which ends with the transaction, and reads what is kept by month. A statement of its own: one that
@@ -24,8 +24,9 @@ use crate::{
 pub(crate) async fn lock(connection: &mut PgConnection) -> sqlx::Result<Folded> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock('kept_by_month'::regclass::oid::bigint)";
     sqlx::query(LOCK).execute(&mut *connection).await?;
-    let row = sqlx::query_as(fold::FOLDED).fetch_optional(connection).await?;
-    Ok(row.map_or(Folded::NOTHING, |(days_before, digests_before)| Folded { days_before, digests_before }))
+    let row = sqlx::query(fold::FOLDED).fetch_optional(connection).await?;
+    let rows: Vec<_> = row.into_iter().map(|row| Row::new(row)).collect();
+    fold::folded(&rows).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// The events with their changes where the counts are kept, in a transaction that changes them next.

@@ -37,7 +37,7 @@ use crate::{
     error::{classify, within},
     fold::{Part, TABLES},
     journal::is_conflict,
-    query::{Dialect, Query, Row},
+    query::{Query, Row},
 };
 
 /// How long a connection that is used again may take to say that it is alive, at most.
@@ -287,7 +287,7 @@ impl PostgresMetrics {
 
     pub(crate) async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {
         let rows = self.reading(async move |connection| fetch(connection, query).await).await?;
-        Ok(rows.into_iter().map(|row| Row::new(Dialect::Postgres, row)).collect())
+        Ok(rows.into_iter().map(|row| Row::new(row)).collect())
     }
 
     pub(crate) async fn change(&self, query: Query) -> Result<u64, MetricsError> {

@@ -83,7 +83,7 @@ fn grouped(
         grouped.expr_as(Expr::col("day").min(), "first");
     }
     if last {
-        grouped.expr_as(Expr::col("updated_at").max(), "last");
+        grouped.expr_as(dialect.comparable(Expr::col("updated_at").max()), "last");
     }
     if let (Order::Key, Some(after)) = (breakdown.order, &breakdown.page.after) {
         let key = after.key.borrowed();

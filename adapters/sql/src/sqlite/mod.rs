@@ -37,7 +37,7 @@ use crate::{
     OpenError, Options,
     connections::Connections,
     error::{Reason, classify, within},
-    query::{Dialect, Query, Row},
+    query::{Query, Row},
     upgrade,
 };
 
@@ -213,7 +213,7 @@ impl SqliteMetrics {
     pub(crate) async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {
         let call = async |used: &mut Interruptible| fetch(&mut used.connection, query).await.map_err(classify);
         let rows = within(self.question_timeout, self.readers.run(async |_| true, async || self.connect().await, call));
-        Ok(rows.await?.into_iter().map(|row| Row::new(Dialect::Sqlite, row)).collect())
+        Ok(rows.await?.into_iter().map(|row| Row::new(row)).collect())
     }
 
     pub(crate) async fn change(&self, query: Query) -> Result<u64, MetricsError> {
@@ -273,7 +273,8 @@ async fn apply(database: &DatabaseConnection) -> Result<(), DbErr> {
 
 /// How many counts there are already, if any.
 async fn counts(transaction: &DatabaseTransaction) -> Result<Option<String>, DbErr> {
-    const IS_THERE: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'container_pull_metrics'";
+    const IS_THERE: &str =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'container_pull_metrics'";
     const ROWS: &str = "SELECT count(*) FROM container_pull_metrics";
     let number = async |statement: &str| {
         let statement = Statement::from_string(DbBackend::Sqlite, statement);

@@ -1,13 +1,17 @@
 //! What is stored, and asked.
 
+use std::convert::Infallible;
+
 use chrono::{DateTime, Utc};
 use staticreg_contract::{
     events::{Access, digest, now, pull, record},
     lists,
 };
 use staticreg_domain::metrics::{
-    AccessKind, DateRange, Filter, GroupKey, MetricsError, MetricsRepository, Position, Recording,
+    AccessKind, DateRange, Dimension, Filter, Folded, GroupKey, Listed as _, Measures, MetricsError,
+    MetricsReader as _, MetricsRepository as _, MetricsRow, Order, Page, Position, Recording,
 };
+use staticreg_sql::CarriedRow;
 use staticreg_test_support::postgres::Postgres;
 
 use crate::{events, open, sum};
@@ -99,4 +103,80 @@ async fn a_place_in_a_list_beyond_all_time_is_asked_for_all_the_same() {
         question.page.after = Some(Position { last_at: Some(time), key, ..Position::default() });
         assert_eq!(lists::page(&store, &question).await.items.len(), found);
     }
+}
+
+/// What no calendar has room for is written by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn times_without_end_hide_nothing_and_are_the_nearest_there_are() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    let images = ["a:v1", "b:v1", "c:v1", "d:v1", "e:v1"];
+    record(&store, &images.map(|image| pull(image, "2026-11-20T10:00:00Z"))).await;
+    for (image, time) in [("a", "infinity"), ("b", "-infinity"), ("c", "0044-03-15 BC"), ("d", "294000-01-01")] {
+        let times = format!(
+            "UPDATE container_pull_metrics SET created_at = '{time}', updated_at = '{time}' WHERE repo_name = '{image}'"
+        );
+        cluster.psql(&url, &times);
+    }
+    let (first, last) = ("0001-01-01 00:00:00 UTC", "9999-12-31 23:59:59.999999 UTC");
+    let expected = [("a", last), ("b", first), ("c", first), ("d", last), ("e", "2026-11-20 10:00:00 UTC")];
+    let filter = Filter::of_dates(DateRange::EVER);
+    let rows = store.rows(&filter, &Page::first(10)).await.expect("answers").items;
+    let told = |row: &MetricsRow| (row.repository.to_string(), row.updated_at.to_string());
+    assert_eq!(
+        rows.iter().map(told).collect::<Vec<_>>(),
+        expected.map(|(name, time)| (name.to_owned(), time.to_owned()))
+    );
+    let summary = store.summary(now().date_naive()).await.expect("answers");
+    assert_eq!(summary.last_pulled_at.map(|time| time.to_string()), Some(last.to_owned()));
+
+    // Nobody who reads a list page by page reads an item twice.
+    let latest: lists::List = (&[Dimension::Repository], Measures::LAST, Order::LatestFirst);
+    let mut question = lists::breakdown(latest, &filter, 1);
+    let mut order = Vec::new();
+    loop {
+        let page = lists::page(&store, &question).await;
+        order.extend(page.items.iter().filter_map(|row| row.key.repository.as_ref().map(ToString::to_string)));
+        assert!(order.len() <= images.len(), "{order:?}");
+        if !page.more {
+            break;
+        }
+        question.page.after = page.items.last().map(|row| row.position());
+    }
+    assert_eq!(order, ["a", "d", "e", "b", "c"]);
+}
+
+/// Nor does a date do harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_without_end_are_counted_for_ever_and_carried() {
+    let cluster = Postgres::shared();
+    let url = cluster.new_database();
+    let store = open(&url).await;
+    for date in ["infinity", "-infinity", "2026-11-20"] {
+        let insert = format!(
+            "INSERT INTO container_pull_metrics (pull_date, repo_name, tag, digest, architecture) \
+                              VALUES ('{date}', 'app', 'v1', '{}', 'amd64')",
+            digest(1)
+        );
+        cluster.psql(&url, &insert);
+    }
+    let summary = store.summary(now().date_naive()).await.expect("answers");
+    assert_eq!(summary.by_kind[&AccessKind::PullByTag].all, 3);
+    store
+        .keep_by_month(Folded { days_before: "2027-01-01".parse().expect("a date"), ..Folded::NOTHING })
+        .await
+        .expect("keeps");
+    assert_eq!(store.day_to_fold(None).await.expect("answers"), "2026-11-20".parse().ok());
+    let mut dates = Vec::new();
+    let take = |carried: CarriedRow| {
+        dates.push(carried.row.date.to_string());
+        Ok::<_, Infallible>(())
+    };
+    store.export(take).await.expect("exports");
+    dates.sort();
+    assert_eq!(dates, ["0001-01-01", "2026-11-20", "9999-12-31"]);
+    cluster.psql(&url, "UPDATE kept_by_month SET days_before = 'infinity'");
+    assert_eq!(store.folded().await.expect("answers").days_before.to_string(), "9999-12-31");
+    record(&store, &[pull("app:v1", "2026-11-20T10:00:00Z")]).await;
 }

@@ -31,7 +31,8 @@ fn a_change_that_takes_long_tells_what_it_is_at() {
         let server = Staticreg::start(&[("STATICREG_DB_URL", &url)]);
         server.wait_for_line("changes, to a database with about 3000 rows of pulls, ", SOON);
         server.wait_for_line("Change 1 of ", SOON);
-        let waits = format!("0001_container_pull_metrics: it waits for a lock that process {holder} of the database holds");
+        let waits =
+            format!("0001_container_pull_metrics: it waits for a lock that process {holder} of the database holds");
         server.wait_for_line(&waits, SOON);
         postgres.psql(&url, &format!("SELECT pg_terminate_backend({holder})"));
         server.wait_for_store();
@@ -45,6 +46,7 @@ fn a_new_schema_is_told_in_a_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("counts.db").display());
     let ended = Staticreg::run(&["migrate"], &[("STATICREG_DB_URL", &url)]);
-    let lines: Vec<_> = ended.stdout.lines().filter_map(|line| line.split_once(" INFO ")).map(|(_, words)| words).collect();
+    let lines: Vec<_> =
+        ended.stdout.lines().filter_map(|line| line.split_once(" INFO ")).map(|(_, words)| words).collect();
     assert_eq!(lines, ["Making the schema", "Database schema initialized successfully."], "{ended:?}");
 }
