@@ -14,7 +14,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, BoxError, Dimension, Filter, KeyRef, MetricsError},
+    metrics::{AccessKind, BoxError, Dimension, Filter, Folded, KeyRef, MetricsError},
 };
 
 use crate::{error::classify, question::architectures::OddNames};
@@ -70,9 +70,9 @@ impl Dialect {
                 Expr::cust_with_exprs("least(greatest($1, $2), $3)", [time, first, last])
             }
             Self::Sqlite => {
-                const WRITTEN: &str = "CASE WHEN $1 GLOB '????-??-??T*Z' THEN $1 \
-                    ELSE coalesce(strftime('%Y-%m-%dT%H:%M:%f000Z', $1), $1) END";
-                Expr::cust_with_expr(WRITTEN, time)
+                const WRITTEN: &str = "CASE WHEN ? LIKE '____-__-__T%Z' THEN ? \
+                    ELSE coalesce(strftime('%Y-%m-%dT%H:%M:%f000Z', ?), ?) END";
+                Expr::cust_with_exprs(WRITTEN, [time.clone(), time.clone(), time.clone(), time])
             }
         }
     }
@@ -153,7 +153,12 @@ const YEAR_2000: NaiveDate = NaiveDate::from_ymd_opt(2000, 1, 1).expect("is a da
 /// A date of PostgreSQL, in days since the year 2000.
 fn date_since_2000(days: i64) -> NaiveDate {
     let date = TimeDelta::try_days(days).and_then(|days| YEAR_2000.checked_add_signed(days));
-    date.unwrap_or(if days < 0 { FIRST_DAY } else { LAST_DAY }).clamp(FIRST_DAY, LAST_DAY)
+    match date {
+        // What is kept by month begins with the year 0.
+        Some(date) if date >= Folded::NOTHING.days_before => Ord::min(date, LAST_DAY),
+        None if days > 0 => LAST_DAY,
+        _ => FIRST_DAY,
+    }
 }
 
 /// A time of PostgreSQL, in microseconds since the year 2000.

@@ -45,8 +45,9 @@ const COUNTS_ELSEWHERE: &str = "\
 const COUNTS: &str = "\
     SELECT CASE WHEN rows > 0 THEN format('about %s rows of pulls, %s', rows, pg_size_pretty(bytes)) \
         WHEN bytes > 0 THEN pg_size_pretty(bytes) || ' of pulls' END \
-    FROM (SELECT sum(greatest(reltuples, 0))::bigint AS rows, sum(pg_relation_size(oid)) AS bytes \
-        FROM pg_partition_tree(to_regclass('container_pull_metrics')) JOIN pg_class ON oid = relid AND isleaf) AS held";
+    FROM (SELECT sum(greatest(reltuples, 0))::bigint AS rows, sum(pg_relation_size(oid)) AS bytes FROM pg_class \
+        WHERE relkind = 'r' AND (oid = to_regclass('container_pull_metrics') \
+            OR oid IN (SELECT relid FROM pg_partition_tree(to_regclass('container_pull_metrics'))))) AS held";
 
 /// What a process waits for, or how far it is with an index. Of other changes PostgreSQL tells nothing. The index itself
 /// cannot be seen before all is done.
