@@ -51,9 +51,9 @@ fn exit_code(store: Option<Store>) -> ExitCode {
     let (task, sources) = arguments::read();
     match run(&task, &sources, store) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
+        Err((code, sentence)) => {
             say(&sentence);
-            ExitCode::FAILURE
+            code
         }
     }
 }
@@ -88,6 +88,8 @@ pub fn openapi_document() -> String {
 enum Failure {
     /// A setting cannot be used.
     Setting(Unusable),
+    /// What was asked for is done, but for a part.
+    Incomplete(String),
     /// Anything else: one sentence for people.
     Other(String),
 }
@@ -97,7 +99,15 @@ impl Failure {
     fn sentence(self, given: &Given) -> String {
         match self {
             Self::Setting(unusable) => given.sentence(&unusable),
-            Self::Other(sentence) => sentence,
+            Self::Incomplete(sentence) | Self::Other(sentence) => sentence,
+        }
+    }
+
+    /// What scripts tell it by; 2 is a command line that cannot be read.
+    fn code(&self) -> ExitCode {
+        match self {
+            Self::Incomplete(_) => ExitCode::from(3),
+            Self::Setting(_) | Self::Other(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -114,16 +124,17 @@ impl<E: std::fmt::Display> From<E> for Failure {
     }
 }
 
-/// Does what is asked, or answers why not, in one sentence.
-fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), String> {
-    let print = |text: &str| writeln!(std::io::stdout().lock(), "{text}").map_err(|error| error.to_string());
+/// Does what is asked, or answers why not, in one sentence and an exit status.
+fn run(task: &Task, sources: &Sources, store: Option<Store>) -> Result<(), (ExitCode, String)> {
+    let failed = |sentence| (ExitCode::FAILURE, sentence);
+    let print = |text: &str| writeln!(std::io::stdout().lock(), "{text}").map_err(|error| failed(error.to_string()));
     match task {
         Task::PrintDocument => return print(&openapi_document()),
         Task::PrintTemplate => return print(&settings::template()),
         Task::Serve | Task::Migrate | Task::CheckHealth | Task::Tokens(_) | Task::Transfer(_) | Task::Examine => {}
     }
-    let given = sources.read().map_err(|InvalidSettings(sentence)| sentence)?;
-    act(task, sources, &given, store).map_err(|failure| failure.sentence(&given))
+    let given = sources.read().map_err(|InvalidSettings(sentence)| failed(sentence))?;
+    act(task, sources, &given, store).map_err(|failure| (failure.code(), failure.sentence(&given)))
 }
 
 fn act(task: &Task, sources: &Sources, given: &Given, store: Option<Store>) -> Result<(), Failure> {

@@ -13,13 +13,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, v
 use staticreg_sql::{ExportError, ImportError, SqlMetrics};
 
 use self::{
-    format::{Format, Lines},
+    format::{Format, Lines, MAX_COUNT},
     progress::Progress,
 };
 use staticreg_domain::{Clock as _, metrics::Folded};
 
 use crate::{
-    Failure, say,
+    Failure,
     settings::Db,
     wiring::{store, system_clock::SystemClock},
 };
@@ -49,13 +49,16 @@ pub(crate) fn commands(task: impl Fn(&'static str, &[&str]) -> Command) -> [Comm
     let file = Arg::new("file")
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
-        .help("What `staticreg export` wrote; without it standard input");
+        .help("What `staticreg export` wrote; `-`, or nothing, is standard input");
     let merge = Arg::new("merge")
         .long("merge")
         .action(ArgAction::SetTrue)
         .help("Adds to the counts that are there; without it there may be none");
     [
-        task("export", &["db."]).about("Writes all counts to standard output").arg(format),
+        task("export", &["db."])
+            .about("Writes all counts to standard output")
+            .arg(format)
+            .after_help("Exit status 3: all is written but rows whose names no registry has."),
         task("import", &["db."]).about("Takes over counts that were exported, all or none").arg(file).arg(merge),
     ]
 }
@@ -80,11 +83,11 @@ impl TransferTask {
                     );
                 }
                 let input: Box<dyn BufRead> = match file {
-                    Some(file) => {
+                    Some(file) if file.as_os_str() != "-" => {
                         let opened = File::open(file).map_err(|error| format!("{}: {error}.", file.display()))?;
                         Box::new(BufReader::new(opened))
                     }
-                    None => Box::new(std::io::stdin().lock()),
+                    _ => Box::new(std::io::stdin().lock()),
                 };
                 Box::pin(import(&store::open_and_migrate(db).await?, input, *merge)).await
             }
@@ -117,7 +120,8 @@ async fn export(database: &SqlMetrics, format: Format) -> Result<(), Failure> {
         .map_err(|error| format!("the counts cannot be written: {error}."))?;
     progress.end();
     if exported.nameless > 0 {
-        say(&format!("{} rows were left out: their names are none.", exported.nameless));
+        let left_out = "rows were left out, as no registry has such names; the others are written.";
+        return Err(Failure::Incomplete(format!("{} {left_out}", exported.nameless)));
     }
     Ok(())
 }
@@ -143,6 +147,10 @@ async fn import(database: &SqlMetrics, input: impl BufRead, merge: bool) -> Resu
              {first_day} on. Import into an empty one, or have it keep these days by month first (STATICREG_RETENTION_DAILY)."
         )
         .into()),
+        Err(ImportError::TooMany { number }) => {
+            let why = format!("count: with the counts of the same key before it, more than {MAX_COUNT}");
+            Err(format!("nothing was imported: line {number}: {why}.").into())
+        }
         Err(ImportError::Row(wrong)) => Err(format!("nothing was imported: {wrong}.").into()),
         Err(ImportError::Store(error)) => Err(told(&error)),
     }

@@ -2,6 +2,8 @@
 //!
 //! What goes in goes in as a whole or not at all, by `COPY` on PostgreSQL and by statements of many rows on SQLite.
 
+use std::slice;
+
 use chrono::{Months, NaiveDate};
 use futures_util::TryStreamExt as _;
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, PgConnection, SqliteConnection, SqliteTransaction};
@@ -48,6 +50,12 @@ pub enum ImportError<E> {
         months_before: NaiveDate,
         /// The first day that the database has counts of.
         first_day: NaiveDate,
+    },
+    /// A row's key would count more than there is room for.
+    #[error("row {number}: with the rows of its key before it, more than a count may be")]
+    TooMany {
+        /// The row's number.
+        number: u64,
     },
     /// There are counts in the database already.
     #[error("the database holds counts already")]
@@ -122,11 +130,11 @@ impl SqlMetrics {
         Ok(exported)
     }
 
-    /// Takes rows over, all or none; rows of one key are added up. Where there are counts already the rows are added to
+    /// Takes rows over, all or none, each with a number that tells it; rows of one key are added up. Where there are counts already the rows are added to
     /// these when they are to be merged, and refused otherwise.
     pub async fn import<E>(
         &self,
-        rows: impl Iterator<Item = Result<CarriedRow, E>>,
+        rows: impl Iterator<Item = Result<(u64, CarriedRow), E>>,
         merge: bool,
     ) -> Result<u64, ImportError<E>> {
         let mut rows = Counting { rows, taken: 0, folded: Folded::NOTHING };
@@ -181,18 +189,18 @@ struct Counting<I> {
     folded: Folded,
 }
 
-impl<I: Iterator<Item = Result<CarriedRow, E>>, E> Iterator for Counting<I> {
-    type Item = Result<MetricsRow, E>;
+impl<I: Iterator<Item = Result<(u64, CarriedRow), E>>, E> Iterator for Counting<I> {
+    type Item = Result<(u64, MetricsRow), E>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let carried = self.rows.next()?;
-        Some(carried.map(|CarriedRow { row, of_month }| {
+        Some(carried.map(|(number, CarriedRow { row, of_month })| {
             self.taken += 1;
             if of_month {
                 let next = first_of_month(row.date).checked_add_months(Months::new(1)).unwrap_or(row.date);
                 self.folded = self.folded.or(Folded { days_before: next, ..Folded::NOTHING });
             }
-            row
+            (number, row)
         }))
     }
 }
@@ -216,12 +224,12 @@ const FIRST_DAY: &str = "SELECT min(day) FROM ( \
 const HOLDS_COUNTS: &str = "SELECT CAST(EXISTS (SELECT 1 FROM container_pull_metrics) \
      OR EXISTS (SELECT 1 FROM container_access_metrics) AS integer)";
 
-async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
+async fn into_postgres<I: Iterator<Item = Result<(u64, CarriedRow), E>>, E>(
     connection: &mut PgConnection,
     rows: &mut Counting<I>,
     merge: bool,
 ) -> Result<(), ImportError<E>> {
-    const IMPORTED: &str = "CREATE TEMPORARY TABLE imported (day date, kind text COLLATE \"C\", repo_name text COLLATE \"C\", \
+    const IMPORTED: &str = "CREATE TEMPORARY TABLE imported (number bigint, day date, kind text COLLATE \"C\", repo_name text COLLATE \"C\", \
          tag text COLLATE \"C\", digest text COLLATE \"C\", architecture text COLLATE \"C\", n bigint, \
          created_at timestamptz, updated_at timestamptz) ON COMMIT DROP";
     let mut transaction = connection.begin().await.map_err(classify)?;
@@ -236,7 +244,7 @@ async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
     let mut copy = transaction.copy_in_raw("COPY imported FROM STDIN").await.map_err(classify)?;
     let mut lines = Vec::with_capacity(2 * BYTES);
     for row in &mut *rows {
-        let row = match row {
+        let (number, row) = match row {
             Ok(row) => row,
             Err(error) => {
                 // What was copied goes with the transaction, whatever becomes of this.
@@ -244,7 +252,7 @@ async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
                 return Err(ImportError::Row(error));
             }
         };
-        line(&mut lines, &row);
+        line(&mut lines, number, &row);
         if lines.len() >= BYTES {
             copy.send(&*lines).await.map_err(classify)?;
             lines.clear();
@@ -267,7 +275,27 @@ async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
                 created_at = least(kept.created_at, excluded.created_at), \
                 updated_at = greatest(kept.updated_at, excluded.updated_at)"
         );
-        sqlx::query(AssertSqlSafe(add)).execute(&mut *transaction).await.map_err(classify)?;
+        let mut attempt = transaction.begin().await.map_err(classify)?;
+        let Err(error) = sqlx::query(AssertSqlSafe(add)).execute(&mut *attempt).await else {
+            attempt.commit().await.map_err(classify)?;
+            continue;
+        };
+        attempt.rollback().await.map_err(classify)?;
+        let [of_kept, of_imported] = ["kept", "imported"]
+            .map(|of| names.iter().map(|name| format!("{of}.{name}")).collect::<Vec<_>>().join(", "));
+        let too_many = format!(
+            "SELECT min(number) FROM ( \
+                SELECT number, sum(n) OVER (PARTITION BY day, {columns} ORDER BY number) + coalesce(( \
+                    SELECT kept.{count} FROM {name} AS kept WHERE kept.{date} = day AND ({of_kept}) = ({of_imported})), 0) AS count \
+                FROM imported WHERE kind {of_kind} 'pull_by_tag') AS running \
+             WHERE count > 2147483647"
+        );
+        let too_many: Option<i64> =
+            sqlx::query_scalar(AssertSqlSafe(too_many)).fetch_one(&mut *transaction).await.map_err(classify)?;
+        return Err(match too_many {
+            Some(number) => ImportError::TooMany { number: number.unsigned_abs() },
+            None => ImportError::Store(classify(error)),
+        });
     }
     if rows.folded != Folded::NOTHING {
         postgres::fold::keep_by_month(&mut transaction, rows.folded).await.map_err(classify)?;
@@ -277,18 +305,18 @@ async fn into_postgres<I: Iterator<Item = Result<CarriedRow, E>>, E>(
 }
 
 /// A line of `COPY`. No name has what would have to be escaped in it, and no text is null.
-fn line(lines: &mut Vec<u8>, row: &MetricsRow) {
+fn line(lines: &mut Vec<u8>, number: u64, row: &MetricsRow) {
     let MetricsRow { date, repository, tag, digest, architecture, kind, count, created_at, updated_at } = row;
     let [created_at, updated_at] = [created_at, updated_at].map(|time| query::time_text(*time));
     let tag = query::tag_text(tag.as_ref());
     let text = format!(
-        "{}\t{kind}\t{repository}\t{tag}\t{digest}\t{architecture}\t{count}\t{created_at}\t{updated_at}\n",
+        "{number}\t{}\t{kind}\t{repository}\t{tag}\t{digest}\t{architecture}\t{count}\t{created_at}\t{updated_at}\n",
         query::date_text(*date)
     );
     lines.extend_from_slice(text.as_bytes());
 }
 
-async fn into_sqlite<I: Iterator<Item = Result<CarriedRow, E>>, E>(
+async fn into_sqlite<I: Iterator<Item = Result<(u64, CarriedRow), E>>, E>(
     connection: &mut SqliteConnection,
     rows: &mut Counting<I>,
     merge: bool,
@@ -308,16 +336,16 @@ async fn into_sqlite<I: Iterator<Item = Result<CarriedRow, E>>, E>(
     let mut lists = [Vec::with_capacity(ROWS), Vec::with_capacity(ROWS)];
     for row in &mut *rows {
         let row = row.map_err(ImportError::Row)?;
-        let list = usize::from(row.kind != AccessKind::PullByTag);
+        let list = usize::from(row.1.kind != AccessKind::PullByTag);
         lists[list].push(row);
         if lists[list].len() >= ROWS {
-            add(&mut transaction, TABLES[list], &lists[list]).await.map_err(classify)?;
+            add(&mut transaction, TABLES[list], &lists[list]).await?;
             lists[list].clear();
         }
     }
     rows.check_months(first_day)?;
     for (table, rows) in TABLES.into_iter().zip(&lists) {
-        add(&mut transaction, table, rows).await.map_err(classify)?;
+        add(&mut transaction, table, rows).await?;
     }
     if rows.folded != Folded::NOTHING {
         sqlite::fold::keep_by_month(&mut transaction, rows.folded).await.map_err(classify)?;
@@ -326,7 +354,33 @@ async fn into_sqlite<I: Iterator<Item = Result<CarriedRow, E>>, E>(
     Ok(())
 }
 
-async fn add(transaction: &mut SqliteTransaction<'_>, table: &Table, rows: &[MetricsRow]) -> sqlx::Result<()> {
+/// Adds rows, or tells the first that there is no room for.
+async fn add<E>(
+    transaction: &mut SqliteTransaction<'_>,
+    table: &Table,
+    rows: &[(u64, MetricsRow)],
+) -> Result<(), ImportError<E>> {
+    let Err(error) = add_all(transaction, table, rows).await else { return Ok(()) };
+    if is_too_many(&error) {
+        for row in rows {
+            if add_all(transaction, table, slice::from_ref(row)).await.is_err_and(|error| is_too_many(&error)) {
+                return Err(ImportError::TooMany { number: row.0 });
+            }
+        }
+    }
+    Err(ImportError::Store(classify(error)))
+}
+
+/// All that the tables check is how much a count may be.
+fn is_too_many(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_check_violation)
+}
+
+async fn add_all(
+    transaction: &mut SqliteTransaction<'_>,
+    table: &Table,
+    rows: &[(u64, MetricsRow)],
+) -> sqlx::Result<()> {
     let Table { name, date, count, names } = table;
     let columns = names.join(", ");
     let values = (1..=names.len()).map(|place| format!("value ->> {place}")).collect::<Vec<_>>().join(", ");
@@ -336,7 +390,7 @@ async fn add(transaction: &mut SqliteTransaction<'_>, table: &Table, rows: &[Met
          ON CONFLICT ({date}, {columns}) DO UPDATE SET {count} = {count} + excluded.{count}, \
             created_at = min(created_at, excluded.created_at), updated_at = max(updated_at, excluded.updated_at)"
     );
-    let row = |row: &MetricsRow| {
+    let row = |(_, row): &(u64, MetricsRow)| {
         let MetricsRow { date, repository, tag, digest, architecture, kind, count, created_at, updated_at } = row;
         json!([
             query::date_text(*date),

@@ -4,9 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use chrono::Days;
 use staticreg_contract::events::{date, pull, record, rows_of};
-use staticreg_domain::metrics::{
-    AccessKind, Folded, MetricsError, MetricsReader as _, MetricsRepository as _, MetricsRow,
-};
+use staticreg_domain::metrics::{AccessKind, Folded, MetricsReader as _, MetricsRepository as _, MetricsRow};
 use staticreg_sql::{CarriedRow, Exported, ImportError, Options, SqlMetrics};
 use staticreg_test_support::postgres::Postgres;
 use tempfile::TempDir;
@@ -69,7 +67,7 @@ async fn exported(database: &SqlMetrics) -> Vec<CarriedRow> {
 }
 
 async fn import(database: &SqlMetrics, rows: Vec<CarriedRow>, merge: bool) -> Result<u64, ImportError<Infallible>> {
-    database.import(rows.into_iter().map(Ok), merge).await
+    database.import((1..).zip(rows).map(Ok), merge).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,17 +126,15 @@ async fn all_is_imported_or_nothing() {
     for database in databases(&folder, "counts.db").await {
         fill(&database).await;
         let (rows, carried) = (all_rows(&database).await, exported(&database).await);
-        let broken = carried.iter().cloned().map(Ok).chain([Err("the last line")]);
+        let broken = (1..).zip(carried.iter().cloned()).map(Ok).chain([Err("the last line")]);
         let refused = database.import(broken, true).await;
         assert!(matches!(refused, Err(ImportError::Row("the last line"))), "{refused:?}");
         assert_eq!(all_rows(&database).await, rows);
 
         let mut too_much = carried;
-        for carried in &mut too_much[..2] {
-            carried.row.count = u64::from(i32::MAX.unsigned_abs());
-        }
+        too_much[1].row.count = u64::from(i32::MAX.unsigned_abs());
         let refused = import(&database, too_much, true).await;
-        assert!(matches!(refused, Err(ImportError::Store(MetricsError::Refused(_)))), "{refused:?}");
+        assert!(matches!(refused, Err(ImportError::TooMany { number: 2 })), "{refused:?}");
         assert_eq!(all_rows(&database).await, rows);
     }
 }
@@ -161,4 +157,24 @@ async fn what_is_none_of_its_names_is_left_out_and_told() {
     };
     assert_eq!(database.export(take).await.expect("exports"), Exported { rows: 1, nameless: 1 });
     assert_eq!(rows, all_rows(&database).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_one_key_that_are_too_many_together_are_told_by_the_first_that_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, from) in databases(&folder, "from.db").await.into_iter().enumerate() {
+        let kinds = [AccessKind::PullByTag, AccessKind::Push];
+        record(&from, &kinds.map(|kind| pull("app:v1", "2026-11-20T10:00:00Z").of_kind(kind))).await;
+        let carried = exported(&from).await;
+        for (to, of_kind) in databases(&folder, &format!("to{number}.db")).await.iter().zip(kinds.into_iter().cycle()) {
+            let mut row = carried.iter().find(|carried| carried.row.kind == of_kind).expect("a row").clone();
+            row.row.count = u64::from(i32::MAX.unsigned_abs()) / 2;
+            // Twice there is room for, also with one more.
+            let mut rows = vec![row; 4];
+            rows.insert(1, carried[0].clone());
+            let refused = import(to, rows, false).await;
+            assert!(matches!(refused, Err(ImportError::TooMany { number: 4 })), "{refused:?}");
+            assert_eq!(all_rows(to).await, []);
+        }
+    }
 }

@@ -116,9 +116,20 @@ impl Staticreg {
     /// Runs the program with arguments until it ends by itself.
     #[must_use]
     pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+        Self::run_reading(Stdio::null(), arguments, environment)
+    }
+
+    /// Runs the program with a file as its standard input until it ends by itself.
+    #[must_use]
+    pub fn run_with_input(input: File, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+        Self::run_reading(input.into(), arguments, environment)
+    }
+
+    fn run_reading(input: Stdio, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
         let output = Output::new();
         let mut process = output
             .of(command().args(arguments).envs(environment.iter().copied()))
+            .stdin(input)
             .spawn()
             .expect("the program can be started");
         let status = end_of(&mut process, LIMIT).unwrap_or_else(|| {

@@ -2,11 +2,13 @@
 
 use std::{
     fmt,
-    io::{self, BufRead, Lines as TextLines, Write},
+    io::{self, BufRead, Write},
+    mem,
     str::FromStr,
 };
 
-use chrono::{DateTime, Datelike as _, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
+use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use staticreg_domain::{
     Digest, RepositoryName,
@@ -24,7 +26,7 @@ pub(crate) enum Format {
 }
 
 /// The most that a row can count.
-const MAX_COUNT: u64 = i32::MAX.unsigned_abs() as u64;
+pub(super) const MAX_COUNT: u64 = i32::MAX.unsigned_abs() as u64;
 
 const DAY: &str = "day";
 const MONTH: &str = "month";
@@ -88,10 +90,16 @@ impl TryFrom<Line> for CarriedRow {
         fn part<T: FromStr<Err: fmt::Display>>(name: &str, text: &str) -> Result<T, String> {
             text.parse().map_err(|error| format!("{name}: {error}"))
         }
-        let date: NaiveDate = part("date", &line.date)?;
-        if !(0..=9999).contains(&date.year()) {
-            return Err("date: the year is not within 0 to 9999".to_owned());
+        /// What both databases can keep.
+        fn dated<T: FromStr<Err: fmt::Display> + Datelike>(name: &str, text: &str) -> Result<T, String> {
+            let date: T = part(name, text)?;
+            if (1..=9999).contains(&date.year()) {
+                Ok(date)
+            } else {
+                Err(format!("{name}: the year is not from 1 to 9999"))
+            }
         }
+        let date: NaiveDate = dated("date", &line.date)?;
         let of_month = match &*line.span {
             DAY => false,
             MONTH if date == first_of_month(date) => true,
@@ -110,8 +118,8 @@ impl TryFrom<Line> for CarriedRow {
             architecture: part("architecture", &line.architecture)?,
             kind: AccessKind::named(&line.kind).ok_or("kind: no kind of access")?,
             count: line.count,
-            created_at: part::<DateTime<Utc>>("created_at", &line.created_at)?,
-            updated_at: part::<DateTime<Utc>>("updated_at", &line.updated_at)?,
+            created_at: dated::<DateTime<Utc>>("created_at", &line.created_at)?,
+            updated_at: dated::<DateTime<Utc>>("updated_at", &line.updated_at)?,
         };
         Ok(Self { row, of_month })
     }
@@ -156,64 +164,97 @@ pub(super) struct Wrong {
     why: String,
 }
 
-/// The counts of a text in either format, told apart by how it begins.
+/// The counts of a text in either format, told apart by how it begins, each with the number of its line. A count is a line:
+/// no name has a break in it.
 pub(super) struct Lines<R: BufRead> {
-    text: Text<R>,
+    input: R,
+    /// The line that was read last.
+    text: String,
+    number: u64,
+    /// Whether it is still to be given.
+    is_waiting: bool,
+    /// The names of the columns; none where lines are JSON.
+    head: Option<StringRecord>,
     /// Only months before this day may be kept as such.
     months_before: NaiveDate,
 }
 
-enum Text<R: BufRead> {
-    Csv(csv::DeserializeRecordsIntoIter<R, Line>),
-    JsonLines(TextLines<R>, u64),
-}
-
 impl<R: BufRead> Lines<R> {
     /// Reads no more than the beginning.
-    pub(super) fn new(mut input: R, months_before: NaiveDate) -> io::Result<Self> {
-        let is_json = input.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        if is_json {
-            return Ok(Self { text: Text::JsonLines(input.lines(), 0), months_before });
+    pub(super) fn new(input: R, months_before: NaiveDate) -> io::Result<Self> {
+        let mut lines = Self { input, text: String::new(), number: 0, is_waiting: false, head: None, months_before };
+        if !lines.read_line()? {
+            return Ok(lines);
         }
-        let mut reader = csv::Reader::from_reader(input);
-        let head = reader.headers()?;
-        if !head.is_empty() && !COLUMNS.iter().all(|column| head.iter().any(|found| found == *column)) {
-            let expected = COLUMNS.join(",");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("line 1 is not the head `{expected}`")));
+        if lines.text.trim_start().starts_with('{') {
+            lines.is_waiting = true;
+            return Ok(lines);
         }
-        Ok(Self { text: Text::Csv(reader.into_deserialize()), months_before })
+        let head = record(lines.text.trim_start_matches('\u{feff}')).map_err(io::Error::from)?;
+        if !COLUMNS.iter().all(|column| head.iter().any(|found| found == *column)) {
+            let wrong = format!("line {} is not the head `{}`", lines.number, COLUMNS.join(","));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, wrong));
+        }
+        lines.head = Some(head);
+        Ok(lines)
+    }
+
+    /// Reads the next line that is not empty, when there is one.
+    fn read_line(&mut self) -> io::Result<bool> {
+        loop {
+            self.text.clear();
+            self.number += 1;
+            if self.input.read_line(&mut self.text)? == 0 {
+                return Ok(false);
+            }
+            if !self.text.trim().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The count of the line that was read last.
+    fn row(&self) -> Result<CarriedRow, String> {
+        let line: Line = match &self.head {
+            Some(head) => {
+                let record = record(&self.text).map_err(|error| csv_fault(&error))?;
+                if record.len() != head.len() {
+                    return Err(format!("{} columns, where the head has {}", record.len(), head.len()));
+                }
+                record.deserialize(Some(head)).map_err(|error| csv_fault(&error))?
+            }
+            None => serde_json::from_str(&self.text).map_err(|error| json_fault(&error))?,
+        };
+        let carried = CarriedRow::try_from(line)?;
+        if carried.of_month && carried.row.date >= self.months_before {
+            return Err(format!("date: a month from {} on is kept by day", self.months_before));
+        }
+        Ok(carried)
     }
 }
 
 impl<R: BufRead> Iterator for Lines<R> {
-    type Item = Result<CarriedRow, Wrong>;
+    type Item = Result<(u64, CarriedRow), Wrong>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (line, number) = match &mut self.text {
-            Text::Csv(records) => {
-                let number = records.reader().position().line();
-                (records.next()?.map_err(|error| csv_fault(&error)), number)
-            }
-            Text::JsonLines(lines, number) => {
-                let text = loop {
-                    *number += 1;
-                    match lines.next()? {
-                        Ok(text) if text.trim().is_empty() => {}
-                        text => break text,
-                    }
-                };
-                let line = text.map_err(|error| error.to_string());
-                (line.and_then(|text| serde_json::from_str(&text).map_err(|error| json_fault(&error))), *number)
-            }
+        let is_read = if mem::take(&mut self.is_waiting) { Ok(true) } else { self.read_line() };
+        let row = match is_read {
+            Ok(true) => self.row(),
+            Ok(false) => return None,
+            Err(error) => Err(error.to_string()),
         };
-        let row = line.and_then(|line: Line| CarriedRow::try_from(line)).and_then(|carried| {
-            if carried.of_month && carried.row.date >= self.months_before {
-                return Err(format!("date: a month from {} on is kept by day", self.months_before));
-            }
-            Ok(carried)
-        });
-        Some(row.map_err(|why| Wrong { number, why }))
+        let number = self.number;
+        Some(row.map(|row| (number, row)).map_err(|why| Wrong { number, why }))
     }
+}
+
+/// The parts of a line.
+fn record(line: &str) -> csv::Result<StringRecord> {
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).buffer_capacity(line.len()).from_reader(line.as_bytes());
+    let mut record = StringRecord::new();
+    reader.read_record(&mut record)?;
+    Ok(record)
 }
 
 /// Without the place, which is told already.
@@ -223,9 +264,6 @@ fn csv_fault(error: &csv::Error) -> String {
             Some(field) => format!("column {}: {}", field + 1, err.kind()),
             None => err.kind().to_string(),
         },
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} columns, where the first line has {expected_len}")
-        }
         _ => error.to_string(),
     }
 }
@@ -278,7 +316,7 @@ mod tests {
     fn what_was_written_is_read_again() {
         for name in Format::NAMES {
             let text = written(Format::named(name).expect("a format"));
-            let read: Vec<_> = lines(text.as_bytes()).expect("reads").map(|row| row.expect("a row")).collect();
+            let read: Vec<_> = lines(text.as_bytes()).expect("reads").map(|row| row.expect("a row").1).collect();
             assert_eq!(read, rows(), "{text}");
         }
         assert!(lines(&b""[..]).expect("reads").next().is_none(), "nothing is nothing");
@@ -303,8 +341,12 @@ mod tests {
             (&csv, "2025-01-01,month", "2026-09-01,month", "line 3: date: a month from 2026-09-01 on is kept by day"),
             (&csv, ",7,", ",0,", "line 2: count: not from 1 to 2147483647"),
             (&csv, ",7,", ",many,", "line 2: column 8: "),
+            (&csv, "2026-11-20T11", "+10000-11-20T11", "line 2: updated_at: the year is not from 1 to 9999"),
+            (&csv, "2026-11-20T10", "0000-11-20T10", "line 2: created_at: the year is not from 1 to 9999"),
+            (&csv, "2026-11-20,", "+10000-01-01,", "line 2: date: the year is not from 1 to 9999"),
+            (&json, "2026-11-20\"", "0000-01-01\"", "line 1: date: the year is not from 1 to 9999"),
             (&csv, ",push,", ",pushed,", "line 3: kind: no kind of access"),
-            (&csv, "2025-01-01", "1,2025-01-01", "line 3: 11 columns, where the first line has 10"),
+            (&csv, "2025-01-01", "1,2025-01-01", "line 3: 11 columns, where the head has 10"),
             (&json, "\"count\":7", "\"count\":-7", "line 1: invalid value"),
             (&json, "\"month\"", "\"year\"", "line 2: span: neither day nor month"),
             (&json, "\"kind\":\"push\",", "", "line 2: missing field `kind`"),
@@ -313,5 +355,31 @@ mod tests {
             let wrong = lines(text.as_bytes()).expect("reads").find_map(Result::err).expect("a wrong line");
             assert!(wrong.to_string().starts_with(told), "{wrong}");
         }
+    }
+
+    #[test]
+    fn empty_lines_and_those_of_other_systems_are_lines_too() {
+        for (format, number_of_last) in [(Format::Csv, 6), (Format::JsonLines, 4)] {
+            let text = written(format);
+            for text in [text.replace('\n', "\n\n"), format!("\u{feff}{}", text.replace('\n', "\r\n \r\n"))] {
+                if format == Format::JsonLines && text.starts_with('\u{feff}') {
+                    continue;
+                }
+                let text = format!("\n{}", text.trim_end());
+                let read: Vec<_> = lines(text.as_bytes()).expect("reads").map(|row| row.expect("a row")).collect();
+                assert_eq!(read.last().map(|(number, _)| *number), Some(number_of_last), "{text}");
+                let broken = text.replace("push", "pushed");
+                let wrong = lines(broken.as_bytes()).expect("reads").find_map(Result::err).expect("a wrong line");
+                assert!(wrong.to_string().starts_with(&format!("line {number_of_last}: kind")), "{wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_with_its_line() {
+        let mut text = written(Format::Csv).into_bytes();
+        text.extend_from_slice(b"\xff\xfe\n");
+        let wrong = lines(&text[..]).expect("reads").find_map(Result::err).expect("a wrong line");
+        assert!(wrong.to_string().starts_with("line 4: "), "{wrong}");
     }
 }

@@ -47,3 +47,34 @@ fn counts_move_from_sqlite_to_postgresql() {
     let server = Staticreg::start(&[("STATICREG_DB_URL", &postgres)]);
     assert_eq!(server.get_json(list), counted);
 }
+
+#[test]
+fn what_is_left_out_of_an_export_is_told_by_its_exit_status() {
+    let postgres = Postgres::shared();
+    let url = postgres.new_database();
+    assert!(Staticreg::run(&["migrate", "--db-url", &url], &[]).status.success());
+    let insert = |name: &str| {
+        let row = format!("'2026-11-20', '{name}', 'v1', 'sha256:{}', 'amd64'", "0a".repeat(32));
+        let columns = "pull_date, repo_name, tag, digest, architecture";
+        postgres.psql(&url, &format!("INSERT INTO container_pull_metrics ({columns}) VALUES ({row})"));
+    };
+    insert("app");
+    assert_eq!(Staticreg::run(&["export", "--db-url", &url], &[]).status.code(), Some(0));
+    insert("no name");
+    let exported = Staticreg::run(&["export", "--db-url", &url], &[]);
+    assert_eq!(exported.status.code(), Some(3), "{exported:?}");
+    assert!(
+        exported.stderr.contains("1 rows exported") && exported.stderr.contains("1 rows were left out"),
+        "{exported:?}"
+    );
+    assert_eq!(exported.stdout.lines().count(), 2, "{exported:?}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("exported");
+    fs::write(&file, &exported.stdout).expect("written");
+    let to = postgres.new_database();
+    let input = fs::File::open(&file).expect("a file");
+    let imported = Staticreg::run_with_input(input, &["import", "-", "--db-url", &to], &[]);
+    assert!(imported.status.success(), "{imported:?}");
+    assert_eq!(postgres.psql(&to, "SELECT repo_name FROM container_pull_metrics"), "app");
+}
