@@ -2,8 +2,18 @@
 
 use ::csv::{Result, Terminator, Writer, WriterBuilder};
 use poem::{IntoResponse, Response, ResponseBuilder};
+use staticreg_application::ask_metrics::Counted;
 
 use crate::problem::Problem;
+
+/// The header that tells what of the dates is kept by month.
+pub(crate) const GRANULARITY: &str = "Granularity";
+
+/// What that header tells; nothing when all is kept by day.
+pub(crate) fn granularity(Counted { dates, months_before }: Counted) -> Option<String> {
+    let months_before = months_before?;
+    Some(format!("months_before={months_before}; from={}; to={}", dates.from(), dates.to()))
+}
 
 const CONTENT_TYPE: &str = "text/csv; charset=utf-8";
 

@@ -95,12 +95,6 @@ impl Granularity {
     fn of(Counted { dates, months_before }: Counted) -> Option<Self> {
         Some(Self { months_before: months_before?, from: dates.from(), to: dates.to() })
     }
-
-    /// The same in a header.
-    fn header(&self) -> String {
-        let Self { months_before, from, to } = self;
-        format!("months_before={months_before}; from={from}; to={to}")
-    }
 }
 
 /// The format a client asks for by its `Accept` header.
@@ -129,7 +123,7 @@ impl Format {
 pub(crate) struct ListAnswer<T: Item> {
     items: Vec<T>,
     next_cursor: Option<String>,
-    granularity: Option<Granularity>,
+    counted: Option<Counted>,
     format: Format,
 }
 
@@ -147,29 +141,28 @@ impl<T: Item> ListAnswer<T> {
     }
 
     pub(crate) fn new(items: Vec<T>, next_cursor: Option<String>, format: Format) -> Self {
-        Self { items, next_cursor, granularity: None, format }
+        Self { items, next_cursor, counted: None, format }
     }
 
     /// Tells what is kept by month.
     pub(crate) fn of(self, counted: Counted) -> Self {
-        Self { granularity: Granularity::of(counted), ..self }
+        Self { counted: Some(counted), ..self }
     }
 }
 
 const NEXT_CURSOR: &str = "Next-Cursor";
-const GRANULARITY: &str = "Granularity";
 
 impl<T: Item> IntoResponse for ListAnswer<T> {
     fn into_response(self) -> Response {
-        let Self { items, next_cursor, granularity, format } = self;
+        let Self { items, next_cursor, counted, format } = self;
         match format {
-            Format::Json => Json(List { items, next_cursor, granularity })
+            Format::Json => Json(List { items, next_cursor, granularity: counted.and_then(Granularity::of) })
                 .into_response()
                 .with_header(header::VARY, "Accept")
                 .into_response(),
             Format::Csv => {
                 let mut response = Response::builder().header(header::VARY, "Accept");
-                let headers = [(NEXT_CURSOR, next_cursor), (GRANULARITY, granularity.map(|told| told.header()))];
+                let headers = [(NEXT_CURSOR, next_cursor), (csv::GRANULARITY, counted.and_then(csv::granularity))];
                 for (name, value) in headers {
                     if let Some(value) = value {
                         response = response.header(name, value);
@@ -200,7 +193,7 @@ impl<T: Item> ApiResponse for ListAnswer<T> {
         };
         let next_cursor = header(NEXT_CURSOR, "Give it as `cursor` to read on; missing after the last item.");
         let granularity = header(
-            GRANULARITY,
+            csv::GRANULARITY,
             "What of the dates is kept by month, as `months_before=DATE; from=DATE; to=DATE`; missing when all \
              is kept by day.",
         );

@@ -24,13 +24,22 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
     let Some(table) = file.strip_suffix(".csv") else {
         return problem(&NoTable::Unknown);
     };
-    let rows = match read(site, table, &Parameters::from_request(request)).await {
-        Ok(rows) => rows,
+    let Table { rows, counted } = match read(site, table, &Parameters::from_request(request)).await {
+        Ok(table) => table,
         Err(reason) => return problem(&reason),
     };
-    let response = Response::builder()
+    let whole_months = counted.and_then(|counted| Some((counted.dates, csv::granularity(counted)?)));
+    // Who saves a file sees its name, and no header.
+    let name = match &whole_months {
+        Some((dates, _)) => format!("{table}_{}_{}.csv", dates.from(), dates.to()),
+        None => format!("{table}.csv"),
+    };
+    let mut response = Response::builder()
         .header(header::CACHE_CONTROL, "no-cache")
-        .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{table}.csv\""));
+        .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""));
+    if let Some((_, granularity)) = whole_months {
+        response = response.header(csv::GRANULARITY, granularity);
+    }
     let write = move |writer: &mut Writer<Vec<u8>>| {
         rows.iter().try_for_each(|row| writer.write_record(row.iter().map(|cell| harmless(cell))))
     };

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
+    ask_metrics::Counted,
     browse::{Daily, Insights, Series, Shown, Unused, UnusedImage},
 };
 use staticreg_domain::metrics::AccessKind;
@@ -289,24 +290,24 @@ fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
     }
 }
 
-async fn insights(site: &Site, parameters: &Parameters) -> Result<Arc<Insights>, NoTable> {
-    let chosen = ChosenRange::from_parameters(parameters, site.browse.ask()).await;
-    known(site.browse.insights(chosen.range).await)
+async fn insights(site: &Site, parameters: &Parameters) -> Result<(Arc<Insights>, Counted), NoTable> {
+    let counted = ChosenRange::from_parameters(parameters, site.browse.ask()).await.counted();
+    Ok((known(site.browse.insights(counted.dates).await)?, counted))
 }
 
 /// The pulls by day and architecture as CSV.
 pub(super) async fn daily_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    Ok(daily(&insights(site, parameters).await?.by_architecture, "architecture", "pulls"))
+    Ok(daily(&insights(site, parameters).await?.0.by_architecture, "architecture", "pulls"))
 }
 
 /// What is counted by day and kind as CSV.
 pub(super) async fn kinds_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    Ok(daily(&by_kind(&*insights(site, parameters).await?), "kind", "count"))
+    Ok(daily(&by_kind(&insights(site, parameters).await?.0), "kind", "count"))
 }
 
 /// The most pulled images as CSV.
 pub(super) async fn images_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let insights = insights(site, parameters).await?;
+    let (insights, counted) = insights(site, parameters).await?;
     let rows = insights.images.iter().map(|image| {
         vec![
             image.repository.to_string(),
@@ -315,17 +316,17 @@ pub(super) async fn images_table(site: &Site, parameters: &Parameters) -> Result
             time(Some(image.last_pulled_at)),
         ]
     });
-    Ok(with_head(&["repository", "tag", "pulls", "last_pulled_at"], rows))
+    Ok(with_head(&["repository", "tag", "pulls", "last_pulled_at"], rows).of(counted))
 }
 
 /// The architectures as CSV.
 pub(super) async fn architectures_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let insights = insights(site, parameters).await?;
+    let (insights, counted) = insights(site, parameters).await?;
     let rows = insights
         .architectures
         .iter()
         .map(|item| vec![item.architecture.to_string(), item.pulls.to_string(), item.repositories.to_string()]);
-    Ok(with_head(&["architecture", "pulls", "repositories"], rows))
+    Ok(with_head(&["architecture", "pulls", "repositories"], rows).of(counted))
 }
 
 /// The unused images as CSV, those of all pages.

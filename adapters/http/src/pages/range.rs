@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) struct ChosenRange {
     pub(crate) range: DateRange,
     pub(crate) notice: Option<Notice>,
+    /// The counts of days before are kept by month; none when all of the range is kept by day.
+    months_before: Option<NaiveDate>,
     /// The number of days until today; none for a range of one's own.
     days: Option<u32>,
 }
@@ -48,21 +50,28 @@ impl ChosenRange {
             text::date(dates.from()),
             text::date(dates.to())
         );
-        Self { range: dates, notice: chosen.notice.or(Some(Notice::hint(text))), ..chosen }
+        let notice = chosen.notice.or(Some(Notice::hint(text)));
+        Self { range: dates, notice, months_before: Some(before), ..chosen }
     }
 
     fn asked_for(parameters: &Parameters, ask: &AskMetrics) -> Self {
         let today = ask.today();
         if parameters.get("from").is_none() && parameters.get("to").is_none() {
             let days = parameters.parse("days").unwrap_or(DEFAULT).clamp(1, MAX_DAYS);
-            return Self { range: DateRange::days_until(today, days), notice: None, days: Some(days) };
+            let range = DateRange::days_until(today, days);
+            return Self { range, notice: None, months_before: None, days: Some(days) };
         }
         let (range, notice) = match own(parameters, today) {
             Ok(range) => (range, None),
             Err(reason) => (DateRange::days_until(today, DEFAULT), Some(Notice::warning(reason))),
         };
         let days = notice.is_some().then_some(DEFAULT);
-        Self { range, notice, days }
+        Self { range, notice, months_before: None, days }
+    }
+
+    /// The same, as far as it matters to what is counted.
+    pub(crate) fn counted(&self) -> Counted {
+        Counted { dates: self.range, months_before: self.months_before }
     }
 
     /// The parameters that ask for the same dates.

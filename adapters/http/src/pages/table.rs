@@ -3,13 +3,28 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use staticreg_application::browse::{Daily, Shown};
+use staticreg_application::{
+    ask_metrics::Counted,
+    browse::{Daily, Shown},
+};
 use staticreg_domain::{RepositoryName, Tag};
 
 use super::parameters::Parameters;
 
-/// The rows of a table, its head first.
-pub(crate) type Table = Vec<Vec<String>>;
+/// A table.
+pub(crate) struct Table {
+    /// The head first.
+    pub(crate) rows: Vec<Vec<String>>,
+    /// What is counted in it, where it is about some dates.
+    pub(crate) counted: Option<Counted>,
+}
+
+impl Table {
+    /// One about some dates.
+    pub(crate) fn of(self, counted: Counted) -> Self {
+        Self { counted: Some(counted), ..self }
+    }
+}
 
 /// Why a table cannot be given.
 pub(crate) enum NoTable {
@@ -23,7 +38,8 @@ pub(crate) enum NoTable {
 
 /// A table of its columns' names and its rows.
 pub(crate) fn with_head(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
-    std::iter::once(head.iter().map(|name| (*name).to_owned()).collect()).chain(rows).collect()
+    let rows = std::iter::once(head.iter().map(|name| (*name).to_owned()).collect()).chain(rows).collect();
+    Table { rows, counted: None }
 }
 
 /// The days of a chart, where there is something to count.
@@ -37,7 +53,8 @@ pub(crate) fn daily(daily: &Daily, name: &str, what: &str) -> Table {
             .filter(|(_, pulls)| *pulls > 0)
             .map(move |(series, pulls)| vec![date.to_string(), series.name.clone(), pulls.to_string()])
     });
-    with_head(&["date", name, what], rows)
+    let counted = Counted { dates: daily.range, months_before: daily.months_before };
+    with_head(&["date", name, what], rows).of(counted)
 }
 
 /// What is shown, when the store ever told it.

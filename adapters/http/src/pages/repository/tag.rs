@@ -369,8 +369,8 @@ fn platforms(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: O
 /// The digests that the tag pointed to as CSV.
 pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
     let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
-    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).await.range;
-    let statistics = known(site.browse.repository(&name, Some(&tag), range).await)?;
+    let counted = ChosenRange::from_parameters(parameters, site.browse.ask()).await.counted();
+    let statistics = known(site.browse.repository(&name, Some(&tag), counted.dates).await)?;
     let rows = statistics.digests.iter().map(|digest| {
         vec![
             digest.digest.to_string(),
@@ -379,7 +379,7 @@ pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Resul
             time(Some(digest.last_pulled_at)),
         ]
     });
-    Ok(with_head(&["digest", "pulls", "first_pulled_on", "last_pulled_at"], rows))
+    Ok(with_head(&["digest", "pulls", "first_pulled_on", "last_pulled_at"], rows).of(counted))
 }
 
 /// The facts about the image as CSV.

@@ -365,12 +365,12 @@ fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) 
 
 /// The tags as CSV: all that the list has on its pages.
 pub(crate) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).await.range;
+    let counted = ChosenRange::from_parameters(parameters, site.browse.ask()).await.counted();
     let name = asked_repository(parameters)?;
-    let statistics = known(site.browse.repository(&name, None, range).await)?;
+    let statistics = known(site.browse.repository(&name, None, counted.dates).await)?;
     let entry = site.browse.snapshot().and_then(|snapshot| snapshot.repository(&name).cloned());
     let parameters = parameters.clone();
-    Ok(aside(move || tag_list(entry.as_deref(), &statistics, &parameters)).await)
+    Ok(aside(move || tag_list(entry.as_deref(), &statistics, &parameters)).await.of(counted))
 }
 
 fn tag_list(entry: Option<&RepositoryEntry>, statistics: &RepositoryStatistics, parameters: &Parameters) -> Table {
