@@ -214,7 +214,7 @@ fn about(about: &About) -> String {
         (None, Some(digest)) => format!("@{}", digest.chars().take(SHORT_DIGEST).collect::<String>()),
         (None, None) => String::new(),
     };
-    format!("{} {}{which}", or_odd(action), or_odd(repository))
+    text::visible(&format!("{} {}{which}", or_odd(action), or_odd(repository)))
 }
 
 /// A verdict in a word, how it looks, and why.

@@ -126,6 +126,18 @@ pub(crate) fn short_digest(digest: &Digest) -> String {
     }
 }
 
+/// A text from outside with what is not seen itself, or turns round what stands beside it, as `\u{202e}`.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
 /// An address with the parameters that have a value.
 pub(crate) fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut address = path.to_owned();
@@ -200,6 +212,19 @@ mod tests {
             ("2026-11-22T12:00:00Z", "22 Nov 2026"),
         ] {
             assert_eq!(Moment::new(at.parse().unwrap(), now).ago, expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_seen_is_shown_by_its_number() {
+        for (text, expected) in [
+            ("pull demo/app:v1", "pull demo/app:v1"),
+            ("\u{202e}ppa", "\\u{202e}ppa"),
+            ("a\u{2066}b\u{200b}c\u{feff}", "a\\u{2066}b\\u{200b}c\\u{feff}"),
+            ("\0\u{7}\u{9b}\n", "\\0\\u{7}\\u{9b}\\n"),
+            ("\"it's\" C:\\ é 日本", "\"it's\" C:\\ é 日本"),
+        ] {
+            assert_eq!(visible(text), expected);
         }
     }
 

@@ -105,6 +105,17 @@ async fn it_tells_what_became_of_the_last_notifications_and_not_whose_they_were(
 }
 
 #[tokio::test]
+async fn what_turns_text_round_or_is_not_seen_is_shown_by_its_number() {
+    let site = site::of(empty_store(), None);
+    let odd = "demo\u{202e}ppa\u{2066}\u{0}\u{1b}[31m\u{200b}";
+    assert_eq!(site.post(&body(&[layer(odd)])).await, StatusCode::OK);
+    let page = site.page("/status").await;
+    let shown = "demo\\u{202e}ppa\\u{2066}\\0\\u{1b}[31m\\u{200b}:v1";
+    assert!(page.body.contains(shown), "{}", page.body);
+    assert!(!page.body.contains(['\u{202e}', '\u{2066}', '\0', '\u{1b}', '\u{200b}']), "{}", page.body);
+}
+
+#[tokio::test]
 async fn it_tells_that_the_store_takes_nothing() {
     let mut store = MockMetricsRepository::new();
     store.expect_record().returning(|_, _| Err(MetricsError::Unavailable("secret words of a database".into())));
