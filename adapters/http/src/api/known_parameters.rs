@@ -49,7 +49,8 @@ fn choice(document: &Value, schema: &Value) -> Vec<String> {
     values.into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-fn check(known: &BTreeMap<String, Vec<String>>, given: &[(String, String)]) -> Result<(), Problem> {
+/// Refuses a parameter that is not known, or is given twice.
+pub(crate) fn check(known: &BTreeMap<String, Vec<String>>, given: &[(String, String)]) -> Result<(), Problem> {
     for (place, (name, _)) in given.iter().enumerate() {
         if !known.contains_key(name) {
             return Err(Problem::of_unknown_parameter(&shortened(name), hint(known, name)));

@@ -1,12 +1,13 @@
 //! `GET /badge/NAME.svg` and `GET /badge/NAME.json`: the pulls of a repository, or of one tag, for its README.
 //!
-//! `show` is `total` (the default), `month` or `last`. The JSON is shields.io's endpoint format.
+//! `show` is `total` (the default), `month` or `last`. The JSON is shields.io's endpoint format. What is asked for wrongly is
+//! told in the badge: who looks at a README sees nothing else of an answer.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 use poem::{
-    Request, Response, handler,
+    IntoResponse as _, Request, Response, handler,
     http::{StatusCode, header},
     web::{Data, Path},
 };
@@ -15,6 +16,7 @@ use staticreg_application::ask_metrics::DEFAULT_DAYS;
 use staticreg_domain::{RepositoryName, Tag, metrics::DateRange};
 
 use super::{parameters::Parameters, site::Site, text};
+use crate::{api::known_parameters::check, problem::Problem};
 
 /// How long others may keep a badge, in seconds.
 const KEPT_SECONDS: u32 = 300;
@@ -25,8 +27,12 @@ const KEPT_SECONDS_AWAY: u32 = 30;
 /// The name of every badge.
 const LABEL: &str = "pulls";
 
+/// What a badge may show.
+const CHOICES: [&str; 3] = ["total", "month", "last"];
+
 const BLUE: (&str, &str) = ("blue", "#1f6feb");
 const GREY: (&str, &str) = ("lightgrey", "#6b7280");
+const RED: (&str, &str) = ("red", "#b62324");
 
 #[derive(Template)]
 #[template(path = "badge.svg", escape = "html")]
@@ -66,18 +72,34 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
     let (Ok(name), Ok(tag)) = (name.parse(), parameters.get("tag").map(str::parse).transpose()) else {
         return not_found();
     };
-    let badge = read(site, &name, tag.as_ref(), parameters.get("show").unwrap_or_default()).await;
+    let (status, badge) = match look_at(&parameters, request) {
+        Ok(kind) => (StatusCode::OK, read(site, &name, tag.as_ref(), kind).await),
+        Err(problem) if extension == "json" => return problem.into_response(),
+        Err(problem) => (StatusCode::BAD_REQUEST, Badge::of(&problem)),
+    };
     let (content_type, content) = match extension {
         "svg" => ("image/svg+xml", badge.svg()),
         "json" => ("application/json", badge.json()),
         _ => return not_found(),
     };
     Response::builder()
+        .status(status)
         .content_type(content_type)
         .header(header::CACHE_CONTROL, format!("public, max-age={}", badge.kept_seconds))
         .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
         .header(header::CONTENT_SECURITY_POLICY, "default-src 'none'")
         .body(content)
+}
+
+/// What the badge is to show.
+fn look_at<'a>(parameters: &'a Parameters, request: &Request) -> Result<&'a str, Problem> {
+    let known = ["show", "tag"].map(|name| (name.to_owned(), Vec::new()));
+    check(&BTreeMap::from(known), &request.params::<Vec<_>>().unwrap_or_default())?;
+    let kind = parameters.get("show").unwrap_or(CHOICES[0]);
+    if CHOICES.contains(&kind) {
+        return Ok(kind);
+    }
+    Err(Problem::of_parameter("show", format!("one of `{}`", CHOICES.join("`, `"))))
 }
 
 fn not_found() -> Response {
@@ -106,6 +128,12 @@ async fn read(site: &Site, name: &RepositoryName, tag: Option<&Tag>, kind: &str)
 }
 
 impl Badge {
+    /// One that tells what is wrong.
+    fn of(problem: &Problem) -> Self {
+        let message = text::visible(&problem.detail().replace('`', ""));
+        Self { label: LABEL, message, color: RED, kept_seconds: KEPT_SECONDS_AWAY }
+    }
+
     fn svg(&self) -> String {
         let template = BadgeSvg {
             label: self.label,

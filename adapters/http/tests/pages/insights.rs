@@ -40,6 +40,25 @@ async fn it_says_that_old_days_are_kept_by_month() {
         assert!(text.contains(hint), "{text}");
         assert!(!site.page(path).await.text().contains("kept by month"), "{path}");
     }
+    // So does what is saved of them.
+    let dates = "from=2026-08-15&to=2026-08-20";
+    for (table, of) in [
+        ("tags", "repository=library/nginx&"),
+        ("digests", "repository=library/nginx&tag=latest&"),
+        ("daily", "repository=library/nginx&"),
+        ("daily", ""),
+        ("kinds", ""),
+        ("images", ""),
+        ("architectures", ""),
+    ] {
+        let csv = site.get(&format!("/export/{table}.csv?{of}{dates}")).await;
+        assert_eq!(csv.header("granularity"), "months_before=2026-09-01; from=2026-08-01; to=2026-08-31", "{table}");
+        let name = format!("attachment; filename=\"{table}_2026-08-01_2026-08-31.csv\"");
+        assert_eq!(csv.header("content-disposition"), name);
+        let of_days = site.get(&format!("/export/{table}.csv?{of}days=30")).await;
+        assert_eq!(of_days.header("granularity"), "", "{table}");
+        assert_eq!(of_days.header("content-disposition"), format!("attachment; filename=\"{table}.csv\""));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,6 +213,25 @@ async fn badges_tell_pulls_in_all_of_a_month_and_the_last() {
     let svg = site.get("/badge/platform/mail.svg").await;
     assert_eq!(svg.header("content-type"), "image/svg+xml");
     insta::assert_snapshot!(svg.body);
+    for (query, told) in [
+        ("shw=month", "parameter shw: is not known; show is"),
+        ("show=years", "parameter show: one of total, month, last"),
+        ("show=last&amp;tag=v1", "parameter amp;tag: is not known; these are: show, tag"),
+        ("show=last&show=month", "parameter show: is given more than once"),
+        ("%00=1", "parameter \\0: is not known; these are: show, tag"),
+        ("%3Cb%3E=1", "parameter &#60;b&#62;: is not known; these are: show, tag"),
+    ] {
+        let svg = site.get(&format!("/badge/platform/mail.svg?{query}")).await;
+        assert_eq!((svg.status, svg.header("content-type")), (StatusCode::BAD_REQUEST, "image/svg+xml"), "{query}");
+        assert!(svg.body.contains(&format!("pulls: {told}</title>")), "{}", svg.body);
+        let problem = site.get(&format!("/badge/platform/mail.json?{query}")).await;
+        assert_eq!(
+            (problem.status, problem.header("content-type")),
+            (StatusCode::BAD_REQUEST, "application/problem+json")
+        );
+    }
+    let problem = json(&site.get("/badge/platform/mail.json?shw=month").await);
+    assert_eq!((&problem["code"], &problem["parameter"]), (&"unknown_parameter".into(), &"shw".into()));
     for path in ["/badge/platform/mail", "/badge/platform/mail.png", "/badge/A.svg", "/badge/a.svg?tag=%3C"] {
         assert_eq!(site.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
