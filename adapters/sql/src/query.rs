@@ -9,7 +9,7 @@ use sea_orm::{
         Expr, ExprTrait, PostgresQueryBuilder, Query as Build, QueryStatementWriter, SelectStatement,
         SqliteQueryBuilder, UnionType, Value,
     },
-    sqlx::Row as _,
+    sqlx::{Row as _, postgres::PgRow},
 };
 use sea_query_sqlx::SqlxValues;
 use staticreg_domain::{
@@ -149,6 +149,12 @@ pub(crate) fn tag_text(tag: Option<&Tag>) -> &str {
 }
 
 const YEAR_2000: NaiveDate = NaiveDate::from_ymd_opt(2000, 1, 1).expect("is a date");
+
+/// A date or time of PostgreSQL as it sends it: what people write may be beyond all that the driver can make of it,
+/// `infinity` first of all, and then the driver panics.
+fn since_2000(row: &PgRow, column: usize) -> Result<Option<i64>, MetricsError> {
+    row.try_get_unchecked(column).map_err(classify)
+}
 
 /// A date of PostgreSQL, in days since the year 2000.
 fn date_since_2000(days: i64) -> NaiveDate {
@@ -309,8 +315,8 @@ impl Row {
     }
 
     pub(crate) fn date_if_any(&self, column: usize) -> Result<Option<NaiveDate>, MetricsError> {
-        if let Some(since_2000) = self.postgres_number(column)? {
-            return Ok(since_2000.map(date_since_2000));
+        if let Some(row) = self.0.try_as_pg_row() {
+            return Ok(since_2000(row, column)?.map(date_since_2000));
         }
         let text: Option<String> = self.get(column)?;
         text.map(|text| text.parse().map_err(|_| self.odd(column, &text, "date such as 2026-11-01"))).transpose()
@@ -321,20 +327,14 @@ impl Row {
     }
 
     pub(crate) fn time_if_any(&self, column: usize) -> Result<Option<DateTime<Utc>>, MetricsError> {
-        if let Some(since_2000) = self.postgres_number(column)? {
-            return Ok(since_2000.map(time_since_2000));
+        if let Some(row) = self.0.try_as_pg_row() {
+            return Ok(since_2000(row, column)?.map(time_since_2000));
         }
         let text: Option<String> = self.get(column)?;
         let parse = |text: String| {
             parse_time(&text).ok_or_else(|| self.odd(column, &text, "time such as 2026-11-01T10:00:00.000000Z"))
         };
         text.map(parse).transpose()
-    }
-
-    /// A date or time of PostgreSQL as it sends it: what people write may be beyond all that the driver can make of it,
-    /// `infinity` first of all, and then the driver panics.
-    fn postgres_number(&self, column: usize) -> Result<Option<Option<i64>>, MetricsError> {
-        self.0.try_as_pg_row().map(|row| row.try_get_unchecked(column).map_err(classify)).transpose()
     }
 
     /// Somebody wrote what is none of the column's values.

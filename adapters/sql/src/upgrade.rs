@@ -22,9 +22,10 @@ pub(crate) async fn apply<F: Future<Output = String>>(
     if missing.is_empty() {
         return Ok(());
     }
-    match &counts {
-        Some(counts) => tracing::info!("Bringing the schema up to date: {of} changes, to a database with {counts}"),
-        None => tracing::info!("Making the schema"),
+    if let Some(counts) = &counts {
+        tracing::info!("Bringing the schema up to date: {of} changes, to a database with {counts}");
+    } else {
+        tracing::info!("Making the schema");
     }
     for (number, change) in (1..).zip(&missing) {
         let change = change.name();

@@ -107,14 +107,14 @@ impl Retain {
                 rows += folded;
                 self.told().folded(next, folded);
                 if told.elapsed() >= TOLD_EVERY {
-                    self.told().folding(next, (of - days_until(next), of), rows);
+                    Retaining::folding(next, (of - days_until(next), of), rows);
                     told = Instant::now();
                 }
                 sleep(STEP_PAUSE).await;
             }
         }
         if rows > 0 {
-            self.told().all_folded(folded.days_before, rows);
+            Retaining::all_folded(folded.days_before, rows);
         }
         Ok(())
     }
@@ -135,13 +135,13 @@ impl Retain {
             rows += forgotten;
             self.told().removed(forgotten);
             if told.elapsed() >= TOLD_EVERY {
-                self.told().removing(before, rows);
+                Retaining::removing(before, rows);
                 told = Instant::now();
             }
             sleep(STEP_PAUSE).await;
         }
         if rows > 0 {
-            self.told().all_removed(before, rows);
+            Retaining::all_removed(before, rows);
         }
         Ok(())
     }

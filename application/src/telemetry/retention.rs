@@ -30,22 +30,22 @@ impl Retaining {
     }
 
     /// Folding goes on, of so many days.
-    pub(crate) fn folding(&self, day: NaiveDate, (days, of): (i64, i64), rows: u64) {
+    pub(crate) fn folding(day: NaiveDate, (days, of): (i64, i64), rows: u64) {
         tracing::info!(rows, "Folding old counts: {days} of {of} days, at {day}");
     }
 
     /// Removing goes on.
-    pub(crate) fn removing(&self, before: NaiveDate, rows: u64) {
+    pub(crate) fn removing(before: NaiveDate, rows: u64) {
         tracing::info!(rows, "Removing counts of days before {before}");
     }
 
     /// All days before one are folded, and some were not.
-    pub(crate) fn all_folded(&self, before: NaiveDate, rows: u64) {
+    pub(crate) fn all_folded(before: NaiveDate, rows: u64) {
         tracing::info!(rows, "Counts of days before {before} are kept by month now");
     }
 
     /// All days before one are removed, and some were there.
-    pub(crate) fn all_removed(&self, before: NaiveDate, rows: u64) {
+    pub(crate) fn all_removed(before: NaiveDate, rows: u64) {
         tracing::info!(rows, "Counts of days before {before} were removed");
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use poem::http::StatusCode;
+use poem::http::{Method, StatusCode};
 use staticreg_domain::metrics::{Folded, MetricsRepository, MockMetricsRepository};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, SampleRegistry};
@@ -213,6 +213,7 @@ async fn badges_tell_pulls_in_all_of_a_month_and_the_last() {
     let svg = site.get("/badge/platform/mail.svg").await;
     assert_eq!(svg.header("content-type"), "image/svg+xml");
     insta::assert_snapshot!(svg.body);
+    let as_json = [("accept", "application/json")];
     for (query, told) in [
         ("shw=month", "parameter shw: is not known; show is"),
         ("show=years", "parameter show: one of total, month, last"),
@@ -224,13 +225,13 @@ async fn badges_tell_pulls_in_all_of_a_month_and_the_last() {
         let svg = site.get(&format!("/badge/platform/mail.svg?{query}")).await;
         assert_eq!((svg.status, svg.header("content-type")), (StatusCode::BAD_REQUEST, "image/svg+xml"), "{query}");
         assert!(svg.body.contains(&format!("pulls: {told}</title>")), "{}", svg.body);
-        let problem = site.get(&format!("/badge/platform/mail.json?{query}")).await;
+        let problem = site.ask(Method::GET, &format!("/badge/platform/mail.json?{query}"), &as_json).await;
         assert_eq!(
             (problem.status, problem.header("content-type")),
             (StatusCode::BAD_REQUEST, "application/problem+json")
         );
     }
-    let problem = json(&site.get("/badge/platform/mail.json?shw=month").await);
+    let problem = json(&site.ask(Method::GET, "/badge/platform/mail.json?shw=month", &as_json).await);
     assert_eq!((&problem["code"], &problem["parameter"]), (&"unknown_parameter".into(), &"shw".into()));
     for path in ["/badge/platform/mail", "/badge/platform/mail.png", "/badge/A.svg", "/badge/a.svg?tag=%3C"] {
         assert_eq!(site.get(path).await.status, StatusCode::NOT_FOUND, "{path}");

@@ -25,7 +25,7 @@ pub(crate) async fn lock(connection: &mut PgConnection) -> sqlx::Result<Folded> 
     const LOCK: &str = "SELECT pg_advisory_xact_lock('kept_by_month'::regclass::oid::bigint)";
     sqlx::query(LOCK).execute(&mut *connection).await?;
     let row = sqlx::query(fold::FOLDED).fetch_optional(connection).await?;
-    let rows: Vec<_> = row.into_iter().map(|row| Row::new(row)).collect();
+    let rows: Vec<_> = row.into_iter().map(Row::new).collect();
     fold::folded(&rows).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 

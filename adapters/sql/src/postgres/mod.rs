@@ -287,7 +287,7 @@ impl PostgresMetrics {
 
     pub(crate) async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {
         let rows = self.reading(async move |connection| fetch(connection, query).await).await?;
-        Ok(rows.into_iter().map(|row| Row::new(row)).collect())
+        Ok(rows.into_iter().map(Row::new).collect())
     }
 
     pub(crate) async fn change(&self, query: Query) -> Result<u64, MetricsError> {

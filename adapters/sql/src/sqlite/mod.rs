@@ -213,7 +213,7 @@ impl SqliteMetrics {
     pub(crate) async fn ask(&self, query: Query) -> Result<Vec<Row>, MetricsError> {
         let call = async |used: &mut Interruptible| fetch(&mut used.connection, query).await.map_err(classify);
         let rows = within(self.question_timeout, self.readers.run(async |_| true, async || self.connect().await, call));
-        Ok(rows.await?.into_iter().map(|row| Row::new(row)).collect())
+        Ok(rows.await?.into_iter().map(Row::new).collect())
     }
 
     pub(crate) async fn change(&self, query: Query) -> Result<u64, MetricsError> {
