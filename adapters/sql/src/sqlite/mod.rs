@@ -98,7 +98,7 @@ impl SqliteMetrics {
         drop(first.close().await);
 
         if options.migrate {
-            migrate(&file, options.answer_timeout).await.map_err(|error| OpenError::Migrate(error.into()))?;
+            Box::pin(migrate(&file, options.answer_timeout)).await.map_err(|error| OpenError::Migrate(error.into()))?;
         }
         let opened = OpenedFile::at(name)
             .map_err(|error| OpenError::Connect(Reason::new(format!("{}: {error}", name.display()))))?;

@@ -8,8 +8,8 @@ use staticreg_contract::{
     lists,
 };
 use staticreg_domain::metrics::{
-    AccessKind, DateRange, Dimension, Filter, Folded, GroupKey, Listed as _, Measures, MetricsError,
-    MetricsReader as _, MetricsRepository as _, MetricsRow, Order, Page, Position, Recording,
+    AccessKind, DateRange, Dimension, Filter, Folded, GroupKey, Listed, Measures, MetricsError, MetricsReader as _,
+    MetricsRepository as _, MetricsRow, Order, Page, Position, Recording,
 };
 use staticreg_sql::CarriedRow;
 use staticreg_test_support::postgres::Postgres;
@@ -142,7 +142,7 @@ async fn times_without_end_hide_nothing_and_are_the_nearest_there_are() {
         if !page.more {
             break;
         }
-        question.page.after = page.items.last().map(|row| row.position());
+        question.page.after = page.items.last().map(Listed::position);
     }
     assert_eq!(order, ["a", "d", "e", "b", "c"]);
 }
