@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{AccessKind, BoxError, Filter, Listed, MetricsError, Page, Slice};
+use super::{AccessKind, BoxError, Filter, FolderEntry, Listed, MetricsError, Page, Slice};
 use crate::{Architecture, Digest, RepositoryName, Tag};
 
 /// What counts can be told apart by.
@@ -12,6 +12,8 @@ use crate::{Architecture, Digest, RepositoryName, Tag};
 pub enum Dimension {
     /// The UTC date of the accesses.
     Date,
+    /// What lies right in the filter's folder, see [`FolderEntry`]: a folder or a repository.
+    Folder,
     /// The repository.
     Repository,
     /// The tag; an access without one has a part of its own.
@@ -26,7 +28,8 @@ pub enum Dimension {
 
 impl Dimension {
     /// Every dimension, in the order of a key's parts.
-    pub const ALL: [Self; 6] = [Self::Date, Self::Repository, Self::Tag, Self::Digest, Self::Architecture, Self::Kind];
+    pub const ALL: [Self; 7] =
+        [Self::Date, Self::Folder, Self::Repository, Self::Tag, Self::Digest, Self::Architecture, Self::Kind];
 }
 
 /// What a breakdown tells of each row beside its count. What is not asked for costs nothing.
@@ -88,8 +91,7 @@ pub struct Breakdown {
     pub by: Vec<Dimension>,
     /// What is told beside the count.
     pub measures: Measures,
-    /// Which counts. Different kinds are never summed: those told apart by kind are of every kind, whatever the filter
-    /// names.
+    /// Which counts. Those told apart by kind are of every kind, whatever the filter names.
     pub filter: Filter,
     /// The order of the rows.
     pub order: Order,
@@ -109,16 +111,16 @@ impl Breakdown {
         Dimension::ALL.into_iter().filter(|dimension| self.tells(*dimension))
     }
 
-    /// The only kind of access it is about; none when it tells kinds apart.
+    /// The only kind of access it is about; none when there are several.
     #[must_use]
     pub fn kind(&self) -> Option<AccessKind> {
-        if self.tells(Dimension::Kind) { None } else { Some(self.filter.kind) }
+        if let [kind] = self.kinds() { Some(*kind) } else { None }
     }
 
-    /// The kinds of access it is about.
+    /// The kinds of access it is about, at least one.
     #[must_use]
     pub fn kinds(&self) -> &[AccessKind] {
-        if self.tells(Dimension::Kind) { &AccessKind::ALL } else { std::slice::from_ref(&self.filter.kind) }
+        if self.tells(Dimension::Kind) { &AccessKind::ALL } else { self.filter.kinds() }
     }
 }
 
@@ -127,6 +129,8 @@ impl Breakdown {
 pub struct GroupKey {
     /// The date.
     pub date: Option<NaiveDate>,
+    /// What lies right in the folder.
+    pub folder: Option<FolderEntry>,
     /// The repository.
     pub repository: Option<RepositoryName>,
     /// The tag; none also for accesses that named none.
@@ -143,9 +147,10 @@ impl GroupKey {
     /// The key as it is compared.
     #[must_use]
     pub fn borrowed(&self) -> KeyRef<'_> {
-        let Self { date, repository, tag, digest, architecture, kind } = self;
+        let Self { date, folder, repository, tag, digest, architecture, kind } = self;
         KeyRef {
             date: *date,
+            folder: folder.as_ref().map(FolderEntry::as_str),
             repository: repository.as_ref().map(RepositoryName::as_str),
             tag: tag.as_ref().map(Tag::as_str),
             digest: digest.as_ref().map(Digest::as_str),
@@ -158,6 +163,7 @@ impl GroupKey {
     pub fn set(&mut self, dimension: Dimension, text: &str) -> Result<(), BoxError> {
         match dimension {
             Dimension::Date => self.date = Some(text.parse()?),
+            Dimension::Folder => self.folder = Some(FolderEntry::as_stored(text)?),
             Dimension::Repository => self.repository = Some(RepositoryName::as_stored(text)?),
             Dimension::Tag if text.is_empty() => self.tag = None,
             Dimension::Tag => self.tag = Some(text.parse()?),
@@ -174,6 +180,8 @@ impl GroupKey {
 pub struct KeyRef<'a> {
     /// The date.
     pub date: Option<NaiveDate>,
+    /// What lies right in the folder.
+    pub folder: Option<&'a str>,
     /// The repository.
     pub repository: Option<&'a str>,
     /// The tag; none also for accesses that named none.
@@ -192,6 +200,7 @@ impl<'a> KeyRef<'a> {
     pub fn text(&self, dimension: Dimension) -> &'a str {
         match dimension {
             Dimension::Date => None,
+            Dimension::Folder => self.folder,
             Dimension::Repository => self.repository,
             Dimension::Tag => self.tag,
             Dimension::Digest => self.digest,

@@ -85,6 +85,8 @@ macro_rules! contract_suite {
             questions::rows_are_listed_latest_date_first,
             questions::every_breakdown_sums_the_rows,
             questions::every_question_takes_every_filter,
+            questions::several_values_are_counted_together,
+            questions::folders_hold_what_lies_below_their_path,
             questions::dates_decide_ranges_and_times_do_not,
             questions::all_of_time_is_a_range,
             questions::text_is_ordered_by_its_bytes,

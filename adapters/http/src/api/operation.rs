@@ -3,15 +3,16 @@
 /// An operation of the query API that answers a list, on a struct with an `ask`.
 ///
 /// poem-openapi takes every query parameter as an argument of its own, so those that all lists have stand here, once.
-/// Only whether a list needs a `repository` and a `tag` differs. A list is declared by what it asks, and its item has a
-/// `from_row`; one that asks otherwise has a body.
+/// Only which `repository` and `tag` a list takes differs: any number of them ([`crate::api::selection::Several`]) or the
+/// one that it is about. A list is declared by what it asks, and its item has a `from_row`; one that asks otherwise has a
+/// body.
 macro_rules! list_operation {
     (
         $(#[doc = $doc:tt])+
         GET $path:tt as $operation:tt on $api:ident(
-            $(#[doc = $repository_doc:tt])+
+            $(#[$repository_attribute:meta])+
             repository: $repository:ty,
-            $(#[doc = $tag_doc:tt])+
+            $(#[$tag_attribute:meta])+
             tag: $tag:ty,
             $( $(#[doc = $parameter_doc:tt])+ $parameter:ident: $parameter_type:ty, )*
         ) -> $item:ident, |$ask:ident, $filter:ident, $paging:ident, $format:ident| $body:expr
@@ -35,20 +36,22 @@ macro_rules! list_operation {
                 /// The number of days until `to`; 30 when neither `from` nor `days` is given.
                 #[oai(validator(minimum(value = "1"), maximum(value = "3660")))]
                 days: poem_openapi::param::Query<Option<u32>>,
-                /// Which accesses are counted; `pull_by_tag` when not given.
-                kind: poem_openapi::param::Query<Option<crate::api::selection::Kind>>,
-                $(#[doc = $repository_doc])+
-                #[oai(validator(max_length = 255))]
+                /// Which accesses are counted, together when there are several; `pull_by_tag` when not given.
+                #[oai(validator(max_items = 20))]
+                kind: poem_openapi::param::Query<Option<Vec<crate::api::selection::Kind>>>,
+                /// Only repositories in this folder, at any depth: `team-a` holds `team-a/x` and not `team-ab/x`.
+                #[oai(validator(max_length = 256))]
+                folder: poem_openapi::param::Query<Option<String>>,
+                $(#[$repository_attribute])+
                 repository: poem_openapi::param::Query<$repository>,
-                $(#[doc = $tag_doc])+
-                #[oai(validator(max_length = 128))]
+                $(#[$tag_attribute])+
                 tag: poem_openapi::param::Query<$tag>,
-                /// Only this digest.
-                #[oai(validator(max_length = 255))]
-                digest: poem_openapi::param::Query<Option<String>>,
-                /// Only this architecture, such as `amd64` or `not-specified`.
-                #[oai(validator(max_length = 32))]
-                architecture: poem_openapi::param::Query<Option<String>>,
+                /// Only these digests.
+                #[oai(validator(max_items = 20))]
+                digest: poem_openapi::param::Query<crate::api::selection::Several>,
+                /// Only these architectures, such as `amd64` or `not-specified`.
+                #[oai(validator(max_items = 20))]
+                architecture: poem_openapi::param::Query<crate::api::selection::Several>,
                 $( $(#[doc = $parameter_doc])+ $parameter: poem_openapi::param::Query<$parameter_type>, )*
                 /// The most items of a page; 100 when not given.
                 #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
@@ -64,11 +67,12 @@ macro_rules! list_operation {
                     from: from.0,
                     to: to.0,
                     days: days.0,
-                    kind: kind.0,
-                    repository: repository.0.into(),
-                    tag: tag.0.into(),
-                    digest: digest.0,
-                    architecture: architecture.0,
+                    kind: kind.0.unwrap_or_default(),
+                    folder: folder.0,
+                    repository: crate::api::selection::Named::values(repository.0),
+                    tag: crate::api::selection::Named::values(tag.0),
+                    digest: crate::api::selection::Named::values(digest.0),
+                    architecture: crate::api::selection::Named::values(architecture.0),
                 }
                 .filter($ask)
                 .await?;
@@ -81,18 +85,18 @@ macro_rules! list_operation {
     (
         $(#[doc = $doc:tt])+
         GET $path:tt as $operation:tt on $api:ident(
-            $(#[doc = $repository_doc:tt])+
+            $(#[$repository_attribute:meta])+
             repository: $repository:ty,
-            $(#[doc = $tag_doc:tt])+
+            $(#[$tag_attribute:meta])+
             tag: $tag:ty,
         ) -> $item:ident, $declaration:expr
     ) => {
         crate::api::operation::list_operation! {
             $(#[doc = $doc])+
             GET $path as $operation on $api(
-                $(#[doc = $repository_doc])+
+                $(#[$repository_attribute])+
                 repository: $repository,
-                $(#[doc = $tag_doc])+
+                $(#[$tag_attribute])+
                 tag: $tag,
             ) -> $item, |ask, filter, paging, format| {
                 let breakdown = $declaration.breakdown(filter, paging)?;

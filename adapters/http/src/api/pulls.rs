@@ -7,12 +7,16 @@ use poem_openapi::{
 };
 use serde::{Serialize, Serializer};
 use staticreg_application::{ask_metrics::AskMetrics, intervals};
-use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
+use staticreg_domain::{
+    RepositoryName,
+    metrics::{BreakdownRow, Dimension, FolderEntry, Measures, Order},
+};
 
 use super::{
     example_time,
     list::{Declaration, Item, ListAnswer},
     operation::list_operation,
+    selection::Several,
 };
 
 pub(crate) struct PullsApi {
@@ -25,10 +29,12 @@ list_operation! {
     /// By date, then by group. `group_by` splits each day; days without counts are left out. `interval` counts weeks or
     /// months in the place of days; the first and the last hold only the dates that are asked for.
     GET "/api/v1/pulls" as "list_pulls" on PullsApi(
-        /// Only this repository.
-        repository: Option<String>,
-        /// Only this tag.
-        tag: Option<String>,
+        /// Only these repositories.
+        #[oai(validator(max_items = 20))]
+        repository: Several,
+        /// Only these tags.
+        #[oai(validator(max_items = 20))]
+        tag: Several,
         /// What to split each day by.
         group_by: Option<GroupBy>,
         /// What is counted together; `day` when not given.
@@ -52,6 +58,8 @@ list_operation! {
 enum GroupBy {
     /// Architecture.
     Architecture,
+    /// What lies right in `folder`, or at the top: a folder with all below it, or a repository.
+    Folder,
     /// Repository.
     Repository,
     /// Tag.
@@ -62,6 +70,7 @@ impl From<GroupBy> for Dimension {
     fn from(group: GroupBy) -> Self {
         match group {
             GroupBy::Architecture => Self::Architecture,
+            GroupBy::Folder => Self::Folder,
             GroupBy::Repository => Self::Repository,
             GroupBy::Tag => Self::Tag,
         }
@@ -99,7 +108,10 @@ pub(crate) struct DailyPulls {
     /// The architecture; only with `group_by=architecture`.
     #[oai(skip_serializing_if_is_none)]
     architecture: Option<String>,
-    /// The repository; only with `group_by=repository`.
+    /// The path of the folder; only with `group_by=folder`, and not for a repository.
+    #[oai(skip_serializing_if_is_none)]
+    folder: Option<String>,
+    /// The repository; only with `group_by=repository`, or with `group_by=folder` for one that lies there itself.
     #[oai(skip_serializing_if_is_none)]
     repository: Option<String>,
     /// The tag; only with `group_by=tag`, and null for accesses that named none.
@@ -113,11 +125,13 @@ pub(crate) struct DailyPulls {
 impl DailyPulls {
     fn from_row(row: BreakdownRow, split_by: Option<Dimension>) -> Option<Self> {
         let BreakdownRow { key, count, .. } = row;
-        let part = |of| (split_by == Some(of)).then(|| key.borrowed().text(of).to_owned());
+        let entry = key.folder.as_ref();
+        let repository = key.repository.as_ref().map(RepositoryName::as_str);
         Some(Self {
             date: key.date?,
-            architecture: part(Dimension::Architecture),
-            repository: part(Dimension::Repository),
+            architecture: key.architecture.map(|name| name.to_string()),
+            folder: entry.and_then(FolderEntry::folder).map(str::to_owned),
+            repository: repository.or_else(|| entry?.repository()).map(str::to_owned),
             tag: match split_by {
                 Some(Dimension::Tag) => MaybeUndefined::from_opt_null(key.tag.map(|tag| tag.to_string())),
                 _ => MaybeUndefined::Undefined,
@@ -133,6 +147,7 @@ impl Example for DailyPulls {
         Self {
             date,
             architecture: Some("amd64".to_owned()),
+            folder: None,
             repository: None,
             tag: MaybeUndefined::Undefined,
             count: 42,
@@ -146,5 +161,5 @@ fn cell<S: Serializer>(text: &MaybeUndefined<String>, serializer: S) -> Result<S
 }
 
 impl Item for DailyPulls {
-    const COLUMNS: &'static [&'static str] = &["date", "architecture", "repository", "tag", "count"];
+    const COLUMNS: &'static [&'static str] = &["date", "architecture", "folder", "repository", "tag", "count"];
 }

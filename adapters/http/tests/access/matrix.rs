@@ -64,6 +64,8 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 38] = [
     ("/api/v1/summary", "/api/v1/summary", 200, TO_ALL, TO_READERS),
     ("/api/v1/pulls", "/api/v1/pulls", 200, TO_ALL, TO_READERS),
     ("/api/v1/pulls.csv", "/api/v1/pulls.csv", 200, TO_ALL, TO_READERS),
+    ("/api/v1/folders", "/api/v1/folders", 200, TO_ALL, TO_READERS),
+    ("/api/v1/folders.csv", "/api/v1/folders.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/repositories", "/api/v1/repositories", 200, TO_ALL, TO_READERS),
     ("/api/v1/repositories.csv", "/api/v1/repositories.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/images", "/api/v1/images", 200, TO_ALL, TO_READERS),

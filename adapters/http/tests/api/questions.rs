@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use poem::http::StatusCode;
 use serde_json::{Value, json};
 use staticreg_domain::metrics::{
-    AccessKind, BreakdownRow, Change, CountKey, DateRange, Dimension, Filter, Folded, MetricsRepository as _,
-    MetricsRow, MockMetricsRepository, Order, Page, PullEvent, Slice, Summary, Totals,
+    AccessKind, BreakdownRow, Change, CountKey, DateRange, Dimension, Filter, Folded, FolderEntry,
+    MetricsRepository as _, MetricsRow, MockMetricsRepository, Order, Page, PullEvent, Slice, Summary, Totals,
 };
 use staticreg_memory::MemoryMetrics;
 use uuid::Uuid;
@@ -42,20 +42,23 @@ async fn the_summary_shows_every_kind() {
     insta::assert_json_snapshot!(body(response).await);
 }
 
-/// The filter of `days=7`, `repository`, `tag`, `digest`, `architecture` and `kind`.
+/// The filter of `days=7`, `folder`, `repository`, `tag`, `digest`, `architecture` and `kind`.
 fn narrow_filter() -> Filter {
     Filter {
         dates: DateRange::new(date("2026-11-15"), date("2026-11-21")).expect("a range"),
-        kind: AccessKind::PullByDigest,
-        repository: Some("demo/app".parse().expect("a name")),
-        tag: Some("v1".parse().expect("a tag")),
-        digest: Some(DIGEST.parse().expect("a digest")),
-        architecture: "amd64".parse().ok(),
+        kind: AccessKind::PullByDigest.into(),
+        folder: Some("demo".parse().expect("a folder")),
+        repository: "demo/app".parse().into_iter().collect(),
+        tag: "v1".parse().into_iter().collect(),
+        digest: DIGEST.parse().into_iter().collect(),
+        architecture: "amd64".parse().into_iter().collect(),
     }
 }
 
 fn narrow_query() -> String {
-    format!("days=7&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2")
+    format!(
+        "days=7&folder=demo&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2"
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,6 +73,10 @@ async fn every_list_passes_its_filters_on_and_shows_its_items() {
                 row.key.date = Some(date("2026-11-20"));
                 row.key.architecture = "amd64".parse().ok();
                 (None, false, false, Order::Key)
+            }
+            [Dimension::Folder] => {
+                row.key.folder = FolderEntry::as_stored("demo/more/").ok();
+                (Some(Dimension::Repository), false, true, Order::MostFirst)
             }
             [Dimension::Repository] => {
                 row.key.repository = "demo/app".parse().ok();
@@ -105,7 +112,7 @@ async fn every_list_passes_its_filters_on_and_shows_its_items() {
         Ok(Slice { items: vec![row(at)], more: false })
     });
     let server = server(store);
-    for list in ["pulls", "repositories", "images", "architectures", "tags", "digests", "metrics"] {
+    for list in ["pulls", "folders", "repositories", "images", "architectures", "tags", "digests", "metrics"] {
         let group = if list == "pulls" { "&group_by=architecture" } else { "" };
         let response = server.get(format!("/api/v1/{list}?{}{group}", narrow_query())).send().await;
         response.assert_status_is_ok();
@@ -150,6 +157,76 @@ async fn without_dates_the_last_30_days_are_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_parameter_that_is_given_several_times_names_several_values() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_breakdown().returning(|list| {
+        let Filter { kind, repository, tag, architecture, .. } = &list.filter;
+        assert_eq!(kind.named(), [AccessKind::PullByTag, AccessKind::PullByDigest]);
+        assert_eq!(*repository, ["a", "b/c"].iter().flat_map(|name| name.parse()).collect());
+        assert_eq!(*tag, ["v1", "v2"].iter().flat_map(|name| name.parse()).collect());
+        assert_eq!(*architecture, ["amd64", "not-specified"].iter().flat_map(|name| name.parse()).collect());
+        Ok(Slice { items: Vec::new(), more: false })
+    });
+    let query = "kind=pull_by_digest&kind=pull_by_tag&repository=b/c&repository=a&tag=v1&tag=v2&tag=v1\
+                 &architecture=unknown&architecture=amd64";
+    let server = server(store);
+    for list in ["images", "pulls", "folders", "repositories.csv"] {
+        server.get(format!("/api/v1/{list}?{query}")).send().await.assert_status_is_ok();
+    }
+}
+
+#[tokio::test]
+async fn a_folder_has_the_same_counts_in_every_list() {
+    let server = server(MemoryMetrics::new(100));
+    let pulls = [("nginx", 1), ("team-a", 2), ("team-a/x", 3), ("team-a/x/y", 4), ("team-a/w/z", 5), ("team-ab/x", 6)];
+    let repositories = pulls.iter().flat_map(|(name, times)| std::iter::repeat_n(*name, *times));
+    let event = |(number, repository): (u32, &str)| {
+        let mut event = event(number);
+        event["timestamp"] = "2026-11-20T10:00:00Z".into();
+        event["target"]["repository"] = repository.into();
+        event
+    };
+    let events: Vec<_> = (0..).zip(repositories).map(event).collect();
+    server.post(WEBHOOK).body_json(&notification(&events)).send().await.assert_status_is_ok();
+    let asked = async |query: &str| {
+        let answer = body(server.get(format!("/api/v1/{query}")).send().await).await;
+        answer["items"].as_array().expect("items").clone()
+    };
+    let dates = "from=2026-11-20&to=2026-11-20";
+    for list in ["pulls", "folders", "repositories", "images", "architectures", "metrics"] {
+        for (folder, count) in [("team-a", 12), ("team-a/", 12), ("team-a/x", 4), ("team", 0), ("nginx", 0)] {
+            let items = asked(&format!("{list}?{dates}&folder={folder}")).await;
+            let counted: u64 = items.iter().filter_map(|item| item["count"].as_u64()).sum();
+            assert_eq!(counted, count, "{list} of {folder}");
+        }
+    }
+
+    let at = "2026-11-20T10:00:00Z";
+    let folder = |name: &str, count: u32, repositories: u32| json!({"folder": name, "repository": null, "count": count, "repositories": repositories, "last_at": at});
+    let repository = |name: &str, count: u32| json!({"folder": null, "repository": name, "count": count, "repositories": 1, "last_at": at});
+    let top = [folder("team-a", 12, 3), folder("team-ab", 6, 1), repository("team-a", 2), repository("nginx", 1)];
+    assert_eq!(page_by_page(&server, &format!("folders?{dates}")).await, top);
+    let inside = [folder("team-a/w", 5, 1), folder("team-a/x", 4, 1), repository("team-a/x", 3)];
+    assert_eq!(asked(&format!("folders?{dates}&folder=team-a")).await, inside);
+    let day = |member: &str, name: &str, count: u32| json!({"date": "2026-11-20", member: name, "count": count});
+    assert_eq!(
+        page_by_page(&server, &format!("pulls?{dates}&group_by=folder")).await,
+        [
+            day("repository", "nginx", 1),
+            day("repository", "team-a", 2),
+            day("folder", "team-a", 12),
+            day("folder", "team-ab", 6)
+        ]
+    );
+    let by_month = asked("pulls?days=60&to=2026-11-21&interval=month&group_by=folder&folder=team-a").await;
+    let month = |member: &str, name: &str, count: u32| json!({"date": "2026-11-01", member: name, "count": count});
+    assert_eq!(
+        by_month,
+        [month("folder", "team-a/w", 5), month("repository", "team-a/x", 3), month("folder", "team-a/x", 4)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cursor_reads_on_where_the_page_before_ended() {
     let at = time("2026-11-21T19:00:00Z");
     let mut store = MockMetricsRepository::new();
@@ -157,7 +234,7 @@ async fn a_cursor_reads_on_where_the_page_before_ended() {
         let more = page.after.is_none();
         if let Some(after) = &page.after {
             let row = row(at);
-            assert_eq!(*after, (row.date, row.repository, row.tag, row.digest, row.architecture));
+            assert_eq!(*after, (row.date, row.repository, row.tag, row.digest, row.architecture, row.kind));
         }
         Ok(Slice { items: vec![row(at)], more })
     });

@@ -81,9 +81,9 @@ async fn answers(store: &impl MetricsReader) -> Vec<String> {
         let filters = if kind == AccessKind::PullByTag { &narrow[..] } else { &narrow[..1] };
         for (tag, architecture) in filters {
             let filter = Filter {
-                kind,
-                tag: tag.parse().ok(),
-                architecture: if architecture.is_empty() { None } else { architecture.parse().ok() },
+                kind: kind.into(),
+                tag: tag.parse().into_iter().collect(),
+                architecture: architecture.split_terminator(' ').flat_map(str::parse).collect(),
                 ..Filter::of_dates(dates)
             };
             answers.push(format!("{filter:?}"));
@@ -260,7 +260,7 @@ async fn a_day_with_very_many_counts_is_left_to_the_database() {
     for pulls in [1, 2] {
         let first = &lists::page(&store, &lists::breakdown(lists::REPOSITORIES, &all, 1)).await.items[0];
         assert!(first.count > 1, "{first:?}");
-        let large = Filter { repository: Some("large/app7".parse().expect("a name")), ..all.clone() };
+        let large = Filter { repository: "large/app7".parse().into_iter().collect(), ..all.clone() };
         assert_eq!(lists::sum(&store, lists::REPOSITORIES, &large).await, pulls);
         cluster.psql(&url, "UPDATE container_pull_metrics SET pull_count = 2 WHERE repo_name = 'large/app7'");
     }

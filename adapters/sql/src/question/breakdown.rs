@@ -42,8 +42,8 @@ fn sums_of_parts(
     distinct: Dimension,
 ) -> SelectStatement {
     let mut all = dimensions.to_vec();
-    // Counts that are not told apart by kind are of one kind, and have no column for it.
-    if !all.contains(&distinct) && distinct != Dimension::Kind {
+    // Counts of a single kind have no column for it.
+    if !all.contains(&distinct) && (distinct != Dimension::Kind || breakdown.kind().is_none()) {
         all.push(distinct);
     }
     let parts = grouped(dialect, breakdown, odd_names, dimensions, &all, Expr::col("n").sum());
@@ -76,7 +76,8 @@ fn grouped(
     by: &[Dimension],
     count: Expr,
 ) -> SelectStatement {
-    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kind(), odd_names);
+    let tells_folder = by.contains(&Dimension::Folder);
+    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kinds(), tells_folder, odd_names);
     grouped.columns(by.iter().copied().map(column)).expr_as(count, "pulls");
     let Measures { distinct: _, first, last } = breakdown.measures;
     if first {
