@@ -32,7 +32,7 @@ list_operation! {
         /// Only these tags.
         #[oai(validator(max_items = 20))]
         tag: Several,
-    ) -> MetricsRowItem, |ask, filter, paging, format| {
+    ) -> MetricsRowItem, |ask, filter, counted, paging, format| {
         let page = Page { limit: paging.limit(), after: paging.after(position)? };
         let Slice { items, more } = ask.store().rows(&filter, &page).await?;
         let next_cursor = items.last().filter(|_| more).and_then(cursor_after);

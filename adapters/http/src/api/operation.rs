@@ -15,7 +15,7 @@ macro_rules! list_operation {
             $(#[$tag_attribute:meta])+
             tag: $tag:ty,
             $( $(#[doc = $parameter_doc:tt])+ $parameter:ident: $parameter_type:ty, )*
-        ) -> $item:ident, |$ask:ident, $filter:ident, $paging:ident, $format:ident| $body:expr
+        ) -> $item:ident, |$ask:ident, $filter:ident, $counted:ident, $paging:ident, $format:ident| $body:expr
     ) => {
         #[poem_openapi::OpenApi]
         impl $api {
@@ -63,7 +63,7 @@ macro_rules! list_operation {
                 _signed_in: crate::access::SignedIn,
             ) -> Result<crate::api::list::ListAnswer<$item>, crate::problem::QuestionError> {
                 let $ask = &self.ask;
-                let ($filter, counted) = crate::api::selection::Selection {
+                let ($filter, $counted) = crate::api::selection::Selection {
                     from: from.0,
                     to: to.0,
                     days: days.0,
@@ -78,7 +78,7 @@ macro_rules! list_operation {
                 .await?;
                 let $paging = crate::api::list::Paging { limit: limit.0, cursor: cursor.as_deref() };
                 let answer: Result<_, crate::problem::QuestionError> = $body;
-                answer.map(|answer| answer.of(counted))
+                answer.map(|answer| answer.of($counted))
             }
         }
     };
@@ -98,7 +98,7 @@ macro_rules! list_operation {
                 repository: $repository,
                 $(#[$tag_attribute])+
                 tag: $tag,
-            ) -> $item, |ask, filter, paging, format| {
+            ) -> $item, |ask, filter, counted, paging, format| {
                 let breakdown = $declaration.breakdown(filter, paging)?;
                 let rows = ask.store().breakdown(&breakdown).await?;
                 crate::api::list::ListAnswer::of_rows(&breakdown, rows, format, $item::from_row)

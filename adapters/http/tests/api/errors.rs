@@ -72,6 +72,9 @@ async fn a_wrong_parameter_is_named() {
         ("tags?repository=a&repository=b", "repository"),
         ("digests?repository=a&tag=a&tag=b", "tag"),
         ("pulls?interval=year", "interval"),
+        ("pulls?fill=one", "fill"),
+        ("pulls?fill=zero&group_by=tag", "fill"),
+        ("images?fill=zero", "fill"),
         // ["2026-11-20","amd64"]
         ("pulls?cursor=WyIyMDI2LTExLTIwIiwiYW1kNjQiXQ", "cursor"),
         ("tags", "repository"),

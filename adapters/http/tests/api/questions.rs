@@ -210,7 +210,7 @@ async fn a_folder_has_the_same_counts_in_every_list() {
     assert_eq!(asked(&format!("folders?{dates}&folder=team-a")).await, inside);
     let day = |member: &str, name: &str, count: u32| json!({"date": "2026-11-20", member: name, "count": count});
     assert_eq!(
-        page_by_page(&server, &format!("pulls?{dates}&group_by=folder")).await,
+        without_periods(page_by_page(&server, &format!("pulls?{dates}&group_by=folder")).await),
         [
             day("repository", "nginx", 1),
             day("repository", "team-a", 2),
@@ -219,6 +219,7 @@ async fn a_folder_has_the_same_counts_in_every_list() {
         ]
     );
     let by_month = asked("pulls?days=60&to=2026-11-21&interval=month&group_by=folder&folder=team-a").await;
+    let by_month = without_periods(by_month);
     let month = |member: &str, name: &str, count: u32| json!({"date": "2026-11-01", member: name, "count": count});
     assert_eq!(
         by_month,
@@ -313,6 +314,7 @@ async fn pulls_are_counted_by_week_and_by_month() {
         let item = |(date, name, pulls): &(&str, &str, u64)| json!({"date": date, "repository": name, "count": pulls});
         items.iter().map(item).collect()
     };
+    let of_page = |page: &Value| without_periods(page["items"].as_array().expect("items").clone());
     for (query, expected) in [
         ("interval=day&from=2026-11-02", dated(&[("2026-11-02", 1), ("2026-11-08", 2), ("2026-11-16", 1)])),
         ("interval=week&from=2026-10-31", dated(&[("2026-10-26", 2), ("2026-11-02", 3), ("2026-11-16", 1)])),
@@ -329,9 +331,48 @@ async fn pulls_are_counted_by_week_and_by_month() {
         ),
     ] {
         let whole = body(server.get(format!("/api/v1/pulls?{query}")).send().await).await;
-        assert_eq!(whole, json!({"items": expected, "next_cursor": null}), "{query}");
-        assert_eq!(page_by_page(&server, &format!("pulls?{query}")).await, expected, "{query}");
+        assert_eq!((of_page(&whole), &whole["next_cursor"]), (expected.clone(), &Value::Null), "{query}");
+        assert_eq!(without_periods(page_by_page(&server, &format!("pulls?{query}")).await), expected, "{query}");
     }
+    let period = |date: &str, first: &str, last: &str, complete: bool, count: u32| json!({"date": date, "first_on": first, "last_on": last, "complete": complete, "count": count});
+    for (query, expected) in [
+        (
+            "interval=week&from=2026-10-31",
+            vec![
+                period("2026-10-26", "2026-10-31", "2026-11-01", false, 2),
+                period("2026-11-02", "2026-11-02", "2026-11-08", true, 3),
+                period("2026-11-09", "2026-11-09", "2026-11-15", true, 0),
+                period("2026-11-16", "2026-11-16", "2026-11-21", false, 1),
+            ],
+        ),
+        (
+            "interval=month&from=2026-08-01&to=2026-09-30",
+            vec![
+                period("2026-08-01", "2026-08-01", "2026-08-31", true, 0),
+                period("2026-09-01", "2026-09-01", "2026-09-30", true, 1),
+            ],
+        ),
+        (
+            "from=2026-11-19&repository=b",
+            vec![
+                period("2026-11-19", "2026-11-19", "2026-11-19", true, 0),
+                period("2026-11-20", "2026-11-20", "2026-11-20", true, 0),
+                period("2026-11-21", "2026-11-21", "2026-11-21", false, 0),
+            ],
+        ),
+    ] {
+        let filled = body(server.get(format!("/api/v1/pulls?{query}&fill=zero")).send().await).await;
+        assert_eq!(filled, json!({"items": expected, "next_cursor": null}), "{query}");
+        assert_eq!(page_by_page(&server, &format!("pulls?{query}&fill=zero")).await, expected, "{query}");
+    }
+}
+
+/// Items of a series without the dates of their periods.
+fn without_periods(mut items: Vec<Value>) -> Vec<Value> {
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.retain(|member, _| !["first_on", "last_on", "complete"].contains(&member.as_str()));
+    }
+    items
 }
 
 #[tokio::test(start_paused = true)]
@@ -359,21 +400,31 @@ async fn a_list_tells_what_of_its_dates_is_kept_by_month() {
 
     let client = server(store);
     let asked = async |query: &str| body(client.get(format!("/api/v1/pulls?{query}")).send().await).await;
-    let day = |date: &str, pulls: u32| json!({"date": date, "count": pulls});
+    let period = |date: &str, last: &str, complete: bool, pulls: u32| json!({"date": date, "first_on": date, "last_on": last, "complete": complete, "count": pulls});
+    let day = |date: &str, pulls: u32| period(date, date, true, pulls);
     let granularity = |from: &str, to: &str| json!({"months_before": "2026-08-01", "from": from, "to": to});
     assert_eq!(
         asked("from=2026-06-15&to=2026-06-20").await,
         json!({
-            "items": [day("2026-06-01", 2)], "next_cursor": null,
+            "items": [period("2026-06-01", "2026-06-30", true, 2)], "next_cursor": null,
             "granularity": granularity("2026-06-01", "2026-06-30"),
         })
     );
     assert_eq!(
         asked("from=2026-07-15&interval=month").await,
         json!({
-            "items": [day("2026-08-01", 1)], "next_cursor": null,
+            "items": [period("2026-08-01", "2026-08-31", true, 1)], "next_cursor": null,
             "granularity": granularity("2026-07-01", "2026-11-21"),
         })
+    );
+    assert_eq!(
+        asked("from=2026-06-01&to=2026-08-02&fill=zero").await["items"],
+        json!([
+            period("2026-06-01", "2026-06-30", true, 2),
+            period("2026-07-01", "2026-07-31", true, 0),
+            day("2026-08-01", 0),
+            day("2026-08-02", 1)
+        ])
     );
     assert_eq!(
         asked("from=2026-08-01").await,
