@@ -59,11 +59,11 @@ pub(crate) fn breakdown(counts: &Snapshot, question: &Breakdown) -> Slice<Breakd
     }
     let placed = groups.into_values().map(|group| {
         let key = group.key(counts, question);
-        ((order.rank(group.count, Some(group.last.updated_at)), key), group)
+        (order.place(group.count, Some(group.last.updated_at), key), group)
     });
     let after = page.after.as_ref().map(|position| position.place(*order));
     slice(placed, after.as_ref(), page.limit, |((_, key), group)| BreakdownRow {
-        key: owned(counts, &key, group.last),
+        key: owned(counts, &key.key(), group.last),
         count: group.count,
         distinct: measures.distinct.map(|_| group.distinct),
         first_on: measures.first.then_some(group.first),

@@ -2,8 +2,8 @@
 
 use chrono::NaiveDate;
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, DateRange, DayKey, Dimension, KeyRef, Measures, MetricsError, Order, Rank,
-    Slice,
+    AccessKind, Breakdown, BreakdownRow, DateRange, DayKey, Dimension, KeyRef, Measures, MetricsError, Order,
+    OrderedBy, Place, Slice,
 };
 
 use crate::{
@@ -34,7 +34,7 @@ struct Told {
 }
 
 /// A row with its place in the list.
-type Placed<'a> = ((Rank, KeyRef<'a>), Told);
+type Placed<'a> = (Place<'a>, Told);
 
 impl DaySums {
     /// The page that a breakdown asks for. The days of its dates are kept.
@@ -44,7 +44,7 @@ impl DaySums {
         let is_by_day = breakdown.tells(Dimension::Date);
         let rows_come_in_order = is_by_day && *order == Order::Key;
         let mut dates = filter.dates;
-        if let (true, Some(date)) = (rows_come_in_order, after.and_then(|(_, key)| key.date)) {
+        if let (true, Some(date)) = (rows_come_in_order, after.and_then(|(_, key)| key.key().date)) {
             // The days before the page are none of it.
             let Ok(rest) = DateRange::new(dates.from().max(date), dates.to()) else {
                 return Ok(Slice::new(Vec::new(), page.limit));
@@ -77,7 +77,7 @@ impl DaySums {
         let Measures { distinct, first: _, last } = breakdown.measures;
         Slice::from_all(rows, after.as_ref(), page.limit).try_map(|((_, key), told)| {
             Ok(BreakdownRow {
-                key: key.to_key(dimensions.iter().copied()).map_err(MetricsError::Corrupt)?,
+                key: key.key().to_key(dimensions.iter().copied()).map_err(MetricsError::Corrupt)?,
                 count: told.sum.count,
                 distinct: distinct.map(|_| told.distinct),
                 first_on: None,
@@ -217,9 +217,9 @@ fn placed<'a>(
         architecture: parts.architecture.map(|number| keys.architectures.name(number)),
         kind: kind.map(AccessKind::as_str),
     };
-    let last = match breakdown.order {
-        Order::LatestFirst => Some(told.sum.last_known()?),
-        Order::Key | Order::MostFirst => None,
+    let last = match breakdown.order.by() {
+        OrderedBy::Last => Some(told.sum.last_known()?),
+        OrderedBy::Key | OrderedBy::Count => None,
     };
-    Ok(((breakdown.order.rank(told.sum.count, last), key), told))
+    Ok((breakdown.order.place(told.sum.count, last, key), told))
 }

@@ -84,13 +84,16 @@ impl Dialect {
         name().gte(prefix).and(name().lt(end))
     }
 
-    /// Whether the columns of some dimensions, at least one, are behind a key's parts.
-    pub(crate) fn is_behind(self, dimensions: &[Dimension], key: &KeyRef<'_>) -> Expr {
-        match dimensions {
-            [dimension] => self.ordered(*dimension).gt(self.part(*dimension, key)),
-            _ => Expr::tuple(dimensions.iter().map(|dimension| self.ordered(*dimension)))
-                .gt(Expr::tuple(dimensions.iter().map(|dimension| self.part(*dimension, key).into()))),
-        }
+    /// Whether the columns of some dimensions, at least one, are behind a key's parts; before them, where the order falls.
+    pub(crate) fn is_behind(self, dimensions: &[Dimension], key: &KeyRef<'_>, falls: bool) -> Expr {
+        let (columns, parts) = match dimensions {
+            [dimension] => (self.ordered(*dimension), self.part(*dimension, key).into()),
+            _ => (
+                Expr::tuple(dimensions.iter().map(|dimension| self.ordered(*dimension))),
+                Expr::tuple(dimensions.iter().map(|dimension| self.part(*dimension, key).into())),
+            ),
+        };
+        if falls { columns.lt(parts) } else { columns.gt(parts) }
     }
 }
 

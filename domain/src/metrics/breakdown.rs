@@ -55,10 +55,27 @@ impl Measures {
 pub enum Order {
     /// By key, the earliest date first.
     Key,
+    /// By key, the latest date first.
+    LastKeyFirst,
     /// Most counts first.
     MostFirst,
+    /// Fewest counts first.
+    FewestFirst,
     /// The latest access first; the breakdown tells the latest access.
     LatestFirst,
+    /// The access that is longest ago first; the breakdown tells the latest access.
+    EarliestFirst,
+}
+
+/// What an order looks at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderedBy {
+    /// The key.
+    Key,
+    /// The count.
+    Count,
+    /// The latest access.
+    Last,
 }
 
 /// What an order looks at before it looks at keys: what comes first is less.
@@ -67,20 +84,65 @@ pub enum Rank {
     /// Nothing.
     Equal,
     /// The count.
-    Count(Reverse<u64>),
+    Count(u64),
+    /// The count, the largest first.
+    MostFirst(Reverse<u64>),
     /// The latest access.
-    Last(Reverse<Option<DateTime<Utc>>>),
+    Last(Option<DateTime<Utc>>),
+    /// The latest access, the latest first.
+    LatestFirst(Reverse<Option<DateTime<Utc>>>),
 }
 
-impl Order {
-    /// The rank of a row with such a count and latest access.
+/// A key as an order looks at it: what comes first is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyRank<'a> {
+    /// The key.
+    Up(KeyRef<'a>),
+    /// The key, the last first.
+    Down(Reverse<KeyRef<'a>>),
+}
+
+impl<'a> KeyRank<'a> {
+    /// The key.
     #[must_use]
-    pub fn rank(self, count: u64, last_at: Option<DateTime<Utc>>) -> Rank {
+    pub fn key(self) -> KeyRef<'a> {
+        let (Self::Up(key) | Self::Down(Reverse(key))) = self;
+        key
+    }
+}
+
+/// A place in an order: rows come by their places.
+pub type Place<'a> = (Rank, KeyRank<'a>);
+
+impl Order {
+    /// What it looks at first.
+    #[must_use]
+    pub fn by(self) -> OrderedBy {
         match self {
-            Self::Key => Rank::Equal,
-            Self::MostFirst => Rank::Count(Reverse(count)),
-            Self::LatestFirst => Rank::Last(Reverse(last_at)),
+            Self::Key | Self::LastKeyFirst => OrderedBy::Key,
+            Self::MostFirst | Self::FewestFirst => OrderedBy::Count,
+            Self::LatestFirst | Self::EarliestFirst => OrderedBy::Last,
         }
+    }
+
+    /// Whether what it looks at first falls.
+    #[must_use]
+    pub fn falls(self) -> bool {
+        matches!(self, Self::LastKeyFirst | Self::MostFirst | Self::LatestFirst)
+    }
+
+    /// The place of a row with such a count, latest access and key.
+    #[must_use]
+    pub fn place(self, count: u64, last_at: Option<DateTime<Utc>>, key: KeyRef<'_>) -> Place<'_> {
+        let rank = match self {
+            Self::Key | Self::LastKeyFirst => Rank::Equal,
+            Self::MostFirst => Rank::MostFirst(Reverse(count)),
+            Self::FewestFirst => Rank::Count(count),
+            Self::LatestFirst => Rank::LatestFirst(Reverse(last_at)),
+            Self::EarliestFirst => Rank::Last(last_at),
+        };
+        let key = if self == Self::LastKeyFirst { KeyRank::Down(Reverse(key)) } else { KeyRank::Up(key) };
+        (rank, key)
     }
 }
 
@@ -256,8 +318,8 @@ pub struct Position {
 impl Position {
     /// The place in an order: rows come by their places.
     #[must_use]
-    pub fn place(&self, order: Order) -> (Rank, KeyRef<'_>) {
-        (order.rank(self.count, self.last_at), self.key.borrowed())
+    pub fn place(&self, order: Order) -> Place<'_> {
+        order.place(self.count, self.last_at, self.key.borrowed())
     }
 }
 
@@ -314,6 +376,9 @@ mod tests {
         assert_eq!(sorted(Order::Key), ["a", "b", "c"]);
         assert_eq!(sorted(Order::MostFirst), ["b", "a", "c"]);
         assert_eq!(sorted(Order::LatestFirst), ["c", "a", "b"]);
+        assert_eq!(sorted(Order::LastKeyFirst), ["c", "b", "a"]);
+        assert_eq!(sorted(Order::FewestFirst), ["a", "c", "b"]);
+        assert_eq!(sorted(Order::EarliestFirst), ["a", "b", "c"]);
     }
 
     #[test]

@@ -10,7 +10,9 @@ mod question;
 mod versions;
 
 pub use crate::pull_event::PullEvent;
-pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
+pub use breakdown::{
+    Breakdown, BreakdownRow, Dimension, GroupKey, KeyRank, KeyRef, Measures, Order, OrderedBy, Place, Position, Rank,
+};
 pub use count::{AccessKind, Change, CountKey};
 pub use filter::{AnyOf, Filter, Folder, FolderEntry, InvalidFolder};
 pub use folded::{Folded, first_of_month, last_of_month};

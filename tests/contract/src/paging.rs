@@ -12,6 +12,7 @@ use crate::{
     Subject,
     events::{Access, pull, record},
     lists,
+    questions::ORDERS,
 };
 
 /// Counts with many equal values, so that pages end between items that only their names tell apart.
@@ -78,7 +79,11 @@ pub async fn no_page_loses_or_doubles_an_item(Subject { store, .. }: Subject) {
 async fn every_list_pages(store: &dyn MetricsReader, filter: &Filter) {
     let by_kind: lists::List = (&[Dimension::Kind, Dimension::Repository], Measures::COUNT, Order::Key);
     let by_day: lists::List = (&[Dimension::Date, Dimension::Tag], Measures::LAST, Order::MostFirst);
-    for list in lists::ALL.into_iter().chain([by_kind, by_day]) {
+    let in_every_order = ORDERS.into_iter().flat_map(|order| {
+        let measures = Measures { distinct: Some(Dimension::Repository), ..Measures::LAST };
+        [(lists::IMAGES.0, Measures::LAST, order), (&[Dimension::Date, Dimension::Folder], measures, order)]
+    });
+    for list in lists::ALL.into_iter().chain([by_kind, by_day]).chain(in_every_order) {
         if list == lists::ARCHITECTURES && filter.architecture.single().is_some() {
             continue;
         }

@@ -10,7 +10,8 @@ use staticreg_domain::{
 };
 
 use super::{
-    cursor, example_time,
+    cursor::{self, Question},
+    example_time,
     list::{Item, ListAnswer},
     operation::list_operation,
     selection::{Kind, Several},
@@ -33,9 +34,9 @@ list_operation! {
         #[oai(validator(max_items = 20))]
         tag: Several,
     ) -> MetricsRowItem, |ask, filter, counted, paging, format| {
-        let page = Page { limit: paging.limit(), after: paging.after(position)? };
+        let page = Page { limit: paging.limit(), after: paging.after(|cursor| position(paging.question, cursor))? };
         let Slice { items, more } = ask.store().rows(&filter, &page).await?;
-        let next_cursor = items.last().filter(|_| more).and_then(cursor_after);
+        let next_cursor = items.last().filter(|_| more).and_then(|row| cursor_after(paging.question, row));
         Ok(ListAnswer::new(items.into_iter().map(MetricsRowItem::from).collect(), next_cursor, format))
     }
 }
@@ -106,15 +107,15 @@ impl Item for MetricsRowItem {
 /// A place of this list inside a cursor: date, repository, tag, digest, architecture and kind.
 type CursorParts = (NaiveDate, String, Option<String>, String, String, String);
 
-fn cursor_after(row: &MetricsRow) -> Option<String> {
+fn cursor_after(question: Question, row: &MetricsRow) -> Option<String> {
     let (date, repository, tag, digest, architecture, kind) = row.position();
     let tag = tag.map(|tag| tag.to_string());
     let (repository, digest, architecture) = (repository.to_string(), digest.to_string(), architecture.to_string());
-    cursor::encode(&(date, repository, tag, digest, architecture, kind.as_str()))
+    cursor::encode(question, &(date, repository, tag, digest, architecture, kind.as_str()))
 }
 
-fn position(cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
-    let (date, repository, tag, digest, architecture, kind) = cursor::decode::<CursorParts>(cursor)?;
+fn position(question: Question, cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
+    let (date, repository, tag, digest, architecture, kind) = cursor::decode::<CursorParts>(question, cursor)?;
     // An access without tag has none, and only a text that is no tag is wrong.
     let tag = tag.map(|tag| tag.parse()).transpose().ok()?;
     Some((

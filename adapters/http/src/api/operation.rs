@@ -60,6 +60,7 @@ macro_rules! list_operation {
                 #[oai(validator(max_length = 2048))]
                 cursor: poem_openapi::param::Query<Option<String>>,
                 $format: crate::api::list::Format,
+                request: &poem::Request,
                 _signed_in: crate::access::SignedIn,
             ) -> Result<crate::api::list::ListAnswer<$item>, crate::problem::QuestionError> {
                 let $ask = &self.ask;
@@ -76,7 +77,9 @@ macro_rules! list_operation {
                 }
                 .filter($ask)
                 .await?;
-                let $paging = crate::api::list::Paging { limit: limit.0, cursor: cursor.as_deref() };
+                let question =
+                    crate::api::cursor::Question::new(request.uri().path(), request.params().unwrap_or_default());
+                let $paging = crate::api::list::Paging { limit: limit.0, cursor: cursor.as_deref(), question };
                 let answer: Result<_, crate::problem::QuestionError> = $body;
                 answer.map(|answer| answer.of($counted))
             }
@@ -98,10 +101,14 @@ macro_rules! list_operation {
                 repository: $repository,
                 $(#[$tag_attribute])+
                 tag: $tag,
+                /// What the items are sorted by; equal ones follow each other by name.
+                sort: Option<crate::api::list::Sort>,
+                /// Which way; when not given, names rise and all else falls.
+                order: Option<crate::api::list::Direction>,
             ) -> $item, |ask, filter, counted, paging, format| {
-                let breakdown = $declaration.breakdown(filter, paging)?;
+                let breakdown = $declaration.sorted(sort.0, order.0).breakdown(filter, paging)?;
                 let rows = ask.store().breakdown(&breakdown).await?;
-                crate::api::list::ListAnswer::of_rows(&breakdown, rows, format, $item::from_row)
+                crate::api::list::ListAnswer::of_rows(&breakdown, rows, paging.question, format, $item::from_row)
             }
         }
     };

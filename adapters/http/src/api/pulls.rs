@@ -63,7 +63,7 @@ list_operation! {
             None => ask.by_interval(interval, &breakdown).await?,
         };
         let period = |first| interval.period(first, counted, ask.today());
-        ListAnswer::of_rows(&breakdown, rows, format, |row| DailyPulls::from_row(row, split_by, period))
+        ListAnswer::of_rows(&breakdown, rows, paging.question, format, |row| DailyPulls::from_row(row, split_by, period))
     }
 }
 

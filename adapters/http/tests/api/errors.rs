@@ -75,6 +75,9 @@ async fn a_wrong_parameter_is_named() {
         ("pulls?fill=one", "fill"),
         ("pulls?fill=zero&group_by=tag", "fill"),
         ("images?fill=zero", "fill"),
+        ("images?sort=size", "sort"),
+        ("images?order=up", "order"),
+        ("pulls?sort=count", "sort"),
         // ["2026-11-20","amd64"]
         ("pulls?cursor=WyIyMDI2LTExLTIwIiwiYW1kNjQiXQ", "cursor"),
         ("tags", "repository"),

@@ -249,6 +249,53 @@ async fn a_cursor_reads_on_where_the_page_before_ended() {
     csv.assert_header("next-cursor", cursor);
 }
 
+#[tokio::test]
+async fn lists_are_sorted_as_asked_for_and_a_cursor_is_of_one_question() {
+    let server = server(MemoryMetrics::new(100));
+    let pulls = [("a", 1, "12"), ("b", 1, "10"), ("c", 3, "11"), ("d", 2, "13")];
+    let events: Vec<_> = (0..)
+        .zip(pulls.iter().flat_map(|(name, times, hour)| std::iter::repeat_n((name, hour), *times)))
+        .map(|(number, (name, hour))| {
+            let mut event = event(number);
+            event["timestamp"] = format!("2026-11-20T{hour}:00:00Z").into();
+            event["target"]["repository"] = (*name).into();
+            event
+        })
+        .collect();
+    server.post(WEBHOOK).body_json(&notification(&events)).send().await.assert_status_is_ok();
+    let dates = "from=2026-11-20&to=2026-11-20";
+    for (query, expected) in [
+        ("", "cdab"),
+        ("&sort=count", "cdab"),
+        ("&sort=count&order=asc", "abdc"),
+        ("&order=asc", "abdc"),
+        ("&sort=name", "abcd"),
+        ("&sort=name&order=desc", "dcba"),
+        ("&sort=last_at", "dacb"),
+        ("&sort=last_at&order=asc", "bcad"),
+    ] {
+        for list in ["repositories", "images", "folders"] {
+            let items = page_by_page(&server, &format!("{list}?{dates}{query}")).await;
+            let names: String = items.iter().filter_map(|item| item["repository"].as_str()).collect();
+            assert_eq!(names, expected, "{list} {query}");
+        }
+    }
+
+    let first = body(server.get(format!("/api/v1/images?{dates}&limit=1")).send().await).await;
+    let cursor = first["next_cursor"].as_str().expect("a cursor");
+    for (query, status) in [
+        (format!("images?to=2026-11-20&from=2026-11-20&cursor={cursor}"), StatusCode::OK),
+        (format!("images.csv?{dates}&limit=7&cursor={cursor}"), StatusCode::OK),
+        (format!("images?{dates}&order=asc&cursor={cursor}"), StatusCode::BAD_REQUEST),
+        (format!("images?{dates}&tag=v1&cursor={cursor}"), StatusCode::BAD_REQUEST),
+        (format!("images?cursor={cursor}"), StatusCode::BAD_REQUEST),
+        (format!("repositories?{dates}&cursor={cursor}"), StatusCode::BAD_REQUEST),
+    ] {
+        let response = server.get(format!("/api/v1/{query}")).send().await;
+        assert_eq!(response.0.status(), status, "{query}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_is_a_csv_with_its_header_alone() {
     let mut store = MockMetricsRepository::new();

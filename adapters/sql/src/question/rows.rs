@@ -39,7 +39,7 @@ pub(crate) fn query(dialect: Dialect, filter: &Filter, page: &Page<MetricsRow>, 
         // The dates after are cut off by themselves, so that an index serves.
         rows.and_where(Expr::col("day").lte(dialect.date(date)));
         let earlier = Expr::col("day").lt(dialect.date(date));
-        rows.and_where(earlier.or(dialect.is_behind(dimensions, &names.borrowed())));
+        rows.and_where(earlier.or(dialect.is_behind(dimensions, &names.borrowed(), false)));
     }
     rows.order_by("day", Sort::Desc);
     for name in dimensions {
