@@ -141,6 +141,7 @@ pub(crate) enum Groups {
 
 /// Which parts are told apart.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each part is told apart or not, whatever the others are")]
 pub(crate) struct Apart {
     pub(crate) entry: bool,
     pub(crate) repository: bool,

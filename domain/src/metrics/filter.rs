@@ -197,7 +197,7 @@ mod tests {
         assert_eq!((some.named(), some.single()), (&[1, 3][..], None));
         assert!(some.has(&3) && !some.has(&2));
         assert_eq!(AnyOf::from(7).single(), Some(&7));
-        assert!(AnyOf::from(None::<u8>).is_every() && AnyOf::EVERY.has(&2));
+        assert!(AnyOf::<u8>::from(None).is_every() && AnyOf::EVERY.has(&2));
     }
 
     #[test]
