@@ -1,16 +1,16 @@
-//! Counts by week and by month: intervals of the date.
+//! Counts by day, week and month: intervals of the date.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, iter, time::Duration};
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use staticreg_domain::metrics::{
     Breakdown, BreakdownRow, DateRange, Dimension, Filter, GroupKey, Measures, MetricsError, Order, Page, Position,
-    Slice,
+    Slice, first_of_month, last_of_month,
 };
 
 use tokio::time::timeout;
 
-use crate::ask_metrics::AskMetrics;
+use crate::ask_metrics::{AskMetrics, Counted};
 
 /// How long it may take, however many intervals are asked for: as long as any other question.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,6 +51,56 @@ impl Interval {
         };
         (first, next.and_then(|next| next.pred_opt()).unwrap_or(NaiveDate::MAX))
     }
+
+    /// The interval with such a first day, as a question counts it.
+    #[must_use]
+    pub fn period(self, first: NaiveDate, counted: Counted, today: NaiveDate) -> Period {
+        let (_, mut last) = self.dates(first);
+        if let Some(month) = self.month_in(first, counted) {
+            last = last.max(last_of_month(month));
+        }
+        let range = counted.dates;
+        Period {
+            first_on: first.max(range.from()),
+            last_on: last.min(range.to()),
+            is_complete: range.from() <= first && last <= range.to() && last < today,
+        }
+    }
+
+    /// The first day of the month that is kept as such and counted in the interval with such a first day.
+    fn month_in(self, first: NaiveDate, counted: Counted) -> Option<NaiveDate> {
+        let (_, last) = self.dates(first);
+        let month = first_of_month(last);
+        (first <= month && counted.months_before.is_some_and(|before| month < before)).then_some(month)
+    }
+
+    /// Whether counts are told apart by an interval with such a first day: of days that are kept by month, by those alone in
+    /// which a month begins.
+    fn is_counted(self, first: NaiveDate, counted: Counted) -> bool {
+        let (_, last) = self.dates(first);
+        counted.months_before.is_none_or(|before| last >= before) || self.month_in(first, counted).is_some()
+    }
+
+    /// The first days of the intervals that are counted, from the one behind another on.
+    fn firsts(self, counted: Counted, behind: Option<NaiveDate>) -> impl Iterator<Item = NaiveDate> {
+        let next = move |first: &NaiveDate| self.dates(*first).1.succ_opt();
+        let begin = self.first(counted.dates.from());
+        let begin = behind.map_or(Some(begin), |behind| next(&behind).map(|next| next.max(begin)));
+        iter::successors(begin, next)
+            .take_while(move |first| *first <= counted.dates.to())
+            .filter(move |first| self.is_counted(*first, counted))
+    }
+}
+
+/// An interval as a question counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// The first date that is counted.
+    pub first_on: NaiveDate,
+    /// The last date that is counted; of a month that is kept as such, its last.
+    pub last_on: NaiveDate,
+    /// Whether all of the interval is asked for, and over.
+    pub is_complete: bool,
 }
 
 impl AskMetrics {
@@ -69,6 +119,38 @@ impl AskMetrics {
         }
         let late = |_| Err(MetricsError::Unavailable("no answer in time".into()));
         timeout(QUESTION_TIMEOUT, self.by_intervals(interval, breakdown)).await.unwrap_or_else(late)
+    }
+
+    /// The same of a breakdown by date alone, with the intervals without counts as rows of zero.
+    pub async fn by_every_interval(
+        &self,
+        interval: Interval,
+        breakdown: &Breakdown,
+        counted: Counted,
+    ) -> Result<Slice<BreakdownRow>, MetricsError> {
+        debug_assert!(breakdown.by == [Dimension::Date], "{breakdown:?}");
+        let Breakdown { filter, page, .. } = breakdown;
+        let behind = page.after.as_ref().and_then(|position| position.key.date);
+        // One row more than are wanted tells whether more follow.
+        let wanted = page.limit.saturating_add(1);
+        let firsts: Vec<NaiveDate> = interval.firsts(counted, behind).take(wanted as usize).collect();
+        let ends = firsts.first().zip(firsts.last());
+        let Some(dates) = ends.and_then(|(first, last)| {
+            let (from, to) = (filter.dates.from().max(*first), filter.dates.to().min(interval.dates(*last).1));
+            DateRange::new(from, to).ok()
+        }) else {
+            return Ok(Slice::new(Vec::new(), page.limit));
+        };
+        let filter = Filter { dates, ..filter.clone() };
+        let with_counts = Breakdown { filter, page: Page::first(wanted), ..breakdown.clone() };
+        let rows = self.by_interval(interval, &with_counts).await?.items;
+        let mut rows: BTreeMap<Option<NaiveDate>, BreakdownRow> =
+            rows.into_iter().map(|row| (row.key.date, row)).collect();
+        let row = |first: NaiveDate| {
+            let key = GroupKey { date: Some(first), ..GroupKey::default() };
+            rows.remove(&key.date).unwrap_or(BreakdownRow { key, ..BreakdownRow::default() })
+        };
+        Ok(Slice::new(firsts.into_iter().map(row).collect(), page.limit))
     }
 
     async fn by_intervals(
@@ -176,6 +258,51 @@ mod tests {
             assert_eq!(interval.first(date(day)), date(first), "{interval:?} of {day}");
             assert_eq!(interval.dates(date(first)), (date(first), date(last)), "{interval:?} of {day}");
         }
+    }
+
+    fn counted(from: &str, to: &str, months_before: Option<&str>) -> Counted {
+        let dates = DateRange::new(date(from), date(to)).expect("a range");
+        Counted { dates, months_before: months_before.map(date) }
+    }
+
+    #[test]
+    fn a_period_that_is_cut_or_not_over_is_not_complete() {
+        use Interval::{Day, Month, Week};
+        let all = counted("2026-10-28", "2026-11-21", None);
+        for (interval, first, first_on, last_on, is_complete) in [
+            (Day, "2026-10-28", "2026-10-28", "2026-10-28", true),
+            (Day, "2026-11-20", "2026-11-20", "2026-11-20", true),
+            (Day, "2026-11-21", "2026-11-21", "2026-11-21", false),
+            (Week, "2026-10-26", "2026-10-28", "2026-11-01", false),
+            (Week, "2026-11-02", "2026-11-02", "2026-11-08", true),
+            (Week, "2026-11-16", "2026-11-16", "2026-11-21", false),
+            (Month, "2026-10-01", "2026-10-28", "2026-10-31", false),
+            (Month, "2026-11-01", "2026-11-01", "2026-11-21", false),
+        ] {
+            let expected = Period { first_on: date(first_on), last_on: date(last_on), is_complete };
+            assert_eq!(interval.period(date(first), all, date("2026-11-21")), expected, "{interval:?} {first}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_by_month_is_a_period_of_a_month() {
+        let kept = counted("2026-06-01", "2026-08-10", Some("2026-08-01"));
+        let today = date("2026-11-21");
+        for (interval, first, last_on) in [
+            (Interval::Day, "2026-06-01", "2026-06-30"),
+            (Interval::Day, "2026-08-01", "2026-08-01"),
+            (Interval::Week, "2026-06-29", "2026-07-31"),
+            (Interval::Week, "2026-08-03", "2026-08-09"),
+            (Interval::Month, "2026-07-01", "2026-07-31"),
+        ] {
+            let period = interval.period(date(first), kept, today);
+            assert_eq!((period.first_on, period.last_on), (date(first), date(last_on)), "{interval:?} {first}");
+        }
+        let days: Vec<_> = Interval::Day.firsts(kept, None).take(4).collect();
+        assert_eq!(days, ["2026-06-01", "2026-07-01", "2026-08-01", "2026-08-02"].map(date));
+        let weeks: Vec<_> = Interval::Week.firsts(kept, Some(date("2026-06-01"))).collect();
+        assert_eq!(weeks, ["2026-06-29", "2026-07-27", "2026-08-03", "2026-08-10"].map(date));
+        assert_eq!(Interval::Month.firsts(counted("2026-08-01", "2026-08-02", None), Some(NaiveDate::MAX)).count(), 0);
     }
 
     /// A store that has a pull on every day, and takes a second to say so.

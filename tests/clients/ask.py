@@ -27,7 +27,7 @@ event = RegistryEvent(
     request=EventRequest(method="GET", useragent="demo/1", addr="192.0.2.2:40000"),
 )
 receipt = receive_notification.sync(client=client, body=Notification(events=[event]))
-images = list_images.sync(client=client, repository="demo/python", days=2)
+images = list_images.sync(client=client, repository=["demo/python", "demo/other"], folder="demo", days=2)
 refused = list_images.sync(client=client, limit=0)
 
 image = images.items[0]

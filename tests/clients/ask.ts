@@ -20,7 +20,16 @@ const event: components["schemas"]["RegistryEvent"] = {
     request: { method: "GET", useragent: "demo/1", addr: "192.0.2.1:40000" },
 };
 const receipt = await client.POST("/api/webhook/registry", { body: { events: [event] } });
-const images = await client.GET("/api/v1/images", { params: { query: { repository: "demo/typescript", days: 2 } } });
+const images = await client.GET("/api/v1/images", {
+    params: {
+        query: {
+            repository: ["demo/typescript", "demo/other"],
+            kind: ["pull_by_tag", "pull_by_digest"],
+            folder: "demo",
+            days: 2,
+        },
+    },
+});
 const refused = await client.GET("/api/v1/images", { params: { query: { limit: 0 } } });
 
 const image = images.data?.items[0];

@@ -104,6 +104,7 @@ type Apis = (
     api::summary::SummaryApi,
     WithCsvPaths<(
         api::pulls::PullsApi,
+        api::folders::FoldersApi,
         api::repositories::RepositoriesApi,
         api::images::ImagesApi,
         api::architectures::ArchitecturesApi,
@@ -126,6 +127,7 @@ fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
         },
         WithCsvPaths((
             api::pulls::PullsApi { ask: ask.clone() },
+            api::folders::FoldersApi { ask: ask.clone() },
             api::repositories::RepositoriesApi { ask: ask.clone() },
             api::images::ImagesApi { ask: ask.clone() },
             api::architectures::ArchitecturesApi { ask: ask.clone() },

@@ -25,6 +25,7 @@ pub(crate) fn in_plain_words(reason: &str) -> String {
         "minimum" => format!("at least {limit}"),
         "maximum" => format!("at most {limit}"),
         "maxLength" => format!("at most {limit} characters"),
+        "maxItems" => format!("at most {limit} of them"),
         _ => reason.to_owned(),
     }
 }
@@ -88,6 +89,7 @@ mod tests {
             ("verification failed. minimum(1, exclusive: false)", "at least 1"),
             ("verification failed. maximum(1000, exclusive: false)", "at most 1000"),
             ("verification failed. maxLength(255)", "at most 255 characters"),
+            ("verification failed. maxItems(20)", "at most 20 of them"),
             ("failed to parse \"integer(uint32)\": invalid digit found in string", "not a whole number"),
             ("Type \"string\" expects an input value.", "is missing"),
             ("something else", "something else"),

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, CountKey, Filter, MetricsError, PullEvent},
+    metrics::{AccessKind, AnyOf, CountKey, Filter, MetricsError, PullEvent},
 };
 
 use crate::{
@@ -150,20 +150,25 @@ impl RowNames {
         self.architectures.release(key.architecture);
     }
 
-    /// What a filter lets pass; nothing when it asks for a name that no row holds.
-    fn wanted(&self, filter: &Filter, kind: Option<AccessKind>) -> Option<Wanted> {
-        /// No row holds the name that is asked for.
+    /// What a filter lets pass of some kinds; nothing when no row holds any of the names that it asks for.
+    fn wanted(&self, filter: &Filter, kinds: &[AccessKind]) -> Option<Wanted> {
+        /// No row holds any of the names that are asked for.
         struct NoRow;
-        fn named<T>(name: Option<&T>, id: impl Fn(&T) -> Option<Id>) -> Result<Option<Id>, NoRow> {
-            name.map(|name| id(name).ok_or(NoRow)).transpose()
+        fn named<T>(names: &AnyOf<T>, id: impl Fn(&T) -> Option<Id>) -> Result<Option<Vec<Id>>, NoRow> {
+            if names.is_every() {
+                return Ok(None);
+            }
+            let ids: Vec<Id> = names.named().iter().filter_map(id).collect();
+            if ids.is_empty() { Err(NoRow) } else { Ok(Some(ids)) }
         }
-        let Filter { dates: _, kind: _, repository, tag, digest, architecture } = filter;
+        let Filter { dates: _, kind: _, folder, repository, tag, digest, architecture } = filter;
         Some(Wanted {
-            kind,
-            repository: named(repository.as_ref(), |name| self.repositories.find(name)).ok()?,
-            tag: named(tag.as_ref(), |tag| self.tags.find(tag)).ok()?,
-            digest: named(digest.as_ref(), |digest| self.digests.find(digest)).ok()?,
-            architecture: named(architecture.as_ref(), |name| self.architectures.find(name)).ok()?,
+            kinds: kinds.to_vec(),
+            folder: folder.clone(),
+            repositories: named(repository, |name| self.repositories.find(name)).ok()?,
+            tags: named(tag, |tag| self.tags.find(tag)).ok()?,
+            digests: named(digest, |digest| self.digests.find(digest)).ok()?,
+            architectures: named(architecture, |name| self.architectures.find(name)).ok()?,
         })
     }
 }
@@ -242,11 +247,12 @@ impl Counts {
         }
     }
 
-    /// The counts of a kind, or of every one, that pass the rest of a filter, as they are now. Costs next to nothing,
-    /// however many there are.
-    pub(crate) fn matching(&self, filter: &Filter, kind: Option<AccessKind>) -> Snapshot {
-        let wanted = self.names.wanted(filter, kind);
-        let days = self.days.range(filter.dates.from()..=filter.dates.to()).filter(|_| wanted.is_some());
+    /// The counts of some kinds that pass the rest of a filter, as they are now. Costs next to nothing, however many there
+    /// are.
+    pub(crate) fn matching(&self, filter: &Filter, kinds: &[AccessKind]) -> Snapshot {
+        let wanted = self.names.wanted(filter, kinds);
+        let is_any = wanted.is_some();
+        let days = self.days.range(filter.dates.from()..=filter.dates.to()).filter(|_| is_any);
         self.snapshot(days, wanted)
     }
 

@@ -245,15 +245,17 @@ impl MetricsReader for MemoryMetrics {
     }
 
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
-        let (kind, breakdown) = (breakdown.kind(), breakdown.clone());
-        let filter = breakdown.filter.clone();
-        self.ask(move |counts| counts.matching(&filter, kind), move |counts| question::breakdown(counts, &breakdown))
-            .await
+        let question = breakdown.clone();
+        self.ask(
+            |counts| counts.matching(&breakdown.filter, breakdown.kinds()),
+            move |counts| question::breakdown(counts, &question),
+        )
+        .await
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {
         let page = page.clone();
-        self.ask(|counts| counts.matching(filter, Some(filter.kind)), move |counts| question::rows(counts, &page)).await
+        self.ask(|counts| counts.matching(filter, filter.kinds()), move |counts| question::rows(counts, &page)).await
     }
 
     async fn folded(&self) -> Result<Folded, MetricsError> {

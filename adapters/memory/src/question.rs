@@ -10,8 +10,8 @@ use chrono::{Datelike, NaiveDate};
 use staticreg_domain::{
     Tag,
     metrics::{
-        AccessKind, Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, MetricsRow, Page, Slice, Spans, Summary,
-        Totals,
+        AccessKind, Breakdown, BreakdownRow, Dimension, Folder, FolderEntry, GroupKey, KeyRef, MetricsRow, Page, Slice,
+        Spans, Summary, Totals,
     },
 };
 
@@ -43,8 +43,9 @@ pub(crate) fn breakdown(counts: &Snapshot, question: &Breakdown) -> Slice<Breakd
     let Breakdown { measures, order, page, .. } = question;
     let mut groups: HashMap<Numbers, Group> = HashMap::new();
     let mut seen = HashSet::new();
+    let mut entries = Entries::new(counts, question.filter.folder.as_ref());
     for (date, row, count) in counts.rows() {
-        let numbers = Numbers::new(&dimensions, date, &row.key);
+        let numbers = Numbers::new(&dimensions, date, &row.key, &mut entries);
         let group = groups.entry(numbers).or_insert(Group { count: 0, distinct: 0, first: date, last: row });
         group.count += count;
         group.first = group.first.min(date);
@@ -52,17 +53,17 @@ pub(crate) fn breakdown(counts: &Snapshot, question: &Breakdown) -> Slice<Breakd
             group.last = row;
         }
         if let Some(dimension) = measures.distinct {
-            let value = number(dimension, date, &row.key);
+            let value = number(dimension, date, &row.key, &mut entries);
             group.distinct += u64::from(value != NO_TAG && seen.insert((numbers, value)));
         }
     }
     let placed = groups.into_values().map(|group| {
         let key = group.key(counts, question);
-        ((order.rank(group.count, Some(group.last.updated_at)), key), group)
+        (order.place(group.count, Some(group.last.updated_at), key), group)
     });
     let after = page.after.as_ref().map(|position| position.place(*order));
     slice(placed, after.as_ref(), page.limit, |((_, key), group)| BreakdownRow {
-        key: owned(counts, &key, group.last),
+        key: owned(counts, &key.key(), group.last),
         count: group.count,
         distinct: measures.distinct.map(|_| group.distinct),
         first_on: measures.first.then_some(group.first),
@@ -74,9 +75,10 @@ pub(crate) fn breakdown(counts: &Snapshot, question: &Breakdown) -> Slice<Breakd
 const NO_TAG: u32 = 0;
 
 /// The number of a part: equal parts have equal ones.
-fn number(dimension: Dimension, date: NaiveDate, key: &RowKey) -> u32 {
+fn number(dimension: Dimension, date: NaiveDate, key: &RowKey, entries: &mut Entries<'_>) -> u32 {
     match dimension {
         Dimension::Date => date.num_days_from_ce().cast_unsigned(),
+        Dimension::Folder => entries.number(key.repository),
         Dimension::Repository => key.repository.number(),
         Dimension::Tag => key.tag.map_or(NO_TAG, Id::number),
         Dimension::Digest => key.digest.number(),
@@ -85,15 +87,39 @@ fn number(dimension: Dimension, date: NaiveDate, key: &RowKey) -> u32 {
     }
 }
 
+/// What lies right in a folder, each with a number above zero.
+struct Entries<'a> {
+    counts: &'a Snapshot,
+    folder: Option<&'a Folder>,
+    numbers: HashMap<&'a str, u32>,
+    of_repositories: HashMap<Id, u32>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(counts: &'a Snapshot, folder: Option<&'a Folder>) -> Self {
+        Self { counts, folder, numbers: HashMap::new(), of_repositories: HashMap::new() }
+    }
+
+    /// The number of the entry that a repository belongs to.
+    fn number(&mut self, repository: Id) -> u32 {
+        let Self { counts, folder, numbers, of_repositories } = self;
+        *of_repositories.entry(repository).or_insert_with(|| {
+            let entry = FolderEntry::text_of(counts.repositories.name(repository).as_str(), *folder);
+            let next = u32::try_from(numbers.len()).expect("memory is full long before numbers end") + 1;
+            *numbers.entry(entry).or_insert(next)
+        })
+    }
+}
+
 /// The numbers of a key's parts; zero where there is none.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Numbers([u32; Dimension::ALL.len()]);
 
 impl Numbers {
-    fn new(dimensions: &[Dimension], date: NaiveDate, key: &RowKey) -> Self {
+    fn new(dimensions: &[Dimension], date: NaiveDate, key: &RowKey, entries: &mut Entries<'_>) -> Self {
         let mut numbers = Self([0; Dimension::ALL.len()]);
         for dimension in dimensions {
-            numbers.0[*dimension as usize] = number(*dimension, date, key);
+            numbers.0[*dimension as usize] = number(*dimension, date, key, entries);
         }
         numbers
     }
@@ -124,6 +150,10 @@ impl Group<'_> {
         KeyRef {
             // Told apart by date, all are of the first.
             date: tells(Dimension::Date).then_some(self.first),
+            folder: tells(Dimension::Folder).then(|| {
+                let repository = counts.repositories.name(key.repository).as_str();
+                FolderEntry::text_of(repository, question.filter.folder.as_ref())
+            }),
             repository: tells(Dimension::Repository).then(|| counts.repositories.name(key.repository).as_str()),
             tag: if tells(Dimension::Tag) { counts.tag(key.tag).map(Tag::as_str) } else { None },
             digest: tells(Dimension::Digest).then(|| counts.digests.name(key.digest).as_str()),
@@ -137,6 +167,7 @@ impl Group<'_> {
 fn owned(counts: &Snapshot, key: &KeyRef<'_>, row: &Row) -> GroupKey {
     GroupKey {
         date: key.date,
+        folder: key.folder.map(|entry| FolderEntry::as_stored(entry).expect("a part of a name is one")),
         repository: key.repository.map(|_| counts.repositories.name(row.key.repository).clone()),
         tag: key.tag.and_then(|_| counts.tag(row.key.tag).cloned()),
         digest: key.digest.map(|_| counts.digests.name(row.key.digest).clone()),
@@ -151,16 +182,16 @@ pub(crate) fn rows(counts: &Snapshot, page: &Page<MetricsRow>) -> Slice<MetricsR
         let repository = counts.repositories.name(key.repository);
         let digest = counts.digests.name(key.digest);
         let architecture = counts.architectures.name(key.architecture);
-        ((Reverse(date), repository, counts.tag(key.tag), digest, architecture), (row, count))
+        ((Reverse(date), repository, counts.tag(key.tag), digest, architecture, key.kind.as_str()), (row, count))
     });
-    let after = page.after.as_ref().map(|(date, repository, tag, digest, architecture)| {
-        (Reverse(*date), repository, tag.as_ref(), digest, architecture)
+    let after = page.after.as_ref().map(|(date, repository, tag, digest, architecture, kind)| {
+        (Reverse(*date), repository, tag.as_ref(), digest, architecture, kind.as_str())
     });
     slice(
         places,
         after.as_ref(),
         page.limit,
-        |((Reverse(date), repository, tag, digest, architecture), (row, count))| MetricsRow {
+        |((Reverse(date), repository, tag, digest, architecture, _), (row, count))| MetricsRow {
             date,
             repository: repository.clone(),
             tag: tag.cloned(),

@@ -1,7 +1,10 @@
 //! The counts as of a moment: what a question walks over while others record.
 
 use chrono::NaiveDate;
-use staticreg_domain::{Architecture, Digest, RepositoryName, Tag, metrics::AccessKind};
+use staticreg_domain::{
+    Architecture, Digest, RepositoryName, Tag,
+    metrics::{AccessKind, Folder},
+};
 
 use crate::{
     chunked::Chunked,
@@ -9,24 +12,27 @@ use crate::{
     names::{Id, Listed},
 };
 
-/// Which rows are wanted; a kind or name that is not given is any.
-#[derive(Clone, Copy, Debug)]
+/// Which rows are wanted; names that are not given are any.
+#[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    pub(crate) kind: Option<AccessKind>,
-    pub(crate) repository: Option<Id>,
-    pub(crate) tag: Option<Id>,
-    pub(crate) digest: Option<Id>,
-    pub(crate) architecture: Option<Id>,
+    pub(crate) kinds: Vec<AccessKind>,
+    pub(crate) folder: Option<Folder>,
+    pub(crate) repositories: Option<Vec<Id>>,
+    pub(crate) tags: Option<Vec<Id>>,
+    pub(crate) digests: Option<Vec<Id>>,
+    pub(crate) architectures: Option<Vec<Id>>,
 }
 
 impl Wanted {
-    fn is(&self, key: &RowKey) -> bool {
-        let Self { kind, repository, tag, digest, architecture } = *self;
-        kind.is_none_or(|kind| key.kind == kind)
-            && repository.is_none_or(|repository| key.repository == repository)
-            && tag.is_none_or(|tag| key.tag == Some(tag))
-            && digest.is_none_or(|digest| key.digest == digest)
-            && architecture.is_none_or(|architecture| key.architecture == architecture)
+    fn is(&self, key: &RowKey, names: &Listed<RepositoryName>) -> bool {
+        let Self { kinds, folder, repositories, tags, digests, architectures } = self;
+        let has = |wanted: &Option<Vec<Id>>, id: &Id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
+        kinds.contains(&key.kind)
+            && has(repositories, &key.repository)
+            && (tags.is_none() || key.tag.is_some_and(|tag| has(tags, &tag)))
+            && has(digests, &key.digest)
+            && has(architectures, &key.architecture)
+            && folder.as_ref().is_none_or(|folder| folder.holds(names.name(key.repository).as_str()))
     }
 }
 
@@ -48,7 +54,7 @@ impl Snapshot {
         self.days
             .iter()
             .flat_map(|(date, rows)| rows.iter().map(move |row| (*date, row)))
-            .filter(|(_, row)| self.wanted.is_none_or(|wanted| wanted.is(&row.key)))
+            .filter(|(_, row)| self.wanted.as_ref().is_none_or(|wanted| wanted.is(&row.key, &self.repositories)))
             .map(|(date, row)| (date, row, row.value.get().into()))
     }
 

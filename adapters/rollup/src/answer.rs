@@ -2,23 +2,25 @@
 
 use chrono::NaiveDate;
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, DateRange, DayKey, Dimension, Filter, KeyRef, Measures, MetricsError, Order,
-    Rank, Slice,
+    AccessKind, Breakdown, BreakdownRow, DateRange, DayKey, Dimension, KeyRef, Measures, MetricsError, Order,
+    OrderedBy, Place, Slice,
 };
 
 use crate::{
     day::{Day, Detail, Sum},
     day_sums::DaySums,
-    keys::{Groups, KeyTable, Parts},
+    keys::{Apart, Entries, Groups, KeyTable, Parts},
 };
 
 /// Whether sums can answer: what is about one repository or digest a database's indexes find soon enough, and digests
 /// the sums do not know.
 pub(crate) fn can_answer(breakdown: &Breakdown) -> bool {
     let Measures { distinct, first, last: _ } = breakdown.measures;
-    let is_of_names = |dimension| matches!(dimension, Dimension::Repository | Dimension::Tag | Dimension::Architecture);
-    breakdown.filter.repository.is_none()
-        && breakdown.filter.digest.is_none()
+    let is_of_names = |dimension| {
+        matches!(dimension, Dimension::Folder | Dimension::Repository | Dimension::Tag | Dimension::Architecture)
+    };
+    breakdown.filter.repository.single().is_none()
+        && breakdown.filter.digest.is_every()
         && !breakdown.tells(Dimension::Digest)
         && !first
         && distinct.is_none_or(is_of_names)
@@ -26,11 +28,11 @@ pub(crate) fn can_answer(breakdown: &Breakdown) -> bool {
 
 /// How much of the days a breakdown needs.
 pub(crate) fn detail(breakdown: &Breakdown) -> Detail {
-    use Dimension::{Architecture, Repository, Tag};
-    let is_told = [Repository, Tag, Architecture].into_iter().any(|name| breakdown.tells(name));
-    let Filter { tag, architecture, .. } = &breakdown.filter;
-    let needs_sums = is_told || breakdown.measures.distinct.is_some() || tag.is_some() || architecture.is_some();
-    if needs_sums { Detail::Sums } else { Detail::Total }
+    let is_of_day = |dimension: Dimension| matches!(dimension, Dimension::Date | Dimension::Kind);
+    let needs_total = breakdown.filter.is_of_every_name()
+        && breakdown.measures.distinct.is_none()
+        && breakdown.dimensions().all(is_of_day);
+    if needs_total { Detail::Total } else { Detail::Sums }
 }
 
 /// What is told of a row beside its key.
@@ -41,7 +43,7 @@ struct Told {
 }
 
 /// A row with its place in the list.
-type Placed<'a> = ((Rank, KeyRef<'a>), Told);
+type Placed<'a> = (Place<'a>, Told);
 
 impl DaySums {
     /// The page that a breakdown asks for. The days of its dates are kept.
@@ -51,7 +53,7 @@ impl DaySums {
         let is_by_day = breakdown.tells(Dimension::Date);
         let rows_come_in_order = is_by_day && *order == Order::Key;
         let mut dates = filter.dates;
-        if let (true, Some(date)) = (rows_come_in_order, after.and_then(|(_, key)| key.date)) {
+        if let (true, Some(date)) = (rows_come_in_order, after.and_then(|(_, key)| key.key().date)) {
             // The days before the page are none of it.
             let Ok(rest) = DateRange::new(dates.from().max(date), dates.to()) else {
                 return Ok(Slice::new(Vec::new(), page.limit));
@@ -60,7 +62,10 @@ impl DaySums {
         }
         let kinds = breakdown.kinds();
         let days: Vec<(DayKey, &Day)> = self.within(dates).filter(|((_, kind), _)| kinds.contains(kind)).collect();
-        let mut fold = Fold::new(&self.keys, breakdown);
+        let tells_entries =
+            breakdown.tells(Dimension::Folder) || breakdown.measures.distinct == Some(Dimension::Folder);
+        let entries = if tells_entries { Entries::new(&self.keys, filter.folder.as_ref()) } else { Entries::default() };
+        let mut fold = Fold::new(&self.keys, &entries, breakdown);
         let needed = page.limit as usize + 1;
         let mut rows: Vec<Placed<'_>> = Vec::new();
         if is_by_day {
@@ -81,7 +86,7 @@ impl DaySums {
         let Measures { distinct, first: _, last } = breakdown.measures;
         Slice::from_all(rows, after.as_ref(), page.limit).try_map(|((_, key), told)| {
             Ok(BreakdownRow {
-                key: key.to_key(dimensions.iter().copied()).map_err(MetricsError::Corrupt)?,
+                key: key.key().to_key(dimensions.iter().copied()).map_err(MetricsError::Corrupt)?,
                 count: told.sum.count,
                 distinct: distinct.map(|_| told.distinct),
                 first_on: None,
@@ -101,6 +106,8 @@ impl Sum {
 struct Fold<'a> {
     keys: &'a KeyTable,
     breakdown: &'a Breakdown,
+    /// What lies right in the folder, when that is asked for.
+    entries: &'a Entries,
     /// Groups by what rows are told apart by and what different values are counted of.
     fine: Groups,
     /// Rows, when they are not the fine groups.
@@ -112,20 +119,23 @@ struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    fn new(keys: &'a KeyTable, breakdown: &'a Breakdown) -> Self {
-        use Dimension::{Architecture, Repository, Tag};
+    fn new(keys: &'a KeyTable, entries: &'a Entries, breakdown: &'a Breakdown) -> Self {
         let distinct = breakdown.measures.distinct;
-        let [repository, tag, architecture] = [Repository, Tag, Architecture].map(|name| breakdown.tells(name));
-        let [or_repository, or_tag, or_architecture] =
-            [Repository, Tag, Architecture].map(|name| breakdown.tells(name) || distinct == Some(name));
-        let mut fine = Groups::of_keys(or_repository, or_tag, or_architecture);
-        let of_keys = keys.groups(&breakdown.filter, &mut fine);
+        let apart = |is_apart: &dyn Fn(Dimension) -> bool| Apart {
+            entry: is_apart(Dimension::Folder),
+            repository: is_apart(Dimension::Repository),
+            tag: is_apart(Dimension::Tag),
+            architecture: is_apart(Dimension::Architecture),
+        };
+        let mut fine = Groups::of_keys(apart(&|part| breakdown.tells(part) || distinct == Some(part)));
+        let of_keys = keys.groups(&breakdown.filter, entries, &mut fine);
         let count = of_keys.iter().flatten().max().map_or(0, |last| *last as usize + 1);
         Self {
             keys,
             breakdown,
+            entries,
             fine,
-            coarse: distinct.map(|_| Groups::of_groups(repository, tag, architecture)),
+            coarse: distinct.map(|_| Groups::of_groups(apart(&|part| breakdown.tells(part)))),
             of_keys,
             sums: vec![Sum::NONE; count],
         }
@@ -134,10 +144,14 @@ impl<'a> Fold<'a> {
     /// Adds the rows of some days to others: of one day when days are told apart.
     fn rows(&mut self, days: &[(DayKey, &Day)], rows: &mut Vec<Placed<'a>>) -> Result<(), MetricsError> {
         let date = days.first().map(|((date, _), _)| *date).filter(|_| self.breakdown.tells(Dimension::Date));
+        if !self.breakdown.tells(Dimension::Kind) {
+            self.sum(days.iter().map(|(_, day)| *day));
+            return self.add_rows(date, None, rows);
+        }
         for kind in self.breakdown.kinds() {
             let of_kind = days.iter().filter(|((_, of), _)| of == kind).map(|(_, day)| *day);
             self.sum(of_kind);
-            self.add_rows(date, *kind, rows)?;
+            self.add_rows(date, Some(*kind), rows)?;
         }
         Ok(())
     }
@@ -163,33 +177,35 @@ impl<'a> Fold<'a> {
     fn add_rows(
         &mut self,
         date: Option<NaiveDate>,
-        kind: AccessKind,
+        kind: Option<AccessKind>,
         rows: &mut Vec<Placed<'a>>,
     ) -> Result<(), MetricsError> {
+        let (keys, entries, breakdown) = (self.keys, self.entries, self.breakdown);
+        let row = |parts, told| placed(keys, entries, breakdown, date, kind, parts, told);
         let counted = (0..).zip(&self.sums).filter(|(_, sum)| sum.count > 0);
         let Some(coarse) = &mut self.coarse else {
             rows.reserve(if rows.is_empty() { self.sums.len() } else { 0 });
             for (group, sum) in counted {
                 let parts = self.fine.parts(self.keys, group);
-                rows.push(placed(self.keys, self.breakdown, date, kind, parts, Told { sum: *sum, distinct: 0 })?);
+                rows.push(row(parts, Told { sum: *sum, distinct: 0 })?);
             }
             return Ok(());
         };
         let mut all: Vec<Told> = Vec::new();
         for (group, sum) in counted {
             let parts = self.fine.parts(self.keys, group);
-            let row = coarse.number(parts, None) as usize;
-            if all.len() <= row {
-                all.resize(row + 1, Told { sum: Sum::NONE, distinct: 0 });
+            let group = coarse.number(parts, None) as usize;
+            if all.len() <= group {
+                all.resize(group + 1, Told { sum: Sum::NONE, distinct: 0 });
             }
-            all[row].sum.add(*sum);
+            all[group].sum.add(*sum);
             let is_no_tag = self.breakdown.measures.distinct == Some(Dimension::Tag)
                 && parts.tag.is_some_and(|tag| self.keys.tags.name(tag).is_empty());
-            all[row].distinct += u64::from(!is_no_tag);
+            all[group].distinct += u64::from(!is_no_tag);
         }
         for (group, told) in (0..).zip(all).filter(|(_, told)| told.sum.count > 0) {
             let parts = coarse.parts(self.keys, group);
-            rows.push(placed(self.keys, self.breakdown, date, kind, parts, told)?);
+            rows.push(row(parts, told)?);
         }
         Ok(())
     }
@@ -197,23 +213,25 @@ impl<'a> Fold<'a> {
 
 fn placed<'a>(
     keys: &'a KeyTable,
+    entries: &'a Entries,
     breakdown: &Breakdown,
     date: Option<NaiveDate>,
-    kind: AccessKind,
+    kind: Option<AccessKind>,
     parts: Parts,
     told: Told,
 ) -> Result<Placed<'a>, MetricsError> {
     let key = KeyRef {
         date,
+        folder: parts.entry.map(|number| entries.name(number)),
         repository: parts.repository.map(|number| keys.repositories.name(number)),
         tag: parts.tag.map(|number| keys.tags.name(number)).filter(|name| !name.is_empty()),
         digest: None,
         architecture: parts.architecture.map(|number| keys.architectures.name(number)),
-        kind: breakdown.tells(Dimension::Kind).then(|| kind.as_str()),
+        kind: kind.map(AccessKind::as_str),
     };
-    let last = match breakdown.order {
-        Order::LatestFirst => Some(told.sum.last_known()?),
-        Order::Key | Order::MostFirst => None,
+    let last = match breakdown.order.by() {
+        OrderedBy::Last => Some(told.sum.last_known()?),
+        OrderedBy::Key | OrderedBy::Count => None,
     };
-    Ok(((breakdown.order.rank(told.sum.count, last), key), told))
+    Ok((breakdown.order.place(told.sum.count, last, key), told))
 }

@@ -1,7 +1,10 @@
 //! What is counted, by number: names are kept once, whatever the number of days.
 
 use indexmap::IndexSet;
-use staticreg_domain::metrics::Filter;
+use staticreg_domain::{
+    Architecture, RepositoryName, Tag,
+    metrics::{AnyOf, Filter, Folder, FolderEntry},
+};
 
 use crate::day::KeyId;
 
@@ -34,18 +37,26 @@ impl KeyTable {
         number(self.all.insert_full(Key { image, repository, tag, architecture }).0)
     }
 
-    /// For each key by its number, the group it belongs to, when it passes the filter; dates and kind aside. Questions
-    /// about one repository or digest are not asked here.
-    pub(crate) fn groups(&self, filter: &Filter, groups: &mut Groups) -> Vec<Option<u32>> {
-        let Filter { dates: _, kind: _, repository, tag, digest, architecture } = filter;
-        debug_assert!(repository.is_none() && digest.is_none(), "the database answers these");
-        let tag = tag.as_ref().map(|tag| self.tags.find(tag.as_str()));
-        let architecture = architecture.as_ref().map(|name| self.architectures.find(name.as_str()));
+    /// For each key by its number, the group it belongs to, when it passes the filter; dates and kinds aside. Names are
+    /// looked at once each, not with every key. Questions about digests are not asked here.
+    pub(crate) fn groups(&self, filter: &Filter, entries: &Entries, groups: &mut Groups) -> Vec<Option<u32>> {
+        let Filter { dates: _, kind: _, folder, repository, tag, digest, architecture } = filter;
+        debug_assert!(digest.is_every(), "the database answers these");
+        let mut repositories = self.repositories.wanted(repository, RepositoryName::as_str);
+        if let Some(folder) = folder {
+            let held = self.repositories.iter().enumerate();
+            let held = held.map(|(number, name)| repositories.has(number) && folder.holds(name));
+            repositories = Wanted::Some(held.collect());
+        }
+        let tags = self.tags.wanted(tag, Tag::as_str);
+        let architectures = self.architectures.wanted(architecture, Architecture::as_str);
         let passes = |key: &Key| {
-            tag.is_none_or(|tag| tag == Some(key.tag))
-                && architecture.is_none_or(|architecture| architecture == Some(key.architecture))
+            repositories.has(key.repository as usize)
+                && tags.has(key.tag as usize)
+                && architectures.has(key.architecture as usize)
         };
-        self.all.iter().map(|key| passes(key).then(|| groups.number((*key).into(), Some(key.image)))).collect()
+        let group = |key: &Key| passes(key).then(|| groups.number(entries.of_key(*key), Some(key.image)));
+        self.all.iter().map(group).collect()
     }
 
     /// What a number is of.
@@ -67,18 +78,45 @@ impl KeyTable {
     }
 }
 
+/// What lies right in a folder, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    names: Names,
+    /// By the number of a repository; of nothing when folders are not told apart.
+    of_repositories: Vec<u32>,
+}
+
+impl Entries {
+    /// The entries that the repositories belong to.
+    pub(crate) fn new(keys: &KeyTable, folder: Option<&Folder>) -> Self {
+        let mut names = Names::default();
+        let of_repositories =
+            keys.repositories.iter().map(|repository| names.number(FolderEntry::text_of(repository, folder))).collect();
+        Self { names, of_repositories }
+    }
+
+    /// The parts of a key.
+    fn of_key(&self, Key { image: _, repository, tag, architecture }: Key) -> Parts {
+        Parts {
+            entry: self.of_repositories.get(repository as usize).copied(),
+            repository: Some(repository),
+            tag: Some(tag),
+            architecture: Some(architecture),
+        }
+    }
+
+    pub(crate) fn name(&self, number: u32) -> &str {
+        self.names.name(number)
+    }
+}
+
 /// The parts of a group's key that are told apart, by their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Parts {
+    pub(crate) entry: Option<u32>,
     pub(crate) repository: Option<u32>,
     pub(crate) tag: Option<u32>,
     pub(crate) architecture: Option<u32>,
-}
-
-impl From<Key> for Parts {
-    fn from(Key { image: _, repository, tag, architecture }: Key) -> Self {
-        Self { repository: Some(repository), tag: Some(tag), architecture: Some(architecture) }
-    }
 }
 
 /// Numbers for groups of keys. Most questions need no table for them: the numbers of their names serve.
@@ -92,45 +130,56 @@ pub(crate) enum Groups {
     Images,
     /// Of the parts that are told apart.
     Others {
-        told: [bool; 3],
+        apart: Apart,
         numbers: IndexSet<Parts>,
     },
 }
 
+/// Which parts are told apart.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each part is told apart or not, whatever the others are")]
+pub(crate) struct Apart {
+    pub(crate) entry: bool,
+    pub(crate) repository: bool,
+    pub(crate) tag: bool,
+    pub(crate) architecture: bool,
+}
+
 impl Groups {
     /// Groups of those parts that are told apart.
-    pub(crate) fn of_keys(repository: bool, tag: bool, architecture: bool) -> Self {
-        match (repository, tag, architecture) {
-            (true, true, false) => Self::Images,
-            _ => Self::of_groups(repository, tag, architecture),
+    pub(crate) fn of_keys(apart: Apart) -> Self {
+        match apart {
+            Apart { entry: false, repository: true, tag: true, architecture: false } => Self::Images,
+            _ => Self::of_groups(apart),
         }
     }
 
     /// The same, of groups, which have no number of their image.
-    pub(crate) fn of_groups(repository: bool, tag: bool, architecture: bool) -> Self {
-        match (repository, tag, architecture) {
-            (false, false, false) => Self::All,
-            (true, false, false) => Self::Repositories,
-            (false, true, false) => Self::Tags,
-            (false, false, true) => Self::Architectures,
-            _ => Self::Others { told: [repository, tag, architecture], numbers: IndexSet::new() },
+    pub(crate) fn of_groups(apart: Apart) -> Self {
+        match (apart.entry, apart.repository, apart.tag, apart.architecture) {
+            (false, false, false, false) => Self::All,
+            (false, true, false, false) => Self::Repositories,
+            (false, false, true, false) => Self::Tags,
+            (false, false, false, true) => Self::Architectures,
+            _ => Self::Others { apart, numbers: IndexSet::new() },
         }
     }
 
     /// The number of the group that parts belong to.
     pub(crate) fn number(&mut self, parts: Parts, image: Option<u32>) -> u32 {
-        let Parts { repository, tag, architecture } = parts;
+        let Parts { entry, repository, tag, architecture } = parts;
         match self {
             Self::All => None,
             Self::Repositories => repository,
             Self::Tags => tag,
             Self::Architectures => architecture,
             Self::Images => image,
-            Self::Others { told: [by_repository, by_tag, by_architecture], numbers } => {
+            Self::Others { apart, numbers } => {
                 let parts = Parts {
-                    repository: repository.filter(|_| *by_repository),
-                    tag: tag.filter(|_| *by_tag),
-                    architecture: architecture.filter(|_| *by_architecture),
+                    entry: entry.filter(|_| apart.entry),
+                    repository: repository.filter(|_| apart.repository),
+                    tag: tag.filter(|_| apart.tag),
+                    architecture: architecture.filter(|_| apart.architecture),
                 };
                 Some(number(numbers.insert_full(parts).0))
             }
@@ -147,9 +196,25 @@ impl Groups {
             Self::Architectures => Parts { architecture: Some(group), ..Parts::default() },
             Self::Images => {
                 let (repository, tag) = keys.image(group);
-                Parts { repository: Some(repository), tag: Some(tag), architecture: None }
+                Parts { repository: Some(repository), tag: Some(tag), ..Parts::default() }
             }
-            Self::Others { told: _, numbers } => numbers[group as usize],
+            Self::Others { apart: _, numbers } => numbers[group as usize],
+        }
+    }
+}
+
+/// Which names a filter lets pass.
+enum Wanted {
+    Every,
+    /// By number.
+    Some(Vec<bool>),
+}
+
+impl Wanted {
+    fn has(&self, number: usize) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Some(wanted) => wanted[number],
         }
     }
 }
@@ -171,6 +236,22 @@ impl Names {
 
     pub(crate) fn len(&self) -> usize {
         self.names.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// Which of the names are among some.
+    fn wanted<T>(&self, names: &AnyOf<T>, text: impl Fn(&T) -> &str) -> Wanted {
+        if names.is_every() {
+            return Wanted::Every;
+        }
+        let mut wanted = vec![false; self.len()];
+        for number in names.named().iter().filter_map(|name| self.find(text(name))) {
+            wanted[number as usize] = true;
+        }
+        Wanted::Some(wanted)
     }
 
     fn find(&self, name: &str) -> Option<u32> {

@@ -342,7 +342,7 @@ impl MetricsReader for SqlMetrics {
         self.in_time(Box::pin(async {
             let odd_names = self.odd_names().await?;
             let query = |limit| rows::query(self.dialect(), filter, &Page { limit, ..page.clone() }, &odd_names);
-            self.page_of_names(page.limit, query, |row| rows::item(row, filter.kind)).await
+            self.page_of_names(page.limit, query, |row| rows::item(row, filter)).await
         }))
         .await
     }

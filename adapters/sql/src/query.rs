@@ -6,15 +6,15 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeD
 use sea_orm::{
     QueryResult, TryGetable,
     sea_query::{
-        Expr, ExprTrait, PostgresQueryBuilder, Query as Build, QueryStatementWriter, SelectStatement,
-        SqliteQueryBuilder, UnionType, Value,
+        CaseStatement, Expr, ExprTrait, Func, PostgresQueryBuilder, Query as Build, QueryStatementWriter,
+        SelectStatement, SqliteQueryBuilder, UnionType, Value,
     },
     sqlx::{Row as _, postgres::PgRow},
 };
 use sea_query_sqlx::SqlxValues;
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, BoxError, Dimension, Filter, Folded, KeyRef, MetricsError},
+    metrics::{AccessKind, BoxError, Dimension, Filter, Folded, Folder, KeyRef, MetricsError},
 };
 
 use crate::{error::classify, question::architectures::OddNames};
@@ -93,13 +93,25 @@ impl Dialect {
         }
     }
 
-    /// Whether the columns of some dimensions, at least one, are behind a key's parts.
-    pub(crate) fn is_behind(self, dimensions: &[Dimension], key: &KeyRef<'_>) -> Expr {
-        match dimensions {
-            [dimension] => self.ordered(*dimension).gt(self.part(*dimension, key)),
-            _ => Expr::tuple(dimensions.iter().map(|dimension| self.ordered(*dimension)))
-                .gt(Expr::tuple(dimensions.iter().map(|dimension| self.part(*dimension, key).into()))),
-        }
+    /// Whether a repository lies in a folder: its name is between all that begin with a path and a slash.
+    fn is_in(self, folder: &Folder) -> Expr {
+        let prefix = folder.prefix();
+        // The character behind a slash.
+        let end = format!("{}0", prefix.trim_end_matches('/'));
+        let name = || self.by_bytes("repo_name");
+        name().gte(prefix).and(name().lt(end))
+    }
+
+    /// Whether the columns of some dimensions, at least one, are behind a key's parts; before them, where the order falls.
+    pub(crate) fn is_behind(self, dimensions: &[Dimension], key: &KeyRef<'_>, falls: bool) -> Expr {
+        let (columns, parts) = match dimensions {
+            [dimension] => (self.ordered(*dimension), self.part(*dimension, key).into()),
+            _ => (
+                Expr::tuple(dimensions.iter().map(|dimension| self.ordered(*dimension))),
+                Expr::tuple(dimensions.iter().map(|dimension| self.part(*dimension, key).into())),
+            ),
+        };
+        if falls { columns.lt(parts) } else { columns.gt(parts) }
     }
 }
 
@@ -107,6 +119,7 @@ impl Dialect {
 pub(crate) fn column(dimension: Dimension) -> &'static str {
     match dimension {
         Dimension::Date => "day",
+        Dimension::Folder => "folder",
         Dimension::Repository => "repo_name",
         Dimension::Tag => "tag",
         Dimension::Digest => "digest",
@@ -209,28 +222,38 @@ impl Query {
     }
 }
 
-/// `SELECT` without columns from the counts that show and pass the filter: with `day`, the key's columns, `n` and both
-/// times. Of every kind, with `kind`, when no kind is given. Odd names of architectures are mended.
+/// `SELECT` without columns from the counts that show and pass the filter, of some kinds: with `day`, the key's columns,
+/// `n` and both times; with `kind` when there are several kinds, and with `folder` when that is asked for. Odd names of
+/// architectures are mended.
 pub(crate) fn counts(
     dialect: Dialect,
     filter: &Filter,
-    kind: Option<AccessKind>,
+    kinds: &[AccessKind],
+    tells_folder: bool,
     odd_names: &OddNames,
 ) -> SelectStatement {
-    let Filter { dates, kind: _, repository, tag, digest, architecture } = filter;
-    let source = match kind {
-        Some(kind) => of_kind(kind, odd_names),
-        None => of_every_kind(dialect, odd_names),
+    let tables = Tables { dialect, filter, tells_folder, odd_names };
+    let source = match kinds {
+        [AccessKind::PullByTag] => tables.pulls(Names::AsTheyAre),
+        [kind] => tables.accesses(Names::AsTheyAre, &[*kind]),
+        kinds => tables.of_several_kinds(kinds),
     };
-    let equal = |column: &'static str, value: Option<&str>| value.map(|value| Expr::col(column).eq(value));
-    Build::select()
-        .from_subquery(source, "c")
-        .and_where(Expr::col("day").between(dialect.date(dates.from()), dialect.date(dates.to())))
-        .and_where_option(equal("repo_name", repository.as_ref().map(RepositoryName::as_str)))
-        .and_where_option(equal("tag", tag.as_ref().map(Tag::as_str)))
-        .and_where_option(equal("digest", digest.as_ref().map(Digest::as_str)))
-        .and_where_option(equal("architecture", architecture.as_ref().map(Architecture::as_str)))
-        .take()
+    Build::select().from_subquery(source, "c").take()
+}
+
+/// What lies right in a folder, of the name of a repository.
+fn folder_entry(dialect: Dialect, folder: Option<&Folder>, name: impl Fn() -> Expr) -> Expr {
+    let above = folder.map_or(0, |folder| folder.prefix().len());
+    // Names are ASCII, so their bytes are their characters, and short.
+    let above = || Expr::val(i32::try_from(above).unwrap_or(i32::MAX));
+    let position = match dialect {
+        Dialect::Postgres => "strpos",
+        Dialect::Sqlite => "instr",
+    };
+    let below = || Func::cust("substr").arg(name()).arg(above().add(1));
+    let slash = || Func::cust(position).arg(below()).arg("/");
+    let path = Func::cust("substr").arg(name()).arg(1).arg(above().add(slash()));
+    CaseStatement::new().case(Expr::expr(slash()).gt(0), path).finally(name()).into()
 }
 
 /// So much of what somebody wrote is told.
@@ -240,42 +263,87 @@ const NAMES: [&str; 3] = ["repo_name", "tag", "digest"];
 const ARCHITECTURE: &str = "architecture";
 const TIMES: [&str; 2] = ["created_at", "updated_at"];
 
-fn of_kind(kind: AccessKind, odd_names: &OddNames) -> SelectStatement {
-    let (table, date, count) = match kind {
-        AccessKind::PullByTag => ("container_pull_metrics", "pull_date", "pull_count"),
-        AccessKind::PullByDigest | AccessKind::VersionCheck | AccessKind::Push => {
-            ("container_access_metrics", "event_date", "event_count")
-        }
-    };
-    let mut counts = Build::select();
-    counts.expr_as(Expr::col(date), "day").columns(NAMES);
-    counts.expr_as(odd_names.mended(Expr::col(ARCHITECTURE)), ARCHITECTURE);
-    counts.expr_as(Expr::col(count), "n").columns(TIMES);
-    counts.from(table).and_where(Expr::col(count).gt(0));
-    if kind != AccessKind::PullByTag {
-        counts.and_where(Expr::col("kind").eq(kind.as_str()));
-    }
-    counts.take()
+/// How names are read.
+#[derive(Clone, Copy)]
+enum Names {
+    AsTheyAre,
+    /// By their bytes: a table of the Go program has them in another order, and no database groups by what has two.
+    ByBytes,
 }
 
-/// Text of both tables goes by its bytes: a table of the Go program has it in another order, and no database groups by
-/// what has two.
-fn of_every_kind(dialect: Dialect, odd_names: &OddNames) -> SelectStatement {
-    let of_table = |table: &'static str, date: &'static str, count: &'static str, kind: Expr| {
-        let mut counts = Build::select();
-        counts.expr_as(Expr::col(date), "day").expr_as(kind, "kind");
-        for name in NAMES {
-            counts.expr_as(dialect.by_bytes(name), name);
+/// The tables of counts, of which a filter lets some pass. Conditions stand with each table, so that its indexes serve.
+struct Tables<'a> {
+    dialect: Dialect,
+    filter: &'a Filter,
+    tells_folder: bool,
+    odd_names: &'a OddNames,
+}
+
+impl Tables<'_> {
+    fn pulls(&self, names: Names) -> SelectStatement {
+        self.counts("container_pull_metrics", "pull_date", "pull_count", names)
+    }
+
+    fn accesses(&self, names: Names, kinds: &[AccessKind]) -> SelectStatement {
+        let mut counts = self.counts("container_access_metrics", "event_date", "event_count", names);
+        counts.and_where_option(any_of(Expr::col("kind"), kinds.iter().map(|kind| kind.as_str())));
+        counts
+    }
+
+    fn of_several_kinds(&self, kinds: &[AccessKind]) -> SelectStatement {
+        let others: Vec<AccessKind> = kinds.iter().copied().filter(|kind| *kind != AccessKind::PullByTag).collect();
+        let mut accesses = self.accesses(Names::ByBytes, &others);
+        accesses.expr_as(self.dialect.by_bytes("kind"), "kind");
+        if others.len() == kinds.len() {
+            return accesses;
         }
-        counts.expr_as(odd_names.mended(dialect.by_bytes(ARCHITECTURE)), ARCHITECTURE);
-        counts.expr_as(Expr::col(count), "n").columns(TIMES).from(table).and_where(Expr::col(count).gt(0)).take()
-    };
-    let by_tag = match dialect {
-        Dialect::Postgres => Expr::cust("CAST('pull_by_tag' AS text) COLLATE \"C\""),
-        Dialect::Sqlite => Expr::cust("'pull_by_tag'"),
-    };
-    let accesses = of_table("container_access_metrics", "event_date", "event_count", dialect.by_bytes("kind"));
-    of_table("container_pull_metrics", "pull_date", "pull_count", by_tag).union(UnionType::All, accesses).take()
+        let by_tag = match self.dialect {
+            Dialect::Postgres => Expr::cust("CAST('pull_by_tag' AS text) COLLATE \"C\""),
+            Dialect::Sqlite => Expr::cust("'pull_by_tag'"),
+        };
+        self.pulls(Names::ByBytes).expr_as(by_tag, "kind").union(UnionType::All, accesses).take()
+    }
+
+    fn counts(&self, table: &'static str, date: &'static str, count: &'static str, names: Names) -> SelectStatement {
+        let Filter { dates, kind: _, folder, repository, tag, digest, architecture } = self.filter;
+        let dialect = self.dialect;
+        let read = |name: &'static str| match names {
+            Names::AsTheyAre => Expr::col(name),
+            Names::ByBytes => dialect.by_bytes(name),
+        };
+        let mut counts = Build::select();
+        counts.expr_as(Expr::col(date), "day");
+        for name in NAMES {
+            counts.expr_as(read(name), name);
+        }
+        counts.expr_as(self.odd_names.mended(read(ARCHITECTURE)), ARCHITECTURE);
+        if self.tells_folder {
+            counts.expr_as(folder_entry(dialect, folder.as_ref(), || dialect.by_bytes("repo_name")), "folder");
+        }
+        counts.expr_as(Expr::col(count), "n").columns(TIMES);
+        counts
+            .from(table)
+            .and_where(Expr::col(count).gt(0))
+            .and_where(Expr::col(date).between(dialect.date(dates.from()), dialect.date(dates.to())))
+            .and_where_option(folder.as_ref().map(|folder| dialect.is_in(folder)))
+            .and_where_option(any_of(Expr::col("repo_name"), repository.named().iter().map(RepositoryName::as_str)))
+            .and_where_option(any_of(Expr::col("tag"), tag.named().iter().map(Tag::as_str)))
+            .and_where_option(any_of(Expr::col("digest"), digest.named().iter().map(Digest::as_str)))
+            .and_where_option(any_of(
+                self.odd_names.mended(Expr::col(ARCHITECTURE)),
+                architecture.named().iter().map(Architecture::as_str),
+            ))
+            .take()
+    }
+}
+
+/// Whether a column is any of some texts; no condition when there are none.
+fn any_of<'a>(column: Expr, mut texts: impl ExactSizeIterator<Item = &'a str>) -> Option<Expr> {
+    match texts.len() {
+        0 => None,
+        1 => texts.next().map(|text| column.eq(text)),
+        _ => Some(column.is_in(texts)),
+    }
 }
 
 /// A row of an answer; columns are read by their place.

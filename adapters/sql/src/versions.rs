@@ -96,7 +96,7 @@ pub(crate) fn tell(dialect: Dialect, is_watched: bool, was_watched: bool) {
 /// The counts of a day and kind, at most so many and one more.
 pub(crate) fn counts_query(dialect: Dialect, (date, kind): DayKey, at_most: u32) -> Query {
     let day = Filter::of_dates(DateRange::days_until(date, 1));
-    let mut counts = counts(dialect, &day, Some(kind), &OddNames::default());
+    let mut counts = counts(dialect, &day, &[kind], false, &OddNames::default());
     counts.columns(["repo_name", "tag", "architecture"]).expr(Expr::col("n").cast_as("bigint")).column("updated_at");
     Query::new(dialect, counts.limit(u64::from(at_most) + 1))
 }

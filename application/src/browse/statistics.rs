@@ -129,7 +129,7 @@ impl RepositoryStatistics {
         range: DateRange,
     ) -> Result<Self, MetricsError> {
         let one_tag = tag.is_some();
-        let of_range = Filter { repository: Some(name), tag, ..Filter::of_dates(range) };
+        let of_range = Filter { repository: name.into(), tag: tag.into(), ..Filter::of_dates(range) };
         let ever = Filter { dates: DateRange::EVER, ..of_range.clone() };
         let mut tags: HashMap<Tag, TagCounts> = HashMap::new();
         let (mut all, mut last_pulled_at) = (0, None);
@@ -187,7 +187,7 @@ impl Insights {
         let filter = Filter::of_dates(range);
         let mut by_kind = BTreeMap::new();
         for kind in AccessKind::ALL {
-            by_kind.insert(kind, Daily::read(ask, &Filter { kind, ..filter.clone() }, None).await?);
+            by_kind.insert(kind, Daily::read(ask, &Filter { kind: kind.into(), ..filter.clone() }, None).await?);
         }
         Ok(Self {
             by_architecture: Daily::read(ask, &filter, Some(Dimension::Architecture)).await?,
@@ -219,7 +219,7 @@ async fn page<T>(
 }
 
 async fn sum(ask: &AskMetrics, filter: &Filter, kind: AccessKind) -> Result<u64, MetricsError> {
-    Ok(Daily::read(ask, &Filter { kind, ..filter.clone() }, None).await?.total())
+    Ok(Daily::read(ask, &Filter { kind: kind.into(), ..filter.clone() }, None).await?.total())
 }
 
 /// The first day anything was counted on.
@@ -227,7 +227,7 @@ pub(super) async fn watched_since(ask: &AskMetrics) -> Result<Option<NaiveDate>,
     let mut first = None;
     for kind in AccessKind::ALL {
         // The first by date, which an index finds: the first of all dates would be looked for in every row.
-        let filter = Filter { kind, ..Filter::of_dates(DateRange::EVER) };
+        let filter = Filter { kind: kind.into(), ..Filter::of_dates(DateRange::EVER) };
         let days = page(ask, &items::daily(None, filter, 1), |row| row.key.date).await?;
         first = first.into_iter().chain(days).min();
     }

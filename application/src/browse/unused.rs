@@ -78,7 +78,7 @@ impl Unused {
         let range = DateRange::days_until(ask.today(), days);
         let mut unused = Self { days, watched_since: watched_since(ask).await?, images: Vec::new(), size: 0 };
         let Some(watched_since) = unused.watched_since else { return Ok(unused) };
-        let of_kind = |kind| Filter { kind, ..Filter::of_dates(range) };
+        let of_kind = |kind: AccessKind| Filter { kind: kind.into(), ..Filter::of_dates(range) };
         let counted = Usage {
             last_pulls: images(ask, &Filter::of_dates(DateRange::EVER), |item| item.last_pulled_at).await?,
             pushes: images(ask, &of_kind(AccessKind::Push), |item| item.pulls).await?,
@@ -199,7 +199,7 @@ async fn pulled_digests(
     for first in since.iter_weeks().take_while(|first| *first <= today) {
         let week = DateRange::days_until(first + Days::new(6), 7);
         for kind in [AccessKind::PullByTag, AccessKind::PullByDigest] {
-            let filter = Filter { kind, ..Filter::of_dates(week) };
+            let filter = Filter { kind: kind.into(), ..Filter::of_dates(week) };
             ask.every_row(DigestPulls::asked(filter, PAGE), |row| {
                 pulled.extend(row.key.digest.filter(|digest| unseen.remove(digest)));
                 Some(())

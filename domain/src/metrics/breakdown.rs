@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{AccessKind, BoxError, Filter, Listed, MetricsError, Page, Slice};
+use super::{AccessKind, BoxError, Filter, FolderEntry, Listed, MetricsError, Page, Slice};
 use crate::{Architecture, Digest, RepositoryName, Tag};
 
 /// What counts can be told apart by.
@@ -12,6 +12,8 @@ use crate::{Architecture, Digest, RepositoryName, Tag};
 pub enum Dimension {
     /// The UTC date of the accesses.
     Date,
+    /// What lies right in the filter's folder, see [`FolderEntry`]: a folder or a repository.
+    Folder,
     /// The repository.
     Repository,
     /// The tag; an access without one has a part of its own.
@@ -26,7 +28,8 @@ pub enum Dimension {
 
 impl Dimension {
     /// Every dimension, in the order of a key's parts.
-    pub const ALL: [Self; 6] = [Self::Date, Self::Repository, Self::Tag, Self::Digest, Self::Architecture, Self::Kind];
+    pub const ALL: [Self; 7] =
+        [Self::Date, Self::Folder, Self::Repository, Self::Tag, Self::Digest, Self::Architecture, Self::Kind];
 }
 
 /// What a breakdown tells of each row beside its count. What is not asked for costs nothing.
@@ -52,10 +55,27 @@ impl Measures {
 pub enum Order {
     /// By key, the earliest date first.
     Key,
+    /// By key, the latest date first.
+    LastKeyFirst,
     /// Most counts first.
     MostFirst,
+    /// Fewest counts first.
+    FewestFirst,
     /// The latest access first; the breakdown tells the latest access.
     LatestFirst,
+    /// The access that is longest ago first; the breakdown tells the latest access.
+    EarliestFirst,
+}
+
+/// What an order looks at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderedBy {
+    /// The key.
+    Key,
+    /// The count.
+    Count,
+    /// The latest access.
+    Last,
 }
 
 /// What an order looks at before it looks at keys: what comes first is less.
@@ -64,20 +84,65 @@ pub enum Rank {
     /// Nothing.
     Equal,
     /// The count.
-    Count(Reverse<u64>),
+    Count(u64),
+    /// The count, the largest first.
+    MostFirst(Reverse<u64>),
     /// The latest access.
-    Last(Reverse<Option<DateTime<Utc>>>),
+    Last(Option<DateTime<Utc>>),
+    /// The latest access, the latest first.
+    LatestFirst(Reverse<Option<DateTime<Utc>>>),
 }
 
-impl Order {
-    /// The rank of a row with such a count and latest access.
+/// A key as an order looks at it: what comes first is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyRank<'a> {
+    /// The key.
+    Up(KeyRef<'a>),
+    /// The key, the last first.
+    Down(Reverse<KeyRef<'a>>),
+}
+
+impl<'a> KeyRank<'a> {
+    /// The key.
     #[must_use]
-    pub fn rank(self, count: u64, last_at: Option<DateTime<Utc>>) -> Rank {
+    pub fn key(self) -> KeyRef<'a> {
+        let (Self::Up(key) | Self::Down(Reverse(key))) = self;
+        key
+    }
+}
+
+/// A place in an order: rows come by their places.
+pub type Place<'a> = (Rank, KeyRank<'a>);
+
+impl Order {
+    /// What it looks at first.
+    #[must_use]
+    pub fn by(self) -> OrderedBy {
         match self {
-            Self::Key => Rank::Equal,
-            Self::MostFirst => Rank::Count(Reverse(count)),
-            Self::LatestFirst => Rank::Last(Reverse(last_at)),
+            Self::Key | Self::LastKeyFirst => OrderedBy::Key,
+            Self::MostFirst | Self::FewestFirst => OrderedBy::Count,
+            Self::LatestFirst | Self::EarliestFirst => OrderedBy::Last,
         }
+    }
+
+    /// Whether what it looks at first falls.
+    #[must_use]
+    pub fn falls(self) -> bool {
+        matches!(self, Self::LastKeyFirst | Self::MostFirst | Self::LatestFirst)
+    }
+
+    /// The place of a row with such a count, latest access and key.
+    #[must_use]
+    pub fn place(self, count: u64, last_at: Option<DateTime<Utc>>, key: KeyRef<'_>) -> Place<'_> {
+        let rank = match self {
+            Self::Key | Self::LastKeyFirst => Rank::Equal,
+            Self::MostFirst => Rank::MostFirst(Reverse(count)),
+            Self::FewestFirst => Rank::Count(count),
+            Self::LatestFirst => Rank::LatestFirst(Reverse(last_at)),
+            Self::EarliestFirst => Rank::Last(last_at),
+        };
+        let key = if self == Self::LastKeyFirst { KeyRank::Down(Reverse(key)) } else { KeyRank::Up(key) };
+        (rank, key)
     }
 }
 
@@ -88,8 +153,7 @@ pub struct Breakdown {
     pub by: Vec<Dimension>,
     /// What is told beside the count.
     pub measures: Measures,
-    /// Which counts. Different kinds are never summed: those told apart by kind are of every kind, whatever the filter
-    /// names.
+    /// Which counts. Those told apart by kind are of every kind, whatever the filter names.
     pub filter: Filter,
     /// The order of the rows.
     pub order: Order,
@@ -109,16 +173,16 @@ impl Breakdown {
         Dimension::ALL.into_iter().filter(|dimension| self.tells(*dimension))
     }
 
-    /// The only kind of access it is about; none when it tells kinds apart.
+    /// The only kind of access it is about; none when there are several.
     #[must_use]
     pub fn kind(&self) -> Option<AccessKind> {
-        if self.tells(Dimension::Kind) { None } else { Some(self.filter.kind) }
+        if let [kind] = self.kinds() { Some(*kind) } else { None }
     }
 
-    /// The kinds of access it is about.
+    /// The kinds of access it is about, at least one.
     #[must_use]
     pub fn kinds(&self) -> &[AccessKind] {
-        if self.tells(Dimension::Kind) { &AccessKind::ALL } else { std::slice::from_ref(&self.filter.kind) }
+        if self.tells(Dimension::Kind) { &AccessKind::ALL } else { self.filter.kinds() }
     }
 }
 
@@ -127,6 +191,8 @@ impl Breakdown {
 pub struct GroupKey {
     /// The date.
     pub date: Option<NaiveDate>,
+    /// What lies right in the folder.
+    pub folder: Option<FolderEntry>,
     /// The repository.
     pub repository: Option<RepositoryName>,
     /// The tag; none also for accesses that named none.
@@ -143,9 +209,10 @@ impl GroupKey {
     /// The key as it is compared.
     #[must_use]
     pub fn borrowed(&self) -> KeyRef<'_> {
-        let Self { date, repository, tag, digest, architecture, kind } = self;
+        let Self { date, folder, repository, tag, digest, architecture, kind } = self;
         KeyRef {
             date: *date,
+            folder: folder.as_ref().map(FolderEntry::as_str),
             repository: repository.as_ref().map(RepositoryName::as_str),
             tag: tag.as_ref().map(Tag::as_str),
             digest: digest.as_ref().map(Digest::as_str),
@@ -158,6 +225,7 @@ impl GroupKey {
     pub fn set(&mut self, dimension: Dimension, text: &str) -> Result<(), BoxError> {
         match dimension {
             Dimension::Date => self.date = Some(text.parse()?),
+            Dimension::Folder => self.folder = Some(FolderEntry::as_stored(text)?),
             Dimension::Repository => self.repository = Some(RepositoryName::as_stored(text)?),
             Dimension::Tag if text.is_empty() => self.tag = None,
             Dimension::Tag => self.tag = Some(text.parse()?),
@@ -174,6 +242,8 @@ impl GroupKey {
 pub struct KeyRef<'a> {
     /// The date.
     pub date: Option<NaiveDate>,
+    /// What lies right in the folder.
+    pub folder: Option<&'a str>,
     /// The repository.
     pub repository: Option<&'a str>,
     /// The tag; none also for accesses that named none.
@@ -192,6 +262,7 @@ impl<'a> KeyRef<'a> {
     pub fn text(&self, dimension: Dimension) -> &'a str {
         match dimension {
             Dimension::Date => None,
+            Dimension::Folder => self.folder,
             Dimension::Repository => self.repository,
             Dimension::Tag => self.tag,
             Dimension::Digest => self.digest,
@@ -247,8 +318,8 @@ pub struct Position {
 impl Position {
     /// The place in an order: rows come by their places.
     #[must_use]
-    pub fn place(&self, order: Order) -> (Rank, KeyRef<'_>) {
-        (order.rank(self.count, self.last_at), self.key.borrowed())
+    pub fn place(&self, order: Order) -> Place<'_> {
+        order.place(self.count, self.last_at, self.key.borrowed())
     }
 }
 
@@ -305,6 +376,9 @@ mod tests {
         assert_eq!(sorted(Order::Key), ["a", "b", "c"]);
         assert_eq!(sorted(Order::MostFirst), ["b", "a", "c"]);
         assert_eq!(sorted(Order::LatestFirst), ["c", "a", "b"]);
+        assert_eq!(sorted(Order::LastKeyFirst), ["c", "b", "a"]);
+        assert_eq!(sorted(Order::FewestFirst), ["a", "c", "b"]);
+        assert_eq!(sorted(Order::EarliestFirst), ["a", "b", "c"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod breakdown;
 mod count;
+mod filter;
 mod folded;
 #[cfg(feature = "mocks")]
 mod mock;
@@ -9,12 +10,15 @@ mod question;
 mod versions;
 
 pub use crate::pull_event::PullEvent;
-pub use breakdown::{Breakdown, BreakdownRow, Dimension, GroupKey, KeyRef, Measures, Order, Position, Rank};
+pub use breakdown::{
+    Breakdown, BreakdownRow, Dimension, GroupKey, KeyRank, KeyRef, Measures, Order, OrderedBy, Place, Position, Rank,
+};
 pub use count::{AccessKind, Change, CountKey};
+pub use filter::{AnyOf, Filter, Folder, FolderEntry, InvalidFolder};
 pub use folded::{Folded, first_of_month, last_of_month};
 #[cfg(feature = "mocks")]
 pub use mock::MockMetricsRepository;
-pub use question::{DateRange, Filter, InvalidDateRange, Listed, MetricsRow, Page, Slice, Spans, Summary, Totals};
+pub use question::{DateRange, InvalidDateRange, Listed, MetricsRow, Page, Slice, Spans, Summary, Totals};
 pub use versions::{DayCount, DayKey, DayVersions, KeptSums, VersionedMetrics};
 
 use async_trait::async_trait;
@@ -63,8 +67,8 @@ pub trait MetricsReader: Send + Sync {
     /// The counts that pass a filter, summed by what they have in common.
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError>;
 
-    /// The rows themselves, of the filter's kind: the latest date first, then by repository, tag, digest and
-    /// architecture.
+    /// The rows themselves: the latest date first, then by repository, tag, digest, architecture and the name of the
+    /// kind.
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError>;
 
     /// What is kept by month. Of such a month a question counts all when the first is among its dates, and else nothing:

@@ -54,31 +54,6 @@ impl DateRange {
     }
 }
 
-/// Which counts a question is about: those that agree with every member that is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// The dates.
-    pub dates: DateRange,
-    /// The kind of access.
-    pub kind: AccessKind,
-    /// The repository.
-    pub repository: Option<RepositoryName>,
-    /// The tag.
-    pub tag: Option<Tag>,
-    /// The digest.
-    pub digest: Option<Digest>,
-    /// The architecture.
-    pub architecture: Option<Architecture>,
-}
-
-impl Filter {
-    /// The pulls by tag of some dates.
-    #[must_use]
-    pub fn of_dates(dates: DateRange) -> Self {
-        Self { dates, kind: AccessKind::PullByTag, repository: None, tag: None, digest: None, architecture: None }
-    }
-}
-
 /// An item of a list that is read in pages.
 pub trait Listed {
     /// Where the item stands in the list's order.
@@ -241,10 +216,11 @@ pub struct MetricsRow {
 }
 
 impl Listed for MetricsRow {
-    type Position = (NaiveDate, RepositoryName, Option<Tag>, Digest, Architecture);
+    type Position = (NaiveDate, RepositoryName, Option<Tag>, Digest, Architecture, AccessKind);
 
     fn position(&self) -> Self::Position {
-        (self.date, self.repository.clone(), self.tag.clone(), self.digest.clone(), self.architecture.clone())
+        let Self { date, repository, tag, digest, architecture, kind, .. } = self;
+        (*date, repository.clone(), tag.clone(), digest.clone(), architecture.clone(), *kind)
     }
 }
 

@@ -131,7 +131,7 @@ pub async fn record(store: &dyn MetricsRepository, accesses: &[Access]) {
 
 /// Every row of a kind that the store shows.
 pub async fn rows_of(store: &dyn MetricsRepository, kind: AccessKind) -> Vec<MetricsRow> {
-    let filter = Filter { kind, ..Filter::of_dates(staticreg_domain::metrics::DateRange::EVER) };
+    let filter = Filter { kind: kind.into(), ..Filter::of_dates(staticreg_domain::metrics::DateRange::EVER) };
     let slice = store.rows(&filter, &Page::first(100_000)).await.expect("rows");
     assert!(!slice.more, "more rows than any test records");
     slice.items

@@ -135,7 +135,8 @@ pub async fn every_question_sums_what_is_folded(Subject { store, .. }: Subject) 
     let all = Filter::of_dates(DateRange::EVER);
     let july = DateRange::new(date("2026-07-01"), date("2026-07-31")).expect("a range");
     let mut before = Vec::new();
-    let filters = || [all.clone(), Filter::of_dates(july), Filter { tag: "v1".parse().ok(), ..all.clone() }];
+    let filters =
+        || [all.clone(), Filter::of_dates(july), Filter { tag: "v1".parse().into_iter().collect(), ..all.clone() }];
     for filter in filters() {
         before.push(lists::lines(&*store, lists::REPOSITORIES, &filter).await);
         before.push(lists::lines(&*store, lists::ARCHITECTURES, &filter).await);

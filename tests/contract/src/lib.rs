@@ -10,6 +10,7 @@ pub mod api_tokens;
 pub mod archive;
 pub mod by_hand;
 pub mod events;
+pub mod filters;
 pub mod folding;
 pub mod journal;
 pub mod lists;
@@ -84,7 +85,9 @@ macro_rules! contract_suite {
             questions::digests_are_listed_latest_pulled_first,
             questions::rows_are_listed_latest_date_first,
             questions::every_breakdown_sums_the_rows,
-            questions::every_question_takes_every_filter,
+            filters::every_question_takes_every_filter,
+            filters::several_values_are_counted_together,
+            filters::folders_hold_what_lies_below_their_path,
             questions::dates_decide_ranges_and_times_do_not,
             questions::all_of_time_is_a_range,
             questions::text_is_ordered_by_its_bytes,

@@ -13,6 +13,8 @@ pub type List = (&'static [Dimension], Measures, Order);
 pub const DAYS: List = (&[Dimension::Date], Measures::COUNT, Order::Key);
 /// Counts per day and architecture.
 pub const DAYS_BY_ARCHITECTURE: List = (&[Dimension::Date, Dimension::Architecture], Measures::COUNT, Order::Key);
+/// Counts per day and what lies right in a folder.
+pub const DAYS_BY_FOLDER: List = (&[Dimension::Date, Dimension::Folder], Measures::COUNT, Order::Key);
 /// Counts per day and repository.
 pub const DAYS_BY_REPOSITORY: List = (&[Dimension::Date, Dimension::Repository], Measures::COUNT, Order::Key);
 /// Counts per day and tag.
@@ -28,14 +30,28 @@ pub const ARCHITECTURES: List = (
     Measures { distinct: Some(Dimension::Repository), ..Measures::COUNT },
     Order::MostFirst,
 );
+/// Counts and repositories of what lies right in a folder.
+pub const FOLDERS: List =
+    (&[Dimension::Folder], Measures { distinct: Some(Dimension::Repository), ..Measures::LAST }, Order::MostFirst);
 /// Counts per tag and architecture.
 pub const TAGS: List = (&[Dimension::Tag, Dimension::Architecture], Measures::LAST, Order::MostFirst);
 /// Counts per digest.
 pub const DIGESTS: List = (&[Dimension::Digest], Measures { first: true, ..Measures::LAST }, Order::LatestFirst);
 
 /// Every list.
-pub const ALL: [List; 9] =
-    [DAYS, DAYS_BY_ARCHITECTURE, DAYS_BY_REPOSITORY, DAYS_BY_TAG, REPOSITORIES, IMAGES, ARCHITECTURES, TAGS, DIGESTS];
+pub const ALL: [List; 11] = [
+    DAYS,
+    DAYS_BY_ARCHITECTURE,
+    DAYS_BY_FOLDER,
+    DAYS_BY_REPOSITORY,
+    DAYS_BY_TAG,
+    FOLDERS,
+    REPOSITORIES,
+    IMAGES,
+    ARCHITECTURES,
+    TAGS,
+    DIGESTS,
+];
 
 /// The question for the first rows of a list.
 #[must_use]

@@ -12,6 +12,7 @@ use crate::{
     Subject,
     events::{Access, pull, record},
     lists,
+    questions::ORDERS,
 };
 
 /// Counts with many equal values, so that pages end between items that only their names tell apart.
@@ -66,17 +67,24 @@ where
 pub async fn no_page_loses_or_doubles_an_item(Subject { store, .. }: Subject) {
     for kind in [AccessKind::PullByTag, AccessKind::PullByDigest] {
         record(&*store, &many_pulls(kind)).await;
-        let filter = Filter { kind, ..Filter::of_dates(DateRange::EVER) };
+        let filter = Filter { kind: kind.into(), ..Filter::of_dates(DateRange::EVER) };
         every_list_pages(&*store, &filter).await;
-        every_list_pages(&*store, &Filter { architecture: "arm64".parse().ok(), ..filter.clone() }).await;
+        every_list_pages(&*store, &Filter { architecture: "arm64".parse().into_iter().collect(), ..filter.clone() })
+            .await;
     }
+    let kind = [AccessKind::PullByTag, AccessKind::PullByDigest].into_iter().collect();
+    every_list_pages(&*store, &Filter { kind, ..Filter::of_dates(DateRange::EVER) }).await;
 }
 
 async fn every_list_pages(store: &dyn MetricsReader, filter: &Filter) {
     let by_kind: lists::List = (&[Dimension::Kind, Dimension::Repository], Measures::COUNT, Order::Key);
     let by_day: lists::List = (&[Dimension::Date, Dimension::Tag], Measures::LAST, Order::MostFirst);
-    for list in lists::ALL.into_iter().chain([by_kind, by_day]) {
-        if list == lists::ARCHITECTURES && filter.architecture.is_some() {
+    let in_every_order = ORDERS.into_iter().flat_map(|order| {
+        let measures = Measures { distinct: Some(Dimension::Repository), ..Measures::LAST };
+        [(lists::IMAGES.0, Measures::LAST, order), (&[Dimension::Date, Dimension::Folder], measures, order)]
+    });
+    for list in lists::ALL.into_iter().chain([by_kind, by_day]).chain(in_every_order) {
+        if list == lists::ARCHITECTURES && filter.architecture.single().is_some() {
             continue;
         }
         pages_make_the_list(&format!("{list:?}"), async |page| {

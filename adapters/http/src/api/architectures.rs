@@ -8,6 +8,7 @@ use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 use super::{
     list::{Declaration, Item},
     operation::list_operation,
+    selection::Several,
 };
 
 pub(crate) struct ArchitecturesApi {
@@ -19,10 +20,12 @@ list_operation! {
     ///
     /// Architectures with equal counts follow each other by name.
     GET "/api/v1/architectures" as "list_architectures" on ArchitecturesApi(
-        /// Only this repository.
-        repository: Option<String>,
-        /// Only this tag.
-        tag: Option<String>,
+        /// Only these repositories.
+        #[oai(validator(max_items = 20))]
+        repository: Several,
+        /// Only these tags.
+        #[oai(validator(max_items = 20))]
+        tag: Several,
     ) -> ArchitectureCount, Declaration {
         by: vec![Dimension::Architecture],
         measures: Measures { distinct: Some(Dimension::Repository), ..Measures::COUNT },

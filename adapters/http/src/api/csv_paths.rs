@@ -16,8 +16,9 @@ use poem_openapi::{
 const CSV: &str = "text/csv";
 
 /// Lists and what each is called as CSV.
-const OPERATIONS: [(&str, &str); 7] = [
+const OPERATIONS: [(&str, &str); 8] = [
     ("list_pulls", "export_pulls"),
+    ("list_folders", "export_folders"),
     ("list_repositories", "export_repositories"),
     ("list_images", "export_images"),
     ("list_architectures", "export_architectures"),

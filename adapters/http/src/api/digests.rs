@@ -23,8 +23,10 @@ list_operation! {
     /// Only digests that were accessed by this tag.
     GET "/api/v1/digests" as "list_digests" on DigestsApi(
         /// The repository.
+        #[oai(validator(max_length = 255))]
         repository: String,
         /// The tag.
+        #[oai(validator(max_length = 128))]
         tag: String,
     ) -> DigestCount, Declaration {
         by: vec![Dimension::Digest],

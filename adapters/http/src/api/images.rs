@@ -9,6 +9,7 @@ use super::{
     example_time,
     list::{Declaration, Item},
     operation::list_operation,
+    selection::Several,
     time::Time,
 };
 
@@ -21,10 +22,12 @@ list_operation! {
     ///
     /// Images with equal counts follow each other by repository and tag.
     GET "/api/v1/images" as "list_images" on ImagesApi(
-        /// Only this repository.
-        repository: Option<String>,
-        /// Only this tag.
-        tag: Option<String>,
+        /// Only these repositories.
+        #[oai(validator(max_items = 20))]
+        repository: Several,
+        /// Only these tags.
+        #[oai(validator(max_items = 20))]
+        tag: Several,
     ) -> Image, Declaration {
         by: vec![Dimension::Repository, Dimension::Tag],
         measures: Measures::LAST,

@@ -8,11 +8,23 @@ use serde_json::Value;
 
 use crate::problem::Problem;
 
+/// What the framework calls too many values of a parameter.
+const MAX_ITEMS: &str = "maxItems";
+
 /// How alike two names must be for one to be a misspelling of the other, from 0 to 1 (Jaro and Winkler).
 const ALIKE: f64 = 0.75;
 
-/// The query parameters of each path, and the values of those that have a choice.
-pub(crate) struct KnownParameters(HashMap<String, BTreeMap<String, Vec<String>>>);
+/// The query parameters of each path.
+pub(crate) struct KnownParameters(HashMap<String, BTreeMap<String, Known>>);
+
+/// A query parameter.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its values, when it has a choice.
+    choice: Vec<String>,
+    /// Whether it may be given several times.
+    takes_several: bool,
+}
 
 impl KnownParameters {
     /// Those of the operations that an OpenAPI document describes.
@@ -20,7 +32,7 @@ impl KnownParameters {
         let of_path = |(path, operations): (&String, &Value)| {
             let parameters = operations.get("get")?["parameters"].as_array().into_iter().flatten();
             let known = parameters.filter(|parameter| parameter["in"] == "query").filter_map(|parameter| {
-                Some((parameter["name"].as_str()?.to_owned(), choice(document, &parameter["schema"])))
+                Some((parameter["name"].as_str()?.to_owned(), Known::of_schema(document, &parameter["schema"])))
             });
             Some((path.clone(), known.collect()))
         };
@@ -33,12 +45,22 @@ impl KnownParameters {
         let given: Vec<_> = request.params().unwrap_or_default();
         check(known, &given).map_err(|problem| Error::from_response(problem.into_response()))?;
         endpoint.call(request).await.map_err(|error| match error.downcast_ref::<ParseParamError>() {
-            Some(ParseParamError { name, .. }) if known.get(*name).is_some_and(|values| !values.is_empty()) => {
-                let one_of = format!("one of `{}`", known[*name].join("`, `"));
+            Some(ParseParamError { name, reason })
+                if !reason.contains(MAX_ITEMS) && known.get(*name).is_some_and(|known| !known.choice.is_empty()) =>
+            {
+                let one_of = format!("one of `{}`", known[*name].choice.join("`, `"));
                 Error::from_response(Problem::of_parameter(name, one_of).into_response())
             }
             _ => error,
         })
+    }
+}
+
+impl Known {
+    fn of_schema(document: &Value, schema: &Value) -> Self {
+        let takes_several = schema["type"] == "array";
+        let of_value = if takes_several { &schema["items"] } else { schema };
+        Self { choice: choice(document, of_value), takes_several }
     }
 }
 
@@ -49,20 +71,20 @@ fn choice(document: &Value, schema: &Value) -> Vec<String> {
     values.into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-/// Refuses a parameter that is not known, or is given twice.
-pub(crate) fn check(known: &BTreeMap<String, Vec<String>>, given: &[(String, String)]) -> Result<(), Problem> {
+/// Refuses a parameter that is not known, or is given twice where one is taken.
+pub(crate) fn check(known: &BTreeMap<String, Known>, given: &[(String, String)]) -> Result<(), Problem> {
     for (place, (name, _)) in given.iter().enumerate() {
-        if !known.contains_key(name) {
+        let Some(parameter) = known.get(name) else {
             return Err(Problem::of_unknown_parameter(&shortened(name), hint(known, name)));
-        }
-        if given[..place].iter().any(|(before, _)| before == name) {
+        };
+        if !parameter.takes_several && given[..place].iter().any(|(before, _)| before == name) {
             return Err(Problem::of_parameter(name, "is given more than once"));
         }
     }
     Ok(())
 }
 
-fn hint(known: &BTreeMap<String, Vec<String>>, name: &str) -> String {
+fn hint(known: &BTreeMap<String, Known>, name: &str) -> String {
     let likeness = |known: &String| strsim::jaro_winkler(known, name);
     let nearest = known.keys().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
@@ -92,6 +114,8 @@ mod tests {
         let document = json!({
             "paths": {"/api/v1/images": {"get": {"parameters": [
                 {"name": "kind", "in": "query", "schema": {"$ref": "#/components/schemas/Kind"}},
+                {"name": "tag", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}},
+                {"name": "also", "in": "query", "schema": {"type": "array", "items": {"$ref": "#/components/schemas/Kind"}}},
                 {"name": "interval", "in": "query", "schema": {"type": "string", "enum": ["day", "week"]}},
                 {"name": "limit", "in": "query", "schema": {"type": "integer"}},
                 {"name": "x-key", "in": "header", "schema": {"type": "string"}},
@@ -99,13 +123,24 @@ mod tests {
             "components": {"schemas": {"Kind": {"type": "string", "enum": ["push"]}}},
         });
         let KnownParameters(known) = KnownParameters::of_document(&document);
-        let expected = json!({"interval": ["day", "week"], "kind": ["push"], "limit": []});
-        assert_eq!(json!(known["/api/v1/images"]), expected);
+        let expected = [
+            ("also", &["push"][..], true),
+            ("interval", &["day", "week"], false),
+            ("kind", &["push"], false),
+            ("limit", &[], false),
+            ("tag", &[], true),
+        ];
+        let expected = expected.map(|(name, choice, takes_several)| {
+            let choice = choice.iter().copied().map(str::to_owned).collect();
+            (name.to_owned(), Known { choice, takes_several })
+        });
+        assert_eq!(known["/api/v1/images"], BTreeMap::from(expected));
     }
 
     #[test]
     fn a_misspelt_name_is_answered_with_the_nearest() {
-        let known = ["days", "from", "limit", "repository", "tag"].map(|name| (name.to_owned(), Vec::new())).into();
+        let known =
+            ["days", "from", "limit", "repository", "tag"].map(|name| (name.to_owned(), Known::default())).into();
         for (name, expected) in [
             ("lmit", "is not known; `limit` is"),
             ("Repository", "is not known; `repository` is"),

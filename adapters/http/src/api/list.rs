@@ -6,16 +6,18 @@ use poem::{
     http::{HeaderMap, header},
 };
 use poem_openapi::{
-    ApiResponse, Object,
+    ApiResponse, Enum, Object,
     payload::Json,
     registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::{ParseFromJSON, ToJSON, Type},
 };
 use serde::Serialize;
 use staticreg_application::ask_metrics::Counted;
-use staticreg_domain::metrics::{Breakdown, BreakdownRow, Dimension, Filter, Listed, Measures, Order, Page, Slice};
+use staticreg_domain::metrics::{
+    Breakdown, BreakdownRow, Dimension, Filter, Listed, Measures, Order, OrderedBy, Page, Slice,
+};
 
-use super::cursor;
+use super::cursor::{self, Question};
 use crate::{accept, csv, problem::QuestionError};
 
 /// How many items a page has when `limit` is not given.
@@ -38,12 +40,55 @@ pub(crate) struct Declaration {
     pub(crate) order: Order,
 }
 
+/// What the items of a list are sorted by.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum Sort {
+    /// The count; the most first.
+    Count,
+    /// The name; by its bytes.
+    Name,
+    /// The latest access; the latest first.
+    LastAt,
+}
+
+/// Which way the items of a list are sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum Direction {
+    /// The least first.
+    Asc,
+    /// The greatest first.
+    Desc,
+}
+
 impl Declaration {
+    /// The same list, sorted as asked for.
+    pub(crate) fn sorted(mut self, sort: Option<Sort>, direction: Option<Direction>) -> Self {
+        let by = match sort {
+            None => self.order.by(),
+            Some(Sort::Count) => OrderedBy::Count,
+            Some(Sort::Name) => OrderedBy::Key,
+            Some(Sort::LastAt) => OrderedBy::Last,
+        };
+        let falls = direction.map_or(by != OrderedBy::Key, |direction| direction == Direction::Desc);
+        self.measures.last |= by == OrderedBy::Last;
+        self.order = match (by, falls) {
+            (OrderedBy::Key, false) => Order::Key,
+            (OrderedBy::Key, true) => Order::LastKeyFirst,
+            (OrderedBy::Count, true) => Order::MostFirst,
+            (OrderedBy::Count, false) => Order::FewestFirst,
+            (OrderedBy::Last, true) => Order::LatestFirst,
+            (OrderedBy::Last, false) => Order::EarliestFirst,
+        };
+        self
+    }
+
     /// The question that `limit` and `cursor` ask.
     pub(crate) fn breakdown(self, filter: Filter, paging: Paging<'_>) -> Result<Breakdown, QuestionError> {
         let Self { by, measures, order } = self;
         let mut breakdown = Breakdown { by, measures, filter, order, page: Page::first(paging.limit()) };
-        breakdown.page.after = paging.after(|cursor| cursor::position(cursor, &breakdown))?;
+        breakdown.page.after = paging.after(|cursor| cursor::position(paging.question, cursor, &breakdown))?;
         Ok(breakdown)
     }
 }
@@ -53,6 +98,7 @@ impl Declaration {
 pub(crate) struct Paging<'a> {
     pub(crate) limit: Option<u32>,
     pub(crate) cursor: Option<&'a str>,
+    pub(crate) question: Question,
 }
 
 impl Paging<'_> {
@@ -62,7 +108,7 @@ impl Paging<'_> {
 
     /// The place to read on after, or that the cursor is none of this list's.
     pub(crate) fn after<P>(self, position: impl FnOnce(&str) -> Option<P>) -> Result<Option<P>, QuestionError> {
-        let refused = || QuestionError::parameter("cursor", "not a `next_cursor` of this list; start without one");
+        let refused = || QuestionError::parameter("cursor", "not a `next_cursor` of this question; start without one");
         self.cursor.map(|cursor| position(cursor).ok_or_else(refused)).transpose()
     }
 }
@@ -132,11 +178,12 @@ impl<T: Item> ListAnswer<T> {
     pub(crate) fn of_rows(
         breakdown: &Breakdown,
         rows: Slice<BreakdownRow>,
+        question: Question,
         format: Format,
         item: impl FnMut(BreakdownRow) -> Option<T>,
     ) -> Result<Self, QuestionError> {
         let last = rows.items.last().filter(|_| rows.more);
-        let next_cursor = last.and_then(|row| cursor::after(&row.position(), breakdown));
+        let next_cursor = last.and_then(|row| cursor::after(question, &row.position(), breakdown));
         Ok(Self::new(rows.items(item)?.items, next_cursor, format))
     }
 

@@ -6,14 +6,15 @@ use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
 use staticreg_domain::{
     Digest, RepositoryName,
-    metrics::{Listed, MetricsRow, Page, Slice},
+    metrics::{AccessKind, Listed, MetricsRow, Page, Slice},
 };
 
 use super::{
-    cursor, example_time,
+    cursor::{self, Question},
+    example_time,
     list::{Item, ListAnswer},
     operation::list_operation,
-    selection::Kind,
+    selection::{Kind, Several},
     time::Time,
 };
 
@@ -24,16 +25,18 @@ pub(crate) struct MetricsApi {
 list_operation! {
     /// The stored rows, newest first.
     ///
-    /// One row per date, repository, tag, digest and architecture; rows of one date follow each other in this order.
+    /// One row per date, repository, tag, digest, architecture and kind; rows of one date follow each other in this order.
     GET "/api/v1/metrics" as "list_metrics" on MetricsApi(
-        /// Only this repository.
-        repository: Option<String>,
-        /// Only this tag.
-        tag: Option<String>,
-    ) -> MetricsRowItem, |ask, filter, paging, format| {
-        let page = Page { limit: paging.limit(), after: paging.after(position)? };
+        /// Only these repositories.
+        #[oai(validator(max_items = 20))]
+        repository: Several,
+        /// Only these tags.
+        #[oai(validator(max_items = 20))]
+        tag: Several,
+    ) -> MetricsRowItem, |ask, filter, counted, paging, format| {
+        let page = Page { limit: paging.limit(), after: paging.after(|cursor| position(paging.question, cursor))? };
         let Slice { items, more } = ask.store().rows(&filter, &page).await?;
-        let next_cursor = items.last().filter(|_| more).and_then(cursor_after);
+        let next_cursor = items.last().filter(|_| more).and_then(|row| cursor_after(paging.question, row));
         Ok(ListAnswer::new(items.into_iter().map(MetricsRowItem::from).collect(), next_cursor, format))
     }
 }
@@ -101,17 +104,18 @@ impl Item for MetricsRowItem {
         &["date", "repository", "tag", "digest", "architecture", "kind", "count", "created_at", "updated_at"];
 }
 
-/// A place of this list inside a cursor: date, repository, tag, digest and architecture.
-type CursorParts = (NaiveDate, String, Option<String>, String, String);
+/// A place of this list inside a cursor: date, repository, tag, digest, architecture and kind.
+type CursorParts = (NaiveDate, String, Option<String>, String, String, String);
 
-fn cursor_after(row: &MetricsRow) -> Option<String> {
-    let (date, repository, tag, digest, architecture) = row.position();
+fn cursor_after(question: Question, row: &MetricsRow) -> Option<String> {
+    let (date, repository, tag, digest, architecture, kind) = row.position();
     let tag = tag.map(|tag| tag.to_string());
-    cursor::encode(&(date, repository.to_string(), tag, digest.to_string(), architecture.to_string()))
+    let (repository, digest, architecture) = (repository.to_string(), digest.to_string(), architecture.to_string());
+    cursor::encode(question, &(date, repository, tag, digest, architecture, kind.as_str()))
 }
 
-fn position(cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
-    let (date, repository, tag, digest, architecture) = cursor::decode::<CursorParts>(cursor)?;
+fn position(question: Question, cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
+    let (date, repository, tag, digest, architecture, kind) = cursor::decode::<CursorParts>(question, cursor)?;
     // An access without tag has none, and only a text that is no tag is wrong.
     let tag = tag.map(|tag| tag.parse()).transpose().ok()?;
     Some((
@@ -120,5 +124,6 @@ fn position(cursor: &str) -> Option<<MetricsRow as Listed>::Position> {
         tag,
         Digest::as_stored(&digest).ok()?,
         architecture.parse().ok()?,
+        AccessKind::named(&kind)?,
     ))
 }

@@ -5,6 +5,7 @@ pub(crate) mod architectures;
 pub(crate) mod csv_paths;
 pub(crate) mod cursor;
 pub(crate) mod digests;
+pub(crate) mod folders;
 pub(crate) mod images;
 pub(crate) mod known_parameters;
 pub(crate) mod list;

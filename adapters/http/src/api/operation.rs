@@ -3,18 +3,19 @@
 /// An operation of the query API that answers a list, on a struct with an `ask`.
 ///
 /// poem-openapi takes every query parameter as an argument of its own, so those that all lists have stand here, once.
-/// Only whether a list needs a `repository` and a `tag` differs. A list is declared by what it asks, and its item has a
-/// `from_row`; one that asks otherwise has a body.
+/// Only which `repository` and `tag` a list takes differs: any number of them ([`crate::api::selection::Several`]) or the
+/// one that it is about. A list is declared by what it asks, and its item has a `from_row`; one that asks otherwise has a
+/// body.
 macro_rules! list_operation {
     (
         $(#[doc = $doc:tt])+
         GET $path:tt as $operation:tt on $api:ident(
-            $(#[doc = $repository_doc:tt])+
+            $(#[$repository_attribute:meta])+
             repository: $repository:ty,
-            $(#[doc = $tag_doc:tt])+
+            $(#[$tag_attribute:meta])+
             tag: $tag:ty,
             $( $(#[doc = $parameter_doc:tt])+ $parameter:ident: $parameter_type:ty, )*
-        ) -> $item:ident, |$ask:ident, $filter:ident, $paging:ident, $format:ident| $body:expr
+        ) -> $item:ident, |$ask:ident, $filter:ident, $counted:ident, $paging:ident, $format:ident| $body:expr
     ) => {
         #[poem_openapi::OpenApi]
         impl $api {
@@ -35,20 +36,22 @@ macro_rules! list_operation {
                 /// The number of days until `to`; 30 when neither `from` nor `days` is given.
                 #[oai(validator(minimum(value = "1"), maximum(value = "3660")))]
                 days: poem_openapi::param::Query<Option<u32>>,
-                /// Which accesses are counted; `pull_by_tag` when not given.
-                kind: poem_openapi::param::Query<Option<crate::api::selection::Kind>>,
-                $(#[doc = $repository_doc])+
-                #[oai(validator(max_length = 255))]
+                /// Which accesses are counted, together when there are several; `pull_by_tag` when not given.
+                #[oai(validator(max_items = 20))]
+                kind: poem_openapi::param::Query<Option<Vec<crate::api::selection::Kind>>>,
+                /// Only repositories in this folder, at any depth: `team-a` holds `team-a/x` and not `team-ab/x`.
+                #[oai(validator(max_length = 256))]
+                folder: poem_openapi::param::Query<Option<String>>,
+                $(#[$repository_attribute])+
                 repository: poem_openapi::param::Query<$repository>,
-                $(#[doc = $tag_doc])+
-                #[oai(validator(max_length = 128))]
+                $(#[$tag_attribute])+
                 tag: poem_openapi::param::Query<$tag>,
-                /// Only this digest.
-                #[oai(validator(max_length = 255))]
-                digest: poem_openapi::param::Query<Option<String>>,
-                /// Only this architecture, such as `amd64` or `not-specified`.
-                #[oai(validator(max_length = 32))]
-                architecture: poem_openapi::param::Query<Option<String>>,
+                /// Only these digests.
+                #[oai(validator(max_items = 20))]
+                digest: poem_openapi::param::Query<crate::api::selection::Several>,
+                /// Only these architectures, such as `amd64` or `not-specified`.
+                #[oai(validator(max_items = 20))]
+                architecture: poem_openapi::param::Query<crate::api::selection::Several>,
                 $( $(#[doc = $parameter_doc])+ $parameter: poem_openapi::param::Query<$parameter_type>, )*
                 /// The most items of a page; 100 when not given.
                 #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
@@ -57,47 +60,55 @@ macro_rules! list_operation {
                 #[oai(validator(max_length = 2048))]
                 cursor: poem_openapi::param::Query<Option<String>>,
                 $format: crate::api::list::Format,
+                request: &poem::Request,
                 _signed_in: crate::access::SignedIn,
             ) -> Result<crate::api::list::ListAnswer<$item>, crate::problem::QuestionError> {
                 let $ask = &self.ask;
-                let ($filter, counted) = crate::api::selection::Selection {
+                let ($filter, $counted) = crate::api::selection::Selection {
                     from: from.0,
                     to: to.0,
                     days: days.0,
-                    kind: kind.0,
-                    repository: repository.0.into(),
-                    tag: tag.0.into(),
-                    digest: digest.0,
-                    architecture: architecture.0,
+                    kind: kind.0.unwrap_or_default(),
+                    folder: folder.0,
+                    repository: crate::api::selection::Named::values(repository.0),
+                    tag: crate::api::selection::Named::values(tag.0),
+                    digest: crate::api::selection::Named::values(digest.0),
+                    architecture: crate::api::selection::Named::values(architecture.0),
                 }
                 .filter($ask)
                 .await?;
-                let $paging = crate::api::list::Paging { limit: limit.0, cursor: cursor.as_deref() };
+                let question =
+                    crate::api::cursor::Question::new(request.uri().path(), request.params().unwrap_or_default());
+                let $paging = crate::api::list::Paging { limit: limit.0, cursor: cursor.as_deref(), question };
                 let answer: Result<_, crate::problem::QuestionError> = $body;
-                answer.map(|answer| answer.of(counted))
+                answer.map(|answer| answer.of($counted))
             }
         }
     };
     (
         $(#[doc = $doc:tt])+
         GET $path:tt as $operation:tt on $api:ident(
-            $(#[doc = $repository_doc:tt])+
+            $(#[$repository_attribute:meta])+
             repository: $repository:ty,
-            $(#[doc = $tag_doc:tt])+
+            $(#[$tag_attribute:meta])+
             tag: $tag:ty,
         ) -> $item:ident, $declaration:expr
     ) => {
         crate::api::operation::list_operation! {
             $(#[doc = $doc])+
             GET $path as $operation on $api(
-                $(#[doc = $repository_doc])+
+                $(#[$repository_attribute])+
                 repository: $repository,
-                $(#[doc = $tag_doc])+
+                $(#[$tag_attribute])+
                 tag: $tag,
-            ) -> $item, |ask, filter, paging, format| {
-                let breakdown = $declaration.breakdown(filter, paging)?;
+                /// What the items are sorted by; equal ones follow each other by name.
+                sort: Option<crate::api::list::Sort>,
+                /// Which way; when not given, names rise and all else falls.
+                order: Option<crate::api::list::Direction>,
+            ) -> $item, |ask, filter, counted, paging, format| {
+                let breakdown = $declaration.sorted(sort.0, order.0).breakdown(filter, paging)?;
                 let rows = ask.store().breakdown(&breakdown).await?;
-                crate::api::list::ListAnswer::of_rows(&breakdown, rows, format, $item::from_row)
+                crate::api::list::ListAnswer::of_rows(&breakdown, rows, paging.question, format, $item::from_row)
             }
         }
     };

@@ -9,6 +9,7 @@ use super::{
     example_time,
     list::{Declaration, Item},
     operation::list_operation,
+    selection::Several,
     time::Time,
 };
 
@@ -21,10 +22,12 @@ list_operation! {
     ///
     /// Repositories with equal counts follow each other by name.
     GET "/api/v1/repositories" as "list_repositories" on RepositoriesApi(
-        /// Only this repository.
-        repository: Option<String>,
-        /// Only this tag.
-        tag: Option<String>,
+        /// Only these repositories.
+        #[oai(validator(max_items = 20))]
+        repository: Several,
+        /// Only these tags.
+        #[oai(validator(max_items = 20))]
+        tag: Several,
     ) -> Repository, Declaration {
         by: vec![Dimension::Repository],
         measures: Measures { distinct: Some(Dimension::Tag), ..Measures::LAST },

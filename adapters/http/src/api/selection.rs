@@ -1,12 +1,14 @@
 //! The parameters that every question shares, as domain values.
 
+use std::{fmt::Display, str::FromStr};
+
 use chrono::NaiveDate;
 use poem_openapi::Enum;
 use serde::Serialize;
 use staticreg_application::ask_metrics::{AskMetrics, Counted, Dates};
 use staticreg_domain::{
     Architecture,
-    metrics::{AccessKind, Filter},
+    metrics::{AccessKind, AnyOf, Filter},
 };
 
 use crate::problem::QuestionError;
@@ -49,36 +51,60 @@ impl From<AccessKind> for Kind {
     }
 }
 
+/// A parameter that names any number of values, one each time it is given.
+pub(crate) type Several = Option<Vec<String>>;
+
+/// A parameter that names values.
+pub(crate) trait Named {
+    /// The values.
+    fn values(self) -> Vec<String>;
+}
+
+impl Named for String {
+    fn values(self) -> Vec<String> {
+        vec![self]
+    }
+}
+
+impl Named for Several {
+    fn values(self) -> Vec<String> {
+        self.unwrap_or_default()
+    }
+}
+
 /// The filters of a question as they arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     pub(crate) from: Option<NaiveDate>,
     pub(crate) to: Option<NaiveDate>,
     pub(crate) days: Option<u32>,
-    pub(crate) kind: Option<Kind>,
-    pub(crate) repository: Option<String>,
-    pub(crate) tag: Option<String>,
-    pub(crate) digest: Option<String>,
-    pub(crate) architecture: Option<String>,
+    pub(crate) kind: Vec<Kind>,
+    pub(crate) folder: Option<String>,
+    pub(crate) repository: Vec<String>,
+    pub(crate) tag: Vec<String>,
+    pub(crate) digest: Vec<String>,
+    pub(crate) architecture: Vec<String>,
 }
 
 impl Selection {
     /// The filter they stand for and what of it is kept by month, or which parameter is wrong.
     pub(crate) async fn filter(self, ask: &AskMetrics) -> Result<(Filter, Counted), QuestionError> {
-        let Self { from, to, days, kind, repository, tag, digest, architecture } = self;
+        let Self { from, to, days, kind, folder, repository, tag, digest, architecture } = self;
         if from.is_some() && days.is_some() {
             return Err(QuestionError::parameter("days", "give either `from` or `days`"));
         }
         let dates = ask
             .range(Dates { from, to, days })
             .map_err(|_| QuestionError::parameter("from", "is after `to`, or after today when `to` is not given"))?;
+        let kind = if kind.is_empty() { vec![Kind::default()] } else { kind };
         let filter = Filter {
             dates,
-            kind: kind.unwrap_or_default().into(),
-            repository: parse("repository", repository)?,
-            tag: parse("tag", tag)?,
-            digest: parse("digest", digest)?,
-            architecture: architecture.map(|name| exact_architecture(&name)).transpose()?,
+            kind: kind.into_iter().map(AccessKind::from).collect(),
+            folder: folder.map(|folder| parse("folder", &folder)).transpose()?,
+            repository: parse_all("repository", &repository)?,
+            tag: parse_all("tag", &tag)?,
+            digest: parse_all("digest", &digest)?,
+            architecture: architecture.iter().map(|name| exact_architecture(name)).collect::<Result<_, _>>()?,
         };
         let counted = ask.counted(dates).await?;
         Ok((Filter { dates: counted.dates, ..filter }, counted))
@@ -98,10 +124,13 @@ fn exact_architecture(name: &str) -> Result<Architecture, QuestionError> {
     }
 }
 
-fn parse<T>(name: &str, text: Option<String>) -> Result<Option<T>, QuestionError>
+fn parse_all<T>(name: &str, texts: &[String]) -> Result<AnyOf<T>, QuestionError>
 where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
+    T: FromStr<Err: Display> + Ord,
 {
-    text.map(|text| text.parse()).transpose().map_err(|error| QuestionError::parameter(name, error))
+    texts.iter().map(|text| parse(name, text)).collect()
+}
+
+fn parse<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, QuestionError> {
+    text.parse().map_err(|error| QuestionError::parameter(name, error))
 }

@@ -9,6 +9,7 @@ use super::{
     example_time,
     list::{Declaration, Item},
     operation::list_operation,
+    selection::Several,
     time::Time,
 };
 
@@ -22,9 +23,11 @@ list_operation! {
     /// Equal counts follow each other by tag and architecture.
     GET "/api/v1/tags" as "list_tags" on TagsApi(
         /// The repository.
+        #[oai(validator(max_length = 255))]
         repository: String,
-        /// Only this tag.
-        tag: Option<String>,
+        /// Only these tags.
+        #[oai(validator(max_items = 20))]
+        tag: Several,
     ) -> TagCount, Declaration {
         by: vec![Dimension::Tag, Dimension::Architecture],
         measures: Measures::LAST,

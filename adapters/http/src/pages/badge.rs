@@ -16,7 +16,10 @@ use staticreg_application::ask_metrics::DEFAULT_DAYS;
 use staticreg_domain::{RepositoryName, Tag, metrics::DateRange};
 
 use super::{parameters::Parameters, site::Site, text};
-use crate::{api::known_parameters::check, problem::Problem};
+use crate::{
+    api::known_parameters::{Known, check},
+    problem::Problem,
+};
 
 /// How long others may keep a badge, in seconds.
 const KEPT_SECONDS: u32 = 300;
@@ -93,7 +96,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
 
 /// What the badge is to show.
 fn look_at<'a>(parameters: &'a Parameters, request: &Request) -> Result<&'a str, Problem> {
-    let known = ["show", "tag"].map(|name| (name.to_owned(), Vec::new()));
+    let known = ["show", "tag"].map(|name| (name.to_owned(), Known::default()));
     check(&BTreeMap::from(known), &request.params::<Vec<_>>().unwrap_or_default())?;
     let kind = parameters.get("show").unwrap_or(CHOICES[0]);
     if CHOICES.contains(&kind) {

@@ -50,7 +50,7 @@ const TO_POSTERS: Answers = [
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 38] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 40] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
@@ -64,6 +64,8 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 38] = [
     ("/api/v1/summary", "/api/v1/summary", 200, TO_ALL, TO_READERS),
     ("/api/v1/pulls", "/api/v1/pulls", 200, TO_ALL, TO_READERS),
     ("/api/v1/pulls.csv", "/api/v1/pulls.csv", 200, TO_ALL, TO_READERS),
+    ("/api/v1/folders", "/api/v1/folders", 200, TO_ALL, TO_READERS),
+    ("/api/v1/folders.csv", "/api/v1/folders.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/repositories", "/api/v1/repositories", 200, TO_ALL, TO_READERS),
     ("/api/v1/repositories.csv", "/api/v1/repositories.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/images", "/api/v1/images", 200, TO_ALL, TO_READERS),

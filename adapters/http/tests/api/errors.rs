@@ -62,8 +62,22 @@ async fn a_wrong_parameter_is_named() {
         ("images?lmit=1", "lmit"),
         ("images.csv?lmit=1", "lmit"),
         ("summary?days=7", "days"),
-        ("images?tag=a&tag=b", "tag"),
+        ("images?days=1&days=2", "days"),
+        ("images?folder=a&folder=b", "folder"),
+        ("images?folder=", "folder"),
+        ("images?folder=a//b", "folder"),
+        ("images?tag=a&tag=.x", "tag"),
+        ("images?kind=push&kind=all", "kind"),
+        (&format!("images?{}", "tag=a&".repeat(21)), "tag"),
+        ("tags?repository=a&repository=b", "repository"),
+        ("digests?repository=a&tag=a&tag=b", "tag"),
         ("pulls?interval=year", "interval"),
+        ("pulls?fill=one", "fill"),
+        ("pulls?fill=zero&group_by=tag", "fill"),
+        ("images?fill=zero", "fill"),
+        ("images?sort=size", "sort"),
+        ("images?order=up", "order"),
+        ("pulls?sort=count", "sort"),
         // ["2026-11-20","amd64"]
         ("pulls?cursor=WyIyMDI2LTExLTIwIiwiYW1kNjQiXQ", "cursor"),
         ("tags", "repository"),
@@ -92,6 +106,9 @@ async fn a_wrong_parameter_is_told_what_is_right() {
         ("images?from=2026-02-30", "parameter `from`: not a date such as 2026-11-21"),
         ("summary?days=7", "parameter `days`: is not known: there are no parameters here"),
         ("tags", "parameter `repository`: is missing"),
+        ("tags?repository=a&repository=b", "parameter `repository`: is given more than once"),
+        ("images?folder=/", "parameter `folder`: not a folder of repositories such as team-a or team-a/web"),
+        (&format!("images?{}", "kind=push&".repeat(21)), "parameter `kind`: at most 20 of them"),
     ] {
         let response = server(MockMetricsRepository::new()).get(format!("/api/v1/{query}")).send().await;
         assert_eq!(body(response).await["detail"], detail, "{query}");
@@ -103,7 +120,7 @@ async fn an_unknown_architecture_is_one_that_nobody_told() {
     for name in ["unknown", "Unknown", "not-specified"] {
         let mut store = MockMetricsRepository::new();
         store.expect_breakdown().returning(|list| {
-            assert_eq!(list.filter.architecture, Some(Architecture::not_specified()));
+            assert_eq!(list.filter.architecture.named(), [Architecture::not_specified()]);
             Ok(Slice { items: Vec::new(), more: false })
         });
         server(store).get(format!("/api/v1/images?architecture={name}")).send().await.assert_status_is_ok();

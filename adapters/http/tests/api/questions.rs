@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use poem::http::StatusCode;
 use serde_json::{Value, json};
 use staticreg_domain::metrics::{
-    AccessKind, BreakdownRow, Change, CountKey, DateRange, Dimension, Filter, Folded, MetricsRepository as _,
-    MetricsRow, MockMetricsRepository, Order, Page, PullEvent, Slice, Summary, Totals,
+    AccessKind, BreakdownRow, Change, CountKey, DateRange, Dimension, Filter, Folded, FolderEntry,
+    MetricsRepository as _, MetricsRow, MockMetricsRepository, Order, Page, PullEvent, Slice, Summary, Totals,
 };
 use staticreg_memory::MemoryMetrics;
 use uuid::Uuid;
@@ -42,20 +42,23 @@ async fn the_summary_shows_every_kind() {
     insta::assert_json_snapshot!(body(response).await);
 }
 
-/// The filter of `days=7`, `repository`, `tag`, `digest`, `architecture` and `kind`.
+/// The filter of `days=7`, `folder`, `repository`, `tag`, `digest`, `architecture` and `kind`.
 fn narrow_filter() -> Filter {
     Filter {
         dates: DateRange::new(date("2026-11-15"), date("2026-11-21")).expect("a range"),
-        kind: AccessKind::PullByDigest,
-        repository: Some("demo/app".parse().expect("a name")),
-        tag: Some("v1".parse().expect("a tag")),
-        digest: Some(DIGEST.parse().expect("a digest")),
-        architecture: "amd64".parse().ok(),
+        kind: AccessKind::PullByDigest.into(),
+        folder: Some("demo".parse().expect("a folder")),
+        repository: "demo/app".parse().into_iter().collect(),
+        tag: "v1".parse().into_iter().collect(),
+        digest: DIGEST.parse().into_iter().collect(),
+        architecture: "amd64".parse().into_iter().collect(),
     }
 }
 
 fn narrow_query() -> String {
-    format!("days=7&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2")
+    format!(
+        "days=7&folder=demo&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2"
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,6 +73,10 @@ async fn every_list_passes_its_filters_on_and_shows_its_items() {
                 row.key.date = Some(date("2026-11-20"));
                 row.key.architecture = "amd64".parse().ok();
                 (None, false, false, Order::Key)
+            }
+            [Dimension::Folder] => {
+                row.key.folder = FolderEntry::as_stored("demo/more/").ok();
+                (Some(Dimension::Repository), false, true, Order::MostFirst)
             }
             [Dimension::Repository] => {
                 row.key.repository = "demo/app".parse().ok();
@@ -105,7 +112,7 @@ async fn every_list_passes_its_filters_on_and_shows_its_items() {
         Ok(Slice { items: vec![row(at)], more: false })
     });
     let server = server(store);
-    for list in ["pulls", "repositories", "images", "architectures", "tags", "digests", "metrics"] {
+    for list in ["pulls", "folders", "repositories", "images", "architectures", "tags", "digests", "metrics"] {
         let group = if list == "pulls" { "&group_by=architecture" } else { "" };
         let response = server.get(format!("/api/v1/{list}?{}{group}", narrow_query())).send().await;
         response.assert_status_is_ok();
@@ -150,6 +157,77 @@ async fn without_dates_the_last_30_days_are_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_parameter_that_is_given_several_times_names_several_values() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_breakdown().returning(|list| {
+        let Filter { kind, repository, tag, architecture, .. } = &list.filter;
+        assert_eq!(kind.named(), [AccessKind::PullByTag, AccessKind::PullByDigest]);
+        assert_eq!(*repository, ["a", "b/c"].iter().flat_map(|name| name.parse()).collect());
+        assert_eq!(*tag, ["v1", "v2"].iter().flat_map(|name| name.parse()).collect());
+        assert_eq!(*architecture, ["amd64", "not-specified"].iter().flat_map(|name| name.parse()).collect());
+        Ok(Slice { items: Vec::new(), more: false })
+    });
+    let query = "kind=pull_by_digest&kind=pull_by_tag&repository=b/c&repository=a&tag=v1&tag=v2&tag=v1\
+                 &architecture=unknown&architecture=amd64";
+    let server = server(store);
+    for list in ["images", "pulls", "folders", "repositories.csv"] {
+        server.get(format!("/api/v1/{list}?{query}")).send().await.assert_status_is_ok();
+    }
+}
+
+#[tokio::test]
+async fn a_folder_has_the_same_counts_in_every_list() {
+    let server = server(MemoryMetrics::new(100));
+    let pulls = [("nginx", 1), ("team-a", 2), ("team-a/x", 3), ("team-a/x/y", 4), ("team-a/w/z", 5), ("team-ab/x", 6)];
+    let repositories = pulls.iter().flat_map(|(name, times)| std::iter::repeat_n(*name, *times));
+    let event = |(number, repository): (u32, &str)| {
+        let mut event = event(number);
+        event["timestamp"] = "2026-11-20T10:00:00Z".into();
+        event["target"]["repository"] = repository.into();
+        event
+    };
+    let events: Vec<_> = (0..).zip(repositories).map(event).collect();
+    server.post(WEBHOOK).body_json(&notification(&events)).send().await.assert_status_is_ok();
+    let asked = async |query: &str| {
+        let answer = body(server.get(format!("/api/v1/{query}")).send().await).await;
+        answer["items"].as_array().expect("items").clone()
+    };
+    let dates = "from=2026-11-20&to=2026-11-20";
+    for list in ["pulls", "folders", "repositories", "images", "architectures", "metrics"] {
+        for (folder, count) in [("team-a", 12), ("team-a/", 12), ("team-a/x", 4), ("team", 0), ("nginx", 0)] {
+            let items = asked(&format!("{list}?{dates}&folder={folder}")).await;
+            let counted: u64 = items.iter().filter_map(|item| item["count"].as_u64()).sum();
+            assert_eq!(counted, count, "{list} of {folder}");
+        }
+    }
+
+    let at = "2026-11-20T10:00:00Z";
+    let folder = |name: &str, count: u32, repositories: u32| json!({"folder": name, "repository": null, "count": count, "repositories": repositories, "last_at": at});
+    let repository = |name: &str, count: u32| json!({"folder": null, "repository": name, "count": count, "repositories": 1, "last_at": at});
+    let top = [folder("team-a", 12, 3), folder("team-ab", 6, 1), repository("team-a", 2), repository("nginx", 1)];
+    assert_eq!(page_by_page(&server, &format!("folders?{dates}")).await, top);
+    let inside = [folder("team-a/w", 5, 1), folder("team-a/x", 4, 1), repository("team-a/x", 3)];
+    assert_eq!(asked(&format!("folders?{dates}&folder=team-a")).await, inside);
+    let day = |member: &str, name: &str, count: u32| json!({"date": "2026-11-20", member: name, "count": count});
+    assert_eq!(
+        without_periods(page_by_page(&server, &format!("pulls?{dates}&group_by=folder")).await),
+        [
+            day("repository", "nginx", 1),
+            day("repository", "team-a", 2),
+            day("folder", "team-a", 12),
+            day("folder", "team-ab", 6)
+        ]
+    );
+    let by_month = asked("pulls?days=60&to=2026-11-21&interval=month&group_by=folder&folder=team-a").await;
+    let by_month = without_periods(by_month);
+    let month = |member: &str, name: &str, count: u32| json!({"date": "2026-11-01", member: name, "count": count});
+    assert_eq!(
+        by_month,
+        [month("folder", "team-a/w", 5), month("repository", "team-a/x", 3), month("folder", "team-a/x", 4)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cursor_reads_on_where_the_page_before_ended() {
     let at = time("2026-11-21T19:00:00Z");
     let mut store = MockMetricsRepository::new();
@@ -157,7 +235,7 @@ async fn a_cursor_reads_on_where_the_page_before_ended() {
         let more = page.after.is_none();
         if let Some(after) = &page.after {
             let row = row(at);
-            assert_eq!(*after, (row.date, row.repository, row.tag, row.digest, row.architecture));
+            assert_eq!(*after, (row.date, row.repository, row.tag, row.digest, row.architecture, row.kind));
         }
         Ok(Slice { items: vec![row(at)], more })
     });
@@ -169,6 +247,53 @@ async fn a_cursor_reads_on_where_the_page_before_ended() {
 
     let csv = server.get("/api/v1/metrics").header("accept", "text/csv").send().await;
     csv.assert_header("next-cursor", cursor);
+}
+
+#[tokio::test]
+async fn lists_are_sorted_as_asked_for_and_a_cursor_is_of_one_question() {
+    let server = server(MemoryMetrics::new(100));
+    let pulls = [("a", 1, "12"), ("b", 1, "10"), ("c", 3, "11"), ("d", 2, "13")];
+    let events: Vec<_> = (0..)
+        .zip(pulls.iter().flat_map(|(name, times, hour)| std::iter::repeat_n((name, hour), *times)))
+        .map(|(number, (name, hour))| {
+            let mut event = event(number);
+            event["timestamp"] = format!("2026-11-20T{hour}:00:00Z").into();
+            event["target"]["repository"] = (*name).into();
+            event
+        })
+        .collect();
+    server.post(WEBHOOK).body_json(&notification(&events)).send().await.assert_status_is_ok();
+    let dates = "from=2026-11-20&to=2026-11-20";
+    for (query, expected) in [
+        ("", "cdab"),
+        ("&sort=count", "cdab"),
+        ("&sort=count&order=asc", "abdc"),
+        ("&order=asc", "abdc"),
+        ("&sort=name", "abcd"),
+        ("&sort=name&order=desc", "dcba"),
+        ("&sort=last_at", "dacb"),
+        ("&sort=last_at&order=asc", "bcad"),
+    ] {
+        for list in ["repositories", "images", "folders"] {
+            let items = page_by_page(&server, &format!("{list}?{dates}{query}")).await;
+            let names: String = items.iter().filter_map(|item| item["repository"].as_str()).collect();
+            assert_eq!(names, expected, "{list} {query}");
+        }
+    }
+
+    let first = body(server.get(format!("/api/v1/images?{dates}&limit=1")).send().await).await;
+    let cursor = first["next_cursor"].as_str().expect("a cursor");
+    for (query, status) in [
+        (format!("images?to=2026-11-20&from=2026-11-20&cursor={cursor}"), StatusCode::OK),
+        (format!("images.csv?{dates}&limit=7&cursor={cursor}"), StatusCode::OK),
+        (format!("images?{dates}&order=asc&cursor={cursor}"), StatusCode::BAD_REQUEST),
+        (format!("images?{dates}&tag=v1&cursor={cursor}"), StatusCode::BAD_REQUEST),
+        (format!("images?cursor={cursor}"), StatusCode::BAD_REQUEST),
+        (format!("repositories?{dates}&cursor={cursor}"), StatusCode::BAD_REQUEST),
+    ] {
+        let response = server.get(format!("/api/v1/{query}")).send().await;
+        assert_eq!(response.0.status(), status, "{query}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,6 +361,7 @@ async fn pulls_are_counted_by_week_and_by_month() {
         let item = |(date, name, pulls): &(&str, &str, u64)| json!({"date": date, "repository": name, "count": pulls});
         items.iter().map(item).collect()
     };
+    let of_page = |page: &Value| without_periods(page["items"].as_array().expect("items").clone());
     for (query, expected) in [
         ("interval=day&from=2026-11-02", dated(&[("2026-11-02", 1), ("2026-11-08", 2), ("2026-11-16", 1)])),
         ("interval=week&from=2026-10-31", dated(&[("2026-10-26", 2), ("2026-11-02", 3), ("2026-11-16", 1)])),
@@ -252,9 +378,48 @@ async fn pulls_are_counted_by_week_and_by_month() {
         ),
     ] {
         let whole = body(server.get(format!("/api/v1/pulls?{query}")).send().await).await;
-        assert_eq!(whole, json!({"items": expected, "next_cursor": null}), "{query}");
-        assert_eq!(page_by_page(&server, &format!("pulls?{query}")).await, expected, "{query}");
+        assert_eq!((of_page(&whole), &whole["next_cursor"]), (expected.clone(), &Value::Null), "{query}");
+        assert_eq!(without_periods(page_by_page(&server, &format!("pulls?{query}")).await), expected, "{query}");
     }
+    let period = |date: &str, first: &str, last: &str, complete: bool, count: u32| json!({"date": date, "first_on": first, "last_on": last, "complete": complete, "count": count});
+    for (query, expected) in [
+        (
+            "interval=week&from=2026-10-31",
+            vec![
+                period("2026-10-26", "2026-10-31", "2026-11-01", false, 2),
+                period("2026-11-02", "2026-11-02", "2026-11-08", true, 3),
+                period("2026-11-09", "2026-11-09", "2026-11-15", true, 0),
+                period("2026-11-16", "2026-11-16", "2026-11-21", false, 1),
+            ],
+        ),
+        (
+            "interval=month&from=2026-08-01&to=2026-09-30",
+            vec![
+                period("2026-08-01", "2026-08-01", "2026-08-31", true, 0),
+                period("2026-09-01", "2026-09-01", "2026-09-30", true, 1),
+            ],
+        ),
+        (
+            "from=2026-11-19&repository=b",
+            vec![
+                period("2026-11-19", "2026-11-19", "2026-11-19", true, 0),
+                period("2026-11-20", "2026-11-20", "2026-11-20", true, 0),
+                period("2026-11-21", "2026-11-21", "2026-11-21", false, 0),
+            ],
+        ),
+    ] {
+        let filled = body(server.get(format!("/api/v1/pulls?{query}&fill=zero")).send().await).await;
+        assert_eq!(filled, json!({"items": expected, "next_cursor": null}), "{query}");
+        assert_eq!(page_by_page(&server, &format!("pulls?{query}&fill=zero")).await, expected, "{query}");
+    }
+}
+
+/// Items of a series without the dates of their periods.
+fn without_periods(mut items: Vec<Value>) -> Vec<Value> {
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.retain(|member, _| !["first_on", "last_on", "complete"].contains(&member.as_str()));
+    }
+    items
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,21 +447,31 @@ async fn a_list_tells_what_of_its_dates_is_kept_by_month() {
 
     let client = server(store);
     let asked = async |query: &str| body(client.get(format!("/api/v1/pulls?{query}")).send().await).await;
-    let day = |date: &str, pulls: u32| json!({"date": date, "count": pulls});
+    let period = |date: &str, last: &str, complete: bool, pulls: u32| json!({"date": date, "first_on": date, "last_on": last, "complete": complete, "count": pulls});
+    let day = |date: &str, pulls: u32| period(date, date, true, pulls);
     let granularity = |from: &str, to: &str| json!({"months_before": "2026-08-01", "from": from, "to": to});
     assert_eq!(
         asked("from=2026-06-15&to=2026-06-20").await,
         json!({
-            "items": [day("2026-06-01", 2)], "next_cursor": null,
+            "items": [period("2026-06-01", "2026-06-30", true, 2)], "next_cursor": null,
             "granularity": granularity("2026-06-01", "2026-06-30"),
         })
     );
     assert_eq!(
         asked("from=2026-07-15&interval=month").await,
         json!({
-            "items": [day("2026-08-01", 1)], "next_cursor": null,
+            "items": [period("2026-08-01", "2026-08-31", true, 1)], "next_cursor": null,
             "granularity": granularity("2026-07-01", "2026-11-21"),
         })
+    );
+    assert_eq!(
+        asked("from=2026-06-01&to=2026-08-02&fill=zero").await["items"],
+        json!([
+            period("2026-06-01", "2026-06-30", true, 2),
+            period("2026-07-01", "2026-07-31", true, 0),
+            day("2026-08-01", 0),
+            day("2026-08-02", 1)
+        ])
     );
     assert_eq!(
         asked("from=2026-08-01").await,

@@ -16,8 +16,8 @@ use staticreg_contract::{
     lists,
 };
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, BreakdownRow, DateRange, Dimension, Filter, Listed, Measures, MetricsError, MetricsReader,
-    MetricsRepository, Order,
+    AccessKind, AnyOf, Breakdown, BreakdownRow, DateRange, Dimension, Filter, Listed, Measures, MetricsError,
+    MetricsReader, MetricsRepository, Order,
 };
 use staticreg_rollup::{Options, Rollup};
 use staticreg_sql::SqlMetrics;
@@ -85,28 +85,45 @@ async fn answers(store: &impl MetricsReader) -> Vec<String> {
     let mut answers = vec![format!("{:?}", store.summary(date("2026-11-20")).await.expect("answers"))];
     let range = |from: &str, to: &str| DateRange::new(date(from), date(to)).expect("a range");
     let ranges = [DateRange::EVER, range("2026-10-22", "2026-11-20"), range("2026-10-03", "2026-10-03")];
-    for (dates, kind) in ranges.into_iter().flat_map(|dates| AccessKind::ALL.map(|kind| (dates, kind))) {
-        let narrow = [("", ""), ("latest", ""), ("", "arm64"), ("v1", "amd64"), ("none", "")];
-        let filters = if kind == AccessKind::PullByTag { &narrow[..] } else { &narrow[..1] };
-        for (tag, architecture) in filters {
-            let filter = Filter {
-                kind,
-                tag: tag.parse().ok(),
-                architecture: if architecture.is_empty() { None } else { architecture.parse().ok() },
-                ..Filter::of_dates(dates)
-            };
-            answers.push(format!("{filter:?}"));
-            for list in lists::ALL {
-                answers.push(pages(store, lists::breakdown(list, &filter, 40)).await);
-            }
-            for by in [&[Dimension::Kind][..], &[Dimension::Date, Dimension::Kind], &[Dimension::Kind, Dimension::Tag]]
-            {
-                let list = (by, Measures { distinct: Some(Dimension::Repository), ..Measures::LAST }, Order::Key);
-                answers.push(pages(store, lists::breakdown(list, &filter, 40)).await);
-            }
+    for filter in ranges.into_iter().flat_map(filters) {
+        answers.push(format!("{filter:?}"));
+        for list in lists::ALL {
+            answers.push(pages(store, lists::breakdown(list, &filter, 40)).await);
+        }
+        for by in [&[Dimension::Kind][..], &[Dimension::Date, Dimension::Kind], &[Dimension::Kind, Dimension::Tag]] {
+            let list = (by, Measures { distinct: Some(Dimension::Repository), ..Measures::LAST }, Order::Key);
+            answers.push(pages(store, lists::breakdown(list, &filter, 40)).await);
         }
     }
     answers
+}
+
+/// Filters of some dates: by each kind and by names, one and several.
+fn filters(dates: DateRange) -> Vec<Filter> {
+    let of_kind = |kind: AccessKind| Filter { kind: kind.into(), ..Filter::of_dates(dates) };
+    let mut filters: Vec<_> = AccessKind::ALL.map(of_kind).into();
+    for (tag, architecture) in [("latest", ""), ("", "arm64"), ("v1", "amd64"), ("none", "")] {
+        filters.push(Filter {
+            tag: tag.parse().into_iter().collect(),
+            architecture: architecture.split_terminator(' ').flat_map(str::parse).collect(),
+            ..Filter::of_dates(dates)
+        });
+    }
+    filters.extend(several(dates));
+    filters
+}
+
+/// Filters of several names and kinds, and of a folder.
+fn several(dates: DateRange) -> [Filter; 2] {
+    [
+        Filter {
+            kind: [AccessKind::PullByTag, AccessKind::Push].into_iter().collect(),
+            repository: ["app", "a/b", "none"].iter().flat_map(|name| name.parse()).collect(),
+            tag: ["v1", "v2"].iter().flat_map(|tag| tag.parse()).collect(),
+            ..Filter::of_dates(dates)
+        },
+        Filter { kind: AnyOf::EVERY, folder: "library".parse().ok(), ..Filter::of_dates(dates) },
+    ]
 }
 
 async fn pages(store: &impl MetricsReader, mut question: Breakdown) -> String {
@@ -235,6 +252,22 @@ async fn all_days_are_read_in_the_background_and_a_day_that_changed_again() {
         wait_until_kept(cluster, &url, &store, DAYS).await;
     }
 
+    for filter in several(DateRange::EVER) {
+        for list in [lists::DAYS_BY_FOLDER, lists::FOLDERS, lists::REPOSITORIES, lists::IMAGES] {
+            let question = lists::breakdown(list, &filter, 100);
+            let ask = async || store.breakdown(&question).await;
+            let mut answer = without_counts(cluster, &url, ask).await;
+            for time in READ_TIMES {
+                if answer.is_ok() {
+                    break;
+                }
+                sleep(Duration::from_secs(time)).await;
+                answer = without_counts(cluster, &url, ask).await;
+            }
+            assert!(!answer.expect("the sums answer").items.is_empty(), "{question:?}");
+        }
+    }
+
     record(&store, &[pull("app:v1", "2026-11-01T10:00:00Z")]).await;
     assert_eq!(kept(cluster, &url, &store, DAYS).await, None, "what changed has to be read");
     let filter = Filter::of_dates(DateRange::EVER);
@@ -269,7 +302,7 @@ async fn a_day_with_very_many_counts_is_left_to_the_database() {
     for pulls in [1, 2] {
         let first = &lists::page(&store, &lists::breakdown(lists::REPOSITORIES, &all, 1)).await.items[0];
         assert!(first.count > 1, "{first:?}");
-        let large = Filter { repository: Some("large/app7".parse().expect("a name")), ..all.clone() };
+        let large = Filter { repository: "large/app7".parse().into_iter().collect(), ..all.clone() };
         assert_eq!(lists::sum(&store, lists::REPOSITORIES, &large).await, pulls);
         cluster.psql(&url, "UPDATE container_pull_metrics SET pull_count = 2 WHERE repo_name = 'large/app7'");
     }

@@ -56,7 +56,7 @@ impl OddNames {
 
     /// Whether they matter to a breakdown.
     pub(crate) fn matter_to(breakdown: &Breakdown) -> bool {
-        breakdown.filter.architecture.is_some()
+        !breakdown.filter.architecture.is_every()
             || breakdown.tells(Dimension::Architecture)
             || breakdown.measures.distinct == Some(Dimension::Architecture)
     }

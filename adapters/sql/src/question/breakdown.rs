@@ -2,7 +2,7 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, Order as Sort, Query as Build, SelectStatement};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, Dimension, GroupKey, Measures, MetricsError, Order, Position,
+    Breakdown, BreakdownRow, Dimension, GroupKey, Measures, MetricsError, Order, OrderedBy, Position,
 };
 
 use super::{architectures::OddNames, is_set};
@@ -14,12 +14,14 @@ pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown, odd_names: &OddName
         None => sums(dialect, breakdown, odd_names, &dimensions),
         Some(distinct) => sums_of_parts(dialect, breakdown, odd_names, &dimensions, distinct),
     };
-    let mut list = match breakdown.order {
-        Order::Key => sums,
-        order => placed(dialect, order, breakdown, &dimensions, sums),
+    let mut list = match breakdown.order.by() {
+        OrderedBy::Key => sums,
+        OrderedBy::Count => placed(dialect, "pulls", breakdown, &dimensions, sums),
+        OrderedBy::Last => placed(dialect, "last", breakdown, &dimensions, sums),
     };
+    let by_key = if breakdown.order == Order::LastKeyFirst { Sort::Desc } else { Sort::Asc };
     for dimension in &dimensions {
-        list.order_by_expr(dialect.ordered(*dimension), Sort::Asc);
+        list.order_by_expr(dialect.ordered(*dimension), by_key.clone());
     }
     // One row more than are wanted tells whether more follow.
     list.limit(u64::from(breakdown.page.limit) + 1);
@@ -42,8 +44,8 @@ fn sums_of_parts(
     distinct: Dimension,
 ) -> SelectStatement {
     let mut all = dimensions.to_vec();
-    // Counts that are not told apart by kind are of one kind, and have no column for it.
-    if !all.contains(&distinct) && distinct != Dimension::Kind {
+    // Counts of a single kind have no column for it.
+    if !all.contains(&distinct) && (distinct != Dimension::Kind || breakdown.kind().is_none()) {
         all.push(distinct);
     }
     let parts = grouped(dialect, breakdown, odd_names, dimensions, &all, Expr::col("n").sum());
@@ -76,7 +78,8 @@ fn grouped(
     by: &[Dimension],
     count: Expr,
 ) -> SelectStatement {
-    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kind(), odd_names);
+    let tells_folder = by.contains(&Dimension::Folder);
+    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kinds(), tells_folder, odd_names);
     grouped.columns(by.iter().copied().map(column)).expr_as(count, "pulls");
     let Measures { distinct: _, first, last } = breakdown.measures;
     if first {
@@ -85,13 +88,15 @@ fn grouped(
     if last {
         grouped.expr_as(dialect.comparable(Expr::col("updated_at").max()), "last");
     }
-    if let (Order::Key, Some(after)) = (breakdown.order, &breakdown.page.after) {
-        let key = after.key.borrowed();
+    let Breakdown { order, page, .. } = breakdown;
+    if let (OrderedBy::Key, Some(after)) = (order.by(), &page.after) {
         if let [Dimension::Date, _, ..] = dimensions {
             // The dates before are cut off by themselves, so that an index serves.
-            grouped.and_where(Expr::col("day").gte(dialect.part(Dimension::Date, &key)));
+            let date = dialect.part(Dimension::Date, &after.key.borrowed());
+            let day = Expr::col("day");
+            grouped.and_where(if order.falls() { day.lte(date) } else { day.gte(date) });
         }
-        grouped.and_where(is_behind(dialect, dimensions, after));
+        grouped.and_where(is_behind(dialect, dimensions, after, order.falls()));
     }
     group_by(&mut grouped, by);
     grouped
@@ -105,37 +110,38 @@ fn group_by(statement: &mut SelectStatement, by: &[Dimension]) {
     }
 }
 
-fn is_behind(dialect: Dialect, dimensions: &[Dimension], after: &Position) -> Expr {
+fn is_behind(dialect: Dialect, dimensions: &[Dimension], after: &Position, falls: bool) -> Expr {
     if dimensions.is_empty() {
         // There is one row alone.
         return Expr::cust("1 = 0");
     }
-    dialect.is_behind(dimensions, &after.key.borrowed())
+    dialect.is_behind(dimensions, &after.key.borrowed(), falls)
 }
 
 /// The sums by a measure, behind the page's place.
 fn placed(
     dialect: Dialect,
-    order: Order,
+    measure: &'static str,
     breakdown: &Breakdown,
     dimensions: &[Dimension],
     sums: SelectStatement,
 ) -> SelectStatement {
+    let falls = breakdown.order.falls();
     let Measures { distinct, first, last } = breakdown.measures;
     let mut list = Build::select();
     list.columns(dimensions.iter().copied().map(column)).column("pulls");
     list.columns([distinct.map(|_| "parts"), first.then_some("first"), last.then_some("last")].into_iter().flatten());
     list.from_subquery(sums, "s");
-    let measure = if order == Order::LatestFirst { "last" } else { "pulls" };
     if let Some(after) = &breakdown.page.after {
-        let place = match order {
-            Order::LatestFirst => dialect.time(after.last_at.unwrap_or_default()),
-            Order::MostFirst | Order::Key => number(after.count),
+        let place = match breakdown.order.by() {
+            OrderedBy::Last => dialect.time(after.last_at.unwrap_or_default()),
+            OrderedBy::Count | OrderedBy::Key => number(after.count),
         };
-        let equal = Expr::col(measure).eq(place.clone()).and(is_behind(dialect, dimensions, after));
-        list.and_where(Expr::col(measure).lt(place).or(equal));
+        let equal = Expr::col(measure).eq(place.clone()).and(is_behind(dialect, dimensions, after, false));
+        let behind = if falls { Expr::col(measure).lt(place) } else { Expr::col(measure).gt(place) };
+        list.and_where(behind.or(equal));
     }
-    list.order_by(measure, Sort::Desc);
+    list.order_by(measure, if falls { Sort::Desc } else { Sort::Asc });
     list
 }
 
