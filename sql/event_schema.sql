@@ -519,6 +519,15 @@ CREATE TABLE IF NOT EXISTS kept_by_month (
     digests_before date NOT NULL
 );
 
+-- 0016_running_images
+
+-- What runs somewhere, as each source told it last: the images' references, one a line. What runs is not told to be deleted.
+CREATE TABLE IF NOT EXISTS running_images (
+    source text COLLATE "C" PRIMARY KEY,
+    heard_at timestamp with time zone NOT NULL,
+    images text NOT NULL
+);
+
 -- So that the program takes the schema for what it is.
 CREATE TABLE IF NOT EXISTS seaql_migrations (
     version character varying NOT NULL PRIMARY KEY,
@@ -538,5 +547,6 @@ INSERT INTO seaql_migrations VALUES ('0011_api_token', extract(epoch FROM now())
 INSERT INTO seaql_migrations VALUES ('0012_unknown_digests', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0013_day_change', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0014_kept_by_month', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
+INSERT INTO seaql_migrations VALUES ('0016_running_images', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 
 COMMIT;

@@ -13,3 +13,4 @@
 \ir 0012_unknown_digests.sql
 \ir 0013_day_change.sql
 \ir 0014_kept_by_month.sql
+\ir 0016_running_images.sql

@@ -13,3 +13,4 @@
 .read 0012_unknown_digests.sql
 .read 0013_day_change.sql
 .read 0014_kept_by_month.sql
+.read 0016_running_images.sql

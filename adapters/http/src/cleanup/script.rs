@@ -1,0 +1,178 @@
+//! The list as a script for the shell, for the tools that people delete tags with.
+//!
+//! Every tool is made to delete a tag and nothing else:
+//!
+//! - `regctl tag rm` asks for just that; where the registry cannot, it lets the tag point to an empty manifest of its own
+//!   and deletes that.
+//! - `crane delete` with a tag sends the tag. A registry that cannot delete tags refuses, and nothing happens.
+//! - `skopeo delete` looks the tag up and deletes the manifest with all its tags. So the script lets the tag point to an
+//!   empty image of its own before, as regctl does.
+//!
+//! What comes from the registry is untrusted: it is quoted, and what could end a line is left out.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use staticreg_application::clean_up::{Cleanup, CleanupItem};
+
+use super::{notes, words};
+use crate::pages::text;
+
+/// What deletes tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    Regctl,
+    Crane,
+    Skopeo,
+}
+
+impl Tool {
+    pub(crate) const ALL: [Self; 3] = [Self::Regctl, Self::Crane, Self::Skopeo];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Regctl => "regctl",
+            Self::Crane => "crane",
+            Self::Skopeo => "skopeo",
+        }
+    }
+
+    /// What it really does.
+    fn told(self) -> &'static str {
+        match self {
+            Self::Regctl => {
+                "# regctl deletes the tag alone. Where the registry cannot, regctl lets the tag point to an empty manifest first\n\
+                 # and deletes that one.\n"
+            }
+            Self::Crane => {
+                "# crane asks the registry to delete the tag alone. A registry that cannot, such as Distribution 2.x, refuses, and\n\
+                 # nothing happens: take the script for regctl there.\n"
+            }
+            Self::Skopeo => {
+                "# skopeo can only delete a manifest, with all tags that point to it. So each tag is made to point to an empty image\n\
+                 # of its own first, and that one is deleted: no other tag goes.\n"
+            }
+        }
+    }
+
+    /// Functions of the shell: `digest REPOSITORY TAG` prints what a tag points to, `delete_tag REPOSITORY TAG` deletes it.
+    fn functions(self) -> &'static str {
+        match self {
+            Self::Regctl => {
+                "digest() { regctl image digest \"$1:$2\"; }\n\
+                 delete_tag() { regctl tag rm \"$1:$2\"; }\n"
+            }
+            Self::Crane => {
+                "digest() { crane digest \"$1:$2\"; }\n\
+                 delete_tag() { crane delete \"$1:$2\"; }\n"
+            }
+            Self::Skopeo => SKOPEO,
+        }
+    }
+}
+
+const SKOPEO: &str = r#"folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+sha256() { sha256sum | cut -d ' ' -f 1; }
+
+digest() {
+    skopeo inspect --raw "docker://$1:$2" > "$folder/raw" && printf 'sha256:%s\n' "$(sha256 < "$folder/raw")"
+}
+
+delete_tag() {
+    rm -rf "$folder/image" && mkdir "$folder/image" || return
+    # Of this tag alone: it is its author.
+    printf '{"author":"%s","architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}' \
+        "deletes $1:$2" > "$folder/configuration"
+    hash=$(sha256 < "$folder/configuration")
+    size=$(wc -c < "$folder/configuration" | tr -d ' ')
+    mv "$folder/configuration" "$folder/image/$hash"
+    printf 'Directory Transport Version: 1.1\n' > "$folder/image/version"
+    printf '{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"sha256:%s","size":%s},"layers":[]}' \
+        application/vnd.oci.image.manifest.v1+json application/vnd.oci.image.config.v1+json "$hash" "$size" \
+        > "$folder/image/manifest.json"
+    skopeo copy --quiet "dir:$folder/image" "docker://$1:$2" && skopeo delete "docker://$1:$2"
+}
+"#;
+
+/// The most tags in a script.
+const MAX_TAGS: usize = 10_000;
+
+/// How long a script may be run after it was made, in seconds: what it names may be used by then.
+const VALID_FOR: i64 = 24 * 60 * 60;
+
+/// The script that deletes those of the list that somebody chooses; `host` stands before a repository's name.
+pub(crate) fn script(tool: Tool, cleanup: &Cleanup, host: &str, now: DateTime<Utc>) -> String {
+    let mut script = String::from("#!/bin/sh\n");
+    let days = cleanup.question.unused_days;
+    let made = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut add = |text: String| script.push_str(&text);
+    add(format!("# Tags that nobody used for {days} days, found by staticreg at {made}.\n#\n"));
+    add("# As it stands it deletes nothing. Take the `# ` before `delete` off the lines that you choose, and run it within a\n\
+         # day. A tag that points to something else by then is left.\n#\n"
+        .to_owned());
+    add(tool.told().to_owned());
+    add("#\n# Space becomes free with the registry's garbage collection alone. That of registry 2.8 must not be run with\n\
+         # --delete-untagged: it deletes the images of indexes that have a tag.\n"
+        .to_owned());
+    for note in notes(cleanup, now) {
+        add(format!("#\n# {}\n", without_controls(&note.text)));
+    }
+    let until = now.timestamp() + VALID_FOR;
+    add(format!("set -eu\n\nif [ \"$(date +%s)\" -gt {until} ]; then\n"));
+    add("    echo 'This list is more than a day old: what it names may be used by now. Make it anew.' >&2\n    exit 1\nfi\n\n"
+        .to_owned());
+    add(tool.functions().to_owned());
+    add(DELETE.to_owned());
+    let lines: Vec<_> = cleanup.items.iter().filter_map(|item| line(item, host)).take(MAX_TAGS).collect();
+    let left_out = cleanup.items.len() - lines.len();
+    lines.into_iter().for_each(&mut add);
+    if left_out > 0 {
+        add(format!("\n# {left_out} more are left out: a script holds {MAX_TAGS} tags.\n"));
+    }
+    add("\nexit \"$failed\"\n".to_owned());
+    script
+}
+
+const DELETE: &str = r#"
+failed=0
+
+# delete REPOSITORY TAG DIGEST: deletes a tag that points to the digest still.
+delete() {
+    now=$(digest "$1" "$2") || now=nothing
+    if [ "$now" != "$3" ]; then
+        echo "$1:$2 is left: it points to $now, and not to $3 any more" >&2
+        failed=1
+    elif delete_tag "$1" "$2"; then
+        echo "$1:$2 is deleted"
+    else
+        echo "$1:$2 could not be deleted" >&2
+        failed=1
+    fi
+}
+
+"#;
+
+/// The line of a tag; none where a name could end it.
+fn line(item: &CleanupItem, host: &str) -> Option<String> {
+    let repository = quoted(&format!("{host}/{}", item.repository))?;
+    let (tag, digest) = (quoted(item.tag.as_str())?, quoted(item.digest.as_ref()?.as_str())?);
+    let mut line = format!("# delete {repository} {tag} {digest} # {}", words(&item.verdict));
+    if let Some(at) = item.last_pulled_at {
+        write!(line, " {}", at.format("%Y-%m-%d")).expect("memory takes all");
+    }
+    let about = if item.freed.is_exact { "" } else { "about " };
+    writeln!(line, ", {about}{} only it holds", text::size(item.freed.bytes)).expect("memory takes all");
+    Some(line)
+}
+
+/// A word of the shell; none for a text that would end the line, which a comment does not survive.
+fn quoted(text: &str) -> Option<String> {
+    let is_of_one_line = !text.chars().any(char::is_control);
+    is_of_one_line.then(|| format!("'{}'", text.replace('\'', "'\\''")))
+}
+
+fn without_controls(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
