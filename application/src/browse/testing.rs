@@ -51,6 +51,11 @@ impl CountingStore {
         Self { store, clock, ask, events: AtomicU32::new(0) }
     }
 
+    /// Keeps days by month.
+    pub(crate) async fn keep_by_month(&self, folded: Folded) {
+        self.store.store.keep_by_month(folded).await.unwrap();
+    }
+
     /// Counts so many pulls of an image on a day.
     pub(crate) async fn pulls(&self, date: &str, image: &str, count: i32) {
         self.count(AccessKind::PullByTag, date, image, &"a".repeat(64), count).await;

@@ -59,6 +59,9 @@ impl Counted {
             // All that is known of a day that is kept by month is the month.
             if counted.months_before.is_some_and(|before| first < before) { last_of_month(first) } else { first }
         });
+        // Where months are kept without digests, what was pulled by one is not known.
+        let digests_since = ask.store().folded().await?.digests_before;
+        let watched_since = watched_since.map(|since| since.max(digests_since));
         let digests = async |kind| match &snapshot {
             Some(snapshot) => pulled_digests(ask, snapshot, first_day(window, watched_since), &[kind]).await,
             None => Ok(HashSet::new()),

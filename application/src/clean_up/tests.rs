@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use staticreg_domain::{
     Digest, ManifestKind,
     catalog::Artifact,
-    metrics::AccessKind,
+    metrics::{AccessKind, Folded},
     running::{MockRunningImages, Running, RunningImage},
 };
 
@@ -394,4 +394,22 @@ async fn with_the_store_of_what_runs_away_there_is_no_list() {
     let clean_up = CleanUp::new(counted.ask.clone(), None, Arc::new(kept));
     let answer = clean_up.list(question(), Duration::from_mins(2)).await;
     assert_eq!(answer.err(), Some(NotYet::StoreAway));
+}
+
+#[tokio::test]
+async fn months_that_are_kept_are_not_known_to_have_been_watched_whole_nor_by_digest() {
+    let counted = counted().await;
+    let (app, year) = (app(&[("1", '7')]), CleanupQuestion { unused_days: 365, ..question() });
+    counted.pulls("2025-11-03", "elsewhere:1", 1).await;
+    let days_before = "2026-09-01".parse().unwrap();
+    for (folded, expected) in [
+        (Folded { days_before, ..Folded::NOTHING }, "2025-11-30"),
+        (Folded { days_before, digests_before: days_before }, "2026-09-01"),
+    ] {
+        counted.keep_by_month(folded).await;
+        let cleanup = asked(&counted, vec![app.clone()], Vec::new(), year.clone()).await;
+        assert_eq!(cleanup.watched_since, expected.parse().ok());
+        assert_eq!(cleanup.candidates, 0);
+    }
+    assert_eq!(candidates(&counted, app).await, ["1"]);
 }

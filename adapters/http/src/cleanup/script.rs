@@ -176,3 +176,107 @@ fn quoted(text: &str) -> Option<String> {
 fn without_controls(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+
+    use staticreg_application::clean_up::{CleanupQuestion, Freed, Verdict};
+    use staticreg_domain::metrics::DateRange;
+
+    use super::*;
+
+    fn cleanup(tags: &[&str]) -> Cleanup {
+        let digest = format!("sha256:{}", "0a".repeat(32)).parse().ok();
+        let at: DateTime<Utc> = "2026-11-21T20:00:00Z".parse().expect("a time");
+        let item = |tag: &&str| CleanupItem {
+            repository: "team-a/app".parse().expect("a name"),
+            tag: tag.parse().expect("a tag"),
+            digest: digest.clone(),
+            verdict: Verdict::NotPulledSince,
+            created: None,
+            last_pulled_at: Some(at),
+            pulls: 0,
+            version_checks: 0,
+            size: None,
+            freed: Freed { bytes: 1_500, is_exact: true },
+            watched_since: None,
+        };
+        Cleanup {
+            question: CleanupQuestion::default(),
+            at,
+            window: DateRange::days_until(at.date_naive(), 90),
+            watched_since: None,
+            has_registry: true,
+            unread_repositories: 0,
+            sources: Vec::new(),
+            items: tags.iter().map(item).collect(),
+            candidates: tags.len(),
+            kept: 0,
+            freed: Freed::default(),
+        }
+    }
+
+    /// Runs a script, all of whose lines somebody chose, with a tool that tells what it is asked and knows of one digest.
+    fn run(tool: Tool, script: &str, digest: &str) -> (bool, String) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = folder.path().join("told");
+        let program = folder.path().join(tool.name());
+        let text = format!(
+            "#!/bin/sh\nfor word; do printf '<%s>' \"$word\"; done >> {told}; echo >> {told}\n\
+             case \"$*\" in *digest*) echo {digest};; esac\n",
+            told = told.display()
+        );
+        fs::write(&program, text).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("runs");
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let chosen = script.replace("# delete '", "delete '");
+        let file = folder.path().join("script");
+        fs::write(&file, chosen).expect("written");
+        let done = Command::new("sh").arg(&file).env("PATH", path).current_dir(&folder).output().expect("a shell");
+        let entries = fs::read_dir(&folder).expect("a folder").count();
+        assert_eq!(entries, if told.exists() { 3 } else { 2 }, "it makes no file");
+        (done.status.success(), fs::read_to_string(told).unwrap_or_default())
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from(std::time::SystemTime::now())
+    }
+
+    #[test]
+    fn tags_are_deleted_that_point_to_the_same_still() {
+        let cleanup = cleanup(&["1.0", "1.1"]);
+        let same = format!("sha256:{}", "0a".repeat(32));
+        let script = |tool| script(tool, &cleanup, "registry.example:5000", now());
+        let image = |tag: &str| format!("<registry.example:5000/team-a/app:{tag}>");
+        let asked = |digest: &str, delete: &str| {
+            ["1.0", "1.1"].map(|tag| format!("{digest}{0}\n{delete}{0}\n", image(tag))).concat()
+        };
+        assert_eq!(run(Tool::Regctl, &script(Tool::Regctl), &same), (true, asked("<image><digest>", "<tag><rm>")));
+        assert_eq!(run(Tool::Crane, &script(Tool::Crane), &same), (true, asked("<digest>", "<delete>")));
+        let (is_done, told) = run(Tool::Crane, &script(Tool::Crane), "sha256:other");
+        assert!(!is_done && !told.contains("<delete>"), "{told}");
+    }
+
+    #[test]
+    fn nothing_is_deleted_a_day_later() {
+        let script = script(Tool::Crane, &cleanup(&["1.0"]), "registry.example", now() - chrono::TimeDelta::hours(25));
+        assert_eq!(run(Tool::Crane, &script, "sha256:other"), (false, String::new()));
+    }
+
+    #[test]
+    fn a_hostile_name_is_a_word_and_no_command() {
+        let cleanup = cleanup(&["1.0"]);
+        let same = format!("sha256:{}", "0a".repeat(32));
+        for host in ["a'; touch b; '", "$(touch b)", "`touch b`", "a\"; touch b; \"", "a # b", "a\\", "-a", "é b"] {
+            for tool in [Tool::Crane, Tool::Regctl] {
+                let (is_done, told) = run(tool, &script(tool, &cleanup, host, now()), &same);
+                assert!(is_done && told.contains(&format!("<{host}/team-a/app:1.0>")), "{host}: {told}");
+            }
+        }
+        for host in ["a\ntouch b\n", "a\r", "a\0"] {
+            let script = script(Tool::Crane, &cleanup, host, now());
+            assert!(!script.contains("touch") && script.contains("1 more are left out"), "{script}");
+        }
+    }
+}

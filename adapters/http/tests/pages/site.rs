@@ -179,6 +179,13 @@ impl<E: Endpoint> Site<E> {
         request.body(body.to_owned()).send().await.0.status()
     }
 
+    /// Posts what runs, and answers the status and the body.
+    pub(crate) async fn tell(&self, query: &str, content_type: &str, body: &str) -> (StatusCode, String) {
+        let request = self.0.post(format!("/api/v1/running{query}")).content_type(content_type);
+        let response = request.body(body.to_owned()).send().await.0;
+        (response.status(), response.into_body().into_string().await.expect("text"))
+    }
+
     /// The page at a path, which must be there.
     pub(crate) async fn page(&self, path: &str) -> Answer {
         let answer = self.get(path).await;

@@ -194,7 +194,7 @@ async fn swagger_ui_works_under_its_policy() {
 }
 
 /// The pages to look at: a name for the file, and the path.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 12] = [
     ("home", "/"),
     ("folder", "/?folder=platform"),
     ("nothing", "/?q=nothing+like+this"),
@@ -203,6 +203,8 @@ const PAGES: [(&str, &str); 10] = [
     ("artifact", "/repo/charts/webapp?tag=1.4.2"),
     ("insights", "/insights"),
     ("insights-90", "/insights?days=90&unused=14"),
+    ("cleanup", "/cleanup?unused_days=30&keep_latest=0"),
+    ("cleanup-kept", "/cleanup?unused_days=30&show=kept"),
     ("status", "/status"),
     ("error", "/no/such/page"),
 ];
