@@ -102,7 +102,10 @@ mod tests {
         let mut kept = MockRunningImages::new();
         kept.expect_all().returning(|| Ok(Vec::new()));
         kept.expect_replace().once().returning(|told| {
-            assert_eq!((told.source.as_str(), told.heard_at.to_rfc3339()), ("a", "2026-11-21T12:00:00+00:00".to_owned()));
+            assert_eq!(
+                (told.source.as_str(), told.heard_at.to_rfc3339()),
+                ("a", "2026-11-21T12:00:00+00:00".to_owned())
+            );
             assert_eq!(told.images.iter().map(ToString::to_string).collect::<Vec<_>>(), ["team/app:1"]);
             Ok(())
         });

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn what_names_no_image_is_refused() {
-        for text in ["", " ", "a b", "0a1b2c:", "app@sha256:short", "registry.example/", "app:a/b c", "<none>:<none>", "/x"]
+        for text in
+            ["", " ", "a b", "0a1b2c:", "app@sha256:short", "registry.example/", "app:a/b c", "<none>:<none>", "/x"]
         {
             assert_eq!(RunningImage::of_reference(text), Err(InvalidRunningImage), "{text:?}");
         }

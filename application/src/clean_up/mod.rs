@@ -21,7 +21,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use regex::bytes::{Regex, RegexBuilder};
 use staticreg_domain::{Tag, metrics::MetricsError, running::RunningImages};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     aside::aside,
@@ -45,6 +45,9 @@ const COUNTED_MAX_AGE: TimeDelta = TimeDelta::minutes(20);
 /// How old that which runs may be.
 const IN_USE_NEW: Duration = Duration::from_secs(2);
 const IN_USE_MAX_AGE: TimeDelta = TimeDelta::minutes(1);
+
+/// The pause before an answer that is too old is asked for again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// The most memory that a pattern may take, in bytes.
 const PATTERN_SIZE: usize = 256 * 1024;
@@ -199,9 +202,7 @@ impl CleanUp {
             .newest(TimeDelta::MAX, until, || {
                 let (question, counted, in_use) = (question.clone(), counted.clone(), in_use.clone());
                 let read = |_| async move {
-                    Ok::<_, MetricsError>(
-                        aside(move || report::of(question, &counted, counted_at, &in_use)).await,
-                    )
+                    Ok::<_, MetricsError>(aside(move || report::of(question, &counted, counted_at, &in_use)).await)
                 };
                 self.0.reports.show(key.clone(), read)
             })
@@ -235,7 +236,8 @@ impl CleanUp {
                 Some(value) => return Ok((value, at)),
                 None if away => return Err(NotYet::StoreAway),
                 None if Instant::now() >= until => return Err(NotYet::InWork),
-                None => {}
+                // A clock that was put forward makes an answer old that is new to the cache.
+                None => sleep(AGAIN).await,
             }
         }
     }

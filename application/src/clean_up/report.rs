@@ -215,10 +215,8 @@ impl Cleanup {
             }
             if verdict.is_kept() == (self.question.listed == Listed::Kept) {
                 let bytes = blobs(entry).filter(|(id, _)| !kept.contains(id)).map(|(_, size)| size);
-                let freed = Freed {
-                    bytes: bytes.fold(0, u64::saturating_add),
-                    is_exact: is_exact && self::is_exact(entry),
-                };
+                let freed =
+                    Freed { bytes: bytes.fold(0, u64::saturating_add), is_exact: is_exact && self::is_exact(entry) };
                 self.items.push(item(repository, entry, verdict.clone(), freed, counted));
             }
         }

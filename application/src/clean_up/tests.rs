@@ -192,10 +192,7 @@ async fn who_needs_a_tag_needs_all_that_it_points_to() {
     assert_eq!(candidates(&counted, app.clone()).await, ["1.1", "1.1-amd64"]);
     let kept = asked(&counted, vec![app], Vec::new(), all_kept()).await;
     let holder = || "1.2".parse().unwrap();
-    assert_eq!(
-        keepers(&kept)[1..],
-        [("1.2-amd64", &Keeper::Index(holder())), ("1.2.0", &Keeper::SameImage(holder()))]
-    );
+    assert_eq!(keepers(&kept)[1..], [("1.2-amd64", &Keeper::Index(holder())), ("1.2.0", &Keeper::SameImage(holder()))]);
 }
 
 #[tokio::test]
@@ -286,12 +283,7 @@ async fn the_newest_images_and_chosen_tags_stay() {
     );
     let keeping = |keep_latest, pattern: &str| {
         let keep_tags = Some(TagPattern::parse(pattern).unwrap());
-        asked(
-            &counted,
-            vec![app.clone()],
-            Vec::new(),
-            CleanupQuestion { keep_latest, keep_tags, ..question() },
-        )
+        asked(&counted, vec![app.clone()], Vec::new(), CleanupQuestion { keep_latest, keep_tags, ..question() })
     };
     assert_eq!(names(&*keeping(2, "^1\\.7$").await), ["1.8", "chart-10", "chart-9"]);
     assert_eq!(names(&*keeping(5, "nothing").await), ["chart-9"]);

@@ -64,7 +64,10 @@ fn a_chosen_tag_is_deleted_with_skopeo_and_no_other_tag_of_its_image() {
             .env("CONTAINERS_REGISTRIES_CONF", registries)
             .output()
             .expect("a shell");
-        (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr))
+        (
+            done.status.success(),
+            String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr),
+        )
     };
     let (is_done, words) = run(&script);
     assert!(is_done && words.is_empty(), "as it stands it does nothing: {words}");

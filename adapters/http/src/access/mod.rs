@@ -318,12 +318,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
                 Ok(response)
             }
             // The registry calls the server by any name.
-            rule @ (Rule::Post | Rule::Running) => match judge(&access.shared.options, access.hosts(), &request, rule) {
-                Verdict::Admitted => self.endpoint.call(request).await,
-                Verdict::Refused(reason) => Ok(access.refuse(reason, &request)),
-                // Boxed, so that the usual way does not carry it.
-                Verdict::IfSigned(claim) => Box::pin(self.call_if_signed(request, claim)).await,
-            },
+            rule @ (Rule::Post | Rule::Running) => {
+                match judge(&access.shared.options, access.hosts(), &request, rule) {
+                    Verdict::Admitted => self.endpoint.call(request).await,
+                    Verdict::Refused(reason) => Ok(access.refuse(reason, &request)),
+                    // Boxed, so that the usual way does not carry it.
+                    Verdict::IfSigned(claim) => Box::pin(self.call_if_signed(request, claim)).await,
+                }
+            }
         }
     }
 }

@@ -119,12 +119,7 @@ impl CleanupScriptApi {
     ///
     /// A script for the shell with a line for each tag that may go. Every line is commented out: it deletes what somebody
     /// chooses, and only while a tag points to the same still. It deletes tags, never digests.
-    #[oai(
-        path = "/api/v1/cleanup.sh",
-        method = "get",
-        operation_id = "export_cleanup_script",
-        tag = "ApiTag::Cleanup"
-    )]
+    #[oai(path = "/api/v1/cleanup.sh", method = "get", operation_id = "export_cleanup_script", tag = "ApiTag::Cleanup")]
     async fn script(
         &self,
         /// What deletes the tags; `regctl` when not given.
@@ -174,10 +169,8 @@ fn question(
     pattern: Option<&str>,
     asked_folder: Option<&str>,
 ) -> Result<CleanupQuestion, QuestionError> {
-    let keep_tags =
-        pattern.map(keep_tags).transpose().map_err(|error| QuestionError::parameter("keep_tags", error))?;
-    let folder =
-        asked_folder.map(folder).transpose().map_err(|error| QuestionError::parameter("folder", error))?;
+    let keep_tags = pattern.map(keep_tags).transpose().map_err(|error| QuestionError::parameter("keep_tags", error))?;
+    let folder = asked_folder.map(folder).transpose().map_err(|error| QuestionError::parameter("folder", error))?;
     let usual = CleanupQuestion::default();
     Ok(CleanupQuestion {
         unused_days: unused_days.unwrap_or(usual.unused_days),

@@ -52,9 +52,12 @@ impl RunningApi {
         list: PostedList,
         _proof: Proof,
     ) -> Result<Taken, RunningError> {
-        let source: SourceName = source.0.as_deref().unwrap_or(DEFAULT_SOURCE).parse().map_err(|error| {
-            RunningError::BadRequest(Json(Problem::of_parameter("source", error)))
-        })?;
+        let source: SourceName = source
+            .0
+            .as_deref()
+            .unwrap_or(DEFAULT_SOURCE)
+            .parse()
+            .map_err(|error| RunningError::BadRequest(Json(Problem::of_parameter("source", error))))?;
         let images = list.read(&self.bodies).await?;
         let Heard { taken, not_understood } = self.hear.hear(source, images.iter().map(String::as_str)).await?;
         Ok(Taken::Ok(Json(TakenBody { taken: taken as u64, not_understood: not_understood as u64 })))
@@ -202,7 +205,8 @@ impl PostedList {
             return Ok(text.lines().map(str::to_owned).collect());
         }
         let list: Result<RunningList, _> = serde_json::from_slice(&received.bytes);
-        list.map(|list| list.images).map_err(|error| RunningError::bad_request(format!("The body is no list: {error}.")))
+        list.map(|list| list.images)
+            .map_err(|error| RunningError::bad_request(format!("The body is no list: {error}.")))
     }
 }
 

@@ -138,7 +138,7 @@ pub(crate) fn script(tool: Tool, cleanup: &Cleanup, host: &str, now: DateTime<Ut
 const DELETE: &str = r#"
 failed=0
 
-# delete REPOSITORY TAG DIGEST: deletes a tag that points to the digest still.
+# Deletes the tag $2 of the repository $1, if it points to the digest $3 still.
 delete() {
     now=$(digest "$1" "$2") || now=nothing
     if [ "$now" != "$3" ]; then
@@ -163,7 +163,7 @@ fn line(item: &CleanupItem, host: &str) -> Option<String> {
         write!(line, " {}", at.format("%Y-%m-%d")).expect("memory takes all");
     }
     let about = if item.freed.is_exact { "" } else { "about " };
-    writeln!(line, ", {about}{} only it holds", text::size(item.freed.bytes)).expect("memory takes all");
+    writeln!(line, ", frees up to {about}{}", text::size(item.freed.bytes)).expect("memory takes all");
     Some(line)
 }
 

@@ -84,17 +84,11 @@ struct Row {
 
 impl Asked {
     fn from_parameters(parameters: &Parameters) -> Self {
-        let within = |name: &str, least: u32, usual: u32, most: u32| {
-            parameters.parse(name).unwrap_or(usual).clamp(least, most)
-        };
+        let within =
+            |name: &str, least: u32, usual: u32, most: u32| parameters.parse(name).unwrap_or(usual).clamp(least, most);
         let text = |name: &str| parameters.get(name).unwrap_or_default().to_owned();
         Self {
-            unused_days: within(
-                "unused_days",
-                1,
-                CleanupQuestion::UNUSED_DAYS,
-                CleanupQuestion::MAX_UNUSED_DAYS,
-            ),
+            unused_days: within("unused_days", 1, CleanupQuestion::UNUSED_DAYS, CleanupQuestion::MAX_UNUSED_DAYS),
             keep_latest: within("keep_latest", 0, CleanupQuestion::KEEP_LATEST, CleanupQuestion::MAX_KEEP_LATEST),
             keep_tags: text("keep_tags"),
             folder: text("folder"),

@@ -32,7 +32,8 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(services: &Services, webhook_port: Option<u16>) -> Self {
-        let Services { receive, ask, clean_up, spooling, store, registry, access, build, public_name, .. } = services.clone();
+        let Services { receive, ask, clean_up, spooling, store, registry, access, build, public_name, .. } =
+            services.clone();
         let started_at = ask.now();
         let browse = Browse::new(ask, registry.as_ref().map(|registry| registry.snapshots.clone()));
         let assets = Assets::new();

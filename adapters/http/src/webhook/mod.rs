@@ -29,8 +29,8 @@ use crate::{
     problem::{Problem, RETRY_AFTER_SECONDS},
 };
 pub use body::BodyLimits;
-pub(crate) use body::{Bodies, ReadError, Received, Unparsed};
 use body::told_length;
+pub(crate) use body::{Bodies, ReadError, Received, Unparsed};
 use distribution::{Distribution, NotificationSchema};
 use format::Format;
 
