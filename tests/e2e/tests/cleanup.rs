@@ -32,7 +32,7 @@ fn a_chosen_tag_is_deleted_with_skopeo_and_no_other_tag_of_its_image() {
     }
     registry.push(&Image::single("runs"), "demo/app:runs");
     let host = registry.address();
-    let server = Staticreg::start(&[("STATICREG_REGISTRY_HOSTNAME", &format!("http://{host}"))]);
+    let server = Staticreg::start(&[("STATICREG_REGISTRY_HOSTNAME", host)]);
     // It was watched since that event.
     assert_eq!(server.post(&notification(&[pull(next_number())])).status, 200);
     let told = server
