@@ -52,18 +52,17 @@ fn a_chosen_tag_is_deleted_with_skopeo_and_no_other_tag_of_its_image() {
     let chosen = format!("# delete '{host}/demo/app' '1.1' ");
     assert!(script.contains(&chosen), "{script}");
     let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join(".config/containers")).expect("a folder");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).expect("written");
         path
     };
     let run = |script: &str| {
-        let registries = file("registries.conf", &format!("[[registry]]\nlocation = \"{host}\"\ninsecure = true\n"));
-        let done = Command::new("sh")
-            .arg(file("cleanup.sh", script))
-            .env("CONTAINERS_REGISTRIES_CONF", registries)
-            .output()
-            .expect("a shell");
+        // It speaks no TLS.
+        file(".config/containers/registries.conf", &format!("[[registry]]\nlocation = \"{host}\"\ninsecure = true\n"));
+        let done =
+            Command::new("sh").arg(file("cleanup.sh", script)).env("HOME", folder.path()).output().expect("a shell");
         (
             done.status.success(),
             String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr),
