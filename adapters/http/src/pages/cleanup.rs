@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
-    clean_up::{Cleanup, CleanupItem, CleanupQuestion, Freed, NotYet},
+    clean_up::{Cleanup, CleanupItem, CleanupQuestion, Freed, NotYet, SourceHeard, Verdict},
 };
 
 use super::{
@@ -216,7 +216,7 @@ fn about(cleanup: &Cleanup, now: DateTime<Utc>) -> String {
 }
 
 fn sources(cleanup: &Cleanup, now: DateTime<Utc>) -> Vec<SourceRow> {
-    let source = |heard: &staticreg_application::clean_up::SourceHeard| SourceRow {
+    let source = |heard: &SourceHeard| SourceRow {
         name: heard.source.to_string(),
         images: text::count(heard.images as u64, "reference", "references"),
         heard: Moment::new(heard.heard_at, now),
@@ -230,9 +230,10 @@ fn row(item: &CleanupItem, now: DateTime<Utc>) -> Row {
     Row {
         image: format!("{repository}:{tag}"),
         address: tag_address(repository, tag),
-        reason: match kept_by(verdict) {
-            Some(by) => format!("{} {by}", words(verdict)),
-            None => words(verdict).to_owned(),
+        reason: match (kept_by(verdict), verdict, last_pulled_at) {
+            (Some(by), ..) => format!("{} {by}", words(verdict)),
+            (None, Verdict::NotPulledSince, Some(at)) => format!("{} {}", words(verdict), text::date(at.date_naive())),
+            (None, ..) => words(verdict).to_owned(),
         },
         freed: format!("{about}{}", text::size(*bytes)),
         created: created.map(|at| Moment::new(at, now)),
