@@ -373,8 +373,8 @@ async fn without_a_registry_nothing_may_go() {
     let counted = counted().await;
     let mut kept = MockRunningImages::new();
     kept.expect_all().returning(|| Ok(Vec::new()));
-    let clean_up = CleanUp::new(counted.ask.clone(), None, Arc::new(kept));
-    let cleanup = clean_up.list(question(), Duration::from_mins(2)).await.unwrap();
+    let asking = CleanUp::new(counted.ask.clone(), None, Arc::new(kept));
+    let cleanup = asking.list(question(), Duration::from_mins(2)).await.unwrap();
     assert_eq!((cleanup.has_registry, cleanup.items.len()), (false, 0));
 }
 
@@ -383,8 +383,8 @@ async fn with_the_store_of_what_runs_away_there_is_no_list() {
     let counted = counted().await;
     let mut kept = MockRunningImages::new();
     kept.expect_all().returning(|| Err(MetricsError::Unavailable("away".into())));
-    let clean_up = CleanUp::new(counted.ask.clone(), None, Arc::new(kept));
-    let answer = clean_up.list(question(), Duration::from_mins(2)).await;
+    let asking = CleanUp::new(counted.ask.clone(), None, Arc::new(kept));
+    let answer = asking.list(question(), Duration::from_mins(2)).await;
     assert_eq!(answer.err(), Some(NotYet::StoreAway));
 }
 
