@@ -536,6 +536,15 @@ CREATE TABLE IF NOT EXISTS day_sums (
 -- They are packed already.
 ALTER TABLE day_sums ALTER COLUMN sums SET STORAGE EXTERNAL;
 
+-- 0016_running_images
+
+-- What runs somewhere, as each source told it last: the images' references, one a line. What runs is not told to be deleted.
+CREATE TABLE IF NOT EXISTS running_images (
+    source text COLLATE "C" PRIMARY KEY,
+    heard_at timestamp with time zone NOT NULL,
+    images text NOT NULL
+);
+
 -- So that the program takes the schema for what it is.
 CREATE TABLE IF NOT EXISTS seaql_migrations (
     version character varying NOT NULL PRIMARY KEY,
@@ -556,5 +565,6 @@ INSERT INTO seaql_migrations VALUES ('0012_unknown_digests', extract(epoch FROM 
 INSERT INTO seaql_migrations VALUES ('0013_day_change', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0014_kept_by_month', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 INSERT INTO seaql_migrations VALUES ('0015_day_sums', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
+INSERT INTO seaql_migrations VALUES ('0016_running_images', extract(epoch FROM now())) ON CONFLICT DO NOTHING;
 
 COMMIT;

@@ -53,11 +53,13 @@ pub enum Scope {
     Post,
     /// Read how the server itself does.
     Metrics,
+    /// Tell what runs.
+    Running,
 }
 
 impl Scope {
     /// Every scope there is.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Post, Self::Metrics];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Post, Self::Metrics, Self::Running];
 
     /// Its name.
     #[must_use]
@@ -66,6 +68,7 @@ impl Scope {
             Self::Read => "read",
             Self::Post => "post",
             Self::Metrics => "metrics",
+            Self::Running => "running",
         }
     }
 
@@ -81,7 +84,7 @@ pub struct Scopes(BTreeSet<Scope>);
 
 /// The text is no list of scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("scopes are read, post and metrics, separated by commas")]
+#[error("scopes are read, post, metrics and running, separated by commas")]
 pub struct InvalidScopes;
 
 impl Scopes {

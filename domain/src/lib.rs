@@ -25,6 +25,7 @@ pub mod pull_event;
 pub mod registry_event;
 pub mod repository_name;
 pub mod rules;
+pub mod running;
 #[cfg(test)]
 mod seed;
 pub mod spool;

@@ -45,6 +45,7 @@ const STEPS: &[Step] = steps![
     "0013_day_change",
     "0014_kept_by_month",
     "0015_day_sums",
+    "0016_running_images",
 ];
 
 /// Brings the schema up to date. It takes no lock: who calls it sees to it that nobody else migrates meanwhile.

@@ -54,7 +54,7 @@ pub(crate) fn command(task: impl Fn(&'static str, &[&str]) -> Command) -> Comman
         .value_name("SCOPES")
         .default_value("read")
         .value_parser(str::parse::<Scopes>)
-        .help("What it lets its holder do, by comma: read, post, metrics");
+        .help("What it lets its holder do, by comma: read, post, metrics, running");
     let create = task("create", &["db."]).about("Makes a token, and prints it this one time");
     Command::new("token")
         .about("Makes, lists and revokes API tokens, which let programs in")

@@ -145,7 +145,7 @@ fn examine(program: &Program, operations: usize, arguments: &[&str]) {
 #[test]
 fn what_the_document_says_is_what_schemathesis_gets() {
     let program = Program::start();
-    examine(&program, 20, &[]);
+    examine(&program, 24, &[]);
 }
 
 #[test]
@@ -158,5 +158,5 @@ fn what_the_document_says_is_what_schemathesis_gets_signed_in() {
     let program =
         Program::start_with(&[("STATICREG_ACCESS_READ", "signed_in"), ("STATICREG_ACCESS_USERS_FILE", users)]);
     // Lists as CSV ask for a sign-in as lists do.
-    examine(&program, 12, &["--auth", "alice:r1ght", "--exclude-path-regex", r"\.csv$"]);
+    examine(&program, 15, &["--auth", "alice:r1ght", "--exclude-path-regex", r"\.csv$"]);
 }

@@ -8,7 +8,7 @@ use poem::{
 };
 use poem_openapi::error::ParseParamError;
 
-use crate::{problem::Problem, quirks, webhook};
+use crate::{api::running, problem::Problem, quirks, webhook};
 
 /// Any error of the framework or a handler, as a problem.
 pub(crate) fn of_error(error: Error, method: &Method, uri: &Uri) -> Response {
@@ -38,10 +38,10 @@ pub(crate) fn of_error(error: Error, method: &Method, uri: &Uri) -> Response {
 /// A 405 with the methods that are allowed (RFC 9110, 15.5.6). People who try the webhook with a browser or curl are
 /// told what it is.
 fn method_not_allowed(method: &Method, uri: &Uri) -> Response {
-    let (allowed, detail) = if uri.path() == webhook::PATH {
-        ("POST", webhook::WHAT_IT_IS.to_owned())
-    } else {
-        ("GET, HEAD", format!("{method} is not possible here; GET is."))
+    let (allowed, detail) = match uri.path() {
+        webhook::PATH => ("POST", webhook::WHAT_IT_IS.to_owned()),
+        running::PATH => ("POST", format!("{method} is not possible here; POST is.")),
+        _ => ("GET, HEAD", format!("{method} is not possible here; GET is.")),
     };
     let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));

@@ -7,6 +7,7 @@
 mod accept;
 pub mod access;
 mod api;
+mod cleanup;
 mod connection;
 mod csv;
 mod delivery;
@@ -34,6 +35,8 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{CatalogSnapshots, ReadImage},
     check_store::CheckStore,
+    clean_up::CleanUp,
+    hear_running::HearRunning,
     receive_notification::ReceiveNotification,
     recording::Spooling,
     telemetry::Exposition,
@@ -55,6 +58,10 @@ pub struct Services {
     pub receive: Arc<ReceiveNotification>,
     /// Answers questions.
     pub ask: AskMetrics,
+    /// Tells what may go.
+    pub clean_up: CleanUp,
+    /// Hears what runs.
+    pub hear: HearRunning,
     /// Tells whether the store takes events.
     pub check: CheckStore,
     /// The spool, when there is one.
@@ -111,12 +118,16 @@ type Apis = (
         api::tags::TagsApi,
         api::digests::DigestsApi,
         api::metrics::MetricsApi,
+        api::cleanup::CleanupApi,
     )>,
+    api::cleanup::CleanupScriptApi,
+    api::running::RunningApi,
     operations::health::HealthApi,
 );
 
 fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
-    let Services { receive, ask, check, spooling, store, access, .. } = services;
+    let host = host(services.public_name.as_ref(), services.registry.as_ref()).into();
+    let Services { receive, ask, clean_up, hear, check, spooling, store, access, .. } = services;
     let apis = (
         webhook::WebhookApi { receive: Arc::clone(&receive), bodies: Arc::clone(bodies) },
         api::summary::SummaryApi {
@@ -134,13 +145,21 @@ fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
             api::tags::TagsApi { ask: ask.clone() },
             api::digests::DigestsApi { ask: ask.clone() },
             api::metrics::MetricsApi { ask },
+            api::cleanup::CleanupApi { clean_up: clean_up.clone() },
         )),
+        api::cleanup::CleanupScriptApi { clean_up, host },
+        api::running::RunningApi { hear, bodies: Arc::clone(bodies) },
         operations::health::HealthApi { check, store, receive, spooling },
     );
     OpenApiService::new(apis, "staticreg", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(poem_openapi::LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
         .server(poem_openapi::ServerObject::new("/").description("This server"))
+}
+
+/// What stands before a repository's name in a command: what its users call the registry, or the name it is read by.
+fn host<'a>(public_name: Option<&'a String>, registry: Option<&'a Registry>) -> &'a str {
+    public_name.or(registry.map(|registry| &registry.host)).map_or("REGISTRY", String::as_str)
 }
 
 const DESCRIPTION: &str = "\
@@ -336,6 +355,11 @@ impl Parts {
             .partition(|resource| resource.rule == Rule::Read);
         let known = Arc::new(KnownParameters::of_document(&document(&service)));
         let service = Arc::new(service.into_endpoint());
+        let of_running = Arc::clone(&known);
+        let running = post(Arc::clone(&service).around(move |endpoint, request| {
+            let known = Arc::clone(&of_running);
+            async move { known.ask(&*endpoint, request).await }
+        }));
         let questions = Arc::clone(&service).around(move |endpoint, request| {
             let known = Arc::clone(&known);
             async move { Ok(revalidated(known.ask(&*endpoint, request).await?)) }
@@ -347,6 +371,7 @@ impl Parts {
         });
         // The longest path that fits is taken, so what has no rule of its own is for those who may read.
         others
+            .at(api::running::PATH, running.with(gate(Rule::Running)))
             .nest_no_strip(operations::health::PATH, service.with(gate(Rule::Open)))
             .nest_no_strip("/", read.with(gate(Rule::Read)))
     }

@@ -10,7 +10,10 @@ mod counts;
 mod ids;
 mod names;
 mod question;
+mod running;
 mod snapshot;
+
+pub use running::MemoryRunning;
 
 use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 

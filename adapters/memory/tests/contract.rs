@@ -11,3 +11,17 @@ async fn subject() -> Subject {
 }
 
 contract_suite!(subject);
+
+mod running {
+    use std::sync::Arc;
+
+    use staticreg_contract::{running::Subject, running_suite};
+    use staticreg_memory::MemoryRunning;
+
+    async fn subject() -> Subject {
+        let running = Arc::new(MemoryRunning::default());
+        Subject { second: running.clone(), running, home: Box::new(()) }
+    }
+
+    running_suite!(subject);
+}

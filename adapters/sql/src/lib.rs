@@ -1,4 +1,4 @@
-//! `MetricsRepository` and `ApiTokens` on PostgreSQL and SQLite, one schema on both.
+//! `MetricsRepository`, `ApiTokens` and `RunningImages` on PostgreSQL and SQLite, one schema on both.
 //!
 //! What is the same on both databases is shared: how a batch is made ready (`batch.rs`), what an error means
 //! (`error.rs`) and the questions (`question/`), which sea-query makes: what a question is made of depends on what is
@@ -20,6 +20,7 @@ mod options;
 mod postgres;
 mod query;
 mod question;
+mod running;
 mod sqlite;
 mod transfer;
 mod upgrade;

@@ -38,7 +38,7 @@ pub struct Shown<V> {
 }
 
 /// The answers to the questions of a page, by what was asked. Each is asked by one task at a time, whoever looks.
-pub(super) struct AnswerCache<K, V> {
+pub(crate) struct AnswerCache<K, V> {
     slots: Cache<K, Arc<Mutex<Slot<V>>>>,
     /// How long an answer is new at most.
     new_at_most: Duration,
@@ -67,12 +67,12 @@ where
     V: Send + Sync + 'static,
 {
     /// Keeps at most so many answers, each new for so long at most.
-    pub(super) fn new(capacity: usize, new_at_most: Duration, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(capacity: usize, new_at_most: Duration, clock: Arc<dyn Clock>) -> Self {
         Self { slots: Cache::new(capacity), new_at_most, clock }
     }
 
     /// The answer, asked anew with the one before when that is no longer new. Waits a moment for it, then shows the old.
-    pub(super) async fn show<F>(&self, key: K, ask: impl FnOnce(Option<Arc<V>>) -> F) -> Shown<V>
+    pub(crate) async fn show<F>(&self, key: K, ask: impl FnOnce(Option<Arc<V>>) -> F) -> Shown<V>
     where
         F: Future<Output = Result<V, MetricsError>> + Send + 'static,
     {

@@ -2,14 +2,15 @@
 //!
 //! No page waits for the store or the registry: answers are kept, shown at once and renewed when somebody looks.
 
-mod answer_cache;
+pub(crate) mod answer_cache;
 mod items;
 mod listing;
 mod pull_counts;
-mod statistics;
+pub(crate) mod statistics;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod unused;
+pub(crate) mod usage;
 
 pub use answer_cache::Shown;
 pub use items::{ArchitecturePulls, DigestPulls, ImagePulls};

@@ -223,7 +223,7 @@ async fn sum(ask: &AskMetrics, filter: &Filter, kind: AccessKind) -> Result<u64,
 }
 
 /// The first day anything was counted on.
-pub(super) async fn watched_since(ask: &AskMetrics) -> Result<Option<NaiveDate>, MetricsError> {
+pub(crate) async fn watched_since(ask: &AskMetrics) -> Result<Option<NaiveDate>, MetricsError> {
     let mut first = None;
     for kind in AccessKind::ALL {
         // The first by date, which an index finds: the first of all dates would be looked for in every row.

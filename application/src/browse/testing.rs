@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::ask_metrics::AskMetrics;
 
 /// A clock to set.
-pub(super) struct SetClock(pub(super) Mutex<DateTime<Utc>>);
+pub(crate) struct SetClock(pub(crate) Mutex<DateTime<Utc>>);
 
 impl Clock for SetClock {
     fn now(&self) -> DateTime<Utc> {
@@ -30,33 +30,38 @@ impl Clock for SetClock {
 }
 
 /// A store in memory that counts how often all repositories of some days are asked for.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     store: MemoryMetrics,
-    pub(super) asked: AtomicU32,
+    pub(crate) asked: AtomicU32,
 }
 
 /// Counts and the questions about them, on 2026-11-21.
-pub(super) struct CountingStore {
-    pub(super) store: Arc<Watched>,
-    pub(super) clock: Arc<SetClock>,
-    pub(super) ask: AskMetrics,
+pub(crate) struct CountingStore {
+    pub(crate) store: Arc<Watched>,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) ask: AskMetrics,
     events: AtomicU32,
 }
 
 impl CountingStore {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let store = Arc::new(Watched { store: MemoryMetrics::new(100_000), asked: AtomicU32::new(0) });
         let clock = Arc::new(SetClock(Mutex::new("2026-11-21T12:00:00Z".parse().unwrap())));
         let ask = AskMetrics::new(store.clone(), clock.clone());
         Self { store, clock, ask, events: AtomicU32::new(0) }
     }
 
+    /// Keeps days by month.
+    pub(crate) async fn keep_by_month(&self, folded: Folded) {
+        self.store.store.keep_by_month(folded).await.unwrap();
+    }
+
     /// Counts so many pulls of an image on a day.
-    pub(super) async fn pulls(&self, date: &str, image: &str, count: i32) {
+    pub(crate) async fn pulls(&self, date: &str, image: &str, count: i32) {
         self.count(AccessKind::PullByTag, date, image, &"a".repeat(64), count).await;
     }
 
-    pub(super) async fn count(&self, kind: AccessKind, date: &str, image: &str, digest: &str, count: i32) {
+    pub(crate) async fn count(&self, kind: AccessKind, date: &str, image: &str, digest: &str, count: i32) {
         let date: NaiveDate = date.parse().unwrap();
         let (repository, tag) = image.split_once(':').map_or((image, None), |(name, tag)| (name, Some(tag)));
         let key = CountKey {

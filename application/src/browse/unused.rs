@@ -3,29 +3,23 @@
 //! What is on it may be deleted by somebody, so in doubt an image is left out: one that was pulled by its digest, by a
 //! tag that points to the same or did then, as part of an index, was pushed or made meanwhile, or is not known.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::{
     Digest, RepositoryName, Tag,
     metrics::{AccessKind, DateRange, Filter, MetricsError},
 };
 
 use super::{
-    items::{DigestPulls, ImagePulls},
     statistics::watched_since,
+    usage::{ByTag, contents, images, of, pulled_digests},
 };
 use crate::{
     aside::aside,
     ask_metrics::AskMetrics,
     catalog::{CatalogSnapshot, TagEntry},
 };
-
-/// How many items are asked for at once.
-const PAGE: u32 = 50_000;
 
 /// The answer to "what may go?".
 #[derive(Clone, Debug)]
@@ -57,9 +51,6 @@ pub struct UnusedImage {
     pub version_checks: u64,
 }
 
-/// What is counted of a repository's tags.
-type ByTag<T> = HashMap<RepositoryName, HashMap<Tag, T>>;
-
 /// What was counted.
 struct Usage {
     last_pulls: ByTag<DateTime<Utc>>,
@@ -84,7 +75,10 @@ impl Unused {
             pushes: images(ask, &of_kind(AccessKind::Push), |item| item.pulls).await?,
             version_checks: images(ask, &of_kind(AccessKind::VersionCheck), |item| item.pulls).await?,
             pulled_digests: match &snapshot {
-                Some(snapshot) => pulled_digests(ask, snapshot, range.from().max(watched_since)).await?,
+                Some(snapshot) => {
+                    let kinds = &[AccessKind::PullByTag, AccessKind::PullByDigest];
+                    pulled_digests(ask, snapshot, range.from().max(watched_since), kinds).await?
+                }
                 None => HashSet::new(),
             },
         };
@@ -139,11 +133,6 @@ impl Unused {
     }
 }
 
-/// What a tag points to, and of an index its images.
-fn contents(entry: &TagEntry) -> impl Iterator<Item = &Digest> {
-    entry.digest().into_iter().chain(entry.image().into_iter().flat_map(|image| &image.children))
-}
-
 impl Usage {
     fn is_used(&self, repository: &RepositoryName, tag: &Tag, since: NaiveDate) -> bool {
         of(&self.pushes, repository, tag).is_some()
@@ -166,48 +155,6 @@ impl Usage {
             version_checks: of(&self.version_checks, repository, tag).copied().unwrap_or_default(),
         }
     }
-}
-
-fn of<'a, T>(counts: &'a ByTag<T>, repository: &RepositoryName, tag: &Tag) -> Option<&'a T> {
-    counts.get(repository)?.get(tag)
-}
-
-async fn images<T>(ask: &AskMetrics, filter: &Filter, what: fn(&ImagePulls) -> T) -> Result<ByTag<T>, MetricsError> {
-    let mut all = ByTag::new();
-    ask.every_row(ImagePulls::asked(filter.clone(), PAGE), |row| {
-        let item = ImagePulls::from_row(row)?;
-        let what = what(&item);
-        if let Some(tag) = item.tag {
-            all.entry(item.repository).or_insert_with(HashMap::new).insert(tag, what);
-        }
-        Some(())
-    })
-    .await?;
-    Ok(all)
-}
-
-/// The digests that were pulled since, of those the registry holds. Asked for week by week: no question takes long,
-/// however much was counted.
-async fn pulled_digests(
-    ask: &AskMetrics,
-    snapshot: &CatalogSnapshot,
-    since: NaiveDate,
-) -> Result<HashSet<Digest>, MetricsError> {
-    let tags = snapshot.repositories().iter().flat_map(|repository| &repository.tags);
-    let mut unseen: HashSet<&Digest> = tags.flat_map(contents).collect();
-    let (mut pulled, today) = (HashSet::new(), ask.today());
-    for first in since.iter_weeks().take_while(|first| *first <= today) {
-        let week = DateRange::days_until(first + Days::new(6), 7);
-        for kind in [AccessKind::PullByTag, AccessKind::PullByDigest] {
-            let filter = Filter { kind: kind.into(), ..Filter::of_dates(week) };
-            ask.every_row(DigestPulls::asked(filter, PAGE), |row| {
-                pulled.extend(row.key.digest.filter(|digest| unseen.remove(digest)));
-                Some(())
-            })
-            .await?;
-        }
-    }
-    Ok(pulled)
 }
 
 #[cfg(test)]
@@ -246,6 +193,7 @@ mod tests {
                     children: children(*seed).unwrap_or_default().iter().copied().map(digest).collect(),
                     size: 10,
                     created: created.parse().ok(),
+                    blobs: [].into(),
                 })),
             })
             .collect();

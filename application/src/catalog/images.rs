@@ -18,7 +18,7 @@ use staticreg_domain::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::snapshot::{ImageSummary, TagTarget};
+use super::snapshot::{Blob, ImageSummary, TagTarget};
 
 /// How many images of an index are tried until one is there.
 const MAX_CHILDREN: usize = 3;
@@ -47,6 +47,7 @@ struct Told {
     children: Vec<Digest>,
     size: u64,
     created: Option<DateTime<Utc>>,
+    blobs: Box<[Blob]>,
 }
 
 /// A summary, found by its digest.
@@ -187,6 +188,7 @@ impl Images {
         let told = match content {
             ManifestContent::Image { configuration, layers } => {
                 let size = layers.iter().map(|layer| layer.size).fold(configuration.size, u64::saturating_add);
+                let blobs = Blob::all(layers.iter().chain([&configuration]));
                 let configuration = self.configuration(repository, &configuration).await?;
                 Told {
                     artifact,
@@ -194,19 +196,21 @@ impl Images {
                     children: Vec::new(),
                     size,
                     created: configuration.created,
+                    blobs,
                 }
             }
             // It lists no manifests.
             ManifestContent::Index(entries) if artifact == Artifact::BuildCache => {
                 let size = entries.iter().map(|entry| entry.descriptor.size).fold(0, u64::saturating_add);
-                Told { artifact, size, ..Told::default() }
+                let blobs = Blob::all(entries.iter().map(|entry| &entry.descriptor));
+                Told { artifact, size, blobs, ..Told::default() }
             }
             ManifestContent::Index(entries) => {
                 let told = self.index(repository, entries, depth).await?;
                 if artifact == Artifact::Image { told } else { Told { artifact, ..told } }
             }
         };
-        let Told { artifact, platforms, mut children, size, created: told } = told;
+        let Told { artifact, platforms, mut children, size, created: told, blobs } = told;
         children.truncate(ImageSummary::MAX_CHILDREN);
         Ok(ImageSummary {
             digest,
@@ -216,6 +220,7 @@ impl Images {
             children: children.into(),
             size,
             created: told.or(created),
+            blobs,
         })
     }
 
@@ -271,10 +276,10 @@ impl Images {
         let mut seen = HashSet::new();
         platforms.retain(|platform| seen.insert(platform.clone()));
         let Some(first) = first else { return Ok(Told { platforms, children, ..Told::default() }) };
-        let ImageSummary { size, created, .. } = *first;
+        let ImageSummary { size, created, ref blobs, .. } = *first;
         // An index of charts is a chart.
         let artifact = if platforms.is_empty() { first.artifact.clone() } else { Artifact::Image };
-        Ok(Told { artifact, platforms, children, size, created })
+        Ok(Told { artifact, platforms, children, size, created, blobs: blobs.clone() })
     }
 
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, CatalogError> {

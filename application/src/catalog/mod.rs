@@ -12,6 +12,6 @@ pub(crate) mod testing;
 pub use read_image::{ImageDetails, ReadImage, ReadImageError};
 pub use refresh::{CatalogChanges, RefreshCatalog, RefreshOptions};
 pub use snapshot::{
-    CatalogSnapshot, CatalogSnapshots, CatalogTotals, ImageSummary, ReadFault, ReadProgress, ReadStatus,
+    Blob, CatalogSnapshot, CatalogSnapshots, CatalogTotals, ImageSummary, ReadFault, ReadProgress, ReadStatus,
     RepositoryEntry, TagEntry, TagTarget,
 };

@@ -1,9 +1,17 @@
 //! The snapshot of the registry that pages show.
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
-use staticreg_domain::{Digest, ManifestKind, Platform, RepositoryName, Tag, catalog::Artifact};
+use staticreg_domain::{
+    Digest, ManifestKind, Platform, RepositoryName, Tag,
+    catalog::{Artifact, Descriptor},
+};
 use tokio::sync::watch;
 
 /// What the registry held when it was last read. It never changes; a newer snapshot takes its place.
@@ -209,6 +217,42 @@ pub struct ImageSummary {
     pub size: u64,
     /// When the image was made, of an index the same first image; none when it does not tell.
     pub created: Option<DateTime<Utc>>,
+    /// Its layers and its configuration, of an index those of the same first image, each once.
+    pub blobs: Box<[Blob]>,
+}
+
+/// A layer or a configuration. Of its digest only so much is kept that a repository's are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blob {
+    /// A hash of its digest.
+    pub id: u64,
+    /// Its size in bytes, as stored.
+    pub size: u64,
+}
+
+impl Blob {
+    /// The blob of a digest and a size.
+    #[must_use]
+    pub fn new(digest: &Digest, size: u64) -> Self {
+        Self { id: Self::id_of(digest), size }
+    }
+
+    /// What a blob of this digest is known by.
+    #[must_use]
+    pub fn id_of(digest: &Digest) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        digest.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// All of them, each once.
+    pub(super) fn all<'a>(descriptors: impl IntoIterator<Item = &'a Descriptor>) -> Box<[Self]> {
+        let mut blobs: Vec<Self> =
+            descriptors.into_iter().map(|descriptor| Self::new(&descriptor.digest, descriptor.size)).collect();
+        blobs.sort_unstable();
+        blobs.dedup_by_key(|blob| blob.id);
+        blobs.into()
+    }
 }
 
 impl ImageSummary {
@@ -271,6 +315,7 @@ mod tests {
             children: [].into(),
             size,
             created: None,
+            blobs: [].into(),
         })
     }
 

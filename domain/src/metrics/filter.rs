@@ -69,7 +69,7 @@ impl<T: Ord> FromIterator<T> for AnyOf<T> {
 
 /// A folder: what the names of some repositories have in common before a slash. `team-a` holds `team-a/x` and
 /// `team-a/y/z`, and neither `team-ab/x` nor the repository `team-a`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Folder(Box<str>);
 
 /// The text is no folder of repositories.

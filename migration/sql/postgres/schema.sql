@@ -14,3 +14,4 @@
 \ir 0013_day_change.sql
 \ir 0014_kept_by_month.sql
 \ir 0015_day_sums.sql
+\ir 0016_running_images.sql

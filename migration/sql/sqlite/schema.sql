@@ -14,3 +14,4 @@
 .read 0013_day_change.sql
 .read 0014_kept_by_month.sql
 .read 0015_day_sums.sql
+.read 0016_running_images.sql

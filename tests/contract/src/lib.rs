@@ -4,7 +4,7 @@
 //! async function that answers a new [`Subject`]; one that several servers share, with `shared_contract_suite!`. A new rule is a function in the module it belongs to and its name in
 //! the macro's list.
 //!
-//! What keeps API tokens passes `api_tokens_suite!` in the same way.
+//! What keeps API tokens passes `api_tokens_suite!` in the same way, what keeps lists of what runs `running_suite!`.
 
 pub mod api_tokens;
 pub mod archive;
@@ -17,6 +17,7 @@ pub mod lists;
 pub mod paging;
 pub mod questions;
 pub mod recording;
+pub mod running;
 
 use std::{any::Any, sync::Arc};
 
@@ -134,6 +135,19 @@ macro_rules! api_tokens_suite {
             api_tokens::only_a_living_token_can_be_revoked,
             api_tokens::those_that_ended_long_ago_are_not_read_again_and_again,
             api_tokens::the_latest_use_is_noted,
+        }
+    };
+}
+
+/// The same of what keeps lists of what runs; the subject is a [`running::Subject`].
+#[macro_export]
+macro_rules! running_suite {
+    ($subject:path) => {
+        $crate::contract_suite! { $subject:
+            running::a_list_is_kept_as_it_was_told,
+            running::a_list_takes_the_place_of_its_sources_own,
+            running::sources_are_ordered_by_their_bytes,
+            running::a_long_list_is_kept_whole,
         }
     };
 }

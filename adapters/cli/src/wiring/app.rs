@@ -7,6 +7,8 @@ use futures_util::{FutureExt as _, future::try_join_all};
 use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
+    clean_up::CleanUp,
+    hear_running::HearRunning,
     receive_notification::ReceiveNotification,
     recording::{ForgetOld, Recorder, RecorderOptions, Retain, Retention, Spooling},
     telemetry::{Family, Sample},
@@ -79,7 +81,7 @@ impl App {
         access: Access,
         lifecycle: &mut Lifecycle,
     ) -> Result<Self, Failure> {
-        let Adapters { store: Store { metrics, tokens: _, pool, name }, spooling, clock } = adapters;
+        let Adapters { store: Store { metrics, tokens: _, running, pool, name }, spooling, clock } = adapters;
         let options = recorder_options(&settings.metrics);
         let (registry, index_children) = registry::open(&settings.registry, &clock)?.unzip();
         let counting = counting(&settings.metrics);
@@ -122,9 +124,13 @@ impl App {
         );
         let (activity, served) = (receive.activity(), lifecycle.served());
         lifecycle.spawn_essential("logs what was received", async move { activity.run(served).await });
+        let ask = AskMetrics::new(metrics.clone(), Arc::clone(&clock));
+        let snapshots = registry.as_ref().map(|registry| registry.snapshots.clone());
         let services = Services {
             receive,
-            ask: AskMetrics::new(metrics.clone(), clock),
+            clean_up: CleanUp::new(ask.clone(), snapshots, Arc::clone(&running)),
+            hear: HearRunning::new(running, clock),
+            ask,
             check: CheckStore::new(metrics),
             spooling,
             store: name,

@@ -11,6 +11,7 @@ use staticreg_domain::{
         Breakdown, BreakdownRow, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
         PullEvent, Recording, Slice, Summary,
     },
+    running::{Running, RunningImages},
 };
 use tokio::sync::SetOnce;
 
@@ -146,5 +147,16 @@ impl ApiTokens for LateStore {
 
     async fn note_use(&self, hash: &TokenHash, at: DateTime<Utc>) -> Result<(), MetricsError> {
         self.database()?.tokens.note_use(hash, at).await
+    }
+}
+
+#[async_trait]
+impl RunningImages for LateStore {
+    async fn replace(&self, told: &Running) -> Result<(), MetricsError> {
+        self.database()?.running.replace(told).await
+    }
+
+    async fn all(&self) -> Result<Vec<Running>, MetricsError> {
+        self.database()?.running.all().await
     }
 }

@@ -9,8 +9,9 @@ use staticreg_domain::{
     connection_pool::ConnectionPool,
     error::describe,
     metrics::MetricsRepository,
+    running::RunningImages,
 };
-use staticreg_memory::MemoryMetrics;
+use staticreg_memory::{MemoryMetrics, MemoryRunning};
 use staticreg_rollup::Rollup;
 use staticreg_spool::SqliteSpool;
 use staticreg_sql::{DatabaseUrl, OpenError, Options, SqlMetrics};
@@ -37,6 +38,8 @@ pub(crate) struct Store {
     pub(crate) metrics: Arc<dyn MetricsRepository>,
     /// Where API tokens are kept: in a database only, which other processes share.
     pub(crate) tokens: Option<Arc<dyn ApiTokens>>,
+    /// Where it is kept what runs.
+    pub(crate) running: Arc<dyn RunningImages>,
     /// The connections to the database.
     pub(crate) pool: Option<Arc<dyn ConnectionPool>>,
     pub(crate) name: &'static str,
@@ -46,13 +49,14 @@ pub(crate) struct Store {
 pub(crate) struct Database {
     pub(crate) metrics: Arc<dyn MetricsRepository>,
     pub(crate) tokens: Arc<dyn ApiTokens>,
+    pub(crate) running: Arc<dyn RunningImages>,
     pub(crate) pool: Arc<dyn ConnectionPool>,
 }
 
 impl Store {
     /// A store without a database.
     pub(crate) fn without_database(metrics: Arc<dyn MetricsRepository>, name: &'static str) -> Self {
-        Self { metrics, tokens: None, pool: None, name }
+        Self { metrics, tokens: None, running: Arc::new(MemoryRunning::default()), pool: None, name }
     }
 }
 
@@ -60,7 +64,7 @@ impl Database {
     /// A database with sums of its counts in memory, when there is memory for them.
     fn new(store: SqlMetrics, options: &Options, memory: Size, clock: Arc<dyn Clock>) -> Self {
         let store = Arc::new(store);
-        let (tokens, pool) = (Arc::clone(&store), Arc::clone(&store));
+        let (tokens, running, pool) = (Arc::clone(&store), Arc::clone(&store), Arc::clone(&store));
         let metrics: Arc<dyn MetricsRepository> = match memory.bytes() {
             0 => store,
             memory => {
@@ -68,7 +72,7 @@ impl Database {
                 Arc::new(Rollup::new(store, clock, staticreg_rollup::Options { memory, question_timeout }))
             }
         };
-        Self { metrics, tokens, pool }
+        Self { metrics, tokens, running, pool }
     }
 }
 
@@ -91,8 +95,8 @@ pub(crate) async fn open(
     if options.url.product() == "SQLite" {
         let metrics = SqlMetrics::open(&options).await.map_err(|error| Unusable::new("db.url", error))?;
         tracing::info!("Database schema initialized successfully.");
-        let Database { metrics, tokens, pool } = Database::new(metrics, &options, db.rollup_memory, clock);
-        return Ok(Store { metrics, tokens: Some(tokens), pool: Some(pool), name: "sqlite" });
+        let Database { metrics, tokens, running, pool } = Database::new(metrics, &options, db.rollup_memory, clock);
+        return Ok(Store { metrics, tokens: Some(tokens), running, pool: Some(pool), name: "sqlite" });
     }
     let store = Arc::new(LateStore::default());
     let (trying, tried) = oneshot::channel();
@@ -101,8 +105,8 @@ pub(crate) async fn open(
     // Mostly it is there at once. One that does not answer, or takes long to change its schema, must not keep the
     // webhook from answering.
     let _: Result<Result<(), _>, _> = timeout(HEAD_START, tried).await;
-    let (metrics, tokens) = (Arc::clone(&store) as _, Some(Arc::clone(&store) as _));
-    Ok(Store { metrics, tokens, pool: Some(store), name: "postgresql" })
+    let (metrics, tokens, running) = (Arc::clone(&store) as _, Some(Arc::clone(&store) as _), Arc::clone(&store) as _);
+    Ok(Store { metrics, tokens, running, pool: Some(store), name: "postgresql" })
 }
 
 /// Opens the configured spool.

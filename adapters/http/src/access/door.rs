@@ -1,4 +1,4 @@
-//! Who may post to the webhook.
+//! Who may post to the webhook, or what runs.
 //!
 //! No page of another site may. Where networks are given, the sender must be in one of them. Where tokens or signatures
 //! are given, one of them must be right, or an API token. What can be told without the body is told before it is read.
@@ -9,7 +9,7 @@ use poem::Request;
 use staticreg_domain::api_token::Scope;
 
 use super::{
-    AccessOptions,
+    AccessOptions, Rule,
     browser::is_from_another_site,
     forwarded,
     host::Hosts,
@@ -34,14 +34,18 @@ pub(super) fn peer(request: &Request) -> Option<SocketAddr> {
 }
 
 /// Looks at all but the body; these are the names that the server answers to where it was asked.
-pub(super) fn judge(options: &AccessOptions, hosts: &Hosts, request: &Request) -> Verdict {
-    judged(options, hosts, request).unwrap_or_else(Verdict::Refused)
+pub(super) fn judge(options: &AccessOptions, hosts: &Hosts, request: &Request, rule: Rule) -> Verdict {
+    judged(options, hosts, request, rule).unwrap_or_else(Verdict::Refused)
 }
 
-fn judged(options: &AccessOptions, hosts: &Hosts, request: &Request) -> Result<Verdict, RefusalReason> {
+fn judged(options: &AccessOptions, hosts: &Hosts, request: &Request, rule: Rule) -> Result<Verdict, RefusalReason> {
     let (peer, headers) = (peer(request), request.headers());
     if is_from_another_site(headers, hosts, request.scheme()) {
         return Err(RefusalReason::AnotherSite);
+    }
+    // Whoever runs images is elsewhere than the registry.
+    if rule == Rule::Running && shows_token_for_running(options, request) {
+        return Ok(Verdict::Admitted);
     }
     if let Some(networks) = &options.networks {
         let sender = peer.and_then(|peer| forwarded::sender(peer.ip(), headers, &options.trusted_proxies));
@@ -68,6 +72,13 @@ fn judged(options: &AccessOptions, hosts: &Hosts, request: &Request) -> Result<V
         Some(Claimed::Signed(claim)) => Ok(Verdict::IfSigned(claim)),
         Some(Claimed::OutOfTime) => Err(RefusalReason::OldSignature),
         Some(Claimed::Nothing) | None => Err(refused),
+    }
+}
+
+fn shows_token_for_running(options: &AccessOptions, request: &Request) -> bool {
+    match (&options.api_tokens, shown(request.headers())) {
+        (Some(tokens), Shown::Token(token)) => tokens.admit(&token, Scope::Running).is_ok(),
+        _ => false,
     }
 }
 

@@ -74,6 +74,8 @@ pub(crate) enum Rule {
     Badge,
     /// Who may post notifications, and so change counts.
     Post,
+    /// Who may tell what runs, and so keep it: who may post, and tokens for just that.
+    Running,
 }
 
 /// Who may do what. By default everybody may do everything, by whatever name they call the server.
@@ -316,12 +318,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
                 Ok(response)
             }
             // The registry calls the server by any name.
-            Rule::Post => match judge(&access.shared.options, access.hosts(), &request) {
-                Verdict::Admitted => self.endpoint.call(request).await,
-                Verdict::Refused(reason) => Ok(access.refuse(reason, &request)),
-                // Boxed, so that the usual way does not carry it.
-                Verdict::IfSigned(claim) => Box::pin(self.call_if_signed(request, claim)).await,
-            },
+            rule @ (Rule::Post | Rule::Running) => {
+                match judge(&access.shared.options, access.hosts(), &request, rule) {
+                    Verdict::Admitted => self.endpoint.call(request).await,
+                    Verdict::Refused(reason) => Ok(access.refuse(reason, &request)),
+                    // Boxed, so that the usual way does not carry it.
+                    Verdict::IfSigned(claim) => Box::pin(self.call_if_signed(request, claim)).await,
+                }
+            }
         }
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn must_sign_in(options: &AccessOptions, rule: Rule) -> bool {
     match rule {
         Rule::Read | Rule::Metrics => options.read == Readers::SignedIn,
         Rule::Badge => options.badges == Readers::SignedIn,
-        Rule::Open | Rule::Post => false,
+        Rule::Open | Rule::Post | Rule::Running => false,
     }
 }
 

@@ -16,7 +16,7 @@ use poem_openapi::{
 const CSV: &str = "text/csv";
 
 /// Lists and what each is called as CSV.
-const OPERATIONS: [(&str, &str); 8] = [
+const OPERATIONS: [(&str, &str); 9] = [
     ("list_pulls", "export_pulls"),
     ("list_folders", "export_folders"),
     ("list_repositories", "export_repositories"),
@@ -25,6 +25,7 @@ const OPERATIONS: [(&str, &str); 8] = [
     ("list_tags", "export_tags"),
     ("list_digests", "export_digests"),
     ("list_metrics", "export_metrics"),
+    ("list_cleanup", "export_cleanup"),
 ];
 
 /// An API whose lists also have paths that answer CSV alone. `Accept: text/csv` is answered so at the list's own path too.

@@ -30,7 +30,8 @@ impl KnownParameters {
     /// Those of the operations that an OpenAPI document describes.
     pub(crate) fn of_document(document: &Value) -> Self {
         let of_path = |(path, operations): (&String, &Value)| {
-            let parameters = operations.get("get")?["parameters"].as_array().into_iter().flatten();
+            let operation = operations.get("get").or_else(|| operations.get("post"))?;
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
             let known = parameters.filter(|parameter| parameter["in"] == "query").filter_map(|parameter| {
                 Some((parameter["name"].as_str()?.to_owned(), Known::of_schema(document, &parameter["schema"])))
             });

@@ -2,6 +2,7 @@
 //! order.
 
 pub(crate) mod architectures;
+pub(crate) mod cleanup;
 pub(crate) mod csv_paths;
 pub(crate) mod cursor;
 pub(crate) mod digests;
@@ -13,6 +14,7 @@ pub(crate) mod metrics;
 pub(crate) mod operation;
 pub(crate) mod pulls;
 pub(crate) mod repositories;
+pub(crate) mod running;
 pub(crate) mod selection;
 pub(crate) mod summary;
 pub(crate) mod tags;
@@ -28,6 +30,8 @@ pub(crate) enum ApiTag {
     Webhook,
     /// Questions about the counts.
     Statistics,
+    /// Which tags may go, and what runs.
+    Cleanup,
     /// Whether the server is well.
     Operations,
 }

@@ -11,7 +11,7 @@ use poem::{
 use staticreg_application::aside::aside;
 
 use super::{
-    home, insights,
+    cleanup, home, insights,
     parameters::Parameters,
     repository::{frame, tag, tags},
     site::Site,
@@ -85,6 +85,7 @@ async fn read(site: &Site, table: &str, parameters: &Parameters) -> Result<Table
         "images" => insights::images_table(site, parameters).await,
         "architectures" => insights::architectures_table(site, parameters).await,
         "unused" => insights::unused_table(site, parameters).await,
+        "cleanup" => cleanup::table(site, parameters).await,
         _ => Err(NoTable::Unknown),
     }
 }

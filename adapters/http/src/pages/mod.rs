@@ -9,6 +9,7 @@ mod addresses;
 mod assets;
 mod badge;
 mod chart;
+mod cleanup;
 pub(crate) mod docs;
 mod error;
 mod export;
@@ -23,7 +24,7 @@ mod set_up;
 mod site;
 mod status;
 mod table;
-mod text;
+pub(crate) mod text;
 
 pub(crate) use addresses::{folder_address, repository_address, search_address};
 pub(crate) use error::of_status;
@@ -42,12 +43,13 @@ use poem::{
 use crate::{Resource, access::Rule};
 
 /// The pages, and what belongs to them.
-pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 8] {
+pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 9] {
     let page = |path, method| Resource::new(path, with_site(method, site));
     [
         page("/", get(home::show)),
         page("/repo/*name", get(repository::show)),
         page("/insights", get(insights::show)),
+        page("/cleanup", get(cleanup::show)),
         page("/status", get(status::show)),
         page("/badge/*name", get(badge::show)).behind(Rule::Badge),
         page("/export/:table", get(export::show)),

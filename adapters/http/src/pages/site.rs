@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use staticreg_application::{browse::Browse, receive_notification::ReceiveNotification, recording::Spooling};
+use staticreg_application::{
+    browse::Browse, clean_up::CleanUp, receive_notification::ReceiveNotification, recording::Spooling,
+};
 
 use super::assets::Assets;
 use crate::{BuildInfo, Services, access::Access};
@@ -11,6 +13,7 @@ use crate::{BuildInfo, Services, access::Access};
 /// What the pages need.
 pub(crate) struct Site {
     pub(crate) browse: Browse,
+    pub(super) clean_up: CleanUp,
     pub(super) registry: Option<crate::Registry>,
     public_name: Option<String>,
     /// What was received is told to people, too.
@@ -29,12 +32,14 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(services: &Services, webhook_port: Option<u16>) -> Self {
-        let Services { receive, ask, spooling, store, registry, access, build, public_name, .. } = services.clone();
+        let Services { receive, ask, clean_up, spooling, store, registry, access, build, public_name, .. } =
+            services.clone();
         let started_at = ask.now();
         let browse = Browse::new(ask, registry.as_ref().map(|registry| registry.snapshots.clone()));
         let assets = Assets::new();
         Self {
             browse,
+            clean_up,
             registry,
             public_name,
             receive,
@@ -59,9 +64,9 @@ impl Site {
 
     /// What stands before a repository's name in a command.
     pub(super) fn host(&self) -> &str {
-        let name = self.public_name.as_ref().or(self.registry.as_ref().map(|registry| &registry.host));
-        name.map_or("REGISTRY", String::as_str)
+        crate::host(self.public_name.as_ref(), self.registry.as_ref())
     }
+
     /// The address of the webhook, where this server is reached by an origin such as `http://localhost:8093`.
     pub(super) fn webhook(&self, origin: &str) -> String {
         let origin = match self.webhook_port {

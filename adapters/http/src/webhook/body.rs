@@ -4,7 +4,7 @@ use std::{io, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
 use hyper::body::Bytes;
-use poem::{Request, http::header::CONTENT_LENGTH};
+use poem::{Request, RequestBody, http::header::CONTENT_LENGTH};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -27,7 +27,7 @@ pub struct BodyLimits {
 
 /// Why a body was not read.
 #[derive(Debug)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     TooLarge,
     TimedOut,
     /// The bodies that are being read leave no room for this one.
@@ -35,9 +35,35 @@ pub(super) enum ReadError {
     Failed(io::Error),
 }
 
+/// A body that is not parsed.
+pub(crate) enum Unparsed {
+    /// It was read to look at its signature.
+    Read(Received<'static>),
+    /// Not yet read; with its length, when that is told.
+    Unread(poem::Body, Option<usize>),
+}
+
+impl Unparsed {
+    /// The body of a request.
+    pub(crate) fn of_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
+        Ok(match Received::before(request) {
+            Some(received) => Self::Read(received),
+            None => Self::Unread(body.take()?, told_length(request)),
+        })
+    }
+
+    /// Reads it, unless it was read before.
+    pub(crate) async fn read(self, bodies: &Bodies) -> Result<Received<'_>, ReadError> {
+        match self {
+            Self::Read(received) => Ok(received),
+            Self::Unread(body, length) => bodies.read(body, length).await,
+        }
+    }
+}
+
 /// Reads bodies.
 pub(crate) struct Bodies {
-    pub(super) limits: BodyLimits,
+    pub(crate) limits: BodyLimits,
     room: Semaphore,
 }
 
@@ -59,7 +85,7 @@ impl Received<'_> {
     }
 
     /// The body of a request, when it was read before.
-    pub(super) fn before(request: &Request) -> Option<Self> {
+    fn before(request: &Request) -> Option<Self> {
         request.extensions().get().map(|ReadBefore(bytes)| Self { bytes: bytes.clone(), _room: None })
     }
 }

@@ -29,8 +29,8 @@ use crate::{
     problem::{Problem, RETRY_AFTER_SECONDS},
 };
 pub use body::BodyLimits;
-pub(crate) use body::{Bodies, Received};
-use body::{ReadError, told_length};
+use body::told_length;
+pub(crate) use body::{Bodies, ReadError, Received, Unparsed};
 use distribution::{Distribution, NotificationSchema};
 use format::Format;
 
@@ -276,14 +276,6 @@ struct Notification {
     body: Unparsed,
 }
 
-/// The body of a notification.
-enum Unparsed {
-    /// It was read to look at its signature.
-    Read(Received<'static>),
-    /// Not yet read; with its length, when that is told.
-    Unread(poem::Body, Option<usize>),
-}
-
 impl Notification {
     async fn read(self, bodies: &Bodies) -> Result<Vec<RegistryEvent>, WebhookError> {
         if !is_welcome(&self.content_type) {
@@ -292,12 +284,7 @@ impl Notification {
             return Err(WebhookError::UnsupportedMediaType(Json(problem)));
         }
         // It keeps its room until it is parsed.
-        let received = match self.body {
-            Unparsed::Read(received) => received,
-            Unparsed::Unread(body, length) => {
-                bodies.read(body, length).await.map_err(|error| WebhookError::of_read(error, bodies.limits))?
-            }
-        };
+        let received = self.body.read(bodies).await.map_err(|error| WebhookError::of_read(error, bodies.limits))?;
         let bytes = received.bytes.clone();
         let parsed = if bytes.len() > SOON_READ {
             aside(move || parse(&self.content_type, &bytes)).await
@@ -333,10 +320,7 @@ impl<'a> ApiExtractor<'a> for Notification {
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let body = match Received::before(request) {
-            Some(received) => Unparsed::Read(received),
-            None => Unparsed::Unread(body.take()?, told_length(request)),
-        };
-        Ok(Self { content_type: content_type.unwrap_or_default().to_owned(), body })
+        let content_type = content_type.unwrap_or_default().to_owned();
+        Ok(Self { content_type, body: Unparsed::of_request(request, body)? })
     }
 }

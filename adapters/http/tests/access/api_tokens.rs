@@ -19,6 +19,7 @@ use crate::{Answer, INSIDE, OUTSIDE, RIGHT, Server, USERS, networks, request, si
 
 pub(crate) const FOR_READING: (&str, &str) = ("authorization", "Bearer srt_reading");
 pub(crate) const FOR_POSTING: (&str, &str) = ("authorization", "Bearer srt_posting");
+pub(crate) const FOR_RUNNING: (&str, &str) = ("authorization", "Bearer srt_running");
 pub(crate) const FOR_METRICS: (&str, &str) = ("authorization", "Bearer srt_metrics");
 /// Those that let in no more had every scope.
 pub(crate) const EXPIRED: (&str, &str) = ("authorization", "Bearer srt_expired");
@@ -56,11 +57,12 @@ async fn known(answer: Result<Vec<ApiToken>, MetricsError>) -> ApiTokens {
 
 /// One of each kind.
 pub(crate) async fn api_tokens() -> ApiTokens {
-    let all = "read,post,metrics";
+    let all = "read,post,metrics,running";
     known(Ok(vec![
         token("srt_reading", "read"),
         token("srt_posting", "post"),
         token("srt_metrics", "metrics"),
+        token("srt_running", "running"),
         ApiToken { expires_at: Some(at(11)), ..token("srt_expired", all) },
         ApiToken { ended_at: Some(at(11)), ..token("srt_revoked", all) },
     ]))
@@ -226,4 +228,16 @@ async fn the_status_page_names_the_tokens_that_let_a_registry_post() {
     let open = AccessOptions { read: Readers::Anyone, ..by_token().await };
     let page = Server::start(open).await.get("/status", &[]).await.text;
     assert!(!page.contains("Authorization"), "no token is asked for: {page}");
+}
+
+/// Whoever runs images is elsewhere than the registry.
+#[tokio::test]
+async fn a_token_for_what_runs_lets_in_from_anywhere_but_a_page_of_another_site() {
+    let networks = Some(networks("127.0.0.2"));
+    let server = Server::start(AccessOptions { networks, ..by_token().await }).await;
+    assert_eq!(server.tell(INSIDE, &[]).await.status, 403);
+    assert_eq!(server.tell(INSIDE, &[FOR_RUNNING]).await.status, 200);
+    assert_eq!(server.tell(INSIDE, &[FOR_POSTING]).await.status, 403);
+    let of_a_page = [FOR_RUNNING, ("origin", "https://elsewhere.example"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(server.tell(INSIDE, &of_a_page).await.status, 403);
 }

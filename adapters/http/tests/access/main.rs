@@ -34,6 +34,8 @@ const SOON: Duration = Duration::from_mins(2);
 
 const WEBHOOK: &str = "/api/webhook/registry";
 
+const RUNNING: &str = "/api/v1/running";
+
 /// Where those are who may post.
 const INSIDE: &str = "127.0.0.1:0";
 
@@ -90,6 +92,12 @@ impl Server {
     /// Posts a notification of one pull.
     async fn post(&self, from: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(from, &post(headers, &body())).await
+    }
+
+    /// Tells what runs.
+    async fn tell(&self, from: &str, headers: &[(&str, &str)]) -> Answer {
+        let headers = [&[("content-type", "text/plain"), ("host", "staticreg:8093")], headers].concat();
+        self.send(from, &request("POST", RUNNING, &headers, "demo/app:v1\n")).await
     }
 
     /// The status of a GET.

@@ -4,19 +4,20 @@ use staticreg_http::access::{Access, AccessOptions, ProxyHeader, Readers};
 use staticreg_memory::MemoryMetrics;
 
 use crate::{
-    INSIDE, RIGHT, Server, TOKEN_SHOWN, WEBHOOK, WRONG,
-    api_tokens::{EXPIRED, FOR_METRICS, FOR_POSTING, FOR_READING, REVOKED, UNKNOWN, api_tokens},
+    INSIDE, RIGHT, RUNNING, Server, TOKEN_SHOWN, WEBHOOK, WRONG,
+    api_tokens::{EXPIRED, FOR_METRICS, FOR_POSTING, FOR_READING, FOR_RUNNING, REVOKED, UNKNOWN, api_tokens},
     networks, signed_in, support,
 };
 
 /// What is shown: for each a column of the table.
-const SHOWN: [(&str, Option<(&str, &str)>); 11] = [
+const SHOWN: [(&str, Option<(&str, &str)>); 12] = [
     ("nothing", None),
     ("a wrong password", Some(WRONG)),
     ("a wrong token", Some(UNKNOWN)),
     ("an expired token", Some(EXPIRED)),
     ("a revoked token", Some(REVOKED)),
     ("an API token for metrics", Some(FOR_METRICS)),
+    ("an API token for what runs", Some(FOR_RUNNING)),
     ("an API token for posting", Some(FOR_POSTING)),
     ("an API token for reading", Some(FOR_READING)),
     ("a user's password", Some(RIGHT)),
@@ -34,26 +35,33 @@ const TO_ALL: Answers = [OWN; SHOWN.len()];
 /// Where only who is signed in may.
 #[rustfmt::skip]
 const TO_READERS: Answers = [
-    401, 401, 401, 401, 401,    403, 403, OWN,    OWN, OWN, 401,
+    401, 401, 401, 401, 401,    403, 403, 403, OWN,    OWN, OWN, 401,
 ];
 
 /// Where it is told how the server does.
 #[rustfmt::skip]
 const TO_WATCHERS: Answers = [
-    401, 401, 401, 401, 401,    OWN, 403, OWN,    OWN, OWN, 401,
+    401, 401, 401, 401, 401,    OWN, 403, 403, OWN,    OWN, OWN, 401,
 ];
 
 /// Where a token is asked for.
 #[rustfmt::skip]
 const TO_POSTERS: Answers = [
-    401, 401, 401, 401, 401,    401, OWN, 401,    401, 401, OWN,
+    401, 401, 401, 401, 401,    401, 401, OWN, 401,    401, 401, OWN,
+];
+
+/// Where a token for what runs lets in too.
+#[rustfmt::skip]
+const TO_TELLERS: Answers = [
+    401, 401, 401, 401, 401,    401, OWN, OWN, 401,    401, 401, OWN,
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 40] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 45] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
+    ("/cleanup", "/cleanup", 200, TO_ALL, TO_READERS),
     ("/badge/*name", "/badge/demo/app.svg", 200, TO_ALL, TO_READERS),
     ("/export/:table", "/export/repositories.csv", 200, TO_ALL, TO_READERS),
     ("/assets/*file", "/assets/none", 404, TO_ALL, TO_READERS),
@@ -78,7 +86,11 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 40] = [
     ("/api/v1/digests.csv", "/api/v1/digests.csv?repository=demo/app&tag=v1", 200, TO_ALL, TO_READERS),
     ("/api/v1/metrics", "/api/v1/metrics", 200, TO_ALL, TO_READERS),
     ("/api/v1/metrics.csv", "/api/v1/metrics.csv", 200, TO_ALL, TO_READERS),
+    ("/api/v1/cleanup", "/api/v1/cleanup", 200, TO_ALL, TO_READERS),
+    ("/api/v1/cleanup.csv", "/api/v1/cleanup.csv", 200, TO_ALL, TO_READERS),
+    ("/api/v1/cleanup.sh", "/api/v1/cleanup.sh", 200, TO_ALL, TO_READERS),
     (WEBHOOK, WEBHOOK, 200, TO_POSTERS, TO_POSTERS),
+    (RUNNING, RUNNING, 200, TO_TELLERS, TO_TELLERS),
     ("/status", "/status", 200, TO_ALL, TO_READERS),
     ("/metrics", "/metrics", 200, TO_ALL, TO_WATCHERS),
     ("/metrics/webhook", "/metrics/webhook", 200, TO_ALL, TO_READERS),
@@ -118,10 +130,10 @@ async fn every_route_answers_as_the_matrix_says() {
             let server = Server::start(options(readers).await).await;
             for ((name, shown), expected) in SHOWN.into_iter().zip(answers) {
                 let headers: Vec<_> = shown.into_iter().collect();
-                let answer = if route == WEBHOOK {
-                    server.post(INSIDE, &headers).await
-                } else {
-                    server.get(path, &headers).await
+                let answer = match route {
+                    WEBHOOK => server.post(INSIDE, &headers).await,
+                    RUNNING => server.tell(INSIDE, &headers).await,
+                    _ => server.get(path, &headers).await,
                 };
                 let expected = if expected == OWN { own } else { expected };
                 assert_eq!(answer.status, expected, "{readers:?} {path}, {name}: {}", answer.text);

@@ -20,6 +20,7 @@ async fn unknown_paths_and_wrong_methods_are_problems() {
         (Method::POST, "/api/v1/summary", StatusCode::METHOD_NOT_ALLOWED),
         (Method::DELETE, "/api/v1/images", StatusCode::METHOD_NOT_ALLOWED),
         (Method::PUT, "/api/webhook/registry", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/api/v1/running", StatusCode::METHOD_NOT_ALLOWED),
         (Method::GET, "/api/webhook", StatusCode::NOT_FOUND),
         (Method::POST, "/api/webhook/registry/more", StatusCode::NOT_FOUND),
         (Method::POST, "/api/webhook/registr", StatusCode::NOT_FOUND),

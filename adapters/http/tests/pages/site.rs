@@ -11,6 +11,8 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{CatalogSnapshot, CatalogSnapshots, ReadFault, ReadImage, ReadStatus, RefreshCatalog, RefreshOptions},
     check_store::CheckStore,
+    clean_up::CleanUp,
+    hear_running::HearRunning,
     receive_notification::ReceiveNotification,
     recording::{Recorder, RecorderOptions},
 };
@@ -22,7 +24,7 @@ use staticreg_domain::{
     rules::{Rules, Scope},
 };
 use staticreg_http::{BodyLimits, BuildInfo, Registry, Services, access::Access};
-use staticreg_memory::MemoryMetrics;
+use staticreg_memory::{MemoryMetrics, MemoryRunning};
 use staticreg_test_support::sample::{self, FixedClock, SampleRegistry};
 
 /// A server in this process.
@@ -144,9 +146,14 @@ fn made(
     tokio::spawn(writer.run());
     let receive =
         ReceiveNotification::new(Rules::new(Scope::TaggedPulls, Vec::new()), recorder, None, Arc::clone(&clock));
+    let ask = AskMetrics::new(store.clone(), clock.clone());
+    let snapshots = registry.as_ref().map(|registry| registry.snapshots.clone());
+    let running = Arc::new(MemoryRunning::default());
     Site(TestClient::new(staticreg_http::endpoint(Services {
         receive: Arc::new(receive),
-        ask: AskMetrics::new(store.clone(), clock),
+        clean_up: CleanUp::new(ask.clone(), snapshots, running.clone()),
+        hear: HearRunning::new(running, clock),
+        ask,
         check: CheckStore::new(store),
         spooling: None,
         store: "memory",
@@ -170,6 +177,13 @@ impl<E: Endpoint> Site<E> {
     pub(crate) async fn post(&self, body: &str) -> StatusCode {
         let request = self.0.post("/api/webhook/registry").content_type("application/json");
         request.body(body.to_owned()).send().await.0.status()
+    }
+
+    /// Posts what runs, and answers the status and the body.
+    pub(crate) async fn tell(&self, query: &str, content_type: &str, body: &str) -> (StatusCode, String) {
+        let request = self.0.post(format!("/api/v1/running{query}")).content_type(content_type);
+        let response = request.body(body.to_owned()).send().await.0;
+        (response.status(), response.into_body().into_string().await.expect("text"))
     }
 
     /// The page at a path, which must be there.

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use staticreg_application::{
     ask_metrics::AskMetrics,
     check_store::CheckStore,
+    clean_up::CleanUp,
+    hear_running::HearRunning,
     receive_notification::ReceiveNotification,
     recording::{Recorder, RecorderOptions},
 };
@@ -21,6 +23,7 @@ use staticreg_domain::{
     rules::{Rules, Scope},
 };
 use staticreg_http::{BodyLimits, BuildInfo, Services, access::Access};
+use staticreg_memory::MemoryRunning;
 use staticreg_telemetry::PrometheusText;
 
 /// The digest of the events.
@@ -57,14 +60,18 @@ pub(crate) fn services(store: impl MetricsRepository + 'static, access: Access) 
     let (recorder, writer) =
         Recorder::new(Arc::clone(&store), Box::new(Tagged), None, None, Arc::clone(&clock), options);
     tokio::spawn(writer.run());
+    let ask = AskMetrics::new(store.clone(), Arc::clone(&clock));
+    let running = Arc::new(MemoryRunning::default());
     Services {
+        clean_up: CleanUp::new(ask.clone(), None, running.clone()),
+        hear: HearRunning::new(running, clock.clone()),
         receive: Arc::new(ReceiveNotification::new(
             Rules::new(Scope::TaggedPulls, Vec::new()),
             recorder,
             None,
             Arc::clone(&clock),
         )),
-        ask: AskMetrics::new(store.clone(), clock),
+        ask,
         check: CheckStore::new(store),
         spooling: None,
         store: "mock",

@@ -8,6 +8,7 @@ use staticreg_domain::{
     api_token::{ApiToken, ApiTokenAdmin as _, ApiTokens as _, Creation, Scope, TokenHash},
     journal::{Appended, JournalBatch, JournalPosition, TakeTurn, Turn},
     metrics::{AccessKind, MetricsError, MetricsReader, MetricsRepository, Recording},
+    running::{Running, RunningImages as _},
 };
 use staticreg_sql::SqlMetrics;
 use staticreg_test_support::postgres::Postgres;
@@ -79,6 +80,12 @@ async fn the_rights_that_the_readme_tells_suffice_to_run() {
     assert_eq!((pulls_of(&store).await, sum(&store).await), (expected(&[("2026-11-20 app:v1", 2)]), 2));
 
     may_use_api_tokens_and_make_none(&open(&url).await, &store).await;
+
+    let running = Running { source: "a".parse().expect("a name"), heard_at: now(), images: [].into() };
+    for _ in 0..2 {
+        store.replace(&running).await.expect("keeps");
+    }
+    assert_eq!(store.all().await.expect("reads"), [running]);
 
     let reader = url.replace("postgres@", "reader@");
     let rows = "SELECT count(*) FROM container_pull_metrics CROSS JOIN container_access_metrics";

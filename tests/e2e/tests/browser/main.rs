@@ -161,6 +161,15 @@ async fn the_pages_are_complete_without_javascript() {
     let command = text(client, ".menu[open] code").await;
     assert!(command.starts_with("docker pull registry.example.com/library/nginx:"), "{command}");
     assert!(client.find(Locator::Css("[data-theme-switch]")).await.unwrap().attr("hidden").await.unwrap().is_some());
+    // The form of what may go.
+    client.goto(&site.url("/insights?unused=30")).await.unwrap();
+    follow(client, Locator::LinkText("Clean up"), "/cleanup?unused_days=30").await;
+    let latest = client.find(Locator::Css("[name=keep_latest]")).await.unwrap();
+    latest.clear().await.unwrap();
+    latest.send_keys("0").await.unwrap();
+    let asked = "/cleanup?unused_days=30&keep_latest=0&keep_tags=&folder=";
+    follow(client, Locator::Css(".cleanup button"), asked).await;
+    shows(client, &site.url(asked), "document.querySelectorAll('.list tbody tr').length === 2").await;
     chrome.stop().await;
 }
 
@@ -209,7 +218,7 @@ async fn swagger_ui_works_under_its_policy() {
 }
 
 /// The pages to look at: a name for the file, and the path.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 12] = [
     ("home", "/"),
     ("folder", "/?folder=platform"),
     ("nothing", "/?q=nothing+like+this"),
@@ -218,6 +227,8 @@ const PAGES: [(&str, &str); 10] = [
     ("artifact", "/repo/charts/webapp?tag=1.4.2"),
     ("insights", "/insights"),
     ("insights-90", "/insights?days=90&unused=14"),
+    ("cleanup", "/cleanup?unused_days=30&keep_latest=0"),
+    ("cleanup-kept", "/cleanup?unused_days=30&show=kept"),
     ("status", "/status"),
     ("error", "/no/such/page"),
 ];

@@ -6,6 +6,8 @@ use staticreg_application::{
     ask_metrics::AskMetrics,
     catalog::{ReadImage, RefreshCatalog, RefreshOptions},
     check_store::CheckStore,
+    clean_up::CleanUp,
+    hear_running::HearRunning,
     receive_notification::ReceiveNotification,
     recording::{Recorder, RecorderOptions},
 };
@@ -21,7 +23,7 @@ use staticreg_http::{
     access::Access,
     server::{self, ServerOptions},
 };
-use staticreg_memory::MemoryMetrics;
+use staticreg_memory::{MemoryMetrics, MemoryRunning};
 use staticreg_test_support::sample::{FixedClock, SampleRegistry, fill, now};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -73,9 +75,14 @@ impl Site {
         tokio::spawn(writer.run());
         let receive =
             ReceiveNotification::new(Rules::new(Scope::TaggedPulls, Vec::new()), recorder, None, Arc::clone(&clock));
+        let ask = AskMetrics::new(store.clone(), clock.clone());
+        let snapshots = registry.as_ref().map(|registry| registry.snapshots.clone());
+        let running = Arc::new(MemoryRunning::default());
         let endpoint = staticreg_http::endpoint(Services {
             receive: Arc::new(receive),
-            ask: AskMetrics::new(store.clone(), clock),
+            clean_up: CleanUp::new(ask.clone(), snapshots, running.clone()),
+            hear: HearRunning::new(running, clock),
+            ask,
             check: CheckStore::new(store),
             spooling: None,
             store: "memory",

@@ -1,0 +1,6 @@
+-- What runs somewhere, as each source told it last: the images' references, one a line. What runs is not told to be deleted.
+CREATE TABLE IF NOT EXISTS running_images (
+    source text COLLATE "C" PRIMARY KEY,
+    heard_at timestamp with time zone NOT NULL,
+    images text NOT NULL
+);
