@@ -103,7 +103,7 @@ impl Sums {
     /// Reads some of the days that are missing; answers whether there may be more. A few that merely changed are left to
     /// the next question about them. When none is missing, days that are over are put aside.
     async fn read_some(self: &Arc<Self>, store: &dyn VersionedMetrics) -> Result<bool, MetricsError> {
-        let mut shelf = self.reading.lock().await;
+        let mut reading = self.reading.lock().await;
         let Some(DayVersions { watch, versions }) = store.versions(DateRange::EVER, None).await? else {
             return Ok(false);
         };
@@ -114,24 +114,24 @@ impl Sums {
         if stale.len() <= READ_AT_ONCE {
             stale.retain(|(day, _)| !self.kept().has(*day, detail));
         }
-        let put_aside = shelf.versions(store, watch).await;
+        let put_aside = reading.versions(store, watch).await;
         let is_put_aside = |(day, version): &(DayKey, i64)| put_aside.get(day) == Some(version);
         let (mut found, mut missing): (Vec<_>, Vec<_>) = stale.into_iter().partition(is_put_aside);
         if !found.is_empty() {
             found.truncate(TAKEN_AT_ONCE);
-            let unusable = self.take(shelf.sums(store, watch, &found).await, &found).await;
+            let unusable = self.take(reading.sums(store, watch, &found).await, &found).await;
             self.read(store, &unusable).await?;
             return Ok(true);
         }
         let is_some_missing = !missing.is_empty();
-        if !is_some_missing && shelf.is_open() {
-            missing = versions.into_iter().filter(|day| shelf.is_for(day.0) && !is_put_aside(day)).collect();
+        if !is_some_missing && reading.is_open() {
+            missing = versions.into_iter().filter(|day| reading.is_for(day.0) && !is_put_aside(day)).collect();
             missing.retain(|(day, _)| !self.has_no_room_for(*day, Detail::Total));
         }
         missing.truncate(READ_BETWEEN);
         for day in missing {
-            if let Some(counts) = self.read_day(store, day).await?.filter(|_| shelf.is_for(day.0)) {
-                shelf.put(store, watch, day, counts).await;
+            if let Some(counts) = self.read_day(store, day).await?.filter(|_| reading.is_for(day.0)) {
+                reading.put(store, watch, day, counts).await;
             }
         }
         self.evict();
