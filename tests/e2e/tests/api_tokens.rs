@@ -195,7 +195,7 @@ fn what_is_wrong_in_the_command_is_told() {
         (&["token", "create", "a b"], "a name is of 1 to 64 letters"),
         (&["token", "create", "ci", "--expires", "soon"], "a duration is from 1s to 3650d"),
         (&["token", "create", "ci", "--expires", "-1d"], "a duration is from 1s to 3650d"),
-        (&["token", "create", "ci", "--scope", "write"], "scopes are read, post and metrics"),
+        (&["token", "create", "ci", "--scope", "write"], "scopes are read, post, metrics and running"),
         (&["token", "list", "--db-url", "mysql://x"], "starts with postgres://"),
     ] {
         let ended = Staticreg::run(arguments, &[]);

@@ -185,7 +185,7 @@ async fn the_server_that_failed_is_named() {
     let refresh = RefreshCatalog::new(Arc::new(registry), FakeClock::new(), RefreshOptions::default());
     assert_eq!(
         refresh.refresh_once().await.unwrap_err().text,
-        "The registry refuses access. Check the user and password given to staticreg. The server is \
-         https://auth.example."
+        "The registry refuses access: it refuses the user or password. Check the user and password given to staticreg. \
+         The server is https://auth.example."
     );
 }
