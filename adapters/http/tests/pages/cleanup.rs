@@ -63,7 +63,7 @@ async fn a_wrong_pattern_or_folder_lists_nothing() {
     let site = with_old_images().await;
     for (query, reason) in [
         ("keep_tags=(", "Tags to keep: not a regular expression, or too large a one. Nothing is listed."),
-        ("folder=a%20b", "Folder: not a folder such as team-a. Nothing is listed."),
+        ("folder=a%20b", "Folder: not a folder of repositories such as team-a or team-a/web. Nothing is listed."),
     ] {
         let text = site.page(&format!("/cleanup?{ASKED}&{query}")).await.text();
         assert!(text.contains(reason) && !text.contains("team-a/old"), "{text}");
