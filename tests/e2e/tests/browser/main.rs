@@ -73,6 +73,8 @@ async fn a_person_finds_a_repository_and_copies_the_command_of_a_tag() {
     assert_eq!(value(client, "document.querySelector('[data-live-status]').textContent").await, "1 repository");
     follow(client, Locator::LinkText("shop/storefront"), "/repo/shop/storefront").await;
     assert_eq!(text(client, "h1").await, "storefront");
+    // As long as something is about to come the page is put in order anew each second, and a click may miss.
+    until(client, "document.querySelector('main').dataset.renew !== '1'").await;
 
     let row = "//tr[th/a[text()='v310']]";
     client.find(Locator::XPath(&format!("{row}//summary"))).await.unwrap().click().await.unwrap();
