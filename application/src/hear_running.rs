@@ -71,8 +71,8 @@ impl HearRunning {
                 return Err(HearError::TooManyReferences);
             }
         }
-        let known = self.kept.all().await?;
-        if known.len() >= MAX_SOURCES && known.iter().all(|running| running.source != source) {
+        let known = self.kept.sources().await?;
+        if known.len() >= MAX_SOURCES && !known.contains(&source) {
             return Err(HearError::TooManySources);
         }
         self.kept.replace(&Running { source, heard_at: self.clock.now(), images }).await?;
@@ -92,15 +92,10 @@ mod tests {
         HearRunning::new(Arc::new(kept), Arc::new(clock))
     }
 
-    fn running(source: &str) -> Running {
-        let heard_at = "2026-11-20T12:00:00Z".parse().unwrap();
-        Running { source: source.parse().unwrap(), heard_at, images: BTreeSet::new() }
-    }
-
     #[tokio::test]
     async fn a_list_is_kept_with_its_time_and_what_it_does_not_name_is_told() {
         let mut kept = MockRunningImages::new();
-        kept.expect_all().returning(|| Ok(Vec::new()));
+        kept.expect_sources().returning(|| Ok(Vec::new()));
         kept.expect_replace().once().returning(|told| {
             assert_eq!(
                 (told.source.as_str(), told.heard_at.to_rfc3339()),
@@ -117,7 +112,8 @@ mod tests {
     #[tokio::test]
     async fn there_are_only_so_many_sources_and_references() {
         let mut kept = MockRunningImages::new();
-        kept.expect_all().returning(|| Ok((0..MAX_SOURCES).map(|number| running(&format!("s{number}"))).collect()));
+        kept.expect_sources()
+            .returning(|| Ok((0..MAX_SOURCES).map(|number| format!("s{number}").parse().unwrap()).collect()));
         kept.expect_replace().once().returning(|_| Ok(()));
         let hearing = hearing(kept);
         let heard = hearing.hear("new".parse().unwrap(), ["team/app:1"]).await;

@@ -136,6 +136,9 @@ pub trait RunningImages: Send + Sync {
     /// Keeps what a source tells, in place of all that it told before.
     async fn replace(&self, told: &Running) -> Result<(), MetricsError>;
 
+    /// Who told what runs, by name.
+    async fn sources(&self) -> Result<Vec<SourceName>, MetricsError>;
+
     /// What every source told last, by its name.
     async fn all(&self) -> Result<Vec<Running>, MetricsError>;
 }

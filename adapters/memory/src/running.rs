@@ -20,6 +20,10 @@ impl RunningImages for MemoryRunning {
         Ok(())
     }
 
+    async fn sources(&self) -> Result<Vec<SourceName>, MetricsError> {
+        Ok(self.0.lock().keys().cloned().collect())
+    }
+
     async fn all(&self) -> Result<Vec<Running>, MetricsError> {
         Ok(self.0.lock().values().cloned().collect())
     }

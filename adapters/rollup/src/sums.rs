@@ -117,14 +117,11 @@ impl Sums {
         let put_aside = reading.versions(store, watch).await;
         let is_put_aside = |(day, version): &(DayKey, i64)| put_aside.get(day) == Some(version);
         let (mut found, mut missing): (Vec<_>, Vec<_>) = stale.into_iter().partition(is_put_aside);
+        let is_some_missing = !found.is_empty() || !missing.is_empty();
         if !found.is_empty() {
             found.truncate(TAKEN_AT_ONCE);
-            let unusable = self.take(reading.sums(store, watch, &found).await, &found).await;
-            self.read(store, &unusable).await?;
-            return Ok(true);
-        }
-        let is_some_missing = !missing.is_empty();
-        if !is_some_missing && reading.is_open() {
+            missing = self.take(reading.sums(store, watch, &found).await, &found).await;
+        } else if missing.is_empty() && reading.is_open() {
             missing = versions.into_iter().filter(|day| reading.is_for(day.0) && !is_put_aside(day)).collect();
             missing.retain(|(day, _)| !self.has_no_room_for(*day, Detail::Total));
         }

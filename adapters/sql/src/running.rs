@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sea_orm::sea_query::{OnConflict, Order, Query as Build};
 use staticreg_domain::{
     metrics::MetricsError,
-    running::{Running, RunningImages},
+    running::{Running, RunningImages, SourceName},
 };
 
 use crate::{
@@ -34,16 +34,32 @@ impl RunningImages for SqlMetrics {
         self.database.change(Query::new(self.dialect(), &upsert)).await.map(drop)
     }
 
+    async fn sources(&self) -> Result<Vec<SourceName>, MetricsError> {
+        let rows = self.told(&COLUMNS[..1]).await?;
+        rows.iter().map(source).collect()
+    }
+
     async fn all(&self) -> Result<Vec<Running>, MetricsError> {
-        let mut all = Build::select();
-        all.columns(COLUMNS).from(TABLE).order_by("source", Order::Asc);
-        let rows = self.database.ask(Query::new(self.dialect(), &all)).await?;
+        let rows = self.told(&COLUMNS).await?;
         rows.iter().map(running).collect()
     }
+}
+
+impl SqlMetrics {
+    /// Columns of what every source told, by its name.
+    async fn told(&self, columns: &'static [&'static str]) -> Result<Vec<Row>, MetricsError> {
+        let mut told = Build::select();
+        told.columns(columns.iter().copied()).from(TABLE).order_by("source", Order::Asc);
+        self.database.ask(Query::new(self.dialect(), &told)).await
+    }
+}
+
+fn source(row: &Row) -> Result<SourceName, MetricsError> {
+    parse(&row.text(0)?)
 }
 
 fn running(row: &Row) -> Result<Running, MetricsError> {
     // A line that a later version wrote otherwise is none to this one.
     let images: BTreeSet<_> = row.text(2)?.lines().filter_map(|line| line.parse().ok()).collect();
-    Ok(Running { source: parse(&row.text(0)?)?, heard_at: row.time(1)?, images })
+    Ok(Running { source: source(row)?, heard_at: row.time(1)?, images })
 }

@@ -27,8 +27,9 @@ pub struct SourceHeard {
     pub images: usize,
 }
 
-/// What tells one state of what was heard from another.
-pub(super) type Stamp = (usize, Option<DateTime<Utc>>);
+/// What tells one state of what was heard from another: when each source was heard. The clocks of servers differ, so the
+/// last of them would not do.
+pub(super) type Stamp = Vec<DateTime<Utc>>;
 
 /// All that runs anywhere, and the place of the source that told it.
 #[derive(Default)]
@@ -61,7 +62,7 @@ impl InUse {
     }
 
     pub(super) fn stamp(&self) -> Stamp {
-        (self.sources.len(), self.sources.iter().map(|source| source.heard_at).max())
+        self.sources.iter().map(|source| source.heard_at).collect()
     }
 
     /// Where a tag, what it points to, or an image of an index that it points to, runs.

@@ -56,6 +56,8 @@ pub async fn sources_are_ordered_by_their_bytes(Subject { running, second: _, ho
     }
     let all = running.all().await.expect("reads");
     assert_eq!(all.iter().map(|list| list.source.as_str()).collect::<Vec<_>>(), ["B", "a", "a-1", "a.1", "b"]);
+    let sources = running.sources().await.expect("reads");
+    assert!(all.iter().map(|list| &list.source).eq(&sources), "{sources:?}");
 }
 
 pub async fn a_long_list_is_kept_whole(Subject { running, second, home: _home }: Subject) {

@@ -11,7 +11,7 @@ use staticreg_domain::{
         Breakdown, BreakdownRow, Filter, Folded, MetricsError, MetricsReader, MetricsRepository, MetricsRow, Page,
         PullEvent, Recording, Slice, Summary,
     },
-    running::{Running, RunningImages},
+    running::{Running, RunningImages, SourceName},
 };
 use tokio::sync::SetOnce;
 
@@ -154,6 +154,10 @@ impl ApiTokens for LateStore {
 impl RunningImages for LateStore {
     async fn replace(&self, told: &Running) -> Result<(), MetricsError> {
         self.database()?.running.replace(told).await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceName>, MetricsError> {
+        self.database()?.running.sources().await
     }
 
     async fn all(&self) -> Result<Vec<Running>, MetricsError> {

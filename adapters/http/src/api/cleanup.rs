@@ -8,7 +8,7 @@ use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::Query,
     payload::{Json, PlainText},
-    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    registry::{MetaResponses, Registry},
     types::{Example, Type},
 };
 use serde::Serialize;
@@ -21,13 +21,12 @@ use super::{
     ApiTag,
     cursor::{self, Question},
     example_time,
-    list::{Format, Item, Paging},
+    list::{Format, Item, NEXT_CURSOR, Paging, as_csv, page_meta},
     time::Time,
 };
 use crate::{
     access::SignedIn,
     cleanup::{PATIENCE, Tool, keep_tags, kept_by, listed, notes, reason, script},
-    csv,
     problem::{Problem, QuestionError, RETRY_AFTER_SECONDS},
 };
 
@@ -68,7 +67,7 @@ impl CleanupApi {
         #[oai(validator(max_length = 256))]
         keep_tags: Query<Option<String>>,
         /// Only repositories in this folder, at any depth.
-        #[oai(validator(max_length = 255))]
+        #[oai(validator(max_length = 256))]
         folder: Query<Option<String>>,
         /// Which tags are listed; `candidates` when not given.
         show: Query<Option<Show>>,
@@ -138,7 +137,7 @@ impl CleanupScriptApi {
         #[oai(validator(max_length = 256))]
         keep_tags: Query<Option<String>>,
         /// Only repositories in this folder, at any depth.
-        #[oai(validator(max_length = 255))]
+        #[oai(validator(max_length = 256))]
         folder: Query<Option<String>>,
         _signed_in: SignedIn,
     ) -> Result<ScriptAnswer, QuestionError> {
@@ -411,48 +410,19 @@ pub(crate) struct CleanupAnswer {
     format: Format,
 }
 
-const NEXT_CURSOR: &str = "Next-Cursor";
-
 impl IntoResponse for CleanupAnswer {
     fn into_response(self) -> Response {
         let Self { list, format } = self;
         match format {
             Format::Json => Json(list).into_response().with_header(header::VARY, "Accept").into_response(),
-            Format::Csv => {
-                let mut response = Response::builder().header(header::VARY, "Accept");
-                if let Some(next_cursor) = list.next_cursor {
-                    response = response.header(NEXT_CURSOR, next_cursor);
-                }
-                csv::answer(response, |writer| {
-                    writer.write_record(TagItem::COLUMNS)?;
-                    list.items.iter().try_for_each(|item| writer.serialize(item))
-                })
-            }
+            Format::Csv => as_csv(&list.items, [(NEXT_CURSOR, list.next_cursor)]),
         }
     }
 }
 
 impl ApiResponse for CleanupAnswer {
     fn meta() -> MetaResponses {
-        let content = vec![
-            MetaMediaType { content_type: "application/json", schema: CleanupList::schema_ref() },
-            MetaMediaType { content_type: "text/csv", schema: String::schema_ref() },
-        ];
-        let next_cursor = MetaHeader {
-            name: NEXT_CURSOR.to_owned(),
-            description: Some("Give it as `cursor` to read on; missing after the last item.".to_owned()),
-            required: false,
-            deprecated: false,
-            schema: String::schema_ref(),
-        };
-        let response = MetaResponse {
-            description: "A page of the list.",
-            status: Some(200),
-            status_range: None,
-            content,
-            headers: vec![next_cursor],
-        };
-        MetaResponses { responses: vec![response] }
+        page_meta::<CleanupList>([])
     }
 
     fn register(registry: &mut Registry) {

@@ -197,7 +197,48 @@ impl<T: Item> ListAnswer<T> {
     }
 }
 
-const NEXT_CURSOR: &str = "Next-Cursor";
+pub(crate) const NEXT_CURSOR: &str = "Next-Cursor";
+
+/// A page of a list as CSV, with its headers; with a line of names also when there are no items.
+pub(crate) fn as_csv<T: Item, const N: usize>(items: &[T], headers: [(&str, Option<String>); N]) -> Response {
+    let mut response = Response::builder().header(header::VARY, "Accept");
+    for (name, value) in headers {
+        if let Some(value) = value {
+            response = response.header(name, value);
+        }
+    }
+    csv::answer(response, |writer| {
+        writer.write_record(T::COLUMNS)?;
+        items.iter().try_for_each(|item| writer.serialize(item))
+    })
+}
+
+/// A page of a list as the document has it: as this JSON or as CSV, with the cursor and other headers.
+pub(crate) fn page_meta<List: Type>(others: impl IntoIterator<Item = MetaHeader>) -> MetaResponses {
+    let content = vec![
+        MetaMediaType { content_type: "application/json", schema: List::schema_ref() },
+        MetaMediaType { content_type: "text/csv", schema: String::schema_ref() },
+    ];
+    let next_cursor = header_meta(NEXT_CURSOR, "Give it as `cursor` to read on; missing after the last item.");
+    let response = MetaResponse {
+        description: "A page of the list.",
+        status: Some(200),
+        status_range: None,
+        content,
+        headers: std::iter::once(next_cursor).chain(others).collect(),
+    };
+    MetaResponses { responses: vec![response] }
+}
+
+fn header_meta(name: &str, description: &str) -> MetaHeader {
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: false,
+        deprecated: false,
+        schema: String::schema_ref(),
+    }
+}
 
 impl<T: Item> IntoResponse for ListAnswer<T> {
     fn into_response(self) -> Response {
@@ -208,18 +249,8 @@ impl<T: Item> IntoResponse for ListAnswer<T> {
                 .with_header(header::VARY, "Accept")
                 .into_response(),
             Format::Csv => {
-                let mut response = Response::builder().header(header::VARY, "Accept");
-                let headers = [(NEXT_CURSOR, next_cursor), (csv::GRANULARITY, counted.and_then(csv::granularity))];
-                for (name, value) in headers {
-                    if let Some(value) = value {
-                        response = response.header(name, value);
-                    }
-                }
-                // With a header line also when there are no items.
-                csv::answer(response, |writer| {
-                    writer.write_record(T::COLUMNS)?;
-                    items.iter().try_for_each(|item| writer.serialize(item))
-                })
+                let granularity = counted.and_then(csv::granularity);
+                as_csv(&items, [(NEXT_CURSOR, next_cursor), (csv::GRANULARITY, granularity)])
             }
         }
     }
@@ -227,31 +258,11 @@ impl<T: Item> IntoResponse for ListAnswer<T> {
 
 impl<T: Item> ApiResponse for ListAnswer<T> {
     fn meta() -> MetaResponses {
-        let content = vec![
-            MetaMediaType { content_type: "application/json", schema: List::<T>::schema_ref() },
-            MetaMediaType { content_type: "text/csv", schema: String::schema_ref() },
-        ];
-        let header = |name: &str, description: &str| MetaHeader {
-            name: name.to_owned(),
-            description: Some(description.to_owned()),
-            required: false,
-            deprecated: false,
-            schema: String::schema_ref(),
-        };
-        let next_cursor = header(NEXT_CURSOR, "Give it as `cursor` to read on; missing after the last item.");
-        let granularity = header(
+        page_meta::<List<T>>([header_meta(
             csv::GRANULARITY,
             "What of the dates is kept by month, as `months_before=DATE; from=DATE; to=DATE`; missing when all \
              is kept by day.",
-        );
-        let response = MetaResponse {
-            description: "A page of the list.",
-            status: Some(200),
-            status_range: None,
-            content,
-            headers: vec![next_cursor, granularity],
-        };
-        MetaResponses { responses: vec![response] }
+        )])
     }
 
     fn register(registry: &mut Registry) {

@@ -15,7 +15,7 @@ use poem_openapi::{
 };
 use serde::Deserialize;
 use staticreg_application::hear_running::{HearError, HearRunning, Heard};
-use staticreg_domain::{metrics::MetricsError, running::SourceName};
+use staticreg_domain::running::SourceName;
 
 use super::ApiTag;
 use crate::{
@@ -150,18 +150,13 @@ impl RunningError {
         Self::Unavailable(Json(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)), RETRY_AFTER_SECONDS)
     }
 
-    fn of_read(error: ReadError, bodies: &Bodies) -> Self {
+    fn of_read(error: &ReadError, bodies: &Bodies) -> Self {
+        let problem = Json(error.problem(bodies.limits));
         match error {
-            ReadError::TooLarge => {
-                let detail = format!("The body is larger than {} bytes.", bodies.limits.size);
-                Self::TooLarge(Json(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)))
-            }
-            ReadError::TimedOut => {
-                let detail = format!("The body did not arrive within {:?}.", bodies.limits.time);
-                Self::TimedOut(Json(Problem::new(StatusCode::REQUEST_TIMEOUT, detail)))
-            }
-            ReadError::NoRoom => Self::unavailable("Other large bodies are being received; send this again."),
-            ReadError::Failed(error) => Self::bad_request(format!("The body could not be read: {error}.")),
+            ReadError::TooLarge => Self::TooLarge(problem),
+            ReadError::TimedOut => Self::TimedOut(problem),
+            ReadError::NoRoom => Self::Unavailable(problem, RETRY_AFTER_SECONDS),
+            ReadError::Failed(_) => Self::BadRequest(problem),
         }
     }
 }
@@ -173,7 +168,6 @@ impl From<HearError> for RunningError {
             HearError::TooManySources => Self::TooManySources(Json(Problem::new(StatusCode::CONFLICT, detail))),
             HearError::TooManyReferences => Self::bad_request(detail),
             HearError::Store(error) => {
-                let error: MetricsError = error;
                 tracing::error!(error = &error as &dyn std::error::Error, "What runs could not be kept");
                 Self::unavailable("What runs cannot be kept now; tell it again.")
             }
@@ -198,7 +192,7 @@ impl PostedList {
                 detail,
             ))));
         }
-        let received = self.body.read(bodies).await.map_err(|error| RunningError::of_read(error, bodies))?;
+        let received = self.body.read(bodies).await.map_err(|error| RunningError::of_read(&error, bodies))?;
         if is_text {
             let text = str::from_utf8(&received.bytes);
             let text = text.map_err(|error| RunningError::bad_request(format!("The body is no text: {error}.")))?;

@@ -4,11 +4,16 @@ use std::{io, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
 use hyper::body::Bytes;
-use poem::{Request, RequestBody, http::header::CONTENT_LENGTH};
+use poem::{
+    Request, RequestBody,
+    http::{StatusCode, header::CONTENT_LENGTH},
+};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
+
+use crate::problem::Problem;
 
 /// How many bytes of bodies may be held at once; one body of the largest size finds room in any case.
 const ROOM: usize = 64 << 20;
@@ -33,6 +38,22 @@ pub(crate) enum ReadError {
     /// The bodies that are being read leave no room for this one.
     NoRoom,
     Failed(io::Error),
+}
+
+impl ReadError {
+    /// What the sender is told.
+    pub(crate) fn problem(&self, BodyLimits { size, time }: BodyLimits) -> Problem {
+        let (status, detail) = match self {
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("The body is larger than {size} bytes.")),
+            Self::TimedOut => (StatusCode::REQUEST_TIMEOUT, format!("The body did not arrive within {time:?}.")),
+            Self::NoRoom => {
+                let detail = "Other large bodies are being received; send this again.";
+                (StatusCode::SERVICE_UNAVAILABLE, detail.to_owned())
+            }
+            Self::Failed(error) => (StatusCode::BAD_REQUEST, format!("The body could not be read: {error}.")),
+        };
+        Problem::new(status, detail)
+    }
 }
 
 /// A body that is not parsed.

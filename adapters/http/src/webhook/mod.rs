@@ -4,7 +4,7 @@ mod body;
 mod distribution;
 mod format;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use poem::{
     IntoResponse as _, Request, RequestBody, Response, Result,
@@ -181,26 +181,17 @@ impl WebhookError {
         Self::BadRequest(Json(Problem::new(StatusCode::BAD_REQUEST, detail)))
     }
 
-    fn timed_out(limit: Duration) -> Self {
-        let detail = format!("The body did not arrive within {limit:?}.");
-        Self::TimedOut(Json(Problem::new(StatusCode::REQUEST_TIMEOUT, detail)))
-    }
-
-    fn too_large(limit: usize) -> Self {
-        let detail = format!("The body is larger than {limit} bytes.");
-        Self::TooLarge(Json(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)))
-    }
-
     fn unavailable(detail: &str) -> Self {
         Self::Unavailable(Json(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)), RETRY_AFTER_SECONDS)
     }
 
-    fn of_read(error: ReadError, limits: BodyLimits) -> Self {
+    fn of_read(error: &ReadError, limits: BodyLimits) -> Self {
+        let problem = Json(error.problem(limits));
         match error {
-            ReadError::TooLarge => Self::too_large(limits.size),
-            ReadError::TimedOut => Self::timed_out(limits.time),
-            ReadError::NoRoom => Self::unavailable("Other large notifications are being received; send this again."),
-            ReadError::Failed(error) => Self::bad_request(format!("The body could not be read: {error}.")),
+            ReadError::TooLarge => Self::TooLarge(problem),
+            ReadError::TimedOut => Self::TimedOut(problem),
+            ReadError::NoRoom => Self::Unavailable(problem, RETRY_AFTER_SECONDS),
+            ReadError::Failed(_) => Self::BadRequest(problem),
         }
     }
 }
@@ -231,7 +222,7 @@ impl Bodies {
     /// Reads a request's body before its handler; an error is the answer.
     pub(crate) async fn receive(&self, request: &mut Request) -> Result<Received<'_>, Response> {
         let (length, body) = (told_length(request), request.take_body());
-        self.read(body, length).await.map_err(|error| WebhookError::of_read(error, self.limits).into_response())
+        self.read(body, length).await.map_err(|error| WebhookError::of_read(&error, self.limits).into_response())
     }
 }
 
@@ -284,7 +275,7 @@ impl Notification {
             return Err(WebhookError::UnsupportedMediaType(Json(problem)));
         }
         // It keeps its room until it is parsed.
-        let received = self.body.read(bodies).await.map_err(|error| WebhookError::of_read(error, bodies.limits))?;
+        let received = self.body.read(bodies).await.map_err(|error| WebhookError::of_read(&error, bodies.limits))?;
         let bytes = received.bytes.clone();
         let parsed = if bytes.len() > SOON_READ {
             aside(move || parse(&self.content_type, &bytes)).await
