@@ -35,6 +35,13 @@ impl DateRange {
         Self { from: to.checked_sub_days(before).unwrap_or(NaiveDate::MIN), to }
     }
 
+    /// As many days, the last of them the day before this range; the first of them as early as dates go.
+    #[must_use]
+    pub fn previous(&self) -> Self {
+        let to = self.from.pred_opt().unwrap_or(NaiveDate::MIN);
+        Self { from: to.checked_sub_signed(self.to - self.from).unwrap_or(NaiveDate::MIN), to }
+    }
+
     /// The first date.
     #[must_use]
     pub fn from(&self) -> NaiveDate {
@@ -248,6 +255,15 @@ mod tests {
         assert_eq!(DateRange::days_until(to, 1), DateRange::new(to, to).expect("a range"));
         assert_eq!(DateRange::days_until(to, 2).from(), date("2026-02-28"));
         assert_eq!(DateRange::days_until(to, u32::MAX).from(), NaiveDate::MIN);
+    }
+
+    #[test]
+    fn the_range_before_is_as_long() {
+        let range = |from, to| DateRange::new(date(from), date(to)).expect("a range");
+        assert_eq!(range("2026-03-01", "2026-03-31").previous(), range("2026-01-29", "2026-02-28"));
+        assert_eq!(range("2026-03-01", "2026-03-01").previous(), range("2026-02-28", "2026-02-28"));
+        let earliest = DateRange::new(NaiveDate::MIN, NaiveDate::MIN).expect("a range");
+        assert_eq!((DateRange::EVER.previous(), earliest.previous()), (earliest, earliest));
     }
 
     #[test]
