@@ -88,6 +88,10 @@ async fn measure_at(millions: u32) {
     let slowest = slowest(&server).await;
     let memory = server.peak_memory();
     drop(server);
+    eprintln!(
+        "{millions} million: whole {first_whole} after the first start, {whole} after a restart; slowest {} ms",
+        slowest.as_millis()
+    );
 
     let (exported, imported) = if millions <= MOST_CARRIED {
         let exported = carried(&database, None).await;
@@ -96,6 +100,7 @@ async fn measure_at(millions: u32) {
     } else {
         (String::new(), String::new())
     };
+    eprintln!("{millions} million: exported in {exported:?}, imported in {imported:?}");
     let first: NaiveDate =
         postgres.psql(&database, "SELECT min(pull_date) FROM container_pull_metrics").parse().expect("a date");
     let (folded, longest) = fold(&store, first).await;

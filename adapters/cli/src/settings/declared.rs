@@ -77,7 +77,7 @@ settings! {
         /// Who may read pages, API, CSV and documents: `anyone`, or `signed_in`.
         /// Whether the server is well, everybody may ask.
         read: Readers = "anyone";
-        /// Who may see badges.
+        /// Who may see badges and charts.
         /// Without it as `STATICREG_ACCESS_READ` says.
         badges: Option<Readers>, such as "anyone";
         /// A file of users who sign in with a password, one a line: `NAME:HASH`.

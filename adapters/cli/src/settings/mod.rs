@@ -117,7 +117,7 @@ impl Access {
         }
     }
 
-    /// Who may see badges.
+    /// Who may see badges and charts.
     pub(crate) fn badge_readers(&self) -> Readers {
         self.badges.unwrap_or(self.read)
     }

@@ -9,6 +9,7 @@ use std::{
 
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use csv::StringRecord;
+use csv_core::ReadRecordResult;
 use serde::{Deserialize, Serialize};
 use staticreg_domain::{
     Digest, RepositoryName,
@@ -173,6 +174,7 @@ pub(super) struct Lines<R: BufRead> {
     number: u64,
     /// Whether it is still to be given.
     is_waiting: bool,
+    columns: Columns,
     /// The names of the columns; none where lines are JSON.
     head: Option<StringRecord>,
     /// Only months before this day may be kept as such.
@@ -182,7 +184,15 @@ pub(super) struct Lines<R: BufRead> {
 impl<R: BufRead> Lines<R> {
     /// Reads no more than the beginning.
     pub(super) fn new(input: R, months_before: NaiveDate) -> io::Result<Self> {
-        let mut lines = Self { input, text: String::new(), number: 0, is_waiting: false, head: None, months_before };
+        let mut lines = Self {
+            input,
+            text: String::new(),
+            number: 0,
+            is_waiting: false,
+            columns: Columns::new(),
+            head: None,
+            months_before,
+        };
         if !lines.read_line()? {
             return Ok(lines);
         }
@@ -190,7 +200,7 @@ impl<R: BufRead> Lines<R> {
             lines.is_waiting = true;
             return Ok(lines);
         }
-        let head = record(lines.text.trim_start_matches('\u{feff}')).map_err(io::Error::from)?;
+        let head = lines.columns.of(lines.text.trim_start_matches('\u{feff}'));
         if !COLUMNS.iter().all(|column| head.iter().any(|found| found == *column)) {
             let wrong = format!("line {} is not the head `{}`", lines.number, COLUMNS.join(","));
             return Err(io::Error::new(io::ErrorKind::InvalidData, wrong));
@@ -214,10 +224,10 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The count of the line that was read last.
-    fn row(&self) -> Result<CarriedRow, String> {
+    fn row(&mut self) -> Result<CarriedRow, String> {
         let line: Line = match &self.head {
             Some(head) => {
-                let record = record(&self.text).map_err(|error| csv_fault(&error))?;
+                let record = self.columns.of(&self.text);
                 if record.len() != head.len() {
                     return Err(format!("{} columns, where the head has {}", record.len(), head.len()));
                 }
@@ -248,13 +258,38 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-/// The parts of a line.
-fn record(line: &str) -> csv::Result<StringRecord> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).buffer_capacity(line.len()).from_reader(line.as_bytes());
-    let mut record = StringRecord::new();
-    reader.read_record(&mut record)?;
-    Ok(record)
+/// What stands in the columns of a line of CSV. The parser is made once: that takes longer than a line.
+struct Columns {
+    parser: csv_core::Reader,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Columns {
+    fn new() -> Self {
+        // Its `default` is a parser without tables, which reads nothing.
+        Self { parser: csv_core::Reader::new(), text: Vec::new(), ends: Vec::new() }
+    }
+
+    /// A quotation that does not end ends with its line.
+    fn of(&mut self, line: &str) -> StringRecord {
+        self.parser.reset();
+        // There is room for all: no column is longer than the line, and a comma is between two.
+        self.text.resize(line.len(), 0);
+        self.ends.resize(line.len() + 1, 0);
+        let (result, _, text, ends) = self.parser.read_record(line.as_bytes(), &mut self.text, &mut self.ends);
+        let ends = match result {
+            ReadRecordResult::InputEmpty => {
+                ends + self.parser.read_record(b"", &mut self.text[text..], &mut self.ends[ends..]).3
+            }
+            _ => ends,
+        };
+        let mut begin = 0;
+        self.ends[..ends]
+            .iter()
+            .map(|end| String::from_utf8_lossy(&self.text[mem::replace(&mut begin, *end)..*end]))
+            .collect()
+    }
 }
 
 /// Without the place, which is told already.

@@ -70,7 +70,7 @@ pub(crate) enum Rule {
     Read,
     /// Who may read how the server itself does: who may read, and tokens for just that.
     Metrics,
-    /// Who may see a badge: often others than those who may read, for a README shows it to everybody.
+    /// Who may see a badge or a chart: often others than those who may read, for a README shows it to everybody.
     Badge,
     /// Who may post notifications, and so change counts.
     Post,
@@ -117,7 +117,7 @@ pub struct AccessOptions {
     pub hosts: Hosts,
     /// Who may read.
     pub read: Readers,
-    /// Who may see badges.
+    /// Who may see badges and charts.
     pub badges: Readers,
     /// Those who sign in with a password.
     pub users: Option<Users>,

@@ -6,13 +6,16 @@ use poem::{Endpoint, Error, IntoResponse as _, Request};
 use poem_openapi::error::ParseParamError;
 use serde_json::Value;
 
-use crate::problem::Problem;
+use crate::{pages::text::shortened, problem::Problem};
 
 /// What the framework calls too many values of a parameter.
 const MAX_ITEMS: &str = "maxItems";
 
 /// How alike two names must be for one to be a misspelling of the other, from 0 to 1 (Jaro and Winkler).
 const ALIKE: f64 = 0.75;
+
+/// The most characters of a name that are told again: it may be of any length.
+const NAME_MOST: usize = 64;
 
 /// The query parameters of each path.
 pub(crate) struct KnownParameters(HashMap<String, BTreeMap<String, Known>>);
@@ -76,7 +79,7 @@ fn choice(document: &Value, schema: &Value) -> Vec<String> {
 pub(crate) fn check(known: &BTreeMap<String, Known>, given: &[(String, String)]) -> Result<(), Problem> {
     for (place, (name, _)) in given.iter().enumerate() {
         let Some(parameter) = known.get(name) else {
-            return Err(Problem::of_unknown_parameter(&shortened(name), hint(known, name)));
+            return Err(Problem::of_unknown_parameter(&shortened(name, NAME_MOST), hint(known, name)));
         };
         if !parameter.takes_several && given[..place].iter().any(|(before, _)| before == name) {
             return Err(Problem::of_parameter(name, "is given more than once"));
@@ -96,12 +99,6 @@ fn hint(known: &BTreeMap<String, Known>, name: &str) -> String {
             format!("is not known; these are: `{}`", names.join("`, `"))
         }
     }
-}
-
-/// A name as it is told again: it may be of any length.
-fn shortened(name: &str) -> String {
-    const MOST: usize = 64;
-    if name.chars().count() <= MOST { name.to_owned() } else { name.chars().take(MOST).chain(['…']).collect() }
 }
 
 #[cfg(test)]
@@ -152,6 +149,5 @@ mod tests {
             assert_eq!(hint(&known, name), expected, "{name}");
         }
         assert_eq!(hint(&BTreeMap::new(), "days"), "is not known: there are no parameters here");
-        assert_eq!(shortened(&"ä".repeat(100)).chars().count(), 65);
     }
 }

@@ -3,11 +3,15 @@
 //! Widths are in per cent, so that a chart fits every screen while its text keeps its size. Every chart has its values
 //! as tooltips and as a table.
 
+mod file;
+
 use std::fmt;
 
 use askama::Template;
 use chrono::{Datelike, NaiveDate};
 use staticreg_application::browse::{DAYS, Daily, Series};
+
+pub(crate) use file::{ChartFile, Theme};
 
 use super::text;
 

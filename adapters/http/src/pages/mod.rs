@@ -1,16 +1,16 @@
 //! The web pages: complete without JavaScript, with nothing from any other host.
 //!
 //! A page is a file here and a template of the same name. `layout` and `list` are what pages have in common, `chart`
-//! draws, `text` puts numbers and times into words. A page also says which tables it gives as CSV: `table` is what they
-//! have in common, and `export` is their route. No page imports from another. Templates escape all they are given: names
-//! and labels of the registry are untrusted text.
+//! draws, `text` puts numbers and times into words, `embed` has what stands in pages of others. A page also says which
+//! tables it gives as CSV: `table` is what they have in common, and `export` is their route. No page imports from another.
+//! Templates escape all they are given: names and labels of the registry are untrusted text.
 
 mod addresses;
 mod assets;
-mod badge;
 mod chart;
 mod cleanup;
 pub(crate) mod docs;
+mod embed;
 mod error;
 mod export;
 mod home;
@@ -43,7 +43,7 @@ use poem::{
 use crate::{Resource, access::Rule};
 
 /// The pages, and what belongs to them.
-pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 9] {
+pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 10] {
     let page = |path, method| Resource::new(path, with_site(method, site));
     [
         page("/", get(home::show)),
@@ -51,7 +51,8 @@ pub(crate) fn resources(site: &Arc<Site>) -> [Resource; 9] {
         page("/insights", get(insights::show)),
         page("/cleanup", get(cleanup::show)),
         page("/status", get(status::show)),
-        page("/badge/*name", get(badge::show)).behind(Rule::Badge),
+        page("/badge/*name", get(embed::badge::show)).behind(Rule::Badge),
+        page("/chart/*name", get(embed::chart::show)).behind(Rule::Badge),
         page("/export/:table", get(export::show)),
         page("/assets/*file", get(show_asset)),
         page("/favicon.ico", get(show_icon)),

@@ -15,7 +15,7 @@ const CHOICES: [u32; 3] = [7, 30, 90];
 const DEFAULT: u32 = 30;
 
 /// The most days of a range.
-const MAX_DAYS: u32 = 3_660;
+pub(crate) const MAX_DAYS: u32 = 3_660;
 
 /// How long a page waits to be told what is kept by month. A store that takes longer has told nothing of the counts either.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -138,6 +138,14 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
+/// A text of at most so many characters, the last of them `…` where it had more.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 /// An address with the parameters that have a value.
 pub(crate) fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut address = path.to_owned();
@@ -160,6 +168,13 @@ pub(crate) fn address(path: &str, parameters: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_ends_with_an_ellipsis() {
+        for (text, expected) in [("", ""), ("äöü", "äöü"), ("äöüß", "äö…")] {
+            assert_eq!(shortened(text, 3), expected);
+        }
+    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

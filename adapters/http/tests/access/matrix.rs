@@ -57,12 +57,13 @@ const TO_TELLERS: Answers = [
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 45] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 46] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
     ("/cleanup", "/cleanup", 200, TO_ALL, TO_READERS),
     ("/badge/*name", "/badge/demo/app.svg", 200, TO_ALL, TO_READERS),
+    ("/chart/*name", "/chart/demo/app.svg", 200, TO_ALL, TO_READERS),
     ("/export/:table", "/export/repositories.csv", 200, TO_ALL, TO_READERS),
     ("/assets/*file", "/assets/none", 404, TO_ALL, TO_READERS),
     ("/favicon.ico", "/favicon.ico", 302, TO_ALL, TO_READERS),

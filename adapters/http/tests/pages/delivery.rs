@@ -70,7 +70,15 @@ async fn the_assets_are_there_and_kept_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn what_a_browser_has_is_not_sent_again() {
     let site = site::sample().await;
-    for path in ["/", "/insights", "/badge/library/nginx.svg", "/docs", "/openapi.json", "/openapi.yaml"] {
+    for path in [
+        "/",
+        "/insights",
+        "/badge/library/nginx.svg",
+        "/chart/library/nginx.svg",
+        "/docs",
+        "/openapi.json",
+        "/openapi.yaml",
+    ] {
         let tag = site.get(path).await.header("etag").to_owned();
         assert!(tag.starts_with("W/\""), "{path}: {tag}");
         let head = site.ask(Method::HEAD, path, &[]).await;

@@ -286,7 +286,7 @@ async fn a_search_keeps_the_order_and_the_days() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_badge_to_copy_is_where_the_browser_found_the_page() {
+async fn the_badge_and_the_chart_to_copy_are_where_the_browser_found_the_page() {
     let site = site::sample().await;
     for (headers, expected) in [
         (&[("host", "counts.example.com")][..], "http://counts.example.com/badge/base/node.svg"),
@@ -297,7 +297,10 @@ async fn the_badge_to_copy_is_where_the_browser_found_the_page() {
         (&[("host", "<b>"), ("x-forwarded-proto", "javascript")], "http://localhost:8093/badge/base/node.svg"),
     ] {
         let text = site.ask(poem::http::Method::GET, "/repo/base/node", headers).await.text();
-        assert!(text.contains(&format!("![pulls]({expected})")), "{text}");
+        let origin = expected.strip_suffix("/badge/base/node.svg").expect("a badge");
+        let badge = format!("[![pulls]({expected})]({origin}/repo/base/node)");
+        let chart = format!("[![pulls of base/node]({origin}/chart/base/node.svg?days=90)]({origin}/repo/base/node)");
+        assert!(text.contains(&badge) && text.contains(&chart), "{text}");
     }
 }
 

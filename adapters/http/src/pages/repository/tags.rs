@@ -68,6 +68,8 @@ struct RepositoryPage<'a> {
     csv: String,
     badge: String,
     badge_markdown: String,
+    chart_file: String,
+    chart_markdown: String,
 }
 
 struct Row {
@@ -227,7 +229,9 @@ fn page_about(
             csv: export("daily"),
         })
     });
-    let badge = format!("/badge/{name}.svg");
+    let (badge, chart_file) = (format!("/badge/{name}.svg"), format!("/chart/{name}.svg?days=90"));
+    // A picture that leads here.
+    let markdown = |text: &str, picture: &str| format!("[![{text}]({origin}{picture})]({origin}{address})");
     let (folders, own_name) = path(name.as_str());
     let template = RepositoryPage {
         path: folders,
@@ -254,8 +258,10 @@ fn page_about(
         pages: Pages::new(page_number, pages, |page| link(&address, sort, reverse, page)),
         truncated: entry.is_some_and(|entry| entry.truncated),
         csv: link("/export/tags.csv", sort, reverse, 1),
-        badge_markdown: format!("![pulls]({origin}{badge})"),
+        badge_markdown: markdown("pulls", &badge),
         badge,
+        chart_markdown: markdown(&format!("pulls of {name}"), &chart_file),
+        chart_file,
         address: address.clone(),
         layout,
     };
