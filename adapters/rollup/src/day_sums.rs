@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     day::{Day, Detail, KeyId, Sum},
     keys::KeyTable,
-    named::NamedSum,
+    named::{NamedSums, Places},
 };
 
 /// For how long a day with too many counts is not read again. It gets smaller when it is folded into its month.
@@ -65,13 +65,7 @@ impl DaySums {
     }
 
     /// Puts a day's sums, of whatever digests, in the place of those that were kept.
-    pub(crate) fn put<'a>(
-        &mut self,
-        day: DayKey,
-        version: i64,
-        detail: Detail,
-        named: impl Iterator<Item = NamedSum<'a>>,
-    ) {
+    pub(crate) fn put(&mut self, day: DayKey, version: i64, detail: Detail, named: &NamedSums<'_>) {
         let new = match detail {
             Detail::Total => self.total(version, named),
             Detail::Sums => self.sums(day, version, named),
@@ -81,21 +75,24 @@ impl DaySums {
         self.days.insert(day, new);
     }
 
-    fn total<'a>(&mut self, version: i64, named: impl Iterator<Item = NamedSum<'a>>) -> Day {
+    fn total(&mut self, version: i64, named: &NamedSums<'_>) -> Day {
         let (mut total, mut repositories) = (Sum::NONE, BitVec::new());
-        for NamedSum { repository, sum, .. } in named {
-            total.add(sum);
-            insert(&mut repositories, self.keys.repositories.number(repository));
+        let numbers = self.keys.repositories.numbers(&named.repositories);
+        for (places, sum) in &named.sums {
+            total.add(*sum);
+            insert(&mut repositories, numbers[places.repository]);
         }
         Day::of_total(version, total, repositories)
     }
 
-    fn sums<'a>(&mut self, (date, _): DayKey, version: i64, named: impl Iterator<Item = NamedSum<'a>>) -> Day {
-        let mut sums: Vec<(KeyId, Sum)> = named
-            .map(|NamedSum { repository, tag, architecture, sum }| {
-                (self.keys.number(repository, tag, architecture), sum)
-            })
-            .collect();
+    fn sums(&mut self, (date, _): DayKey, version: i64, named: &NamedSums<'_>) -> Day {
+        let repositories = self.keys.repositories.numbers(&named.repositories);
+        let tags = self.keys.tags.numbers(&named.tags);
+        let architectures = self.keys.architectures.numbers(&named.architectures);
+        let mut number = |Places { repository, tag, architecture }: &Places| {
+            self.keys.number(repositories[*repository], tags[*tag], architectures[*architecture])
+        };
+        let mut sums: Vec<(KeyId, Sum)> = named.sums.iter().map(|(places, sum)| (number(places), *sum)).collect();
         sums.sort_unstable_by_key(|(key, _)| *key);
         // Counts of different digests have the same key.
         sums.dedup_by(|(key, sum), (kept, total)| {

@@ -1,5 +1,8 @@
 //! What is counted, by number: names are kept once, whatever the number of days.
 
+use std::borrow::Cow;
+
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 use staticreg_domain::{
     Architecture, RepositoryName, Tag,
@@ -25,15 +28,14 @@ pub(crate) struct KeyTable {
     /// Empty for an access without tag.
     pub(crate) tags: Names,
     pub(crate) architectures: Names,
-    images: IndexSet<(u32, u32)>,
-    all: IndexSet<Key>,
+    images: IndexSet<(u32, u32), RandomState>,
+    all: IndexSet<Key, RandomState>,
 }
 
 impl KeyTable {
-    pub(crate) fn number(&mut self, repository: &str, tag: &str, architecture: &str) -> KeyId {
-        let (repository, tag) = (self.repositories.number(repository), self.tags.number(tag));
+    /// The number of what is counted together, by the numbers of its names.
+    pub(crate) fn number(&mut self, repository: u32, tag: u32, architecture: u32) -> KeyId {
         let image = number(self.images.insert_full((repository, tag)).0);
-        let architecture = self.architectures.number(architecture);
         number(self.all.insert_full(Key { image, repository, tag, architecture }).0)
     }
 
@@ -232,6 +234,10 @@ impl Names {
             self.length += name.len();
             number(self.names.insert_full(name.into()).0)
         })
+    }
+
+    pub(crate) fn numbers(&mut self, names: &[Cow<'_, str>]) -> Vec<u32> {
+        names.iter().map(|name| self.number(name)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

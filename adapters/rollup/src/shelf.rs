@@ -9,7 +9,10 @@ use staticreg_domain::{
 };
 use tokio::time::Instant;
 
-use crate::{aside, named};
+use crate::{
+    aside,
+    named::{self, NamedSums},
+};
 
 /// After it failed, for how long nothing is put aside or taken: a role without the right to would read days in vain.
 const CLOSED_FOR: Duration = Duration::from_hours(1);
@@ -64,7 +67,7 @@ impl Shelf {
         if !self.is_open() {
             return;
         }
-        let packed = aside(move || named::pack(&counts)).await;
+        let packed = aside(move || NamedSums::of(&counts).packed()).await;
         let sums = KeptSums { day, version, packed };
         self.open(async { store.keep_sums(watch, named::FORMAT, &sums).await }).await;
     }

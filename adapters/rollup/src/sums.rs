@@ -20,7 +20,7 @@ use crate::{
     aside,
     day::Detail,
     day_sums::{DaySums, Needs},
-    named::{NamedSum, Unpacked},
+    named::NamedSums,
     shelf::Shelf,
 };
 
@@ -143,9 +143,9 @@ impl Sums {
         aside(move || {
             for KeptSums { day, version, packed } in put_aside {
                 if rest.get(&day) == Some(&version)
-                    && let Some(unpacked) = Unpacked::of(&packed)
+                    && let Some(unpacked) = NamedSums::unpack(&packed)
                 {
-                    sums.put(day, version, unpacked.sums());
+                    sums.put(day, version, &unpacked);
                     rest.remove(&day);
                 }
             }
@@ -175,13 +175,13 @@ impl Sums {
         };
         let sums = Arc::clone(self);
         let put = move || {
-            sums.put(day, version, counts.iter().map(NamedSum::from));
+            sums.put(day, version, &NamedSums::of(&counts));
             counts
         };
         Ok(Some(aside(put).await))
     }
 
-    fn put<'a>(&self, day: DayKey, version: i64, named: impl Iterator<Item = NamedSum<'a>>) {
+    fn put(&self, day: DayKey, version: i64, named: &NamedSums<'_>) {
         let mut kept = self.kept_mut();
         let detail = if self.is_full(&kept, day) { Detail::Total } else { Detail::Sums };
         kept.put(day, version, detail, named);
