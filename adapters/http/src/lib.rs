@@ -118,6 +118,7 @@ type Apis = (
         api::tags::TagsApi,
         api::digests::DigestsApi,
         api::metrics::MetricsApi,
+        api::registry::RegistryApi,
         api::cleanup::CleanupApi,
     )>,
     api::cleanup::CleanupScriptApi,
@@ -127,7 +128,7 @@ type Apis = (
 
 fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
     let host = host(services.public_name.as_ref(), services.registry.as_ref()).into();
-    let Services { receive, ask, clean_up, hear, check, spooling, store, access, .. } = services;
+    let Services { receive, ask, clean_up, hear, check, spooling, store, access, registry, .. } = services;
     let apis = (
         webhook::WebhookApi { receive: Arc::clone(&receive), bodies: Arc::clone(bodies) },
         api::summary::SummaryApi {
@@ -145,6 +146,7 @@ fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
             api::tags::TagsApi { ask: ask.clone() },
             api::digests::DigestsApi { ask: ask.clone() },
             api::metrics::MetricsApi { ask },
+            api::registry::RegistryApi { snapshots: registry.map(|registry| registry.snapshots) },
             api::cleanup::CleanupApi { clean_up: clean_up.clone() },
         )),
         api::cleanup::CleanupScriptApi { clean_up, host },

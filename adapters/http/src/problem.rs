@@ -33,8 +33,8 @@ pub(crate) struct Problem {
     status: u16,
     /// What to do about it.
     detail: String,
-    /// What went wrong, in a word for programs: `unknown_parameter`, `invalid_parameter`, or the title as one word, such as
-    /// `not_found`. Later versions may add more.
+    /// What went wrong, in a word for programs: `unknown_parameter`, `invalid_parameter`, `no_registry`, `registry_not_read`,
+    /// `unknown_repository`, or the title as one word, such as `not_found`. Later versions may add more.
     code: String,
     /// The parameter that is wrong, where one is.
     #[oai(skip_serializing_if_is_none)]
@@ -72,6 +72,16 @@ impl Problem {
     /// There is no such parameter.
     pub(crate) fn of_unknown_parameter(name: &str, hint: impl Display) -> Self {
         Self { code: "unknown_parameter".to_owned(), ..Self::of_parameter(name, hint) }
+    }
+
+    /// The same with a code of its own.
+    pub(crate) fn with_code(self, code: &str) -> Self {
+        Self { code: code.to_owned(), ..self }
+    }
+
+    /// The same of a parameter.
+    pub(crate) fn about(self, parameter: &str) -> Self {
+        Self { parameter: Some(parameter.to_owned()), ..self }
     }
 
     /// What to do about it.
