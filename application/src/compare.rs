@@ -79,8 +79,7 @@ impl AskMetrics {
         let filter = Filter { kind: AnyOf::EVERY, ..Filter::of_dates(dates) };
         self.every_row(by(vec![Dimension::Date, Dimension::Kind], filter), |row| {
             let (date, before) = (row.key.date?, all.entry(row.key.kind?).or_default());
-            let spans =
-                [(day, &mut before.today), (week, &mut before.last_7_days), (month, &mut before.last_30_days)];
+            let spans = [(day, &mut before.today), (week, &mut before.last_7_days), (month, &mut before.last_30_days)];
             for (_, sum) in spans.into_iter().filter(|(span, _)| span.contains(date)) {
                 *sum += row.count;
             }

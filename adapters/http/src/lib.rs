@@ -11,6 +11,7 @@ mod cleanup;
 mod connection;
 mod csv;
 mod delivery;
+mod described;
 mod errors;
 mod operations;
 mod pages;
@@ -47,6 +48,7 @@ use staticreg_domain::connection_pool::ConnectionPool;
 use access::{Access, Gate, Hosts, Rule};
 use api::{csv_paths::WithCsvPaths, known_parameters::KnownParameters};
 use delivery::Client;
+use described::Described;
 use operations::metrics::Durations;
 use tokio::time::Instant;
 use webhook::Bodies;
@@ -183,7 +185,7 @@ fn document(service: &OpenApiService<Apis, ()>) -> serde_json::Value {
 #[must_use]
 pub fn openapi_json(services: Services) -> String {
     let bodies = Arc::new(Bodies::new(services.body_limits));
-    quirks::completed(&apis(services, &bodies).spec())
+    Described::new(&apis(services, &bodies).spec()).json
 }
 
 /// What is answered at a path beside the API.
@@ -212,8 +214,10 @@ fn resources(
     site: &Arc<pages::Site>,
     metrics: Option<Resource>,
 ) -> impl Iterator<Item = Resource> + use<> {
-    let documents = operations::document::resources(&service.spec(), &service.spec_yaml());
-    let docs = pages::docs::resource(site, &service.swagger_ui_html());
+    let (spec, described) = (service.spec(), Described::new(&service.spec()));
+    // Swagger UI is given the framework's document, which stands in its page as it is.
+    let docs = pages::docs::resource(site, &service.swagger_ui_html().replacen(&spec, &described.json, 1));
+    let documents = operations::document::resources(described);
     let Services { receive, pool, build, .. } = services;
     let of_go = operations::go_staticreg::resources(receive, pool, build, site);
     documents.into_iter().chain([docs]).chain(of_go).chain(metrics).chain(pages::resources(site))

@@ -79,12 +79,7 @@ impl CatalogSnapshot {
 
     /// The tags behind a repository and tag that pass a filter, in the order of their bytes; at most so many.
     #[must_use]
-    pub fn held_tags(
-        &self,
-        filter: &HeldFilter,
-        after: Option<(&RepositoryName, &Tag)>,
-        limit: u32,
-    ) -> Slice<HeldTag> {
+    pub fn held_tags(&self, filter: &HeldFilter, after: Option<(&RepositoryName, &Tag)>, limit: u32) -> Slice<HeldTag> {
         let all = self.repositories();
         let first = after.map_or(0, |(name, _)| all.partition_point(|entry| entry.name < *name));
         let tags_of = |repository: &Arc<RepositoryEntry>| {

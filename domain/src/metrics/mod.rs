@@ -11,7 +11,8 @@ mod versions;
 
 pub use crate::pull_event::PullEvent;
 pub use breakdown::{
-    Breakdown, BreakdownRow, Dimension, GroupKey, Growth, KeyRank, KeyRef, Measures, Order, OrderedBy, Place, Position, Rank,
+    Breakdown, BreakdownRow, Dimension, GroupKey, Growth, KeyRank, KeyRef, Measures, Order, OrderedBy, Place, Position,
+    Rank,
 };
 pub use count::{AccessKind, Change, CountKey};
 pub use filter::{AnyOf, Filter, Folder, FolderEntry, InvalidFolder, InvalidNamePart, NamePart};

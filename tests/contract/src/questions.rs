@@ -8,8 +8,8 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, DateRange, Dimension, Filter, FolderEntry, GroupKey, Measures, MetricsRepository, MetricsRow,
-    Order, Page, Summary, Totals,
+    AccessKind, Breakdown, DateRange, Dimension, Filter, FolderEntry, GroupKey, Measures, MetricsRepository,
+    MetricsRow, Order, Page, Summary, Totals,
 };
 
 use crate::{
@@ -263,16 +263,19 @@ pub async fn every_breakdown_tells_the_counts_of_the_dates_before(Subject { stor
 }
 
 pub async fn what_grew_and_what_shrank_is_told(Subject { store, .. }: Subject) {
-    let pulls = [("grew", 2, 3), ("shrank", 3, 1), ("stayed", 7, 7), ("began", 0, 1), ("ended", 5, 0), ("also-new", 0, 9)];
+    let pulls =
+        [("grew", 2, 3), ("shrank", 3, 1), ("stayed", 7, 7), ("began", 0, 1), ("ended", 5, 0), ("also-new", 0, 9)];
     for (name, before, now) in pulls {
         let image = format!("{name}:v1");
         let of_day = |day: &str, count| (count > 0).then(|| pull(&image, &format!("{day}T10:00:00Z")).times(count));
-        let accesses: Vec<_> = [of_day("2026-11-18", before), of_day("2026-11-20", now)].into_iter().flatten().collect();
+        let accesses: Vec<_> =
+            [of_day("2026-11-18", before), of_day("2026-11-20", now)].into_iter().flatten().collect();
         record(&*store, &accesses).await;
     }
     record(&*store, &[pull("long-ago:v1", "2026-11-16T10:00:00Z")]).await;
     let listed = async |order| {
-        let measures = Measures { distinct: Some(Dimension::Tag), previous_from: Some(date("2026-11-17")), ..Measures::COUNT };
+        let measures =
+            Measures { distinct: Some(Dimension::Tag), previous_from: Some(date("2026-11-17")), ..Measures::COUNT };
         let filter = Filter::of_dates(range("2026-11-19", "2026-11-20"));
         lines(&*store, (&[Dimension::Repository], measures, order), &filter).await
     };

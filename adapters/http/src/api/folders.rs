@@ -96,5 +96,6 @@ impl FolderCount {
 }
 
 impl Item for FolderCount {
-    const COLUMNS: &'static [&'static str] = &["folder", "repository", "count", "repositories", "last_at", "previous", "change"];
+    const COLUMNS: &'static [&'static str] =
+        &["folder", "repository", "count", "repositories", "last_at", "previous", "change"];
 }

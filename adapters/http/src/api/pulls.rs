@@ -184,7 +184,8 @@ impl DailyPulls {
         let repository = key.repository.as_ref().map(RepositoryName::as_str);
         let period = period(key.date?);
         let Period { first_on, last_on, is_complete } = period;
-        let previous = before.map_or(MaybeUndefined::Undefined, |before| MaybeUndefined::from_opt_null(before.of(period)));
+        let previous =
+            before.map_or(MaybeUndefined::Undefined, |before| MaybeUndefined::from_opt_null(before.of(period)));
         Some(Self {
             date: key.date?,
             first_on,

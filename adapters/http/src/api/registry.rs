@@ -215,6 +215,11 @@ fn not_read() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("registry_not_read")
 }
 
+/// One of each error that is these lists' own, for the document.
+pub(crate) fn error_examples() -> [Problem; 2] {
+    [no_registry(), not_read()]
+}
+
 fn unknown_repository() -> Problem {
     let detail = "parameter `repository`: the registry holds no such repository, as it was read last";
     Problem::new(StatusCode::NOT_FOUND, detail).with_code("unknown_repository").about("repository")
@@ -421,17 +426,8 @@ impl Example for RegistryTag {
 }
 
 impl Item for RegistryTag {
-    const COLUMNS: &'static [&'static str] = &[
-        "repository",
-        "tag",
-        "digest",
-        "manifest",
-        "artifact",
-        "size",
-        "platforms",
-        "created_at",
-        "referrers",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["repository", "tag", "digest", "manifest", "artifact", "size", "platforms", "created_at", "referrers"];
 }
 
 /// Several values in one cell of CSV.

@@ -75,7 +75,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
     let (Ok(name), Ok(tag)) = (name.parse(), parameters.get("tag").map(str::parse).transpose()) else {
         return not_found();
     };
-    let (status, badge) = match look_at(&parameters, request) {
+    let (status, badge) = match look_at(request) {
         Ok(kind) => (StatusCode::OK, read(site, &name, tag.as_ref(), kind).await),
         Err(problem) if extension == "json" => return problem.into_response(),
         Err(problem) => (StatusCode::BAD_REQUEST, Badge::of(&problem)),
@@ -95,14 +95,13 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
 }
 
 /// What the badge is to show.
-fn look_at<'a>(parameters: &'a Parameters, request: &Request) -> Result<&'a str, Problem> {
+fn look_at(request: &Request) -> Result<&'static str, Problem> {
     let known = ["show", "tag"].map(|name| (name.to_owned(), Known::default()));
-    check(&BTreeMap::from(known), &request.params::<Vec<_>>().unwrap_or_default())?;
-    let kind = parameters.get("show").unwrap_or(CHOICES[0]);
-    if CHOICES.contains(&kind) {
-        return Ok(kind);
-    }
-    Err(Problem::of_parameter("show", format!("one of `{}`", CHOICES.join("`, `"))))
+    let given: Vec<(String, String)> = request.params().unwrap_or_default();
+    check(&BTreeMap::from(known), &given)?;
+    let Some((_, asked)) = given.iter().find(|(name, _)| name == "show") else { return Ok(CHOICES[0]) };
+    let known = CHOICES.into_iter().find(|choice| choice == asked);
+    known.ok_or_else(|| Problem::of_parameter("show", format!("one of `{}`", CHOICES.join("`, `"))))
 }
 
 fn not_found() -> Response {

@@ -51,8 +51,11 @@ async fn items(server: &TestClient<impl Endpoint<Output = Response>>, query: &st
 #[tokio::test(start_paused = true)]
 async fn lists_tell_the_count_before_and_are_sorted_by_the_change() {
     let server = counted().await;
-    let told = |item: &Value| (item["repository"].clone(), item["count"].clone(), item["previous"].clone(), item["change"].clone());
-    let row = |name: &str, count: u32, previous: u32, change: Value| (json!(name), json!(count), json!(previous), change);
+    let told = |item: &Value| {
+        (item["repository"].clone(), item["count"].clone(), item["previous"].clone(), item["change"].clone())
+    };
+    let row =
+        |name: &str, count: u32, previous: u32, change: Value| (json!(name), json!(count), json!(previous), change);
     let most_first = [
         row("began", 2, 0, Value::Null),
         row("team-a/grew", 3, 2, json!(50.0)),

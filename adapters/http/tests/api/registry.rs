@@ -115,7 +115,13 @@ async fn lists_are_filtered_and_read_in_pages() {
         ("tags?repository=team-a/app&tag=1.1&tag=2", &["team-a/app:1.1"]),
         (
             "images",
-            &["team-a/app:1.0", "team-a/app:1.1", "team-a/tools/tool:latest", "team-a/tools/tool:v1", "team-ab/chart:3"],
+            &[
+                "team-a/app:1.0",
+                "team-a/app:1.1",
+                "team-a/tools/tool:latest",
+                "team-a/tools/tool:v1",
+                "team-ab/chart:3",
+            ],
         ),
         ("images?folder=team-a&tag=latest&tag=1.0", &["team-a/app:1.0", "team-a/tools/tool:latest"]),
         ("images?q=b/c", &["team-ab/chart:3"]),
@@ -129,7 +135,8 @@ async fn what_is_not_there_says_what_is_missing() {
     let lists = ["repositories", "tags?repository=a", "images", "images.csv"];
     let without = support::server(MemoryMetrics::new(1));
     for list in lists {
-        let problem = problem(without.get(format!("/api/v1/registry/{list}")).send().await, StatusCode::NOT_FOUND).await;
+        let problem =
+            problem(without.get(format!("/api/v1/registry/{list}")).send().await, StatusCode::NOT_FOUND).await;
         assert_eq!(problem["code"], "no_registry", "{list}");
     }
     let unread = server(CatalogSnapshots::fixed(CatalogSnapshot::default()));

@@ -126,7 +126,12 @@ fn several(dates: DateRange) -> [Filter; 2] {
             tag: ["v1", "v2"].iter().flat_map(|tag| tag.parse()).collect(),
             ..Filter::of_dates(dates)
         },
-        Filter { kind: AnyOf::EVERY, folder: "library".parse().ok(), part: "IN".parse().ok(), ..Filter::of_dates(dates) },
+        Filter {
+            kind: AnyOf::EVERY,
+            folder: "library".parse().ok(),
+            part: "IN".parse().ok(),
+            ..Filter::of_dates(dates)
+        },
     ]
 }
 
