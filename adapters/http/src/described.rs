@@ -6,6 +6,7 @@ use serde_yaml::{Mapping, Value};
 use crate::{
     api,
     operations::health,
+    pages,
     problem::{PROBLEM_JSON, Problem, QuestionError},
     quirks, webhook,
 };
@@ -88,9 +89,13 @@ fn errors_of(operation: &str) -> Vec<Problem> {
         "receive_notification" => webhook::error_examples(),
         "tell_running" => api::running::error_examples(),
         "get_health" | "get_store_health" => health::error_examples(),
-        _ if operation.contains("_registry_") => {
-            api::registry::error_examples().into_iter().chain(QuestionError::examples()).collect()
-        }
+        "export_table" => with_own(pages::error_examples()),
+        _ if operation.contains("_registry_") => with_own(api::registry::error_examples()),
         _ => QuestionError::examples(),
     }
+}
+
+/// Errors of some operations, and those that all questions may end with.
+fn with_own(own: [Problem; 2]) -> Vec<Problem> {
+    own.into_iter().chain(QuestionError::examples()).collect()
 }

@@ -128,7 +128,7 @@ mod tests {
             digest: format!("sha256:{}", seed.repeat(32)).parse().unwrap(),
             kind: ManifestKind::Index,
             artifact: Artifact::Image,
-            platforms: architectures.iter().flat_map(|name| Platform::new("linux", name, None)).collect(),
+            platforms: architectures.iter().filter_map(|name| Platform::new("linux", name, None)).collect(),
             children: [].into(),
             size,
             created: created.map(|at| at.parse().unwrap()),

@@ -185,8 +185,8 @@ pub async fn repositories_are_found_by_a_part_of_their_names(Subject { store, ..
     }
     let both = Filter { folder: "team-a".parse().ok(), ..of_part("x-") };
     assert_eq!(counted(&*store, &both).await, each(10_000));
-    let named = ["engine/x", "nginx"].iter().flat_map(|name| name.parse()).collect();
-    assert_eq!(counted(&*store, &Filter { repository: named, ..of_part("GIN") }).await, each(1_000_001));
+    let two = ["engine/x", "nginx"].iter().flat_map(|name| name.parse()).collect();
+    assert_eq!(counted(&*store, &Filter { repository: two, ..of_part("GIN") }).await, each(1_000_001));
     assert_eq!(
         lines(&*store, lists::FOLDERS, &of_part("ngin")).await,
         [

@@ -77,7 +77,7 @@ impl RegistryApi {
         request: &Request,
         _signed_in: SignedIn,
     ) -> Result<RegistryAnswer<RegistryRepository>, QuestionError> {
-        let filter = filter(folder.0, q.0, repository.0.values(), Vec::new())?;
+        let filter = filter(folder.0, q.0, &repository.0.values(), &[])?;
         let paging = paging(limit.0, cursor.as_deref(), request);
         let (asked, limit) = (paging.question, paging.limit());
         let after = paging.after(|cursor| name_in(asked, cursor))?;
@@ -122,7 +122,7 @@ impl RegistryApi {
         _signed_in: SignedIn,
     ) -> Result<RegistryAnswer<RegistryTag>, QuestionError> {
         let name: RepositoryName = parse("repository", &repository)?;
-        let filter = filter(None, None, repository.0.values(), tag.0.values())?;
+        let filter = filter(None, None, &repository.0.values(), &tag.0.values())?;
         let paging = paging(limit.0, cursor.as_deref(), request);
         let (asked, limit) = (paging.question, paging.limit());
         let after = paging.after(|cursor| place_in(asked, cursor))?;
@@ -167,7 +167,7 @@ impl RegistryApi {
         request: &Request,
         _signed_in: SignedIn,
     ) -> Result<RegistryAnswer<RegistryTag>, QuestionError> {
-        let filter = filter(folder.0, q.0, repository.0.values(), tag.0.values())?;
+        let filter = filter(folder.0, q.0, &repository.0.values(), &tag.0.values())?;
         let paging = paging(limit.0, cursor.as_deref(), request);
         let (asked, limit) = (paging.question, paging.limit());
         let after = paging.after(|cursor| place_in(asked, cursor))?;
@@ -228,14 +228,14 @@ fn unknown_repository() -> Problem {
 fn filter(
     folder: Option<String>,
     q: Option<String>,
-    repository: Vec<String>,
-    tag: Vec<String>,
+    repository: &[String],
+    tag: &[String],
 ) -> Result<HeldFilter, QuestionError> {
     Ok(HeldFilter {
         folder: folder.map(|folder| parse("folder", &folder)).transpose()?,
         part: q.map(|part| parse("q", &part)).transpose()?,
-        repository: parse_all("repository", &repository)?,
-        tag: parse_all("tag", &tag)?,
+        repository: parse_all("repository", repository)?,
+        tag: parse_all("tag", tag)?,
     })
 }
 

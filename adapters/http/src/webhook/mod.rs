@@ -225,7 +225,7 @@ pub(crate) fn error_examples() -> Vec<Problem> {
         ReadError::TimedOut.problem(LIMITS),
         ReadError::TooLarge.problem(LIMITS),
         unwelcome("text/html"),
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, not_stored(&RecordError::Unavailable)),
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, not_stored(RecordError::Unavailable)),
     ];
     unreadable.into_iter().chain(others).collect()
 }
@@ -240,11 +240,11 @@ impl Bodies {
 
 impl From<RecordError> for WebhookError {
     fn from(error: RecordError) -> Self {
-        Self::unavailable(not_stored(&error))
+        Self::unavailable(not_stored(error))
     }
 }
 
-fn not_stored(error: &RecordError) -> &'static str {
+fn not_stored(error: RecordError) -> &'static str {
     match error {
         RecordError::Busy => "Too many events are waiting to be stored; send this again.",
         RecordError::Unavailable => "The events cannot be stored now; send them again.",

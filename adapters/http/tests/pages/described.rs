@@ -13,7 +13,7 @@ async fn what_the_document_describes_is_there() {
         let parameters = document["paths"][path]["get"]["parameters"].as_array().expect("parameters").iter();
         let choice = parameters
             .filter(|parameter| parameter["name"] == name)
-            .flat_map(|parameter| parameter["schema"]["enum"].as_array());
+            .filter_map(|parameter| parameter["schema"]["enum"].as_array());
         choice.flatten().map(|value| value.as_str().expect("text").to_owned()).collect()
     };
     let tables = choices("/export/{table}.csv", "table");

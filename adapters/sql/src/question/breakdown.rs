@@ -56,7 +56,7 @@ fn sums_of_parts(
     if !all.contains(&distinct) && (distinct != Dimension::Kind || breakdown.kind().is_none()) {
         all.push(distinct);
     }
-    let parts = grouped(dialect, breakdown, odd_names, dimensions, &all, |counts| counts.sum());
+    let parts = grouped(dialect, breakdown, odd_names, dimensions, &all, ExprTrait::sum);
     let Measures { distinct: _, first, last, previous_from } = breakdown.measures;
     let mut sums = Build::select();
     sums.columns(dimensions.iter().copied().map(column));
