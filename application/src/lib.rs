@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod check_store;
 pub mod clean_up;
 pub mod clock_skew;
+pub mod compare;
 pub mod hear_running;
 pub mod intervals;
 mod name_limit;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::Digest;
+
 /// A tag, such as `latest`: a letter, digit or `_`, then up to 127 of these, `.` and `-` (OCI distribution
 /// specification).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,12 +23,21 @@ impl Tag {
     /// another manifest, and so no image.
     #[must_use]
     pub fn is_referrer(&self) -> bool {
+        self.subject_hex().is_some()
+    }
+
+    /// The manifest that such a tag belongs to: `sha256:<hex>`.
+    #[must_use]
+    pub fn subject(&self) -> Option<Digest> {
+        format!("sha256:{}", self.subject_hex()?.to_ascii_lowercase()).parse().ok()
+    }
+
+    fn subject_hex(&self) -> Option<&str> {
         const HEX_LENGTH: usize = 64;
-        self.0.strip_prefix("sha256-").and_then(|rest| rest.split_at_checked(HEX_LENGTH)).is_some_and(
-            |(hex, suffix)| {
-                hex.bytes().all(|c| c.is_ascii_hexdigit()) && matches!(suffix, "" | ".sig" | ".att" | ".sbom")
-            },
-        )
+        let (hex, suffix) = self.0.strip_prefix("sha256-")?.split_at_checked(HEX_LENGTH)?;
+        let is_referrer =
+            hex.bytes().all(|c| c.is_ascii_hexdigit()) && matches!(suffix, "" | ".sig" | ".att" | ".sbom");
+        is_referrer.then_some(hex)
     }
 }
 
@@ -86,7 +97,10 @@ mod tests {
             (format!("sha256-{}", &hex[1..]), false),
             ("latest".to_owned(), false),
         ] {
-            assert_eq!(tag.parse::<Tag>().expect(&tag).is_referrer(), expected, "{tag}");
+            let tag = tag.parse::<Tag>().expect(&tag);
+            assert_eq!(tag.is_referrer(), expected, "{tag}");
+            let subject = expected.then(|| format!("sha256:{hex}"));
+            assert_eq!(tag.subject().map(|digest| digest.to_string()), subject, "{tag}");
         }
     }
 }

@@ -8,9 +8,11 @@ import sys
 from datetime import datetime, timezone
 
 from staticreg import Client
-from staticreg.api.statistics import list_images
+from staticreg.api.pages import get_badge_endpoint
+from staticreg.api.registry import list_registry_repositories
+from staticreg.api.statistics import list_images, list_repositories
 from staticreg.api.webhook import receive_notification
-from staticreg.models import EventRequest, EventTarget, Notification, RegistryEvent
+from staticreg.models import Compare, EventRequest, EventTarget, Notification, RegistryEvent, Sort
 
 client = Client(base_url=sys.argv[1], raise_on_unexpected_status=True)
 
@@ -28,9 +30,13 @@ event = RegistryEvent(
 )
 receipt = receive_notification.sync(client=client, body=Notification(events=[event]))
 images = list_images.sync(client=client, repository=["demo/python", "demo/other"], folder="demo", days=2)
+compared = list_repositories.sync(client=client, q="PYthon", days=2, compare=Compare.PREVIOUS, sort=Sort.CHANGE)
+registry = list_registry_repositories.sync(client=client, folder="demo")
+badge = get_badge_endpoint.sync("demo/python", client=client)
 refused = list_images.sync(client=client, limit=0)
 
 image = images.items[0]
+repository = compared.items[0]
 print(
     json.dumps(
         {
@@ -38,6 +44,9 @@ print(
             "image": [image.repository, image.tag, image.count],
             "cursor": images.next_cursor,
             "refused": refused.status,
+            "compared": [repository.count, repository.previous, repository.change],
+            "registry": registry.code,
+            "badge": badge.message,
         }
     )
 )

@@ -31,8 +31,16 @@ const images = await client.GET("/api/v1/images", {
     },
 });
 const refused = await client.GET("/api/v1/images", { params: { query: { limit: 0 } } });
+const compared = await client.GET("/api/v1/repositories", {
+    params: { query: { q: "TYPEscript", days: 2, compare: "previous", sort: "change" } },
+});
+const registry = await client.GET("/api/v1/registry/repositories", { params: { query: { folder: "demo" } } });
+const badge = await client.GET("/badge/{repository}.json", {
+    params: { path: { repository: "demo/typescript" }, query: { show: "total" } },
+});
 
 const image = images.data?.items[0];
+const repository = compared.data?.items[0];
 const cursor: string | null | undefined = images.data?.next_cursor;
 console.log(
     JSON.stringify({
@@ -40,5 +48,8 @@ console.log(
         image: image && [image.repository, image.tag, image.count],
         cursor,
         refused: refused.error?.status,
+        compared: repository && [repository.count, repository.previous, repository.change],
+        registry: registry.error?.code,
+        badge: badge.data?.message,
     }),
 );

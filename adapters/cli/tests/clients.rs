@@ -107,7 +107,11 @@ fn a_typescript_client_asks() {
     run(tool("node_modules/.bin/tsc").args(["--project", "."]));
     let program = Program::start();
     let answer = run(Command::new("node").arg(folder.join("ask.js")).arg(program.url()));
-    assert_eq!(answer, "{\"processed\":1,\"image\":[\"demo/typescript\",\"v1\",1],\"cursor\":null,\"refused\":400}\n");
+    assert_eq!(
+        answer,
+        "{\"processed\":1,\"image\":[\"demo/typescript\",\"v1\",1],\"cursor\":null,\"refused\":400,\
+         \"compared\":[1,0,null],\"registry\":\"no_registry\",\"badge\":\"1\"}\n"
+    );
 }
 
 #[test]
@@ -115,7 +119,17 @@ fn a_python_client_asks() {
     let folder = generated("python");
     let bin = clients().join(".venv/bin");
     let words = run(tool(".venv/bin/openapi-python-client")
-        .args(["generate", "--path", DOCUMENT, "--meta", "none", "--overwrite", "--output-path"])
+        .args([
+            "generate",
+            "--path",
+            DOCUMENT,
+            "--config",
+            "openapi-python-client.yaml",
+            "--meta",
+            "none",
+            "--overwrite",
+            "--output-path",
+        ])
         .arg(folder.join("staticreg"))
         .env("PATH", &bin));
     assert!(!words.contains("Warning"), "{words}");
@@ -123,7 +137,8 @@ fn a_python_client_asks() {
     let answer = run(tool(".venv/bin/python").arg("ask.py").arg(program.url()).env("PYTHONPATH", &folder));
     assert_eq!(
         answer,
-        "{\"processed\": 1, \"image\": [\"demo/python\", \"v1\", 1], \"cursor\": null, \"refused\": 400}\n"
+        "{\"processed\": 1, \"image\": [\"demo/python\", \"v1\", 1], \"cursor\": null, \"refused\": 400, \
+         \"compared\": [1, 0, null], \"registry\": \"no_registry\", \"badge\": \"1\"}\n"
     );
 }
 
@@ -145,7 +160,7 @@ fn examine(program: &Program, operations: usize, arguments: &[&str]) {
 #[test]
 fn what_the_document_says_is_what_schemathesis_gets() {
     let program = Program::start();
-    examine(&program, 24, &[]);
+    examine(&program, 34, &[]);
 }
 
 #[test]
@@ -158,5 +173,5 @@ fn what_the_document_says_is_what_schemathesis_gets_signed_in() {
     let program =
         Program::start_with(&[("STATICREG_ACCESS_READ", "signed_in"), ("STATICREG_ACCESS_USERS_FILE", users)]);
     // Lists as CSV ask for a sign-in as lists do.
-    examine(&program, 15, &["--auth", "alice:r1ght", "--exclude-path-regex", r"\.csv$"]);
+    examine(&program, 21, &["--auth", "alice:r1ght", "--exclude-path-regex", r"\.csv$"]);
 }

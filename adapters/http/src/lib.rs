@@ -11,6 +11,7 @@ mod cleanup;
 mod connection;
 mod csv;
 mod delivery;
+mod described;
 mod errors;
 mod operations;
 mod pages;
@@ -47,6 +48,7 @@ use staticreg_domain::connection_pool::ConnectionPool;
 use access::{Access, Gate, Hosts, Rule};
 use api::{csv_paths::WithCsvPaths, known_parameters::KnownParameters};
 use delivery::Client;
+use described::Described;
 use operations::metrics::Durations;
 use tokio::time::Instant;
 use webhook::Bodies;
@@ -118,6 +120,7 @@ type Apis = (
         api::tags::TagsApi,
         api::digests::DigestsApi,
         api::metrics::MetricsApi,
+        api::registry::RegistryApi,
         api::cleanup::CleanupApi,
     )>,
     api::cleanup::CleanupScriptApi,
@@ -127,7 +130,7 @@ type Apis = (
 
 fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
     let host = host(services.public_name.as_ref(), services.registry.as_ref()).into();
-    let Services { receive, ask, clean_up, hear, check, spooling, store, access, .. } = services;
+    let Services { receive, ask, clean_up, hear, check, spooling, store, access, registry, .. } = services;
     let apis = (
         webhook::WebhookApi { receive: Arc::clone(&receive), bodies: Arc::clone(bodies) },
         api::summary::SummaryApi {
@@ -145,6 +148,7 @@ fn apis(services: Services, bodies: &Arc<Bodies>) -> OpenApiService<Apis, ()> {
             api::tags::TagsApi { ask: ask.clone() },
             api::digests::DigestsApi { ask: ask.clone() },
             api::metrics::MetricsApi { ask },
+            api::registry::RegistryApi { snapshots: registry.map(|registry| registry.snapshots) },
             api::cleanup::CleanupApi { clean_up: clean_up.clone() },
         )),
         api::cleanup::CleanupScriptApi { clean_up, host },
@@ -181,7 +185,7 @@ fn document(service: &OpenApiService<Apis, ()>) -> serde_json::Value {
 #[must_use]
 pub fn openapi_json(services: Services) -> String {
     let bodies = Arc::new(Bodies::new(services.body_limits));
-    quirks::completed(&apis(services, &bodies).spec())
+    Described::new(&apis(services, &bodies).spec()).json
 }
 
 /// What is answered at a path beside the API.
@@ -210,8 +214,10 @@ fn resources(
     site: &Arc<pages::Site>,
     metrics: Option<Resource>,
 ) -> impl Iterator<Item = Resource> + use<> {
-    let documents = operations::document::resources(&service.spec(), &service.spec_yaml());
-    let docs = pages::docs::resource(site, &service.swagger_ui_html());
+    let (spec, described) = (service.spec(), Described::new(&service.spec()));
+    // Swagger UI is given the framework's document, which stands in its page as it is.
+    let docs = pages::docs::resource(site, &service.swagger_ui_html().replacen(&spec, &described.json, 1));
+    let documents = operations::document::resources(described);
     let Services { receive, pool, build, .. } = services;
     let of_go = operations::go_staticreg::resources(receive, pool, build, site);
     documents.into_iter().chain([docs]).chain(of_go).chain(metrics).chain(pages::resources(site))

@@ -33,8 +33,8 @@ pub(crate) struct Problem {
     status: u16,
     /// What to do about it.
     detail: String,
-    /// What went wrong, in a word for programs: `unknown_parameter`, `invalid_parameter`, or the title as one word, such as
-    /// `not_found`. Later versions may add more.
+    /// What went wrong, in a word for programs: `unknown_parameter`, `invalid_parameter`, `no_registry`, `registry_not_read`,
+    /// `unknown_repository`, or the title as one word, such as `not_found`. Later versions may add more.
     code: String,
     /// The parameter that is wrong, where one is.
     #[oai(skip_serializing_if_is_none)]
@@ -72,6 +72,26 @@ impl Problem {
     /// There is no such parameter.
     pub(crate) fn of_unknown_parameter(name: &str, hint: impl Display) -> Self {
         Self { code: "unknown_parameter".to_owned(), ..Self::of_parameter(name, hint) }
+    }
+
+    /// The same with a code of its own.
+    pub(crate) fn with_code(self, code: &str) -> Self {
+        Self { code: code.to_owned(), ..self }
+    }
+
+    /// The same of a parameter.
+    pub(crate) fn about(self, parameter: &str) -> Self {
+        Self { parameter: Some(parameter.to_owned()), ..self }
+    }
+
+    /// The HTTP status code.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// As it is answered.
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        self.to_json().unwrap_or_default()
     }
 
     /// What to do about it.
@@ -143,19 +163,29 @@ impl QuestionError {
     pub(crate) fn parameter(name: &str, reason: impl Display) -> Self {
         Self::BadRequest(Json(Problem::of_parameter(name, reason)))
     }
+
+    /// One of each, as they are answered, for the document.
+    pub(crate) fn examples() -> Vec<Problem> {
+        let by_the_gate = [
+            unauthorized(true),
+            other_scope(),
+            unknown_name("counts.example.com"),
+            too_many_requests(Duration::from_secs(1)),
+        ];
+        let by_the_gate = by_the_gate.iter().filter_map(|response| response.extensions().get().cloned());
+        [Problem::example(), Problem::internal(), store_away()].into_iter().chain(by_the_gate).collect()
+    }
+}
+
+fn store_away() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The store of pull metrics is unavailable; try again.")
 }
 
 impl From<MetricsError> for QuestionError {
     fn from(error: MetricsError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "A question could not be answered");
         match error {
-            MetricsError::Unavailable(_) => Self::Unavailable(
-                Json(Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The store of pull metrics is unavailable; try again.",
-                )),
-                RETRY_AFTER_SECONDS,
-            ),
+            MetricsError::Unavailable(_) => Self::Unavailable(Json(store_away()), RETRY_AFTER_SECONDS),
             MetricsError::Refused(_) | MetricsError::Corrupt(_) => Self::Internal(Json(Problem::internal())),
         }
     }

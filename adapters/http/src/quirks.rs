@@ -30,7 +30,7 @@ pub(crate) fn in_plain_words(reason: &str) -> String {
     }
 }
 
-/// The OpenAPI document, as JSON or YAML, with what poem-openapi does not write: the format OpenAPI has for dates, the
+/// The OpenAPI document, as JSON, with what poem-openapi does not write: the format OpenAPI has for dates, the
 /// media type of JSON, which has no charset (RFC 8259), and that nobody signs in where an operation does not say so.
 pub(crate) fn completed(document: &str) -> String {
     document
@@ -40,7 +40,6 @@ pub(crate) fn completed(document: &str) -> String {
         .replace("application/json; charset=utf-8", "application/json")
         // poem-openapi 5.1 writes what one operation asks for, but not that none asks.
         .replacen("\"openapi\": \"3.0.0\",", "\"openapi\": \"3.0.0\",\n  \"security\": [],", 1)
-        .replacen("openapi: 3.0.0\n", "openapi: 3.0.0\nsecurity: []\n", 1)
 }
 
 /// What Swagger UI is made of. poem-openapi has it as a page only, of which nothing can be changed, not even its title:
@@ -57,7 +56,7 @@ impl<'a> SwaggerUi<'a> {
         let style = elements(page, "style").next().unwrap_or_default();
         let scripts = elements(page, "script").map(|script| {
             // Whatever changes something is not sent by trying a button.
-            completed(script).replacen("deepLinking: true,", "deepLinking: true, supportedSubmitMethods: ['get'],", 1)
+            script.replacen("deepLinking: true,", "deepLinking: true, supportedSubmitMethods: ['get'],", 1)
         });
         Self { style, scripts: scripts.collect() }
     }
@@ -109,10 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_say_that_nobody_signs_in() {
+    fn the_document_says_that_nobody_signs_in() {
         let json = completed("{\n  \"openapi\": \"3.0.0\",\n  \"info\": {\"version\": \"3.0.0\"}\n}");
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["security"], serde_json::json!([]));
-        assert_eq!(completed("openapi: 3.0.0\ninfo: {}\n"), "openapi: 3.0.0\nsecurity: []\ninfo: {}\n");
     }
 }

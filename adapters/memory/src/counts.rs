@@ -161,10 +161,10 @@ impl RowNames {
             let ids: Vec<Id> = names.named().iter().filter_map(id).collect();
             if ids.is_empty() { Err(NoRow) } else { Ok(Some(ids)) }
         }
-        let Filter { dates: _, kind: _, folder, repository, tag, digest, architecture } = filter;
+        let Filter { dates: _, kind: _, folder: _, part: _, repository, tag, digest, architecture } = filter;
         Some(Wanted {
             kinds: kinds.to_vec(),
-            folder: folder.clone(),
+            filter: filter.clone(),
             repositories: named(repository, |name| self.repositories.find(name)).ok()?,
             tags: named(tag, |tag| self.tags.find(tag)).ok()?,
             digests: named(digest, |digest| self.digests.find(digest)).ok()?,

@@ -249,8 +249,9 @@ impl MetricsReader for MemoryMetrics {
 
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
         let question = breakdown.clone();
+        let filter = Filter { dates: breakdown.dates(), ..breakdown.filter.clone() };
         self.ask(
-            |counts| counts.matching(&breakdown.filter, breakdown.kinds()),
+            |counts| counts.matching(&filter, breakdown.kinds()),
             move |counts| question::breakdown(counts, &question),
         )
         .await

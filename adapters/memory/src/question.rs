@@ -46,25 +46,28 @@ pub(crate) fn breakdown(counts: &Snapshot, question: &Breakdown) -> Slice<Breakd
     let mut entries = Entries::new(counts, question.filter.folder.as_ref());
     for (date, row, count) in counts.rows() {
         let numbers = Numbers::new(&dimensions, date, &row.key, &mut entries);
-        let group = groups.entry(numbers).or_insert(Group { count: 0, distinct: 0, first: date, last: row });
-        group.count += count;
+        let group =
+            groups.entry(numbers).or_insert(Group { count: 0, previous: 0, distinct: 0, first: date, last: row });
+        let is_previous = date < question.filter.dates.from();
+        *(if is_previous { &mut group.previous } else { &mut group.count }) += count;
         group.first = group.first.min(date);
         if row.updated_at > group.last.updated_at {
             group.last = row;
         }
-        if let Some(dimension) = measures.distinct {
+        if let Some(dimension) = measures.distinct.filter(|_| !is_previous) {
             let value = number(dimension, date, &row.key, &mut entries);
             group.distinct += u64::from(value != NO_TAG && seen.insert((numbers, value)));
         }
     }
     let placed = groups.into_values().map(|group| {
         let key = group.key(counts, question);
-        (order.place(group.count, Some(group.last.updated_at), key), group)
+        (order.place(group.count, group.previous, Some(group.last.updated_at), key), group)
     });
     let after = page.after.as_ref().map(|position| position.place(*order));
     slice(placed, after.as_ref(), page.limit, |((_, key), group)| BreakdownRow {
         key: owned(counts, &key.key(), group.last),
         count: group.count,
+        previous: measures.previous_from.map(|_| group.previous),
         distinct: measures.distinct.map(|_| group.distinct),
         first_on: measures.first.then_some(group.first),
         last_at: measures.last.then_some(group.last.updated_at),
@@ -137,6 +140,8 @@ impl Hash for Numbers {
 /// The counts of what belongs together.
 struct Group<'a> {
     count: u64,
+    /// Of the dates before.
+    previous: u64,
     distinct: u64,
     first: NaiveDate,
     /// The one that was accessed last, which has its key in common with the others.

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, Folder},
+    metrics::{AccessKind, Filter},
 };
 
 use crate::{
@@ -16,7 +16,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) kinds: Vec<AccessKind>,
-    pub(crate) folder: Option<Folder>,
+    /// Looked at for the folder and the part of names alone.
+    pub(crate) filter: Filter,
     pub(crate) repositories: Option<Vec<Id>>,
     pub(crate) tags: Option<Vec<Id>>,
     pub(crate) digests: Option<Vec<Id>>,
@@ -25,14 +26,14 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     fn is(&self, key: &RowKey, names: &Listed<RepositoryName>) -> bool {
-        let Self { kinds, folder, repositories, tags, digests, architectures } = self;
+        let Self { kinds, filter, repositories, tags, digests, architectures } = self;
         let has = |wanted: &Option<Vec<Id>>, id: &Id| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
         kinds.contains(&key.kind)
             && has(repositories, &key.repository)
             && (tags.is_none() || key.tag.is_some_and(|tag| has(tags, &tag)))
             && has(digests, &key.digest)
             && has(architectures, &key.architecture)
-            && folder.as_ref().is_none_or(|folder| folder.holds(names.name(key.repository).as_str()))
+            && filter.takes_name(names.name(key.repository).as_str())
     }
 }
 

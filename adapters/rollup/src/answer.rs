@@ -15,7 +15,7 @@ use crate::{
 /// Whether sums can answer: what is about one repository or digest a database's indexes find soon enough, and digests
 /// the sums do not know.
 pub(crate) fn can_answer(breakdown: &Breakdown) -> bool {
-    let Measures { distinct, first, last: _ } = breakdown.measures;
+    let Measures { distinct, first, last: _, previous_from: _ } = breakdown.measures;
     let is_of_names = |dimension| {
         matches!(dimension, Dimension::Folder | Dimension::Repository | Dimension::Tag | Dimension::Architecture)
     };
@@ -38,8 +38,19 @@ pub(crate) fn detail(breakdown: &Breakdown) -> Detail {
 /// What is told of a row beside its key.
 #[derive(Clone, Copy)]
 struct Told {
+    /// Of all dates, those before too.
     sum: Sum,
+    /// How much of it is of the dates before.
+    previous: u64,
     distinct: u64,
+}
+
+impl Told {
+    const NOTHING: Self = Self { sum: Sum::NONE, previous: 0, distinct: 0 };
+
+    fn count(&self) -> u64 {
+        self.sum.count - self.previous
+    }
 }
 
 /// A row with its place in the list.
@@ -52,7 +63,7 @@ impl DaySums {
         let after = page.after.as_ref().map(|position| position.place(*order));
         let is_by_day = breakdown.tells(Dimension::Date);
         let rows_come_in_order = is_by_day && *order == Order::Key;
-        let mut dates = filter.dates;
+        let mut dates = breakdown.dates();
         if let (true, Some(date)) = (rows_come_in_order, after.and_then(|(_, key)| key.key().date)) {
             // The days before the page are none of it.
             let Ok(rest) = DateRange::new(dates.from().max(date), dates.to()) else {
@@ -83,11 +94,12 @@ impl DaySums {
             fold.rows(&days, &mut rows)?;
         }
         let dimensions: Vec<Dimension> = breakdown.dimensions().collect();
-        let Measures { distinct, first: _, last } = breakdown.measures;
+        let Measures { distinct, first: _, last, previous_from } = breakdown.measures;
         Slice::from_all(rows, after.as_ref(), page.limit).try_map(|((_, key), told)| {
             Ok(BreakdownRow {
                 key: key.key().to_key(dimensions.iter().copied()).map_err(MetricsError::Corrupt)?,
-                count: told.sum.count,
+                count: told.count(),
+                previous: previous_from.map(|_| told.previous),
                 distinct: distinct.map(|_| told.distinct),
                 first_on: None,
                 last_at: if last { Some(told.sum.last_known()?) } else { None },
@@ -116,6 +128,8 @@ struct Fold<'a> {
     of_keys: Vec<Option<u32>>,
     /// By the number of the fine group.
     sums: Vec<Sum>,
+    /// How much of these is of the dates before; empty when that is not told.
+    previous: Vec<u64>,
 }
 
 impl<'a> Fold<'a> {
@@ -138,6 +152,7 @@ impl<'a> Fold<'a> {
             coarse: distinct.map(|_| Groups::of_groups(apart(&|part| breakdown.tells(part)))),
             of_keys,
             sums: vec![Sum::NONE; count],
+            previous: Vec::new(),
         }
     }
 
@@ -145,15 +160,24 @@ impl<'a> Fold<'a> {
     fn rows(&mut self, days: &[(DayKey, &Day)], rows: &mut Vec<Placed<'a>>) -> Result<(), MetricsError> {
         let date = days.first().map(|((date, _), _)| *date).filter(|_| self.breakdown.tells(Dimension::Date));
         if !self.breakdown.tells(Dimension::Kind) {
-            self.sum(days.iter().map(|(_, day)| *day));
+            self.sum_all(days.iter().copied());
             return self.add_rows(date, None, rows);
         }
         for kind in self.breakdown.kinds() {
-            let of_kind = days.iter().filter(|((_, of), _)| of == kind).map(|(_, day)| *day);
-            self.sum(of_kind);
+            self.sum_all(days.iter().copied().filter(|((_, of), _)| of == kind));
             self.add_rows(date, Some(*kind), rows)?;
         }
         Ok(())
+    }
+
+    /// Sums days, and those before the filter's dates by themselves too when that is told.
+    fn sum_all<'d>(&mut self, days: impl Iterator<Item = (DayKey, &'d Day)> + Clone) {
+        if self.breakdown.measures.previous_from.is_some() {
+            let from = self.breakdown.filter.dates.from();
+            self.sum(days.clone().filter(|((date, _), _)| *date < from).map(|(_, day)| day));
+            self.previous = self.sums.iter().map(|sum| sum.count).collect();
+        }
+        self.sum(days.map(|(_, day)| day));
     }
 
     fn sum<'d>(&mut self, days: impl Iterator<Item = &'d Day>) {
@@ -182,26 +206,28 @@ impl<'a> Fold<'a> {
     ) -> Result<(), MetricsError> {
         let (keys, entries, breakdown) = (self.keys, self.entries, self.breakdown);
         let row = |parts, told| placed(keys, entries, breakdown, date, kind, parts, told);
-        let counted = (0..).zip(&self.sums).filter(|(_, sum)| sum.count > 0);
+        let previous = self.previous.iter().copied().chain(std::iter::repeat(0));
+        let counted = (0..).zip(self.sums.iter().zip(previous)).filter(|(_, (sum, _))| sum.count > 0);
+        let counted = counted.map(|(group, (sum, previous))| (group, Told { sum: *sum, previous, distinct: 0 }));
         let Some(coarse) = &mut self.coarse else {
             rows.reserve(if rows.is_empty() { self.sums.len() } else { 0 });
-            for (group, sum) in counted {
-                let parts = self.fine.parts(self.keys, group);
-                rows.push(row(parts, Told { sum: *sum, distinct: 0 })?);
+            for (group, told) in counted {
+                rows.push(row(self.fine.parts(self.keys, group), told)?);
             }
             return Ok(());
         };
         let mut all: Vec<Told> = Vec::new();
-        for (group, sum) in counted {
+        for (group, told) in counted {
             let parts = self.fine.parts(self.keys, group);
             let group = coarse.number(parts, None) as usize;
             if all.len() <= group {
-                all.resize(group + 1, Told { sum: Sum::NONE, distinct: 0 });
+                all.resize(group + 1, Told::NOTHING);
             }
-            all[group].sum.add(*sum);
+            all[group].sum.add(told.sum);
+            all[group].previous += told.previous;
             let is_no_tag = self.breakdown.measures.distinct == Some(Dimension::Tag)
                 && parts.tag.is_some_and(|tag| self.keys.tags.name(tag).is_empty());
-            all[group].distinct += u64::from(!is_no_tag);
+            all[group].distinct += u64::from(!is_no_tag && told.count() > 0);
         }
         for (group, told) in (0..).zip(all).filter(|(_, told)| told.sum.count > 0) {
             let parts = coarse.parts(self.keys, group);
@@ -231,7 +257,7 @@ fn placed<'a>(
     };
     let last = match breakdown.order.by() {
         OrderedBy::Last => Some(told.sum.last_known()?),
-        OrderedBy::Key | OrderedBy::Count => None,
+        OrderedBy::Key | OrderedBy::Count | OrderedBy::Growth => None,
     };
-    Ok((breakdown.order.place(told.sum.count, last, key), told))
+    Ok((breakdown.order.place(told.count(), told.previous, last, key), told))
 }

@@ -42,13 +42,13 @@ impl KeyTable {
     /// For each key by its number, the group it belongs to, when it passes the filter; dates and kinds aside. Names are
     /// looked at once each, not with every key. Questions about digests are not asked here.
     pub(crate) fn groups(&self, filter: &Filter, entries: &Entries, groups: &mut Groups) -> Vec<Option<u32>> {
-        let Filter { dates: _, kind: _, folder, repository, tag, digest, architecture } = filter;
+        let Filter { dates: _, kind: _, folder, part, repository, tag, digest, architecture } = filter;
         debug_assert!(digest.is_every(), "the database answers these");
         let mut repositories = self.repositories.wanted(repository, RepositoryName::as_str);
-        if let Some(folder) = folder {
-            let held = self.repositories.iter().enumerate();
-            let held = held.map(|(number, name)| repositories.has(number) && folder.holds(name));
-            repositories = Wanted::Some(held.collect());
+        if folder.is_some() || part.is_some() {
+            let taken = self.repositories.iter().enumerate();
+            let taken = taken.map(|(number, name)| repositories.has(number) && filter.takes_name(name));
+            repositories = Wanted::Some(taken.collect());
         }
         let tags = self.tags.wanted(tag, Tag::as_str);
         let architectures = self.architectures.wanted(architecture, Architecture::as_str);

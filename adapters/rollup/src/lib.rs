@@ -90,8 +90,7 @@ impl MetricsReader for Rollup {
         }
         self.in_time(Box::pin(async {
             let asked = breakdown.clone();
-            let needs =
-                Needs { dates: breakdown.filter.dates, kind: breakdown.kind(), detail: answer::detail(breakdown) };
+            let needs = Needs { dates: breakdown.dates(), kind: breakdown.kind(), detail: answer::detail(breakdown) };
             let question = move |kept: &DaySums| kept.breakdown(&asked);
             if let Some(slice) = self.sums.answer(&*self.store, needs, question).await? {
                 return slice;

@@ -14,7 +14,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use staticreg_domain::{
     Architecture, Digest, RepositoryName, Tag,
-    metrics::{AccessKind, BoxError, Dimension, Filter, Folded, Folder, KeyRef, MetricsError},
+    metrics::{AccessKind, BoxError, Dimension, Filter, Folded, Folder, KeyRef, MetricsError, NamePart},
 };
 
 use crate::{error::classify, question::architectures::OddNames};
@@ -100,6 +100,17 @@ impl Dialect {
         let end = format!("{}0", prefix.trim_end_matches('/'));
         let name = || self.by_bytes("repo_name");
         name().gte(prefix).and(name().lt(end))
+    }
+
+    /// Whether a repository's name has a part, in capitals or not.
+    fn has_part(self, part: &NamePart) -> Expr {
+        let position = match self {
+            Self::Postgres => "strpos",
+            Self::Sqlite => "instr",
+        };
+        // Lower-cased by its bytes: what other letters are in capitals, a server's language may say.
+        let name = Func::lower(self.by_bytes("repo_name"));
+        Expr::expr(Func::cust(position).arg(name).arg(part.as_str())).gt(0)
     }
 
     /// Whether the columns of some dimensions, at least one, are behind a key's parts; before them, where the order falls.
@@ -305,7 +316,7 @@ impl Tables<'_> {
     }
 
     fn counts(&self, table: &'static str, date: &'static str, count: &'static str, names: Names) -> SelectStatement {
-        let Filter { dates, kind: _, folder, repository, tag, digest, architecture } = self.filter;
+        let Filter { dates, kind: _, folder, part, repository, tag, digest, architecture } = self.filter;
         let dialect = self.dialect;
         let read = |name: &'static str| match names {
             Names::AsTheyAre => Expr::col(name),
@@ -326,6 +337,7 @@ impl Tables<'_> {
             .and_where(Expr::col(count).gt(0))
             .and_where(Expr::col(date).between(dialect.date(dates.from()), dialect.date(dates.to())))
             .and_where_option(folder.as_ref().map(|folder| dialect.is_in(folder)))
+            .and_where_option(part.as_ref().map(|part| dialect.has_part(part)))
             .and_where_option(any_of(Expr::col("repo_name"), repository.named().iter().map(RepositoryName::as_str)))
             .and_where_option(any_of(Expr::col("tag"), tag.named().iter().map(Tag::as_str)))
             .and_where_option(any_of(Expr::col("digest"), digest.named().iter().map(Digest::as_str)))

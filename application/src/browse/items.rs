@@ -24,7 +24,7 @@ impl RepositoryPulls {
     }
 
     pub(super) fn from_row(row: BreakdownRow) -> Option<Self> {
-        let BreakdownRow { key, count, distinct, first_on: _, last_at } = row;
+        let BreakdownRow { key, count, distinct, last_at, .. } = row;
         Some(Self { repository: key.repository?, pulls: count, tags: distinct?, last_pulled_at: last_at? })
     }
 }
@@ -104,7 +104,7 @@ impl DigestPulls {
     }
 
     pub(super) fn from_row(row: BreakdownRow) -> Option<Self> {
-        let BreakdownRow { key, count, distinct: _, first_on, last_at } = row;
+        let BreakdownRow { key, count, first_on, last_at, .. } = row;
         Some(Self { digest: key.digest?, pulls: count, first_pulled_on: first_on?, last_pulled_at: last_at? })
     }
 }

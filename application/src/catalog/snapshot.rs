@@ -79,7 +79,7 @@ pub struct CatalogTotals {
 }
 
 impl CatalogTotals {
-    fn from_repositories(repositories: &[Arc<RepositoryEntry>]) -> Self {
+    pub(super) fn from_repositories(repositories: &[Arc<RepositoryEntry>]) -> Self {
         let mut totals = Self { repositories: repositories.len(), ..Self::default() };
         let mut seen = HashSet::new();
         for entry in repositories.iter().flat_map(|repository| &repository.tags) {
@@ -133,6 +133,9 @@ pub struct RepositoryEntry {
     pub name: RepositoryName,
     /// Its tags, in the order of their bytes.
     pub tags: Box<[TagEntry]>,
+    /// The tags of signatures and other attachments ([`Tag::is_referrer`]), in the order of their bytes: they are no images,
+    /// and belong to those that they name.
+    pub attachments: Box<[Tag]>,
     /// Whether there are more tags than are kept.
     pub truncated: bool,
     /// When the tags were last read; none when they never were.
@@ -145,7 +148,26 @@ impl RepositoryEntry {
     /// A repository of which only the name is known.
     #[must_use]
     pub fn unread(name: RepositoryName) -> Self {
-        Self { name, tags: Box::default(), truncated: false, read_at: None, fault: None }
+        let (tags, attachments) = Default::default();
+        Self { name, tags, attachments, truncated: false, read_at: None, fault: None }
+    }
+
+    /// Whether all that it holds is known.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.read_at.is_some() && !self.truncated && self.fault.is_none()
+    }
+
+    /// The tags of signatures and other attachments of a manifest.
+    pub fn attachments_of(&self, digest: &Digest) -> impl Iterator<Item = &Tag> + use<'_> {
+        let prefix = digest.as_str().replacen(':', "-", 1);
+        let first = self.attachments.partition_point(|tag| *tag.as_str() < *prefix);
+        self.attachments.iter().skip(first).take_while(move |tag| tag.as_str().starts_with(&prefix))
+    }
+
+    /// How many tags are kept, those of attachments too.
+    pub(super) fn kept_tags(&self) -> usize {
+        self.tags.len() + self.attachments.len()
     }
 
     /// The entry of a tag.

@@ -9,7 +9,7 @@ use super::{
     CleanupQuestion, Listed,
     counted::{Counted, OfTag},
     in_use::{InUse, SILENT_AFTER, SourceHeard},
-    rules::{Judge, is_known},
+    rules::Judge,
 };
 use crate::catalog::{RepositoryEntry, TagEntry};
 
@@ -183,7 +183,8 @@ pub(super) fn of(question: CleanupQuestion, counted: &Counted, at: DateTime<Utc>
         if cleanup.question.folder.as_ref().is_some_and(|folder| !folder.holds(repository.name.as_str())) {
             continue;
         }
-        if is_known(repository) {
+        // Else a tag that nobody knows of may hold what another one does.
+        if repository.is_complete() {
             cleanup.add(repository, counted, in_use);
         } else {
             cleanup.unread_repositories += 1;

@@ -18,11 +18,6 @@ use crate::{
     catalog::{ImageSummary, RepositoryEntry, TagEntry},
 };
 
-/// Whether all is known of a repository: else a tag that nobody knows of may hold what another one does.
-pub(super) fn is_known(repository: &RepositoryEntry) -> bool {
-    repository.read_at.is_some() && !repository.truncated && repository.fault.is_none()
-}
-
 /// A repository whose tags are looked at.
 pub(super) struct Judge<'a> {
     repository: &'a RepositoryEntry,
@@ -42,7 +37,8 @@ impl<'a> Judge<'a> {
         counted: &'a Counted,
         in_use: &'a InUse,
     ) -> Self {
-        let subjects = repository.tags.iter().filter_map(|entry| Some((subject(&entry.tag)?, &entry.tag))).collect();
+        let tags = repository.tags.iter().map(|entry| &entry.tag).chain(&repository.attachments);
+        let subjects = tags.filter_map(|tag| Some((tag.subject()?, tag))).collect();
         let mut judge = Self { repository, question, counted, in_use, latest: HashSet::new(), subjects };
         judge.latest = judge.latest();
         judge
@@ -126,11 +122,4 @@ impl<'a> Judge<'a> {
         let keep = usize::try_from(self.question.keep_latest).unwrap_or(usize::MAX);
         newest.into_iter().take(keep).map(|(digest, _)| digest).collect()
     }
-}
-
-/// What a signature or another attachment belongs to, by its tag: `sha256-….sig` to `sha256:…`.
-fn subject(tag: &Tag) -> Option<Digest> {
-    const ALGORITHM: &str = "sha256-";
-    let hex = tag.as_str().strip_prefix(ALGORITHM).filter(|_| tag.is_referrer())?.get(..64)?;
-    format!("sha256:{}", hex.to_ascii_lowercase()).parse().ok()
 }

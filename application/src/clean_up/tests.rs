@@ -211,6 +211,9 @@ async fn what_is_signed_stays_and_so_do_signatures() {
         ],
     );
     assert_eq!(candidates(&counted, app.clone()).await, ["unsigned"]);
+    let attested = format!("sha256-{}.att", hex('d')).parse().unwrap();
+    let with_attachments = RepositoryEntry { attachments: [attested].into(), ..app.clone() };
+    assert_eq!(candidates(&counted, with_attachments).await, [""; 0]);
     let kept = asked(&counted, vec![app], Vec::new(), all_kept()).await;
     let tag = |tag: &str| Keeper::Signed(tag.parse().unwrap());
     assert_eq!(

@@ -1,10 +1,10 @@
 //! Breakdowns: counts told apart by dimensions. A question is data; a store answers every one in the same way.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{AccessKind, BoxError, Filter, FolderEntry, Listed, MetricsError, Page, Slice};
+use super::{AccessKind, BoxError, DateRange, Filter, FolderEntry, Listed, MetricsError, Page, Slice};
 use crate::{Architecture, Digest, RepositoryName, Tag};
 
 /// What counts can be told apart by.
@@ -41,11 +41,15 @@ pub struct Measures {
     pub first: bool,
     /// Whether the latest access is told.
     pub last: bool,
+    /// Since when it is told what was counted until the day before the filter's dates. Then the rows are of all these dates,
+    /// as are the first and the latest of them; different values are counted of the filter's dates alone. Not together with
+    /// the date.
+    pub previous_from: Option<NaiveDate>,
 }
 
 impl Measures {
     /// The count alone.
-    pub const COUNT: Self = Self { distinct: None, first: false, last: false };
+    pub const COUNT: Self = Self { distinct: None, first: false, last: false, previous_from: None };
     /// The count and the latest access.
     pub const LAST: Self = Self { last: true, ..Self::COUNT };
 }
@@ -65,6 +69,10 @@ pub enum Order {
     LatestFirst,
     /// The access that is longest ago first; the breakdown tells the latest access.
     EarliestFirst,
+    /// What grew most first; the breakdown tells the count before.
+    MostGrownFirst,
+    /// What shrank most first; the breakdown tells the count before.
+    LeastGrownFirst,
 }
 
 /// What an order looks at first.
@@ -76,7 +84,57 @@ pub enum OrderedBy {
     Count,
     /// The latest access.
     Last,
+    /// How much the count grew.
+    Growth,
 }
+
+/// How much a count grew: its ratio to the one before. What was not there before grew the most.
+#[derive(Clone, Copy, Debug)]
+pub struct Growth(f64);
+
+impl Growth {
+    /// The ratio of what was not there before: above that of any two counts.
+    pub const OF_NEW: f64 = 1e300;
+
+    /// That of a count and the one before. Every store divides as this does, so that all have one order.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below the numbers that are not exact")]
+    pub fn new(count: u64, previous: u64) -> Self {
+        Self(if previous == 0 { Self::OF_NEW } else { count as f64 / previous as f64 })
+    }
+
+    /// The ratio.
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        self.0
+    }
+
+    /// The change in per cent, to a tenth; none of what was not there before.
+    #[must_use]
+    pub fn per_cent(self) -> Option<f64> {
+        (self.0 < Self::OF_NEW).then(|| ((self.0 - 1.0) * 1000.0).round() / 10.0)
+    }
+}
+
+impl Ord for Growth {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Growth {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Growth {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Growth {}
 
 /// What an order looks at before it looks at keys: what comes first is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +149,10 @@ pub enum Rank {
     Last(Option<DateTime<Utc>>),
     /// The latest access, the latest first.
     LatestFirst(Reverse<Option<DateTime<Utc>>>),
+    /// How much the count grew.
+    Growth(Growth),
+    /// How much the count grew, the most first.
+    MostGrownFirst(Reverse<Growth>),
 }
 
 /// A key as an order looks at it: what comes first is less.
@@ -122,24 +184,27 @@ impl Order {
             Self::Key | Self::LastKeyFirst => OrderedBy::Key,
             Self::MostFirst | Self::FewestFirst => OrderedBy::Count,
             Self::LatestFirst | Self::EarliestFirst => OrderedBy::Last,
+            Self::MostGrownFirst | Self::LeastGrownFirst => OrderedBy::Growth,
         }
     }
 
     /// Whether what it looks at first falls.
     #[must_use]
     pub fn falls(self) -> bool {
-        matches!(self, Self::LastKeyFirst | Self::MostFirst | Self::LatestFirst)
+        matches!(self, Self::LastKeyFirst | Self::MostFirst | Self::LatestFirst | Self::MostGrownFirst)
     }
 
-    /// The place of a row with such a count, latest access and key.
+    /// The place of a row with such a count, count before, latest access and key.
     #[must_use]
-    pub fn place(self, count: u64, last_at: Option<DateTime<Utc>>, key: KeyRef<'_>) -> Place<'_> {
+    pub fn place(self, count: u64, previous: u64, last_at: Option<DateTime<Utc>>, key: KeyRef<'_>) -> Place<'_> {
         let rank = match self {
             Self::Key | Self::LastKeyFirst => Rank::Equal,
             Self::MostFirst => Rank::MostFirst(Reverse(count)),
             Self::FewestFirst => Rank::Count(count),
             Self::LatestFirst => Rank::LatestFirst(Reverse(last_at)),
             Self::EarliestFirst => Rank::Last(last_at),
+            Self::MostGrownFirst => Rank::MostGrownFirst(Reverse(Growth::new(count, previous))),
+            Self::LeastGrownFirst => Rank::Growth(Growth::new(count, previous)),
         };
         let key = if self == Self::LastKeyFirst { KeyRank::Down(Reverse(key)) } else { KeyRank::Up(key) };
         (rank, key)
@@ -171,6 +236,20 @@ impl Breakdown {
     /// The dimensions in the order of a key's parts.
     pub fn dimensions(&self) -> impl Iterator<Item = Dimension> {
         Dimension::ALL.into_iter().filter(|dimension| self.tells(*dimension))
+    }
+
+    /// All dates that are counted: the filter's, and those before that are told too.
+    #[must_use]
+    pub fn dates(&self) -> DateRange {
+        let dates = self.filter.dates;
+        let from = self.measures.previous_from.unwrap_or(dates.from());
+        DateRange::new(from, dates.to()).unwrap_or(dates)
+    }
+
+    /// The dates before that are told too.
+    #[must_use]
+    pub fn previous_dates(&self) -> Option<DateRange> {
+        DateRange::new(self.measures.previous_from?, self.filter.dates.from().pred_opt()?).ok()
     }
 
     /// The only kind of access it is about; none when there are several.
@@ -287,8 +366,10 @@ impl<'a> KeyRef<'a> {
 pub struct BreakdownRow {
     /// What they have in common.
     pub key: GroupKey,
-    /// Their sum, which is above zero.
+    /// Their sum, which is above zero; or zero, where the one before is not.
     pub count: u64,
+    /// The sum of the dates before, see [`Measures::previous_from`]; none when not asked for.
+    pub previous: Option<u64>,
     /// How many different values there are of [`Measures::distinct`]; none when not asked for.
     pub distinct: Option<u64>,
     /// The first date; none when not asked for.
@@ -309,6 +390,8 @@ impl Slice<BreakdownRow> {
 pub struct Position {
     /// The row's count.
     pub count: u64,
+    /// The row's count before.
+    pub previous: u64,
     /// The row's latest access.
     pub last_at: Option<DateTime<Utc>>,
     /// The row's key.
@@ -319,7 +402,7 @@ impl Position {
     /// The place in an order: rows come by their places.
     #[must_use]
     pub fn place(&self, order: Order) -> Place<'_> {
-        order.place(self.count, self.last_at, self.key.borrowed())
+        order.place(self.count, self.previous, self.last_at, self.key.borrowed())
     }
 }
 
@@ -327,7 +410,8 @@ impl Listed for BreakdownRow {
     type Position = Position;
 
     fn position(&self) -> Position {
-        Position { count: self.count, last_at: self.last_at, key: self.key.clone() }
+        let previous = self.previous.unwrap_or_default();
+        Position { count: self.count, previous, last_at: self.last_at, key: self.key.clone() }
     }
 }
 
@@ -362,6 +446,7 @@ mod tests {
     fn an_order_looks_at_its_measure_first() {
         let position = |count, last: &str, name| Position {
             count,
+            previous: 3,
             last_at: last.parse().ok(),
             key: key(&[(Dimension::Repository, name)]),
         };
@@ -379,6 +464,18 @@ mod tests {
         assert_eq!(sorted(Order::LastKeyFirst), ["c", "b", "a"]);
         assert_eq!(sorted(Order::FewestFirst), ["a", "c", "b"]);
         assert_eq!(sorted(Order::EarliestFirst), ["a", "b", "c"]);
+        assert_eq!(sorted(Order::MostGrownFirst), ["b", "a", "c"]);
+        assert_eq!(sorted(Order::LeastGrownFirst), ["a", "c", "b"]);
+    }
+
+    #[test]
+    fn growth_is_told_in_per_cent_and_what_is_new_grew_the_most() {
+        for (count, previous, per_cent) in
+            [(3, 2, Some(50.0)), (2, 3, Some(-33.3)), (0, 7, Some(-100.0)), (5, 5, Some(0.0)), (1, 0, None)]
+        {
+            assert_eq!(Growth::new(count, previous).per_cent(), per_cent, "{count} after {previous}");
+        }
+        assert!(Growth::new(1, 0) > Growth::new(u64::MAX, 1));
     }
 
     #[test]

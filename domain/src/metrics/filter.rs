@@ -139,6 +139,45 @@ impl FolderEntry {
     }
 }
 
+/// A part of the names of some repositories, in capitals or not: `GIN` is one of `library/nginx`. Every character stands for
+/// itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NamePart(Box<str>);
+
+/// The text is no part of a name.
+#[derive(Debug, thiserror::Error)]
+#[error("not a part of a repository name such as nginx")]
+pub struct InvalidNamePart;
+
+impl NamePart {
+    /// The part in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a repository's name has it.
+    #[must_use]
+    pub fn is_in(&self, repository: &str) -> bool {
+        let part = self.0.as_bytes();
+        repository.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+    }
+}
+
+impl FromStr for NamePart {
+    type Err = InvalidNamePart;
+
+    /// What can be in no name but can be written is taken, and is in none.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_written = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_written && text.len() <= RepositoryName::MAX_LENGTH {
+            Ok(Self(text.to_ascii_lowercase().into()))
+        } else {
+            Err(InvalidNamePart)
+        }
+    }
+}
+
 /// Which counts a question is about: those that agree with every member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
@@ -148,6 +187,8 @@ pub struct Filter {
     pub kind: AnyOf<AccessKind>,
     /// The folder that the repositories lie in, at any depth.
     pub folder: Option<Folder>,
+    /// What the repositories' names have in them.
+    pub part: Option<NamePart>,
     /// The repositories.
     pub repository: AnyOf<RepositoryName>,
     /// The tags.
@@ -166,6 +207,7 @@ impl Filter {
             dates,
             kind: AccessKind::PullByTag.into(),
             folder: None,
+            part: None,
             repository: AnyOf::EVERY,
             tag: AnyOf::EVERY,
             digest: AnyOf::EVERY,
@@ -182,8 +224,20 @@ impl Filter {
     /// Whether it is about all counts of its dates and kinds.
     #[must_use]
     pub fn is_of_every_name(&self) -> bool {
-        let Self { dates: _, kind: _, folder, repository, tag, digest, architecture } = self;
-        folder.is_none() && repository.is_every() && tag.is_every() && digest.is_every() && architecture.is_every()
+        let Self { dates: _, kind: _, folder, part, repository, tag, digest, architecture } = self;
+        folder.is_none()
+            && part.is_none()
+            && repository.is_every()
+            && tag.is_every()
+            && digest.is_every()
+            && architecture.is_every()
+    }
+
+    /// Whether a repository is in the folder, and has the part in its name.
+    #[must_use]
+    pub fn takes_name(&self, repository: &str) -> bool {
+        self.folder.as_ref().is_none_or(|folder| folder.holds(repository))
+            && self.part.as_ref().is_none_or(|part| part.is_in(repository))
     }
 }
 
@@ -198,6 +252,24 @@ mod tests {
         assert!(some.has(&3) && !some.has(&2));
         assert_eq!(AnyOf::from(7).single(), Some(&7));
         assert!(AnyOf::<u8>::from(None).is_every() && AnyOf::EVERY.has(&2));
+    }
+
+    #[test]
+    fn a_part_of_a_name_is_found_as_it_is_written() {
+        for (part, name, is_in) in [
+            ("gin", "library/nginx", true),
+            ("RY/Ng", "library/nginx", true),
+            ("nginx", "Library/NGINX", true),
+            ("a_b", "a-b", false),
+            ("a%", "a/b", false),
+            (".*", "a/b", false),
+            ("library/nginx/", "library/nginx", false),
+        ] {
+            assert_eq!(part.parse::<NamePart>().expect(part).is_in(name), is_in, "{part} {name}");
+        }
+        for text in ["", " ", "a b", "a\0", "ä", &"a".repeat(256)] {
+            assert!(text.parse::<NamePart>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

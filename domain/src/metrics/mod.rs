@@ -11,10 +11,11 @@ mod versions;
 
 pub use crate::pull_event::PullEvent;
 pub use breakdown::{
-    Breakdown, BreakdownRow, Dimension, GroupKey, KeyRank, KeyRef, Measures, Order, OrderedBy, Place, Position, Rank,
+    Breakdown, BreakdownRow, Dimension, GroupKey, Growth, KeyRank, KeyRef, Measures, Order, OrderedBy, Place, Position,
+    Rank,
 };
 pub use count::{AccessKind, Change, CountKey};
-pub use filter::{AnyOf, Filter, Folder, FolderEntry, InvalidFolder};
+pub use filter::{AnyOf, Filter, Folder, FolderEntry, InvalidFolder, InvalidNamePart, NamePart};
 pub use folded::{Folded, first_of_month, last_of_month};
 #[cfg(feature = "mocks")]
 pub use mock::MockMetricsRepository;

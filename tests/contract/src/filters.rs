@@ -24,13 +24,15 @@ pub(crate) fn some_filters() -> Vec<Filter> {
             tag: ["latest", "7"].iter().flat_map(|tag| tag.parse()).collect(),
             ..ever()
         },
+        Filter { kind: AnyOf::EVERY, part: "App".parse().ok(), ..ever() },
     ]
 }
 
 /// Whether a row agrees with a filter, dates and kinds aside.
 pub(crate) fn passes(filter: &Filter, row: &MetricsRow) -> bool {
-    let Filter { dates: _, kind: _, folder, repository, tag, digest, architecture } = filter;
-    folder.as_ref().is_none_or(|folder| folder.holds(row.repository.as_str()))
+    let Filter { dates: _, kind: _, folder, part, repository, tag, digest, architecture } = filter;
+    part.as_ref().is_none_or(|part| row.repository.as_str().to_lowercase().contains(part.as_str()))
+        && folder.as_ref().is_none_or(|folder| folder.holds(row.repository.as_str()))
         && repository.has(&row.repository)
         && (tag.is_every() || row.tag.as_ref().is_some_and(|name| tag.has(name)))
         && digest.has(&row.digest)
@@ -151,6 +153,48 @@ pub async fn several_values_are_counted_together(Subject { store, .. }: Subject)
     for row in [(AccessKind::PullByTag, 5), (AccessKind::PullByDigest, 200), (AccessKind::VersionCheck, 100)] {
         assert!(kinds.contains(&row), "{kinds:?}");
     }
+}
+
+pub async fn repositories_are_found_by_a_part_of_their_names(Subject { store, .. }: Subject) {
+    let names = ["nginx", "library/nginx", "team-a/x.y", "team-a/x_y", "team-a/x-y", "team-a/x/y", "engine/x"];
+    let accesses: Vec<_> = (0..)
+        .zip(names)
+        .map(|(power, name)| pull(&format!("{name}:v1"), "2026-11-20T10:00:00Z").times(10_i32.pow(power)))
+        .collect();
+    record(&*store, &accesses).await;
+    let of_part = |part: &str| Filter { part: Some(part.parse().expect(part)), ..ever() };
+    for (part, count) in [
+        ("nginx", 11_u64),
+        ("NGinx", 11),
+        ("Y/N", 10),
+        ("x_y", 1_000),
+        ("x.y", 100),
+        ("x/y", 100_000),
+        ("team-a", 111_100),
+        ("%", 0),
+        ("_", 1_000),
+        ("*", 0),
+        ("\\", 0),
+        ("'", 0),
+        ("[", 0),
+        ("library/nginx", 10),
+        ("library/nginx/", 0),
+        ("x", 1_111_111),
+    ] {
+        assert_eq!(counted(&*store, &of_part(part)).await, each(count), "{part}");
+    }
+    let both = Filter { folder: "team-a".parse().ok(), ..of_part("x-") };
+    assert_eq!(counted(&*store, &both).await, each(10_000));
+    let two = ["engine/x", "nginx"].iter().flat_map(|name| name.parse()).collect();
+    assert_eq!(counted(&*store, &Filter { repository: two, ..of_part("GIN") }).await, each(1_000_001));
+    assert_eq!(
+        lines(&*store, lists::FOLDERS, &of_part("ngin")).await,
+        [
+            "engine/ 1000000 1 2026-11-20T10:00:00Z",
+            "library/ 10 1 2026-11-20T10:00:00Z",
+            "nginx 1 1 2026-11-20T10:00:00Z"
+        ]
+    );
 }
 
 pub async fn folders_hold_what_lies_below_their_path(Subject { store, .. }: Subject) {

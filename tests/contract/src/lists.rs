@@ -77,7 +77,7 @@ pub async fn lines(store: &(impl MetricsReader + ?Sized), list: List, filter: &F
 }
 
 fn line(row: &BreakdownRow, by: &[Dimension]) -> String {
-    let BreakdownRow { key, count, distinct, first_on, last_at } = row;
+    let BreakdownRow { key, count, previous, distinct, first_on, last_at } = row;
     let mut line = String::new();
     for dimension in by {
         let text = match (dimension, key.date) {
@@ -89,6 +89,7 @@ fn line(row: &BreakdownRow, by: &[Dimension]) -> String {
     }
     write!(line, "{count}").expect("writes");
     let told = [
+        previous.map(|previous| format!("after {previous}")),
         distinct.map(|distinct| distinct.to_string()),
         first_on.map(|date| date.to_string()),
         last_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),

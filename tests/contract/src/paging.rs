@@ -10,7 +10,7 @@ use staticreg_domain::metrics::{
 
 use crate::{
     Subject,
-    events::{Access, pull, record},
+    events::{Access, date, pull, record},
     lists,
     questions::ORDERS,
 };
@@ -89,6 +89,16 @@ async fn every_list_pages(store: &dyn MetricsReader, filter: &Filter) {
         }
         pages_make_the_list(&format!("{list:?}"), async |page| {
             lists::page(store, &Breakdown { page, ..lists::breakdown(list, filter, 1) }).await
+        })
+        .await;
+    }
+    let dates = DateRange::new(date("2026-11-13"), date("2026-11-20")).expect("a range");
+    let filter_of_dates = Filter { dates, ..filter.clone() };
+    let measures = Measures { previous_from: Some(date("2026-11-11")), ..Measures::LAST };
+    for order in ORDERS.into_iter().chain([Order::MostGrownFirst, Order::LeastGrownFirst]) {
+        let list = lists::breakdown((lists::IMAGES.0, measures, order), &filter_of_dates, 1);
+        pages_make_the_list(&format!("{list:?}"), async |page| {
+            lists::page(store, &Breakdown { page, ..list.clone() }).await
         })
         .await;
     }

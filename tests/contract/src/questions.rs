@@ -1,12 +1,15 @@
 //! What the questions must answer.
 #![expect(missing_docs, reason = "a rule's name says what must hold")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use staticreg_domain::metrics::{
-    AccessKind, Breakdown, DateRange, Dimension, Filter, FolderEntry, GroupKey, Measures, MetricsRow, Order, Page,
-    Summary, Totals,
+    AccessKind, Breakdown, DateRange, Dimension, Filter, FolderEntry, GroupKey, Measures, MetricsRepository,
+    MetricsRow, Order, Page, Summary, Totals,
 };
 
 use crate::{
@@ -195,9 +198,9 @@ pub async fn rows_are_listed_latest_date_first(Subject { store, .. }: Subject) {
     assert_eq!(keys, expected);
 }
 
-/// Whatever counts are told apart by, whatever is told of them and in whichever order: the rows say the same.
-pub async fn every_breakdown_sums_the_rows(Subject { store, .. }: Subject) {
-    record(&*store, &some_pulls()).await;
+/// Records accesses of every kind, and answers their rows.
+async fn rows_of_every_kind(store: &dyn MetricsRepository) -> Vec<MetricsRow> {
+    record(store, &some_pulls()).await;
     for (number, kind) in (1..).zip(AccessKind::ALL) {
         let more = [
             pull("app", "2026-11-19T12:00:00Z").of_kind(kind).of_digest(number).on("arm64").times(3),
@@ -206,33 +209,91 @@ pub async fn every_breakdown_sums_the_rows(Subject { store, .. }: Subject) {
         ];
         let more: Vec<_> =
             more.into_iter().filter(|access| kind != AccessKind::PullByTag || access.key.tag.is_some()).collect();
-        record(&*store, &more).await;
+        record(store, &more).await;
     }
     let mut rows = Vec::new();
     for kind in AccessKind::ALL {
-        rows.extend(rows_of(&*store, kind).await);
+        rows.extend(rows_of(store, kind).await);
     }
+    rows
+}
+
+/// The rows of a breakdown as text.
+async fn told(store: &dyn MetricsRepository, list: &Breakdown) -> Vec<String> {
+    lists::page(store, list).await.items.iter().map(|row| format!("{row:?}")).collect()
+}
+
+/// Whatever counts are told apart by, whatever is told of them and in whichever order: the rows say the same.
+pub async fn every_breakdown_sums_the_rows(Subject { store, .. }: Subject) {
+    let rows = rows_of_every_kind(&*store).await;
     for by in sets() {
         let others = Dimension::ALL.into_iter().filter(|other| !by.contains(other)).map(Some);
         for (distinct, order) in others.chain([None]).zip(ORDERS.into_iter().cycle().skip(by.len())) {
-            let measures = Measures { distinct, first: true, last: true };
+            let measures = Measures { distinct, first: true, ..Measures::LAST };
             for filter in some_filters() {
                 let list = Breakdown { by: by.clone(), measures, filter, order, page: Page::first(1000) };
-                let expected = summed(&rows, &list);
-                let told = async |list: &Breakdown| {
-                    let page = lists::page(&*store, list).await;
-                    page.items.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>()
-                };
-                assert_eq!(told(&list).await, expected, "{list:?}");
+                assert_eq!(told(&*store, &list).await, summed(&rows, &list), "{list:?}");
                 // What is not asked for is left out, and may be answered from elsewhere.
                 let fewer = Breakdown { measures: Measures { first: false, ..measures }, ..list.clone() };
-                assert_eq!(told(&fewer).await, summed(&rows, &fewer), "{fewer:?}");
+                assert_eq!(told(&*store, &fewer).await, summed(&rows, &fewer), "{fewer:?}");
             }
         }
     }
 }
 
-/// Every order.
+/// The same where the counts of the dates before are told beside.
+pub async fn every_breakdown_tells_the_counts_of_the_dates_before(Subject { store, .. }: Subject) {
+    let rows = rows_of_every_kind(&*store).await;
+    let dates = range("2026-11-19", "2026-11-20");
+    let orders = ORDERS.into_iter().chain([Order::MostGrownFirst, Order::LeastGrownFirst]);
+    for by in sets().into_iter().filter(|by| !by.contains(&Dimension::Date)) {
+        let others = Dimension::ALL.into_iter().filter(|other| !by.contains(other)).map(Some);
+        for (distinct, order) in others.chain([None]).zip(orders.clone().cycle().skip(by.len())) {
+            for filter in some_filters() {
+                let previous_from = Some(date("2026-11-18"));
+                let measures = Measures { distinct, previous_from, ..Measures::LAST };
+                let filter = Filter { dates, ..filter };
+                let list = Breakdown { by: by.clone(), measures, filter, order, page: Page::first(1000) };
+                assert_eq!(told(&*store, &list).await, summed(&rows, &list), "{list:?}");
+                let more = Breakdown { measures: Measures { first: true, ..measures }, ..list.clone() };
+                assert_eq!(told(&*store, &more).await, summed(&rows, &more), "{more:?}");
+            }
+        }
+    }
+}
+
+pub async fn what_grew_and_what_shrank_is_told(Subject { store, .. }: Subject) {
+    let pulls =
+        [("grew", 2, 3), ("shrank", 3, 1), ("stayed", 7, 7), ("began", 0, 1), ("ended", 5, 0), ("also-new", 0, 9)];
+    for (name, before, now) in pulls {
+        let image = format!("{name}:v1");
+        let of_day = |day: &str, count| (count > 0).then(|| pull(&image, &format!("{day}T10:00:00Z")).times(count));
+        let accesses: Vec<_> =
+            [of_day("2026-11-18", before), of_day("2026-11-20", now)].into_iter().flatten().collect();
+        record(&*store, &accesses).await;
+    }
+    record(&*store, &[pull("long-ago:v1", "2026-11-16T10:00:00Z")]).await;
+    let listed = async |order| {
+        let measures =
+            Measures { distinct: Some(Dimension::Tag), previous_from: Some(date("2026-11-17")), ..Measures::COUNT };
+        let filter = Filter::of_dates(range("2026-11-19", "2026-11-20"));
+        lines(&*store, (&[Dimension::Repository], measures, order), &filter).await
+    };
+    let most_first = [
+        "also-new 9 after 0 1",
+        "began 1 after 0 1",
+        "grew 3 after 2 1",
+        "stayed 7 after 7 1",
+        "shrank 1 after 3 1",
+        "ended 0 after 5 0",
+    ];
+    assert_eq!(listed(Order::MostGrownFirst).await, most_first);
+    let [also_new, began, rest @ ..] = most_first;
+    let least_first: Vec<_> = rest.into_iter().rev().chain([also_new, began]).collect();
+    assert_eq!(listed(Order::LeastGrownFirst).await, least_first);
+}
+
+/// Every order of what is counted once.
 pub(crate) const ORDERS: [Order; 6] =
     [Order::MostFirst, Order::Key, Order::LatestFirst, Order::LastKeyFirst, Order::FewestFirst, Order::EarliestFirst];
 
@@ -253,13 +314,15 @@ fn summed(rows: &[MetricsRow], list: &Breakdown) -> Vec<String> {
     struct Sum {
         key: GroupKey,
         count: u64,
+        previous: u64,
         values: BTreeSet<String>,
         first: NaiveDate,
         last: DateTime<Utc>,
     }
     let Breakdown { measures, filter, order, .. } = list;
     let mut sums: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
-    for row in rows.iter().filter(|row| list.kinds().contains(&row.kind) && passes(filter, row)) {
+    let is_counted = |row: &&MetricsRow| list.kinds().contains(&row.kind) && list.dates().contains(row.date);
+    for row in rows.iter().filter(is_counted).filter(|row| passes(filter, row)) {
         let entry = FolderEntry::text_of(row.repository.as_str(), filter.folder.as_ref());
         let whole = GroupKey {
             date: Some(row.date),
@@ -279,15 +342,22 @@ fn summed(rows: &[MetricsRow], list: &Breakdown) -> Vec<String> {
             for dimension in list.dimensions() {
                 key.set(dimension, &text(dimension)).expect("a part");
             }
-            Sum { key, count: 0, values: BTreeSet::new(), first: row.date, last: row.updated_at }
+            Sum { key, count: 0, previous: 0, values: BTreeSet::new(), first: row.date, last: row.updated_at }
         });
-        sum.count += row.count;
+        let is_previous = row.date < filter.dates.from();
+        *(if is_previous { &mut sum.previous } else { &mut sum.count }) += row.count;
         sum.first = sum.first.min(row.date);
         sum.last = sum.last.max(row.updated_at);
-        let value = measures.distinct.map(text);
+        let value = measures.distinct.filter(|_| !is_previous).map(text);
         sum.values.extend(value.filter(|value| measures.distinct != Some(Dimension::Tag) || !value.is_empty()));
     }
     let mut sums: Vec<_> = sums.into_values().collect();
+    let by_growth = |a: &Sum, b: &Sum| match (a.previous, b.previous) {
+        (0, 0) => Ordering::Equal,
+        (0, _) => Ordering::Greater,
+        (_, 0) => Ordering::Less,
+        _ => (a.count * b.previous).cmp(&(b.count * a.previous)),
+    };
     // Equal ones stay in the order of their keys.
     match order {
         Order::Key => {}
@@ -296,10 +366,13 @@ fn summed(rows: &[MetricsRow], list: &Breakdown) -> Vec<String> {
         Order::EarliestFirst => sums.sort_by_key(|sum| sum.last),
         Order::MostFirst => sums.sort_by_key(|sum| std::cmp::Reverse(sum.count)),
         Order::LatestFirst => sums.sort_by_key(|sum| std::cmp::Reverse(sum.last)),
+        Order::LeastGrownFirst => sums.sort_by(by_growth),
+        Order::MostGrownFirst => sums.sort_by(|a, b| by_growth(b, a)),
     }
-    let row = |Sum { key, count, values, first, last }| staticreg_domain::metrics::BreakdownRow {
+    let row = |Sum { key, count, previous, values, first, last }| staticreg_domain::metrics::BreakdownRow {
         key,
         count,
+        previous: measures.previous_from.map(|_| previous),
         distinct: measures.distinct.map(|_| values.len() as u64),
         first_on: measures.first.then_some(first),
         last_at: measures.last.then_some(last),

@@ -249,13 +249,16 @@ impl Access {
     fn misnamed(&self, request: &Request) -> Option<Response> {
         let error = self.hosts().check(request.uri(), request.version(), request.headers()).err()?;
         Some(match error {
-            HostError::Malformed => {
-                let detail = "Send one Host header, with the name or the address that this server is reached by.";
-                Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
-            }
+            HostError::Malformed => no_name().into_response(),
             HostError::Unknown(name) => problem::unknown_name(&name),
         })
     }
+}
+
+/// What is told to who calls the server by no name, or by several.
+pub(crate) fn no_name() -> Problem {
+    let detail = "Send one Host header, with the name or the address that this server is reached by.";
+    Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
 fn unavailable(detail: &str) -> Response {

@@ -16,7 +16,7 @@ use poem_openapi::{
 const CSV: &str = "text/csv";
 
 /// Lists and what each is called as CSV.
-const OPERATIONS: [(&str, &str); 9] = [
+const OPERATIONS: [(&str, &str); 12] = [
     ("list_pulls", "export_pulls"),
     ("list_folders", "export_folders"),
     ("list_repositories", "export_repositories"),
@@ -25,6 +25,9 @@ const OPERATIONS: [(&str, &str); 9] = [
     ("list_tags", "export_tags"),
     ("list_digests", "export_digests"),
     ("list_metrics", "export_metrics"),
+    ("list_registry_repositories", "export_registry_repositories"),
+    ("list_registry_tags", "export_registry_tags"),
+    ("list_registry_images", "export_registry_images"),
     ("list_cleanup", "export_cleanup"),
 ];
 

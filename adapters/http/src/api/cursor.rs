@@ -45,11 +45,12 @@ pub(crate) fn decode<P: DeserializeOwned>(question: Question, cursor: &str) -> O
 
 /// The cursor that reads on after a row.
 pub(super) fn after(question: Question, position: &Position, breakdown: &Breakdown) -> Option<String> {
-    let Position { count, last_at, key } = position;
+    let Position { count, previous, last_at, key } = position;
     let mut parts: Vec<Value> = match breakdown.order.by() {
         OrderedBy::Key => Vec::new(),
         OrderedBy::Count => vec![(*count).into()],
         OrderedBy::Last => vec![serde_json::to_value((*last_at)?).ok()?],
+        OrderedBy::Growth => vec![(*count).into(), (*previous).into()],
     };
     for dimension in breakdown.dimensions() {
         parts.push(match (dimension, key.date) {
@@ -70,6 +71,10 @@ pub(super) fn position(question: Question, cursor: &str, breakdown: &Breakdown) 
         OrderedBy::Key => {}
         OrderedBy::Count => position.count = count(parts.next()?.as_u64()?)?,
         OrderedBy::Last => position.last_at = Some(part::<DateTime<Utc>>(parts.next()?)?),
+        OrderedBy::Growth => {
+            position.count = count(parts.next()?.as_u64()?)?;
+            position.previous = count(parts.next()?.as_u64()?)?;
+        }
     }
     for dimension in breakdown.dimensions() {
         set(&mut position.key, dimension, parts.next()?)?;
@@ -111,7 +116,7 @@ pub(crate) fn examine(cursor: &str) {
         &[Digest],
         &[Folder],
     ] {
-        for order in [Order::Key, Order::MostFirst, Order::LatestFirst] {
+        for order in [Order::Key, Order::MostFirst, Order::LatestFirst, Order::MostGrownFirst] {
             let filter = Filter::of_dates(DateRange::EVER);
             let list = Breakdown { by: by.to_vec(), measures: Measures::LAST, filter, order, page: Page::first(1) };
             let Some(place) = position(question, cursor, &list) else { continue };
@@ -170,6 +175,7 @@ mod tests {
             (by(&[Date, Architecture], Order::Key), r#"["2026-11-20","amd64"]"#.to_owned()),
             (by(&[Repository], Order::MostFirst), r#"[7,"a/b"]"#.to_owned()),
             (by(&[Repository, Tag], Order::MostFirst), r#"[7,"a/b",null]"#.to_owned()),
+            (by(&[Repository], Order::MostGrownFirst), r#"[7,3,"a/b"]"#.to_owned()),
             (by(&[Tag, Architecture], Order::MostFirst), r#"[7,null,"amd64"]"#.to_owned()),
             (by(&[Digest], Order::LatestFirst), format!(r#"["2026-11-20T10:00:00.500Z","{digest}"]"#)),
         ];

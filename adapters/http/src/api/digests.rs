@@ -1,14 +1,17 @@
 //! `GET /api/v1/digests`.
 
 use chrono::NaiveDate;
-use poem_openapi::{Object, types::Example};
+use poem_openapi::{
+    Object,
+    types::{Example, MaybeUndefined},
+};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
 use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
 use super::{
     example_time,
-    list::{Declaration, Item},
+    list::{Declaration, Item, cell, change},
     operation::list_operation,
     time::Time,
 };
@@ -43,10 +46,17 @@ pub(crate) struct DigestCount {
     pub(crate) digest: String,
     /// The count.
     pub(crate) count: u64,
-    /// The first date it was accessed on.
+    /// The first date it was accessed on; with `compare=previous`, of the days before too.
     pub(crate) first_on: NaiveDate,
-    /// The latest access.
+    /// The latest access; with `compare=previous`, of the days before too.
     pub(crate) last_at: Time,
+    /// The count of as many days before; only with `compare=previous`.
+    #[oai(skip_serializing_if_is_none)]
+    pub(crate) previous: Option<u64>,
+    /// By how much the count changed since, in per cent; null where there was none before. Only with `compare=previous`.
+    #[oai(nullable)]
+    #[serde(serialize_with = "cell")]
+    pub(crate) change: MaybeUndefined<f64>,
 }
 
 impl Example for DigestCount {
@@ -56,17 +66,26 @@ impl Example for DigestCount {
             count: 17,
             first_on: example_time().date_naive(),
             last_at: example_time().into(),
+            previous: None,
+            change: MaybeUndefined::Undefined,
         }
     }
 }
 
 impl DigestCount {
     fn from_row(row: BreakdownRow) -> Option<Self> {
-        let BreakdownRow { key, count, distinct: _, first_on, last_at } = row;
-        Some(Self { digest: key.digest?.to_string(), count, first_on: first_on?, last_at: last_at?.into() })
+        let BreakdownRow { key, count, previous, first_on, last_at, .. } = row;
+        Some(Self {
+            digest: key.digest?.to_string(),
+            count,
+            first_on: first_on?,
+            last_at: last_at?.into(),
+            previous,
+            change: change(count, previous),
+        })
     }
 }
 
 impl Item for DigestCount {
-    const COLUMNS: &'static [&'static str] = &["digest", "count", "first_on", "last_at"];
+    const COLUMNS: &'static [&'static str] = &["digest", "count", "first_on", "last_at", "previous", "change"];
 }

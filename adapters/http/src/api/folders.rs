@@ -1,13 +1,16 @@
 //! `GET /api/v1/folders`.
 
-use poem_openapi::{Object, types::Example};
+use poem_openapi::{
+    Object,
+    types::{Example, MaybeUndefined},
+};
 use serde::Serialize;
 use staticreg_application::ask_metrics::AskMetrics;
 use staticreg_domain::metrics::{BreakdownRow, Dimension, Measures, Order};
 
 use super::{
     example_time,
-    list::{Declaration, Item},
+    list::{Declaration, Item, cell, change},
     operation::list_operation,
     selection::Several,
     time::Time,
@@ -51,8 +54,15 @@ pub(crate) struct FolderCount {
     pub(crate) count: u64,
     /// How many repositories were accessed.
     pub(crate) repositories: u64,
-    /// The latest access.
+    /// The latest access; with `compare=previous`, of the days before too.
     pub(crate) last_at: Time,
+    /// The count of as many days before; only with `compare=previous`.
+    #[oai(skip_serializing_if_is_none)]
+    pub(crate) previous: Option<u64>,
+    /// By how much the count changed since, in per cent; null where there was none before. Only with `compare=previous`.
+    #[oai(nullable)]
+    #[serde(serialize_with = "cell")]
+    pub(crate) change: MaybeUndefined<f64>,
 }
 
 impl Example for FolderCount {
@@ -63,13 +73,15 @@ impl Example for FolderCount {
             count: 128,
             repositories: 12,
             last_at: example_time().into(),
+            previous: None,
+            change: MaybeUndefined::Undefined,
         }
     }
 }
 
 impl FolderCount {
     fn from_row(row: BreakdownRow) -> Option<Self> {
-        let BreakdownRow { key, count, distinct, first_on: _, last_at } = row;
+        let BreakdownRow { key, count, previous, distinct, last_at, .. } = row;
         let entry = key.folder?;
         Some(Self {
             folder: entry.folder().map(str::to_owned),
@@ -77,10 +89,13 @@ impl FolderCount {
             count,
             repositories: distinct?,
             last_at: last_at?.into(),
+            previous,
+            change: change(count, previous),
         })
     }
 }
 
 impl Item for FolderCount {
-    const COLUMNS: &'static [&'static str] = &["folder", "repository", "count", "repositories", "last_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["folder", "repository", "count", "repositories", "last_at", "previous", "change"];
 }

@@ -9,12 +9,12 @@ use poem_openapi::{
     ApiResponse, Enum, Object,
     payload::Json,
     registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
-    types::{ParseFromJSON, ToJSON, Type},
+    types::{MaybeUndefined, ParseFromJSON, ToJSON, Type},
 };
-use serde::Serialize;
-use staticreg_application::ask_metrics::Counted;
+use serde::{Serialize, Serializer};
+use staticreg_application::ask_metrics::{AskMetrics, Counted};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, Dimension, Filter, Listed, Measures, Order, OrderedBy, Page, Slice,
+    Breakdown, BreakdownRow, DateRange, Dimension, Filter, Growth, Listed, Measures, Order, OrderedBy, Page, Slice,
 };
 
 use super::cursor::{self, Question};
@@ -50,6 +50,16 @@ pub(crate) enum Sort {
     Name,
     /// The latest access; the latest first.
     LastAt,
+    /// The change; what grew most first, and before all what was not there before. Needs `compare=previous`.
+    Change,
+}
+
+/// With what counts are compared.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum Compare {
+    /// With those of as many days, the last of them the day before.
+    Previous,
 }
 
 /// Which way the items of a list are sorted.
@@ -70,6 +80,7 @@ impl Declaration {
             Some(Sort::Count) => OrderedBy::Count,
             Some(Sort::Name) => OrderedBy::Key,
             Some(Sort::LastAt) => OrderedBy::Last,
+            Some(Sort::Change) => OrderedBy::Growth,
         };
         let falls = direction.map_or(by != OrderedBy::Key, |direction| direction == Direction::Desc);
         self.measures.last |= by == OrderedBy::Last;
@@ -80,8 +91,32 @@ impl Declaration {
             (OrderedBy::Count, false) => Order::FewestFirst,
             (OrderedBy::Last, true) => Order::LatestFirst,
             (OrderedBy::Last, false) => Order::EarliestFirst,
+            (OrderedBy::Growth, true) => Order::MostGrownFirst,
+            (OrderedBy::Growth, false) => Order::LeastGrownFirst,
         };
         self
+    }
+
+    /// The same list with the counts of as many days before some dates, when these are asked for. The store finds both in
+    /// one look at its counts, and so holds a number more for each row, however they are sorted.
+    pub(crate) async fn compared(
+        mut self,
+        compare: Option<Compare>,
+        dates: DateRange,
+        ask: &AskMetrics,
+    ) -> Result<Self, QuestionError> {
+        match compare {
+            Some(Compare::Previous) => {
+                // Of months that are kept as such all days are counted, before as well.
+                let before = ask.counted(dates.previous()).await?.dates;
+                self.measures.previous_from = Some(before.from());
+            }
+            None if self.order.by() == OrderedBy::Growth => {
+                return Err(QuestionError::parameter("sort", "`change` needs `compare=previous`"));
+            }
+            None => {}
+        }
+        Ok(self)
     }
 
     /// The question that `limit` and `cursor` ask.
@@ -124,6 +159,37 @@ struct List<T: Type + ToJSON + ParseFromJSON + Send + Sync> {
     /// What of the dates is kept by month; missing when all is kept by day.
     #[oai(skip_serializing_if_is_none)]
     granularity: Option<Granularity>,
+    /// The days before that counts are compared with; only with `compare=previous`.
+    #[oai(skip_serializing_if_is_none)]
+    compared: Option<Compared>,
+}
+
+/// The days before: as many, and whole months of what is kept by month.
+#[derive(Debug, Object)]
+struct Compared {
+    /// The first date.
+    from: NaiveDate,
+    /// The last date.
+    to: NaiveDate,
+}
+
+impl From<DateRange> for Compared {
+    fn from(dates: DateRange) -> Self {
+        Self { from: dates.from(), to: dates.to() }
+    }
+}
+
+/// By how much a count changed, in per cent; null where there was none before, and missing where nothing is compared.
+pub(crate) fn change(count: u64, previous: Option<u64>) -> MaybeUndefined<f64> {
+    match previous {
+        Some(previous) => MaybeUndefined::from_opt_null(Growth::new(count, previous).per_cent()),
+        None => MaybeUndefined::Undefined,
+    }
+}
+
+/// What may be missing, in CSV: then it is empty.
+pub(crate) fn cell<T: Serialize, S: Serializer>(value: &MaybeUndefined<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.value().serialize(serializer)
 }
 
 /// What of the dates of a list is kept by month, and which dates are counted: of a month that is kept as such all days.
@@ -170,6 +236,7 @@ pub(crate) struct ListAnswer<T: Item> {
     items: Vec<T>,
     next_cursor: Option<String>,
     counted: Option<Counted>,
+    compared: Option<DateRange>,
     format: Format,
 }
 
@@ -184,11 +251,16 @@ impl<T: Item> ListAnswer<T> {
     ) -> Result<Self, QuestionError> {
         let last = rows.items.last().filter(|_| rows.more);
         let next_cursor = last.and_then(|row| cursor::after(question, &row.position(), breakdown));
-        Ok(Self::new(rows.items(item)?.items, next_cursor, format))
+        Ok(Self::new(rows.items(item)?.items, next_cursor, format).compared_with(breakdown.previous_dates()))
     }
 
     pub(crate) fn new(items: Vec<T>, next_cursor: Option<String>, format: Format) -> Self {
-        Self { items, next_cursor, counted: None, format }
+        Self { items, next_cursor, counted: None, compared: None, format }
+    }
+
+    /// Tells the days before that counts are compared with.
+    pub(crate) fn compared_with(self, compared: Option<DateRange>) -> Self {
+        Self { compared, ..self }
     }
 
     /// Tells what is kept by month.
@@ -198,6 +270,9 @@ impl<T: Item> ListAnswer<T> {
 }
 
 pub(crate) const NEXT_CURSOR: &str = "Next-Cursor";
+
+/// Tells the days before that counts are compared with.
+const COMPARED: &str = "Compared";
 
 /// A page of a list as CSV, with its headers; with a line of names also when there are no items.
 pub(crate) fn as_csv<T: Item, const N: usize>(items: &[T], headers: [(&str, Option<String>); N]) -> Response {
@@ -230,7 +305,7 @@ pub(crate) fn page_meta<List: Type>(others: impl IntoIterator<Item = MetaHeader>
     MetaResponses { responses: vec![response] }
 }
 
-fn header_meta(name: &str, description: &str) -> MetaHeader {
+pub(crate) fn header_meta(name: &str, description: &str) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),
         description: Some(description.to_owned()),
@@ -242,15 +317,17 @@ fn header_meta(name: &str, description: &str) -> MetaHeader {
 
 impl<T: Item> IntoResponse for ListAnswer<T> {
     fn into_response(self) -> Response {
-        let Self { items, next_cursor, counted, format } = self;
+        let Self { items, next_cursor, counted, compared, format } = self;
         match format {
-            Format::Json => Json(List { items, next_cursor, granularity: counted.and_then(Granularity::of) })
-                .into_response()
-                .with_header(header::VARY, "Accept")
-                .into_response(),
+            Format::Json => {
+                let granularity = counted.and_then(Granularity::of);
+                let list = List { items, next_cursor, granularity, compared: compared.map(Compared::from) };
+                Json(list).into_response().with_header(header::VARY, "Accept").into_response()
+            }
             Format::Csv => {
                 let granularity = counted.and_then(csv::granularity);
-                as_csv(&items, [(NEXT_CURSOR, next_cursor), (csv::GRANULARITY, granularity)])
+                let compared = compared.map(|dates| format!("from={}; to={}", dates.from(), dates.to()));
+                as_csv(&items, [(NEXT_CURSOR, next_cursor), (csv::GRANULARITY, granularity), (COMPARED, compared)])
             }
         }
     }
@@ -258,11 +335,16 @@ impl<T: Item> IntoResponse for ListAnswer<T> {
 
 impl<T: Item> ApiResponse for ListAnswer<T> {
     fn meta() -> MetaResponses {
-        page_meta::<List<T>>([header_meta(
+        let granularity = header_meta(
             csv::GRANULARITY,
             "What of the dates is kept by month, as `months_before=DATE; from=DATE; to=DATE`; missing when all \
              is kept by day.",
-        )])
+        );
+        let compared = header_meta(
+            COMPARED,
+            "The days before that counts are compared with, as `from=DATE; to=DATE`; only with `compare=previous`.",
+        );
+        page_meta::<List<T>>([granularity, compared])
     }
 
     fn register(registry: &mut Registry) {

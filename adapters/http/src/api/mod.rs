@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod metrics;
 pub(crate) mod operation;
 pub(crate) mod pulls;
+pub(crate) mod registry;
 pub(crate) mod repositories;
 pub(crate) mod running;
 pub(crate) mod selection;
@@ -30,6 +31,8 @@ pub(crate) enum ApiTag {
     Webhook,
     /// Questions about the counts.
     Statistics,
+    /// What the registry holds, as it was read last.
+    Registry,
     /// Which tags may go, and what runs.
     Cleanup,
     /// Whether the server is well.

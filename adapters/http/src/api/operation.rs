@@ -42,6 +42,9 @@ macro_rules! list_operation {
                 /// Only repositories in this folder, at any depth: `team-a` holds `team-a/x` and not `team-ab/x`.
                 #[oai(validator(max_length = 256))]
                 folder: poem_openapi::param::Query<Option<String>>,
+                /// Only repositories with this in their names, in capitals or not; every character stands for itself.
+                #[oai(validator(max_length = 255))]
+                q: poem_openapi::param::Query<Option<String>>,
                 $(#[$repository_attribute])+
                 repository: poem_openapi::param::Query<$repository>,
                 $(#[$tag_attribute])+
@@ -70,6 +73,7 @@ macro_rules! list_operation {
                     days: days.0,
                     kind: kind.0.unwrap_or_default(),
                     folder: folder.0,
+                    q: q.0,
                     repository: crate::api::selection::Named::values(repository.0),
                     tag: crate::api::selection::Named::values(tag.0),
                     digest: crate::api::selection::Named::values(digest.0),
@@ -105,8 +109,12 @@ macro_rules! list_operation {
                 sort: Option<crate::api::list::Sort>,
                 /// Which way; when not given, names rise and all else falls.
                 order: Option<crate::api::list::Direction>,
+                /// `previous` tells beside each count that of as many days before, and the change. What was counted in these
+                /// alone is an item too.
+                compare: Option<crate::api::list::Compare>,
             ) -> $item, |ask, filter, counted, paging, format| {
-                let breakdown = $declaration.sorted(sort.0, order.0).breakdown(filter, paging)?;
+                let list = $declaration.sorted(sort.0, order.0).compared(compare.0, filter.dates, ask).await?;
+                let breakdown = list.breakdown(filter, paging)?;
                 let rows = ask.store().breakdown(&breakdown).await?;
                 crate::api::list::ListAnswer::of_rows(&breakdown, rows, paging.question, format, $item::from_row)
             }

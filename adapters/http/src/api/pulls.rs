@@ -5,9 +5,10 @@ use poem_openapi::{
     Enum, Object,
     types::{Example, MaybeUndefined},
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use staticreg_application::{
     ask_metrics::AskMetrics,
+    compare::DaysBefore,
     intervals::{self, Period},
 };
 use staticreg_domain::{
@@ -17,7 +18,7 @@ use staticreg_domain::{
 
 use super::{
     example_time,
-    list::{Declaration, Item, ListAnswer},
+    list::{Compare, Declaration, Item, ListAnswer, cell, change},
     operation::list_operation,
     selection::Several,
 };
@@ -32,7 +33,7 @@ list_operation! {
     ///
     /// By date, then by group. `group_by` splits each day. `interval` counts weeks or months in the place of days; the
     /// first and the last hold only the dates that are asked for, from `first_on` to `last_on`. Periods without counts are
-    /// left out unless `fill=zero` asks for them.
+    /// left out unless `fill=zero` or `compare=previous` asks for them.
     GET "/api/v1/pulls" as "list_pulls" on PullsApi(
         /// Only these repositories.
         #[oai(validator(max_items = 20))]
@@ -46,11 +47,21 @@ list_operation! {
         interval: Option<Interval>,
         /// `zero` tells periods without counts too, with a count of 0. Not together with `group_by`.
         fill: Option<Fill>,
+        /// `previous` tells beside each period what was counted as many days before as are asked for, and the change. Not
+        /// together with `group_by`.
+        compare: Option<Compare>,
     ) -> DailyPulls, |ask, filter, counted, paging, format| {
         let split_by = group_by.0.map(Dimension::from);
         if fill.0.is_some() && split_by.is_some() {
             return Err(QuestionError::parameter("fill", "not together with `group_by`"));
         }
+        if compare.0.is_some() && split_by.is_some() {
+            return Err(QuestionError::parameter("compare", "not together with `group_by`"));
+        }
+        let before = match compare.0 {
+            Some(Compare::Previous) => Some(ask.days_before(&filter).await?),
+            None => None,
+        };
         let list = Declaration {
             by: std::iter::once(Dimension::Date).chain(split_by).collect(),
             measures: Measures::COUNT,
@@ -58,12 +69,14 @@ list_operation! {
         };
         let breakdown = list.breakdown(filter, paging)?;
         let interval = interval.0.map(intervals::Interval::from).unwrap_or_default();
-        let rows = match fill.0 {
-            Some(Fill::Zero) => ask.by_every_interval(interval, &breakdown, counted).await?,
-            None => ask.by_interval(interval, &breakdown).await?,
+        let rows = match (fill.0, &before) {
+            (None, None) => ask.by_interval(interval, &breakdown).await?,
+            (Some(Fill::Zero), _) | (_, Some(_)) => ask.by_every_interval(interval, &breakdown, counted).await?,
         };
         let period = |first| interval.period(first, counted, ask.today());
-        ListAnswer::of_rows(&breakdown, rows, paging.question, format, |row| DailyPulls::from_row(row, split_by, period))
+        let item = |row| DailyPulls::from_row(row, split_by, period, before.as_ref());
+        let answer = ListAnswer::of_rows(&breakdown, rows, paging.question, format, item)?;
+        Ok(answer.compared_with(before.as_ref().map(DaysBefore::dates)))
     }
 }
 
@@ -149,14 +162,30 @@ pub(crate) struct DailyPulls {
     tag: MaybeUndefined<String>,
     /// The count.
     count: u64,
+    /// What was counted as many days before; null where days are kept by month. Only with `compare=previous`.
+    #[oai(nullable)]
+    #[serde(serialize_with = "cell")]
+    previous: MaybeUndefined<u64>,
+    /// By how much the count changed since, in per cent; null where that cannot be told. Only with `compare=previous`.
+    #[oai(nullable)]
+    #[serde(serialize_with = "cell")]
+    change: MaybeUndefined<f64>,
 }
 
 impl DailyPulls {
-    fn from_row(row: BreakdownRow, split_by: Option<Dimension>, period: impl Fn(NaiveDate) -> Period) -> Option<Self> {
+    fn from_row(
+        row: BreakdownRow,
+        split_by: Option<Dimension>,
+        period: impl Fn(NaiveDate) -> Period,
+        before: Option<&DaysBefore>,
+    ) -> Option<Self> {
         let BreakdownRow { key, count, .. } = row;
         let entry = key.folder.as_ref();
         let repository = key.repository.as_ref().map(RepositoryName::as_str);
-        let Period { first_on, last_on, is_complete } = period(key.date?);
+        let period = period(key.date?);
+        let Period { first_on, last_on, is_complete } = period;
+        let previous =
+            before.map_or(MaybeUndefined::Undefined, |before| MaybeUndefined::from_opt_null(before.of(period)));
         Some(Self {
             date: key.date?,
             first_on,
@@ -170,6 +199,8 @@ impl DailyPulls {
                 _ => MaybeUndefined::Undefined,
             },
             count,
+            change: if previous.is_null() { MaybeUndefined::Null } else { change(count, previous.value().copied()) },
+            previous,
         })
     }
 }
@@ -187,16 +218,24 @@ impl Example for DailyPulls {
             repository: None,
             tag: MaybeUndefined::Undefined,
             count: 42,
+            previous: MaybeUndefined::Undefined,
+            change: MaybeUndefined::Undefined,
         }
     }
 }
 
-/// What may be missing, in CSV: then it is empty.
-fn cell<S: Serializer>(text: &MaybeUndefined<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text.value().map_or("", String::as_str))
-}
-
 impl Item for DailyPulls {
-    const COLUMNS: &'static [&'static str] =
-        &["date", "first_on", "last_on", "complete", "architecture", "folder", "repository", "tag", "count"];
+    const COLUMNS: &'static [&'static str] = &[
+        "date",
+        "first_on",
+        "last_on",
+        "complete",
+        "architecture",
+        "folder",
+        "repository",
+        "tag",
+        "count",
+        "previous",
+        "change",
+    ];
 }

@@ -1,6 +1,6 @@
 //! `POST /api/v1/running`: what runs somewhere.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use poem::{
     Request, RequestBody, Result,
@@ -21,7 +21,7 @@ use super::ApiTag;
 use crate::{
     access::Proof,
     problem::{Problem, RETRY_AFTER_SECONDS},
-    webhook::{Bodies, ReadError, Unparsed},
+    webhook::{self, Bodies, ReadError, Unparsed},
 };
 
 /// Its path.
@@ -57,7 +57,7 @@ impl RunningApi {
             .as_deref()
             .unwrap_or(DEFAULT_SOURCE)
             .parse()
-            .map_err(|error| RunningError::BadRequest(Json(Problem::of_parameter("source", error))))?;
+            .map_err(|error| RunningError::BadRequest(Json(wrong_source(error))))?;
         let images = list.read(&self.bodies).await?;
         let Heard { taken, not_understood } = self.hear.hear(source, images.iter().map(String::as_str)).await?;
         Ok(Taken::Ok(Json(TakenBody { taken: taken as u64, not_understood: not_understood as u64 })))
@@ -163,16 +163,42 @@ impl RunningError {
 
 impl From<HearError> for RunningError {
     fn from(error: HearError) -> Self {
-        let detail = format!("{error}.");
         match error {
-            HearError::TooManySources => Self::TooManySources(Json(Problem::new(StatusCode::CONFLICT, detail))),
-            HearError::TooManyReferences => Self::bad_request(detail),
+            HearError::TooManySources => Self::TooManySources(Json(too_many_sources())),
+            HearError::TooManyReferences => Self::bad_request(format!("{error}.")),
             HearError::Store(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "What runs could not be kept");
-                Self::unavailable("What runs cannot be kept now; tell it again.")
+                Self::unavailable(NOT_KEPT)
             }
         }
     }
+}
+
+const NOT_KEPT: &str = "What runs cannot be kept now; tell it again.";
+
+fn too_many_sources() -> Problem {
+    Problem::new(StatusCode::CONFLICT, format!("{}.", HearError::TooManySources))
+}
+
+fn wrong_source(error: impl Display) -> Problem {
+    Problem::of_parameter("source", error)
+}
+
+fn unwelcome(content_type: &str) -> Problem {
+    let detail = format!("Send application/json or text/plain, not `{content_type}`.");
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+/// One of each error, as they are answered, for the document.
+pub(crate) fn error_examples() -> Vec<Problem> {
+    let own = "a b".parse::<SourceName>().err().map(wrong_source);
+    let own = own.into_iter().chain([
+        too_many_sources(),
+        unwelcome("text/html"),
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, NOT_KEPT),
+    ]);
+    // Who may not tell it is told so as who may not post.
+    own.chain(webhook::error_examples()).collect()
 }
 
 /// A list whose body is not parsed.
@@ -186,11 +212,7 @@ impl PostedList {
         let essence = self.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let is_text = essence == "text/plain";
         if !is_text && essence != "application/json" {
-            let detail = format!("Send application/json or text/plain, not `{}`.", self.content_type);
-            return Err(RunningError::UnsupportedMediaType(Json(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                detail,
-            ))));
+            return Err(RunningError::UnsupportedMediaType(Json(unwelcome(&self.content_type))));
         }
         let received = self.body.read(bodies).await.map_err(|error| RunningError::of_read(&error, bodies))?;
         if is_text {

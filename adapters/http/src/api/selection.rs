@@ -80,6 +80,7 @@ pub(crate) struct Selection {
     pub(crate) days: Option<u32>,
     pub(crate) kind: Vec<Kind>,
     pub(crate) folder: Option<String>,
+    pub(crate) q: Option<String>,
     pub(crate) repository: Vec<String>,
     pub(crate) tag: Vec<String>,
     pub(crate) digest: Vec<String>,
@@ -89,7 +90,7 @@ pub(crate) struct Selection {
 impl Selection {
     /// The filter they stand for and what of it is kept by month, or which parameter is wrong.
     pub(crate) async fn filter(self, ask: &AskMetrics) -> Result<(Filter, Counted), QuestionError> {
-        let Self { from, to, days, kind, folder, repository, tag, digest, architecture } = self;
+        let Self { from, to, days, kind, folder, q, repository, tag, digest, architecture } = self;
         if from.is_some() && days.is_some() {
             return Err(QuestionError::parameter("days", "give either `from` or `days`"));
         }
@@ -101,6 +102,7 @@ impl Selection {
             dates,
             kind: kind.into_iter().map(AccessKind::from).collect(),
             folder: folder.map(|folder| parse("folder", &folder)).transpose()?,
+            part: q.map(|part| parse("q", &part)).transpose()?,
             repository: parse_all("repository", &repository)?,
             tag: parse_all("tag", &tag)?,
             digest: parse_all("digest", &digest)?,
@@ -124,13 +126,13 @@ fn exact_architecture(name: &str) -> Result<Architecture, QuestionError> {
     }
 }
 
-fn parse_all<T>(name: &str, texts: &[String]) -> Result<AnyOf<T>, QuestionError>
+pub(super) fn parse_all<T>(name: &str, texts: &[String]) -> Result<AnyOf<T>, QuestionError>
 where
     T: FromStr<Err: Display> + Ord,
 {
     texts.iter().map(|text| parse(name, text)).collect()
 }
 
-fn parse<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, QuestionError> {
+pub(super) fn parse<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, QuestionError> {
     text.parse().map_err(|error| QuestionError::parameter(name, error))
 }

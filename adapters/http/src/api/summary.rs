@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json, types::Example};
 use staticreg_application::{
     ask_metrics::AskMetrics,
+    compare::SpansBefore,
     receive_notification::ReceiveNotification,
     recording::{Balance, Spooling},
 };
-use staticreg_domain::metrics::{AccessKind, Summary, Totals};
+use staticreg_domain::metrics::{AccessKind, Growth, Summary, Totals};
 
-use super::{ApiTag, example_time, time::Time};
+use super::{ApiTag, example_time, list::Compare, time::Time};
 use crate::{
     access::{Access, LastRefusal, RefusalReason, Refused, SignedIn},
     problem::QuestionError,
@@ -30,12 +31,21 @@ impl SummaryApi {
     ///
     /// Days are UTC days; the spans end with today.
     #[oai(path = "/api/v1/summary", method = "get", operation_id = "get_summary", tag = "ApiTag::Statistics")]
-    async fn get_summary(&self, _signed_in: SignedIn) -> Result<Totalled, QuestionError> {
+    async fn get_summary(
+        &self,
+        /// `previous` tells beside each span what was counted in as many days before it, and the change.
+        compare: Query<Option<Compare>>,
+        _signed_in: SignedIn,
+    ) -> Result<Totalled, QuestionError> {
         let events_spooled = self.spooling.as_ref().map_or(0, |spooling| spooling.waiting());
         let refused_posts = RefusedPosts::new(self.access.refused(), self.ask.now());
         let (clock_skew, balance) = (self.receive.clock_skew(), self.receive.balance());
         let summary = self.ask.summary().await?;
-        Ok(Totalled::Ok(Json(SummaryBody::new(&summary, events_spooled, clock_skew, refused_posts, balance))))
+        let mut body = SummaryBody::new(&summary, events_spooled, clock_skew, refused_posts, balance);
+        if let Some(Compare::Previous) = compare.0 {
+            body.compare(&self.ask.spans_before().await?);
+        }
+        Ok(Totalled::Ok(Json(body)))
     }
 }
 
@@ -140,16 +150,70 @@ struct TotalsBody {
     last_30_days: u64,
     /// Ever.
     total: u64,
+    /// What was counted before, in as many days each; only with `compare=previous`.
+    #[oai(skip_serializing_if_is_none)]
+    previous: Option<SpansBody>,
+    /// By how much that changed since; only with `compare=previous`.
+    #[oai(skip_serializing_if_is_none)]
+    change: Option<ChangesBody>,
+}
+
+/// Counts before the spans people look at.
+#[derive(Object)]
+#[oai(rename = "SpansBefore", read_only_all)]
+struct SpansBody {
+    /// Yesterday, all of it.
+    today: u64,
+    /// The seven days before the last seven.
+    last_7_days: u64,
+    /// The 30 days before the last 30.
+    last_30_days: u64,
+}
+
+/// Changes in per cent; null where nothing was counted before.
+#[derive(Object)]
+#[oai(rename = "SpansChange", read_only_all)]
+struct ChangesBody {
+    /// Today, which is not over, after all of yesterday.
+    #[oai(nullable)]
+    today: Option<f64>,
+    /// The last seven days after the seven before.
+    #[oai(nullable)]
+    last_7_days: Option<f64>,
+    /// The last 30 days after the 30 before.
+    #[oai(nullable)]
+    last_30_days: Option<f64>,
+}
+
+impl TotalsBody {
+    fn compare(&mut self, before: SpansBefore) {
+        let SpansBefore { today, last_7_days, last_30_days } = before;
+        self.change = Some(ChangesBody {
+            today: Growth::new(self.today, today).per_cent(),
+            last_7_days: Growth::new(self.last_7_days, last_7_days).per_cent(),
+            last_30_days: Growth::new(self.last_30_days, last_30_days).per_cent(),
+        });
+        self.previous = Some(SpansBody { today, last_7_days, last_30_days });
+    }
 }
 
 impl From<Totals> for TotalsBody {
     fn from(totals: Totals) -> Self {
         let Totals { today, last_7_days, last_30_days, all } = totals;
-        Self { today, last_7_days, last_30_days, total: all }
+        Self { today, last_7_days, last_30_days, total: all, previous: None, change: None }
     }
 }
 
 impl SummaryBody {
+    /// Tells what was counted before, of every kind.
+    fn compare(&mut self, before: &BTreeMap<AccessKind, SpansBefore>) {
+        for kind in AccessKind::ALL {
+            if let Some(totals) = self.by_kind.get_mut(kind.as_str()) {
+                totals.compare(before.get(&kind).copied().unwrap_or_default());
+            }
+        }
+    }
+
     fn new(
         summary: &Summary,
         events_spooled: u64,

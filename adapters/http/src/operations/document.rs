@@ -2,14 +2,13 @@
 
 use poem::{Endpoint, EndpointExt, Response, endpoint::make_sync, get, http::header};
 
-use crate::{Resource, pages::tagged, quirks};
+use crate::{Resource, described::Described, pages::tagged};
 
 /// The document in both its forms.
-pub(crate) fn resources(document: &str, document_yaml: &str) -> [Resource; 2] {
-    let [document, document_yaml] = [document, document_yaml].map(quirks::completed);
+pub(crate) fn resources(Described { json, yaml }: Described) -> [Resource; 2] {
     [
-        Resource::new("/openapi.json", content("application/json", document)),
-        Resource::new("/openapi.yaml", content("application/yaml", document_yaml)),
+        Resource::new("/openapi.json", content("application/json", json)),
+        Resource::new("/openapi.yaml", content("application/yaml", yaml)),
     ]
 }
 

@@ -8,12 +8,16 @@ use staticreg_application::{check_store::CheckStore, receive_notification::Recei
 use staticreg_domain::error::describe;
 
 use crate::{
+    access,
     api::ApiTag,
-    problem::{Problem, RETRY_AFTER_SECONDS},
+    problem::{Problem, QuestionError, RETRY_AFTER_SECONDS},
 };
 
 /// Where it is asked whether all is well.
 pub(crate) const PATH: &str = "/healthz";
+
+/// What a store does that is away.
+const NOT_NOW: &str = "does not take events now";
 
 pub(crate) struct HealthApi {
     pub(crate) check: CheckStore,
@@ -52,13 +56,22 @@ impl HealthApi {
                 if self.receive.trouble().is_news(&reason) {
                     tracing::warn!(error = reason, "The store is not able to take events");
                 }
-                "does not take events now"
+                NOT_NOW
             }
         };
-        let detail = format!("The store ({}) {what}. {events_spooled} events are spooled.", self.store);
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        Err(Unable::Unavailable(Json(problem), RETRY_AFTER_SECONDS))
+        Err(Unable::Unavailable(Json(not_able(self.store, what, events_spooled)), RETRY_AFTER_SECONDS))
     }
+}
+
+fn not_able(store: &str, what: &str, events_spooled: u64) -> Problem {
+    let detail = format!("The store ({store}) {what}. {events_spooled} events are spooled.");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+/// One of each error, as they are answered, for the document.
+pub(crate) fn error_examples() -> Vec<Problem> {
+    let own = [not_able("postgresql", NOT_NOW, 12), access::no_name()];
+    own.into_iter().chain(QuestionError::examples()).collect()
 }
 
 #[derive(ApiResponse)]

@@ -47,6 +47,15 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(file): Path<String>,
 }
 
 fn problem(reason: &NoTable) -> Response {
+    problem_of(reason).into_response()
+}
+
+/// One of each error that is the tables' own, for the document.
+pub(crate) fn error_examples() -> [Problem; 2] {
+    [&NoTable::Unknown, &NoTable::StoreAway].map(problem_of)
+}
+
+fn problem_of(reason: &NoTable) -> Problem {
     match reason {
         NoTable::Unknown => {
             Problem::new(StatusCode::NOT_FOUND, "There is no such table, or no such repository or tag.")
@@ -58,7 +67,6 @@ fn problem(reason: &NoTable) -> Response {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The registry does not answer; try again.")
         }
     }
-    .into_response()
 }
 
 /// What a spreadsheet would take for a formula is marked as a text: labels and variables are untrusted.

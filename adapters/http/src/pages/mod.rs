@@ -28,6 +28,7 @@ pub(crate) mod text;
 
 pub(crate) use addresses::{folder_address, repository_address, search_address};
 pub(crate) use error::of_status;
+pub(crate) use export::error_examples;
 pub(crate) use layout::tagged;
 pub(crate) use parameters::query_of;
 pub(crate) use site::Site;

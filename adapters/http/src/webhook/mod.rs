@@ -4,7 +4,7 @@ mod body;
 mod distribution;
 mod format;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use poem::{
     IntoResponse as _, Request, RequestBody, Response, Result,
@@ -177,10 +177,6 @@ impl WebhookError {
         }
     }
 
-    fn bad_request(detail: String) -> Self {
-        Self::BadRequest(Json(Problem::new(StatusCode::BAD_REQUEST, detail)))
-    }
-
     fn unavailable(detail: &str) -> Self {
         Self::Unavailable(Json(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)), RETRY_AFTER_SECONDS)
     }
@@ -218,6 +214,22 @@ pub(crate) fn forbidden() -> Response {
     WebhookError::Forbidden(Json(Problem::new(StatusCode::FORBIDDEN, REFUSED))).into_response()
 }
 
+/// One of each error, as they are answered, for the document.
+pub(crate) fn error_examples() -> Vec<Problem> {
+    const LIMITS: BodyLimits = BodyLimits { size: 16 << 20, time: Duration::from_secs(30) };
+    let error = parse("application/json", b"{").err();
+    let unreadable = error.as_ref().map(unreadable);
+    let others = [
+        Problem::new(StatusCode::UNAUTHORIZED, REFUSED),
+        Problem::new(StatusCode::FORBIDDEN, REFUSED),
+        ReadError::TimedOut.problem(LIMITS),
+        ReadError::TooLarge.problem(LIMITS),
+        unwelcome("text/html"),
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, not_stored(RecordError::Unavailable)),
+    ];
+    unreadable.into_iter().chain(others).collect()
+}
+
 impl Bodies {
     /// Reads a request's body before its handler; an error is the answer.
     pub(crate) async fn receive(&self, request: &mut Request) -> Result<Received<'_>, Response> {
@@ -228,11 +240,24 @@ impl Bodies {
 
 impl From<RecordError> for WebhookError {
     fn from(error: RecordError) -> Self {
-        Self::unavailable(match error {
-            RecordError::Busy => "Too many events are waiting to be stored; send this again.",
-            RecordError::Unavailable => "The events cannot be stored now; send them again.",
-        })
+        Self::unavailable(not_stored(error))
     }
+}
+
+fn not_stored(error: RecordError) -> &'static str {
+    match error {
+        RecordError::Busy => "Too many events are waiting to be stored; send this again.",
+        RecordError::Unavailable => "The events cannot be stored now; send them again.",
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("The body is no notification: {error}."))
+}
+
+fn unwelcome(content_type: &str) -> Problem {
+    let detail = format!("Send {}, not `{content_type}`.", welcome());
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
 /// All formats; a further one is a file beside `distribution.rs` and a line here. The first that takes the media type
@@ -270,9 +295,7 @@ struct Notification {
 impl Notification {
     async fn read(self, bodies: &Bodies) -> Result<Vec<RegistryEvent>, WebhookError> {
         if !is_welcome(&self.content_type) {
-            let detail = format!("Send {}, not `{}`.", welcome(), self.content_type);
-            let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
-            return Err(WebhookError::UnsupportedMediaType(Json(problem)));
+            return Err(WebhookError::UnsupportedMediaType(Json(unwelcome(&self.content_type))));
         }
         // It keeps its room until it is parsed.
         let received = self.body.read(bodies).await.map_err(|error| WebhookError::of_read(&error, bodies.limits))?;
@@ -282,7 +305,7 @@ impl Notification {
         } else {
             parse(&self.content_type, &bytes)
         };
-        parsed.map_err(|error| WebhookError::bad_request(format!("The body is no notification: {error}.")))
+        parsed.map_err(|error| WebhookError::BadRequest(Json(unreadable(&error))))
     }
 }
 

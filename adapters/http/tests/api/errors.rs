@@ -105,7 +105,7 @@ async fn a_wrong_parameter_is_told_what_is_right() {
         ("images?days=-1", "parameter `days`: not a whole number"),
         ("images?limit=99999999999", "parameter `limit`: not a whole number"),
         ("images?from=2026-02-30", "parameter `from`: not a date such as 2026-11-21"),
-        ("summary?days=7", "parameter `days`: is not known: there are no parameters here"),
+        ("summary?days=7", "parameter `days`: is not known; these are: `compare`"),
         ("tags", "parameter `repository`: is missing"),
         ("tags?repository=a&repository=b", "parameter `repository`: is given more than once"),
         ("images?folder=/", "parameter `folder`: not a folder of repositories such as team-a or team-a/web"),

@@ -1,9 +1,11 @@
 //! The webhook, the query API and the errors, in process. Mostly the store is a mock: here it matters what is asked of it
 //! and what becomes of its answers and failures.
 
+mod compare;
 mod errors;
 mod operations;
 mod questions;
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 mod webhook;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use poem::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use staticreg_domain::{
     metrics::{MockMetricsRepository, Recording, Summary},
     rules::SkipReason,
@@ -99,6 +99,84 @@ async fn the_document_is_served_in_both_forms_and_as_a_page() {
     let response = server.get("/docs").send().await;
     response.assert_status_is_ok();
     assert!(text(response).await.contains("SwaggerUIBundle"));
+}
+
+/// The responses of every operation of a document: the operation's id, the status, and what is said of the answer.
+fn responses(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let operations = document["paths"].as_object().into_iter().flatten().filter_map(|(_, item)| item.as_object());
+    operations.flatten().flat_map(|(_, operation)| {
+        let id = operation["operationId"].as_str().expect("an id");
+        let responses = operation["responses"].as_object().expect("responses");
+        responses.iter().map(move |(status, response)| (id, status.as_str(), response))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_error_has_an_example() {
+    let server = server(MockMetricsRepository::new());
+    let document = body(server.get("/openapi.json").send().await).await;
+    let mut found = 0;
+    for (id, status, response) in responses(&document) {
+        let content = &response["content"]["application/problem+json"];
+        if content.is_object() {
+            let example = &content["example"];
+            assert_eq!(example["status"].to_string(), status, "{id}");
+            assert!(
+                example["code"].is_string() && example["detail"].as_str().is_some_and(|text| !text.is_empty()),
+                "{id}"
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 100, "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn examples_of_errors_are_what_is_answered() {
+    let mut store = MockMetricsRepository::new();
+    store.expect_summary().returning(|_| Err(away()));
+    let server = server(store);
+    let document = body(server.get("/openapi.json").send().await).await;
+    let example = |id: &str, status: &str| {
+        let response = responses(&document).find(|response| (response.0, response.1) == (id, status)).expect(id).2;
+        response["content"]["application/problem+json"]["example"].clone()
+    };
+    for (path, id, status) in [
+        ("/api/v1/images?limit=0", "list_images", "400"),
+        ("/api/v1/registry/images", "list_registry_images", "404"),
+        ("/api/v1/summary", "get_summary", "503"),
+    ] {
+        assert_eq!(body(server.get(path).send().await).await, example(id, status), "{path}");
+    }
+    for (content_type, sent, status) in [("text/html", "", "415"), ("application/json", "{", "400")] {
+        let request = server.post(WEBHOOK).content_type(content_type).body(sent);
+        assert_eq!(body(request.send().await).await, example("receive_notification", status), "{content_type}");
+    }
+    let request = server.post("/api/v1/running?source=a%20b").body_json(&json!({"images": []}));
+    assert_eq!(body(request.send().await).await, example("tell_running", "400"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_notification_of_the_document_has_the_receipt_of_the_document() {
+    let server = server(MemoryMetrics::new(100));
+    let document = body(server.get("/openapi.json").send().await).await;
+    let posted = &document["paths"][WEBHOOK]["post"]["requestBody"]["content"]["application/json"]["example"];
+    let response = server.post(WEBHOOK).body_json(posted).send().await;
+    response.assert_status_is_ok();
+    assert_eq!(body(response).await, document["components"]["schemas"]["Receipt"]["example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_forms_of_the_document_say_the_same_in_the_same_order() {
+    let server = server(MockMetricsRepository::new());
+    let json = text(server.get("/openapi.json").send().await).await;
+    let yaml = text(server.get("/openapi.yaml").send().await).await;
+    let json: serde_yaml::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(serde_yaml::from_str::<serde_yaml::Value>(&yaml).expect("YAML"), json);
+    let members: Vec<_> = json.as_mapping().expect("members").keys().filter_map(|name| name.as_str()).collect();
+    assert_eq!(members, ["openapi", "security", "info", "servers", "tags", "paths", "components"]);
+    let docs = text(server.get("/docs").send().await).await;
+    assert!(docs.contains("/badge/{repository}.svg"), "Swagger UI shows the whole document");
 }
 
 #[tokio::test(start_paused = true)]

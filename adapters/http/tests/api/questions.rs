@@ -42,12 +42,13 @@ async fn the_summary_shows_every_kind() {
     insta::assert_json_snapshot!(body(response).await);
 }
 
-/// The filter of `days=7`, `folder`, `repository`, `tag`, `digest`, `architecture` and `kind`.
+/// The filter of `days=7`, `folder`, `q`, `repository`, `tag`, `digest`, `architecture` and `kind`.
 fn narrow_filter() -> Filter {
     Filter {
         dates: DateRange::new(date("2026-11-15"), date("2026-11-21")).expect("a range"),
         kind: AccessKind::PullByDigest.into(),
         folder: Some("demo".parse().expect("a folder")),
+        part: Some("o/a".parse().expect("a part of a name")),
         repository: "demo/app".parse().into_iter().collect(),
         tag: "v1".parse().into_iter().collect(),
         digest: DIGEST.parse().into_iter().collect(),
@@ -57,7 +58,7 @@ fn narrow_filter() -> Filter {
 
 fn narrow_query() -> String {
     format!(
-        "days=7&folder=demo&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2"
+        "days=7&folder=demo&q=O/A&repository=demo/app&tag=v1&digest={DIGEST}&architecture=amd64&kind=pull_by_digest&limit=2"
     )
 }
 
@@ -301,7 +302,7 @@ async fn an_empty_list_is_a_csv_with_its_header_alone() {
     let mut store = MockMetricsRepository::new();
     store.expect_breakdown().returning(|_| Ok(Slice { items: Vec::new(), more: false }));
     let response = server(store).get("/api/v1/architectures").header("accept", "text/csv").send().await;
-    assert_eq!(text(response).await, "architecture,count,repositories\r\n");
+    assert_eq!(text(response).await, "architecture,count,repositories,previous,change\r\n");
 }
 
 #[tokio::test(start_paused = true)]

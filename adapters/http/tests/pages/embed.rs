@@ -3,7 +3,7 @@
 use poem::http::{Method, StatusCode};
 use staticreg_domain::metrics::{MetricsError, MockMetricsRepository};
 
-use crate::{sample, site};
+use crate::site;
 
 #[tokio::test(start_paused = true)]
 async fn badges_tell_pulls_in_all_of_a_month_and_the_last() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use poem::http::{Method, StatusCode};
+use poem::http::StatusCode;
 use staticreg_domain::metrics::{Folded, MetricsRepository, MockMetricsRepository};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{self, SampleRegistry};

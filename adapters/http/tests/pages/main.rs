@@ -3,6 +3,7 @@
 mod awkward;
 mod cleanup;
 mod delivery;
+mod described;
 mod embed;
 mod go_staticreg;
 mod insights;

@@ -94,6 +94,10 @@ async fn answers(store: &impl MetricsReader) -> Vec<String> {
             let list = (by, Measures { distinct: Some(Dimension::Repository), ..Measures::LAST }, Order::Key);
             answers.push(pages(store, lists::breakdown(list, &filter, 40)).await);
         }
+        let measures = Measures { previous_from: Some(filter.dates.previous().from()), ..Measures::LAST };
+        for (by, order) in [(lists::FOLDERS.0, Order::MostGrownFirst), (&[Dimension::Kind], Order::MostFirst)] {
+            answers.push(pages(store, lists::breakdown((by, measures, order), &filter, 40)).await);
+        }
     }
     answers
 }
@@ -122,7 +126,12 @@ fn several(dates: DateRange) -> [Filter; 2] {
             tag: ["v1", "v2"].iter().flat_map(|tag| tag.parse()).collect(),
             ..Filter::of_dates(dates)
         },
-        Filter { kind: AnyOf::EVERY, folder: "library".parse().ok(), ..Filter::of_dates(dates) },
+        Filter {
+            kind: AnyOf::EVERY,
+            folder: "library".parse().ok(),
+            part: "IN".parse().ok(),
+            ..Filter::of_dates(dates)
+        },
     ]
 }
 

@@ -1,8 +1,8 @@
 //! Every breakdown, by one builder.
 
-use sea_orm::sea_query::{Expr, ExprTrait, Order as Sort, Query as Build, SelectStatement};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Order as Sort, Query as Build, SelectStatement};
 use staticreg_domain::metrics::{
-    Breakdown, BreakdownRow, Dimension, GroupKey, Measures, MetricsError, Order, OrderedBy, Position,
+    Breakdown, BreakdownRow, Dimension, Filter, GroupKey, Growth, Measures, MetricsError, Order, OrderedBy, Position,
 };
 
 use super::{architectures::OddNames, is_set};
@@ -16,8 +16,9 @@ pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown, odd_names: &OddName
     };
     let mut list = match breakdown.order.by() {
         OrderedBy::Key => sums,
-        OrderedBy::Count => placed(dialect, "pulls", breakdown, &dimensions, sums),
-        OrderedBy::Last => placed(dialect, "last", breakdown, &dimensions, sums),
+        OrderedBy::Count => placed(dialect, &Expr::col("pulls"), breakdown, &dimensions, sums),
+        OrderedBy::Last => placed(dialect, &Expr::col("last"), breakdown, &dimensions, sums),
+        OrderedBy::Growth => placed(dialect, &growth(), breakdown, &dimensions, sums),
     };
     let by_key = if breakdown.order == Order::LastKeyFirst { Sort::Desc } else { Sort::Asc };
     for dimension in &dimensions {
@@ -30,8 +31,15 @@ pub(crate) fn query(dialect: Dialect, breakdown: &Breakdown, odd_names: &OddName
 
 /// A row for each key.
 fn sums(dialect: Dialect, breakdown: &Breakdown, odd_names: &OddNames, dimensions: &[Dimension]) -> SelectStatement {
-    let count = Expr::col("n").sum().cast_as("bigint");
-    grouped(dialect, breakdown, odd_names, dimensions, dimensions, count)
+    let sum = |counts: Expr| counts.sum().cast_as("bigint");
+    grouped(dialect, breakdown, odd_names, dimensions, dimensions, sum)
+}
+
+/// How much a count grew, as [`Growth`] says.
+fn growth() -> Expr {
+    let double = |count| Expr::col(count).cast_as("double precision");
+    let is_new = Expr::col("previous").eq(0);
+    CaseStatement::new().case(is_new, Growth::OF_NEW).finally(double("pulls").div(double("previous"))).into()
 }
 
 /// A row for each key, with how many values of a further dimension there are. Grouped by that first: to count different
@@ -48,16 +56,22 @@ fn sums_of_parts(
     if !all.contains(&distinct) && (distinct != Dimension::Kind || breakdown.kind().is_none()) {
         all.push(distinct);
     }
-    let parts = grouped(dialect, breakdown, odd_names, dimensions, &all, Expr::col("n").sum());
+    let parts = grouped(dialect, breakdown, odd_names, dimensions, &all, ExprTrait::sum);
+    let Measures { distinct: _, first, last, previous_from } = breakdown.measures;
     let mut sums = Build::select();
     sums.columns(dimensions.iter().copied().map(column));
     sums.expr_as(Expr::col("pulls").sum().cast_as("bigint"), "pulls");
-    let values = match distinct {
-        Dimension::Tag => Expr::cust("count(nullif(tag, ''))"),
-        _ => Expr::cust("count(*)"),
+    if previous_from.is_some() {
+        sums.expr_as(Expr::col("previous").sum().cast_as("bigint"), "previous");
+    }
+    let values = match (distinct, previous_from) {
+        (Dimension::Tag, None) => Expr::cust("count(nullif(tag, ''))"),
+        (_, None) => Expr::cust("count(*)"),
+        // Those of the dates before are no values of these.
+        (Dimension::Tag, Some(_)) => Expr::cust("count(CASE WHEN pulls > 0 AND tag <> '' THEN 1 END)"),
+        (_, Some(_)) => Expr::cust("count(CASE WHEN pulls > 0 THEN 1 END)"),
     };
     sums.expr_as(values, "parts");
-    let Measures { distinct: _, first, last } = breakdown.measures;
     if first {
         sums.expr_as(Expr::col("first").min(), "first");
     }
@@ -69,19 +83,28 @@ fn sums_of_parts(
     sums
 }
 
-/// The counts that pass the filter, grouped; where keys order the list, those behind the page's place.
+/// The counts that pass the filter, grouped and summed; where keys order the list, those behind the page's place.
 fn grouped(
     dialect: Dialect,
     breakdown: &Breakdown,
     odd_names: &OddNames,
     dimensions: &[Dimension],
     by: &[Dimension],
-    count: Expr,
+    sum: impl Fn(Expr) -> Expr,
 ) -> SelectStatement {
     let tells_folder = by.contains(&Dimension::Folder);
-    let mut grouped = counts(dialect, &breakdown.filter, breakdown.kinds(), tells_folder, odd_names);
-    grouped.columns(by.iter().copied().map(column)).expr_as(count, "pulls");
-    let Measures { distinct: _, first, last } = breakdown.measures;
+    let Measures { distinct: _, first, last, previous_from } = breakdown.measures;
+    let filter = Filter { dates: breakdown.dates(), ..breakdown.filter.clone() };
+    let mut grouped = counts(dialect, &filter, breakdown.kinds(), tells_folder, odd_names);
+    grouped.columns(by.iter().copied().map(column));
+    if previous_from.is_some() {
+        let from = || dialect.date(breakdown.filter.dates.from());
+        let those = |are: Expr| sum(CaseStatement::new().case(are, Expr::col("n")).finally(0).into());
+        grouped.expr_as(those(Expr::col("day").gte(from())), "pulls");
+        grouped.expr_as(those(Expr::col("day").lt(from())), "previous");
+    } else {
+        grouped.expr_as(sum(Expr::col("n")), "pulls");
+    }
     if first {
         grouped.expr_as(Expr::col("day").min(), "first");
     }
@@ -121,27 +144,29 @@ fn is_behind(dialect: Dialect, dimensions: &[Dimension], after: &Position, falls
 /// The sums by a measure, behind the page's place.
 fn placed(
     dialect: Dialect,
-    measure: &'static str,
+    measure: &Expr,
     breakdown: &Breakdown,
     dimensions: &[Dimension],
     sums: SelectStatement,
 ) -> SelectStatement {
     let falls = breakdown.order.falls();
-    let Measures { distinct, first, last } = breakdown.measures;
+    let Measures { distinct, first, last, previous_from } = breakdown.measures;
     let mut list = Build::select();
     list.columns(dimensions.iter().copied().map(column)).column("pulls");
-    list.columns([distinct.map(|_| "parts"), first.then_some("first"), last.then_some("last")].into_iter().flatten());
+    let (previous, parts) = (previous_from.map(|_| "previous"), distinct.map(|_| "parts"));
+    list.columns([previous, parts, first.then_some("first"), last.then_some("last")].into_iter().flatten());
     list.from_subquery(sums, "s");
     if let Some(after) = &breakdown.page.after {
         let place = match breakdown.order.by() {
             OrderedBy::Last => dialect.time(after.last_at.unwrap_or_default()),
+            OrderedBy::Growth => Growth::new(after.count, after.previous).ratio().into(),
             OrderedBy::Count | OrderedBy::Key => number(after.count),
         };
-        let equal = Expr::col(measure).eq(place.clone()).and(is_behind(dialect, dimensions, after, false));
-        let behind = if falls { Expr::col(measure).lt(place) } else { Expr::col(measure).gt(place) };
+        let equal = measure.clone().eq(place.clone()).and(is_behind(dialect, dimensions, after, false));
+        let behind = if falls { measure.clone().lt(place) } else { measure.clone().gt(place) };
         list.and_where(behind.or(equal));
     }
-    list.order_by(measure, if falls { Sort::Desc } else { Sort::Asc });
+    list.order_by_expr(measure.clone(), if falls { Sort::Desc } else { Sort::Asc });
     list
 }
 
@@ -157,10 +182,11 @@ pub(crate) fn row(row: &Row, breakdown: &Breakdown) -> Result<Option<BreakdownRo
             _ => return Ok(None),
         }
     }
-    let Measures { distinct, first, last } = breakdown.measures;
+    let Measures { distinct, first, last, previous_from } = breakdown.measures;
     Ok(Some(BreakdownRow {
         key,
         count: row.count(next())?,
+        previous: previous_from.map(|_| row.count(next())).transpose()?,
         distinct: distinct.map(|_| row.count(next())).transpose()?,
         first_on: first.then(|| row.date(next())).transpose()?,
         last_at: last.then(|| row.time(next())).transpose()?,

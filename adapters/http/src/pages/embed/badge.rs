@@ -15,7 +15,7 @@ use serde::Serialize;
 use staticreg_application::ask_metrics::DEFAULT_DAYS;
 use staticreg_domain::metrics::DateRange;
 
-use super::{About, Embedded, KEPT_SECONDS, KEPT_SECONDS_AWAY, SVG, check_parameters, chosen, not_found};
+use super::{About, Embedded, KEPT_SECONDS, KEPT_SECONDS_AWAY, SVG, chosen, given, not_found};
 use crate::{
     pages::{parameters::Parameters, site::Site, text},
     problem::Problem,
@@ -56,12 +56,12 @@ enum Style {
 impl Style {
     const NAMES: [&str; 3] = ["flat", "flat-square", "for-the-badge"];
 
-    fn from_parameters(parameters: &Parameters) -> Result<Self, Problem> {
-        Ok(match chosen(parameters, "style", &Self::NAMES)? {
+    fn named(name: &str) -> Self {
+        match name {
             "flat-square" => Self::FlatSquare,
             "for-the-badge" => Self::ForTheBadge,
             _ => Self::Flat,
-        })
+        }
     }
 
     fn name(self) -> &'static str {
@@ -123,25 +123,25 @@ struct BadgeJson<'a> {
 }
 
 /// What is asked for, beside the repository and the tag.
-struct Wanted<'a> {
-    show: &'a str,
+struct Wanted {
+    show: &'static str,
     label: Option<String>,
     color: Option<Color>,
     style: Style,
 }
 
-impl<'a> Wanted<'a> {
-    fn from_request(parameters: &'a Parameters, request: &Request) -> Result<Self, Problem> {
-        check_parameters(&["show", "tag", "label", "color", "style"], request)?;
-        let label = parameters.get("label");
+impl Wanted {
+    fn from_request(request: &Request) -> Result<Self, Problem> {
+        let given = given(&["show", "tag", "label", "color", "style"], request)?;
+        let label = given.get("label").filter(|label| !label.is_empty());
         if label.is_some_and(|label| label.chars().count() > LABEL_MOST) {
             return Err(Problem::of_parameter("label", format!("at most {LABEL_MOST} characters")));
         }
         Ok(Self {
-            show: chosen(parameters, "show", &CHOICES)?,
-            label: label.map(text::visible),
-            color: parameters.get("color").map(Color::parse).transpose()?,
-            style: Style::from_parameters(parameters)?,
+            show: chosen(&given, "show", &CHOICES)?,
+            label: label.map(|label| text::visible(label)),
+            color: given.get("color").map(|color| Color::parse(color)).transpose()?,
+            style: Style::named(chosen(&given, "style", &Style::NAMES)?),
         })
     }
 }
@@ -212,7 +212,7 @@ pub(in crate::pages) async fn show(
     let Some(about) = About::read(name, &parameters) else {
         return not_found(FORMS);
     };
-    let (status, badge) = match Wanted::from_request(&parameters, request) {
+    let (status, badge) = match Wanted::from_request(request) {
         Ok(wanted) => (StatusCode::OK, Badge::read(site, &about, wanted).await),
         Err(problem) if extension == "json" => return problem.into_response(),
         Err(problem) => (StatusCode::BAD_REQUEST, Badge::of(&problem)),
@@ -224,7 +224,7 @@ pub(in crate::pages) async fn show(
 }
 
 impl Badge {
-    async fn read(site: &Site, About { name, tag }: &About, wanted: Wanted<'_>) -> Self {
+    async fn read(site: &Site, About { name, tag }: &About, wanted: Wanted) -> Self {
         let range = DateRange::days_until(site.browse.ask().today(), DEFAULT_DAYS);
         let shown = site.browse.repository(name, tag.as_ref(), range).await;
         let label = wanted.label.unwrap_or_else(|| if wanted.show == "last" { "last pull" } else { LABEL }.to_owned());

@@ -11,7 +11,7 @@ use poem::{
     web::{Data, Path},
 };
 
-use super::{About, Embedded, KEPT_SECONDS, KEPT_SECONDS_AWAY, SVG, check_parameters, chosen, not_found};
+use super::{About, Embedded, KEPT_SECONDS, KEPT_SECONDS_AWAY, SVG, chosen, given, not_found};
 use crate::{
     pages::{
         addresses::{repository_address, repository_address_with},
@@ -33,12 +33,12 @@ const NOTE_MOST: usize = 96;
 
 /// The colours asked for. The days are read where all pages read theirs, but a picture that shows others than were asked for
 /// would mislead.
-fn theme(parameters: &Parameters, request: &Request) -> Result<Theme, Problem> {
-    check_parameters(&["days", "tag", "theme"], request)?;
-    if parameters.get("days").is_some_and(|days| !matches!(days.parse(), Ok(1..=MAX_DAYS))) {
+fn theme(request: &Request) -> Result<Theme, Problem> {
+    let given = given(&["days", "tag", "theme"], request)?;
+    if given.get("days").is_some_and(|days| !matches!(days.parse(), Ok(1..=MAX_DAYS))) {
         return Err(Problem::of_parameter("days", format!("a number from 1 to {MAX_DAYS}")));
     }
-    Ok(match chosen(parameters, "theme", &["auto", "light", "dark"])? {
+    Ok(match chosen(&given, "theme", &["auto", "light", "dark"])? {
         "light" => Theme::Light,
         "dark" => Theme::Dark,
         _ => Theme::Auto,
@@ -55,7 +55,7 @@ pub(in crate::pages) async fn show(
     let Some(about) = file.strip_suffix(".svg").and_then(|name| About::read(name, &parameters)) else {
         return not_found(FORMS);
     };
-    let theme = match theme(&parameters, request) {
+    let theme = match theme(request) {
         Ok(theme) => theme,
         Err(problem) => {
             let note = text::visible(&problem.detail().replace('`', ""));

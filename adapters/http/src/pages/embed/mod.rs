@@ -66,19 +66,19 @@ impl About {
     }
 }
 
-/// Refuses parameters but these.
-fn check_parameters(known: &[&str], request: &Request) -> Result<(), Problem> {
+/// The parameters given, as they are, of those that are known; refuses any other.
+fn given(known: &[&str], request: &Request) -> Result<BTreeMap<String, String>, Problem> {
     let known = known.iter().map(|name| ((*name).to_owned(), Known::default()));
-    check(&BTreeMap::from_iter(known), &request.params::<Vec<_>>().unwrap_or_default())
+    let given: Vec<(String, String)> = request.params().unwrap_or_default();
+    check(&known.collect(), &given)?;
+    Ok(given.into_iter().collect())
 }
 
 /// The value of a parameter that has a choice; without it the first.
-fn chosen<'a>(parameters: &'a Parameters, name: &str, choices: &[&'a str]) -> Result<&'a str, Problem> {
-    let value = parameters.get(name).unwrap_or(choices[0]);
-    if choices.contains(&value) {
-        return Ok(value);
-    }
-    Err(Problem::of_parameter(name, format!("one of `{}`", choices.join("`, `"))))
+fn chosen(given: &BTreeMap<String, String>, name: &str, choices: &[&'static str]) -> Result<&'static str, Problem> {
+    let Some(asked) = given.get(name) else { return Ok(choices[0]) };
+    let known = choices.iter().find(|choice| *choice == asked).copied();
+    known.ok_or_else(|| Problem::of_parameter(name, format!("one of `{}`", choices.join("`, `"))))
 }
 
 fn not_found(forms: &'static str) -> Response {

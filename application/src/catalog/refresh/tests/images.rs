@@ -126,13 +126,19 @@ async fn an_image_whose_configuration_is_garbage_is_shown_without_platform() {
 async fn signatures_and_other_attachments_are_no_tags() {
     let hex = "ab".repeat(32);
     let registry = registry_of(&[("a", "1", 1)]);
-    for suffix in ["", ".sig", ".att", ".sbom"] {
-        registry.tag("a", &format!("sha256-{hex}{suffix}"), &digest(1));
+    let attachments = ["", ".att", ".sbom", ".sig"].map(|suffix| format!("sha256-{hex}{suffix}"));
+    for tag in attachments.iter().chain([&format!("sha256-{}.sig", "cd".repeat(32))]) {
+        registry.tag("a", tag, &digest(1));
     }
     let (refresh, view) = over(&registry);
     refresh.refresh_once().await.unwrap();
     assert_eq!(shown(&view.snapshot()), ["a:1=1"]);
     assert_eq!(view.snapshot().totals().tags, 1);
+    let snapshot = view.snapshot();
+    let repository = snapshot.repository(&"a".parse().unwrap()).unwrap();
+    let of_image: Vec<_> = repository.attachments_of(&format!("sha256:{hex}").parse().unwrap()).collect();
+    assert_eq!(of_image.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), attachments);
+    assert_eq!(repository.attachments.len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
