@@ -16,7 +16,7 @@ mod shelf;
 mod summary;
 mod sums;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -64,40 +64,52 @@ impl Rollup {
         Self { store, sums, question_timeout: options.question_timeout, _reader: reader }
     }
 
-    /// One limit for all that is asked of the sums and the store to answer a question.
-    async fn in_time<T>(&self, question: impl Future<Output = Result<T, MetricsError>>) -> Result<T, MetricsError> {
+    /// An answer of the sums, or of the store where they are not all there; of whichever has it first, as the store may take
+    /// longer than the sums to be read. One limit for all that is asked for it.
+    async fn answer<T: Send + 'static>(
+        &self,
+        needs: Needs,
+        question: impl Fn(&DaySums) -> T + Clone + Send + 'static,
+        of_store: impl Future<Output = Result<T, MetricsError>>,
+    ) -> Result<T, MetricsError> {
+        let answer = async {
+            let of_sums = async || self.sums.answer(&*self.store, needs, question.clone()).await;
+            if let Some(answer) = of_sums().await? {
+                return Ok(answer);
+            }
+            let mut of_store = pin!(of_store);
+            loop {
+                tokio::select! {
+                    answer = &mut of_store => return answer,
+                    () = self.sums.caught_up() => {
+                        if let Ok(Some(answer)) = of_sums().await {
+                            return Ok(answer);
+                        }
+                    }
+                }
+            }
+        };
         let late = |_| Err(MetricsError::Unavailable("no answer in time".into()));
-        timeout(self.question_timeout, question).await.unwrap_or_else(late)
+        timeout(self.question_timeout, Box::pin(answer)).await.unwrap_or_else(late)
     }
 }
 
 #[async_trait]
 impl MetricsReader for Rollup {
     async fn summary(&self, today: NaiveDate) -> Result<Summary, MetricsError> {
-        self.in_time(Box::pin(async {
-            let question = move |kept: &DaySums| summary::of_sums(kept, today);
-            if let Some(summary) = self.sums.answer(&*self.store, Needs::ALL_TOTALS, question).await? {
-                return Ok(summary);
-            }
-            self.store.summary(today).await
-        }))
-        .await
+        let question = move |kept: &DaySums| summary::of_sums(kept, today);
+        self.answer(Needs::ALL_TOTALS, question, self.store.summary(today)).await
     }
 
     async fn breakdown(&self, breakdown: &Breakdown) -> Result<Slice<BreakdownRow>, MetricsError> {
+        let of_store = self.store.breakdown(breakdown);
         if !answer::can_answer(breakdown) {
-            return self.store.breakdown(breakdown).await;
+            return of_store.await;
         }
-        self.in_time(Box::pin(async {
-            let asked = breakdown.clone();
-            let needs = Needs { dates: breakdown.dates(), kind: breakdown.kind(), detail: answer::detail(breakdown) };
-            let question = move |kept: &DaySums| kept.breakdown(&asked);
-            if let Some(slice) = self.sums.answer(&*self.store, needs, question).await? {
-                return slice;
-            }
-            self.store.breakdown(breakdown).await
-        }))
-        .await
+        let needs = Needs { dates: breakdown.dates(), kind: breakdown.kind(), detail: answer::detail(breakdown) };
+        let asked = breakdown.clone();
+        let question = move |kept: &DaySums| kept.breakdown(&asked);
+        self.answer(needs, question, async { of_store.await.map(Ok) }).await?
     }
 
     async fn rows(&self, filter: &Filter, page: &Page<MetricsRow>) -> Result<Slice<MetricsRow>, MetricsError> {

@@ -51,11 +51,19 @@ pub(crate) struct Sums {
     /// Held by who reads days: nobody reads the same twice, and no day is replaced by an older state.
     reading: Mutex<Shelf>,
     missed: Notify,
+    /// Told when no more days are missing than there is no room for.
+    caught_up: Notify,
 }
 
 impl Sums {
     pub(crate) fn new(capacity: usize, shelf: Shelf) -> Self {
-        Self { capacity, kept: RwLock::default(), reading: Mutex::new(shelf), missed: Notify::new() }
+        Self {
+            capacity,
+            kept: RwLock::default(),
+            reading: Mutex::new(shelf),
+            missed: Notify::new(),
+            caught_up: Notify::new(),
+        }
     }
 
     /// What a question finds in the sums, as they are now or a moment later; none when not all it needs is kept.
@@ -91,10 +99,21 @@ impl Sums {
         Ok(answer.await)
     }
 
+    /// Waits until days were read that were missing.
+    pub(crate) async fn caught_up(&self) {
+        self.caught_up.notified().await;
+    }
+
     /// Reads the days that are missing, and goes on to look for such days.
     pub(crate) async fn keep(self: Arc<Self>, store: Arc<dyn VersionedMetrics>) {
         loop {
-            while let Ok(true) = self.read_some(&*store).await {}
+            let mut has_read = false;
+            while let Ok(true) = self.read_some(&*store).await {
+                has_read = true;
+            }
+            if has_read {
+                self.caught_up.notify_waiters();
+            }
             // Looked at again after a while, or when a question missed something: both are fine.
             let _ = timeout(PERIOD, self.missed.notified()).await;
         }

@@ -1,17 +1,18 @@
 //! Sums of days that are over are found by the next start, as long as they are those of the counts.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use sea_orm::sqlx::{Connection as _, Executor as _, PgConnection};
 use staticreg_contract::{
     events::{date, pull, record},
     lists,
 };
 use staticreg_domain::metrics::{AccessKind, DateRange, Filter, MetricsReader as _, Summary};
-use staticreg_rollup::Rollup;
+use staticreg_rollup::{Options, Rollup};
 use staticreg_test_support::postgres::Postgres;
 use tokio::time::sleep;
 
-use crate::{DAYS, LIMIT, ROOM, accesses, answers, open, open_plain, wait_until_kept};
+use crate::{DAYS, LIMIT, ROOM, accesses, answers, clock, open, open_plain, wait_until_kept};
 
 const COUNT: &str = "SELECT count(*) FROM day_sums";
 
@@ -67,6 +68,21 @@ async fn a_start_reads_no_counts_of_days_that_were_put_aside() {
     let summary = summary(&open(&url, ROOM).await).await;
     assert_eq!(summary, expected);
     assert_eq!(summary.totals(AccessKind::PullByTag).all, pulls);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_takes_long_to_answer_is_answered_by_sums_once_they_are_read() {
+    let cluster = Postgres::shared();
+    let (url, pulls) = put_aside(cluster).await;
+    let database = Arc::new(open_plain(&url).await);
+    let mut other = PgConnection::connect(&url).await.expect("connects");
+    let mut holder = other.begin().await.expect("begins");
+    holder.execute("LOCK TABLE container_pull_metrics, container_access_metrics").await.expect("locks");
+    let store = Rollup::new(database, clock(), Options { memory: ROOM, question_timeout: LIMIT });
+    // At the first question no day may be read yet, and the database answers none while the lock is held.
+    let summary = store.summary(date("2026-11-20")).await.expect("answers");
+    assert_eq!(summary.totals(AccessKind::PullByTag).all, pulls);
+    holder.rollback().await.expect("unlocks");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
