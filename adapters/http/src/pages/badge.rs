@@ -12,7 +12,10 @@ use poem::{
     web::{Data, Path},
 };
 use serde::Serialize;
-use staticreg_application::ask_metrics::DEFAULT_DAYS;
+use staticreg_application::{
+    ask_metrics::DEFAULT_DAYS,
+    browse::{CountQuestion, SplitBy},
+};
 use staticreg_domain::{RepositoryName, Tag, metrics::DateRange};
 
 use super::{parameters::Parameters, site::Site, text};
@@ -113,8 +116,8 @@ fn not_found() -> Response {
 }
 
 async fn read(site: &Site, name: &RepositoryName, tag: Option<&Tag>, kind: &str) -> Badge {
-    let range = DateRange::days_until(site.browse.ask().today(), DEFAULT_DAYS);
-    let shown = site.browse.repository(name, tag, range).await;
+    let question = CountQuestion::of_dates(DateRange::days_until(site.browse.ask().today(), DEFAULT_DAYS));
+    let shown = site.browse.repository(name, tag, &question, SplitBy::default()).await;
     let Some(statistics) = shown.value else {
         return Badge { label: LABEL, message: "unknown".to_owned(), color: GREY, kept_seconds: KEPT_SECONDS_AWAY };
     };
