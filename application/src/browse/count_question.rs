@@ -33,11 +33,7 @@ impl CountQuestion {
 
     /// The counts of some dates.
     pub(super) fn filter(&self, dates: DateRange) -> Filter {
-        Filter {
-            kind: self.kind.into(),
-            architecture: self.architecture.clone().into(),
-            ..Filter::of_dates(dates)
-        }
+        Filter { kind: self.kind.into(), architecture: self.architecture.clone().into(), ..Filter::of_dates(dates) }
     }
 }
 

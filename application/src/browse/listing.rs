@@ -230,11 +230,10 @@ impl Overview {
             let counts = pull_counts.and_then(|pull_counts| pull_counts.repository(&entry.name));
             counting.entry(&entry.name, tags, counts, true)
         });
-        let pulled = pull_counts
-            .into_iter()
-            .flat_map(PullCounts::repositories)
-            .filter(move |(name, _)| is_elsewhere(name))
-            .map(move |(name, counts)| counting.entry(name, usize::try_from(counts.tags).ok(), Some(counts), false));
+        let pulled =
+            pull_counts.into_iter().flat_map(PullCounts::repositories).filter(move |(name, _)| is_elsewhere(name)).map(
+                move |(name, counts)| counting.entry(name, usize::try_from(counts.tags).ok(), Some(counts), false),
+            );
         // What was never pulled by tag may have been accessed otherwise.
         let accessed = counting
             .period

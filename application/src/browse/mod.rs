@@ -134,9 +134,7 @@ impl Browse {
         let known = last_days(self.0.ask.today());
         let is_known =
             question.is_of_all_pulls() && known.contains(question.dates.from()) && known.contains(question.dates.to());
-        let period = async {
-            if is_known { None } else { Some(self.period(question, question.dates).await) }
-        };
+        let period = async { if is_known { None } else { Some(self.period(question, question.dates).await) } };
         let (pull_counts, period, before) = join3(self.pull_counts(), period, before).await;
         Overview { pull_counts, dates: question.dates, period, before, snapshot: self.snapshot() }
     }

@@ -140,10 +140,10 @@ mod tests {
         // Further back the sums alone are asked for, and nothing is compared with days that were not watched.
         let further = of("2026-07-01", "2026-11-14").await;
         assert_eq!(rows(&further, Sort::Pulls)[..2], [row("falls", 9, None), row("old", 7, None)]);
-        assert_eq!((further.counted(), further.listing(&question()).rows[0].days.len()), (
-            Some(Compared { count: 21, before: None }),
-            0
-        ));
+        assert_eq!(
+            (further.counted(), further.listing(&question()).rows[0].days.len()),
+            (Some(Compared { count: 21, before: None }), 0)
+        );
         assert_eq!(further.daily().unwrap().series[0].days.len(), 137);
     }
 

@@ -418,9 +418,12 @@ mod tests {
         for number in 0..20 {
             counted.pulls("2026-11-18", &format!("other-{number}:1"), 10).await;
         }
-        for (date, image, count) in
-            [("2026-11-18", "app:1", 1), ("2026-11-18", "app:2", 7), ("2026-11-21", "app:1", 4), ("2026-11-21", "b:1", 2)]
-        {
+        for (date, image, count) in [
+            ("2026-11-18", "app:1", 1),
+            ("2026-11-18", "app:2", 7),
+            ("2026-11-21", "app:1", 4),
+            ("2026-11-21", "b:1", 2),
+        ] {
             counted.pulls(date, image, count).await;
         }
         let insights = Insights::read(&counted.ask, &question(AccessKind::PullByTag)).await.unwrap();

@@ -123,8 +123,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
     let csv = |table: &str| csv_address(table, None, None, &chosen);
     let unused_value = unused_days.to_string();
     let own = [("unused", if unused_days == UNUSED_DEFAULT { "" } else { unused_value.as_str() })];
-    let (by_architecture, by_kind) =
-        insights.map(|insights| charts(insights, &chosen, now.date_naive(), csv)).unzip();
+    let (by_architecture, by_kind) = insights.map(|insights| charts(insights, &chosen, now.date_naive(), csv)).unzip();
     let template = InsightsPage {
         chooser: Chooser::new(&chosen, "/insights", &own).with_intervals(&chosen),
         range_words: chosen.words(),
@@ -169,15 +168,8 @@ fn by_kind(counted: &BTreeMap<AccessKind, Daily>, like: &Daily) -> Daily {
 /// The charts by architecture and by kind.
 fn charts(insights: &Insights, chosen: &Chosen, today: NaiveDate, csv: impl Fn(&str) -> String) -> (Chart, Chart) {
     let before = insights.before.get(&chosen.question.kind);
-    let chart = |id, title, daily, before, csv| ChartInput {
-        id,
-        title,
-        daily,
-        before,
-        interval: chosen.interval,
-        today,
-        csv,
-    };
+    let chart =
+        |id, title, daily, before, csv| ChartInput { id, title, daily, before, interval: chosen.interval, today, csv };
     let title = match &chosen.question.architecture {
         Some(_) => chosen.what(),
         None => format!("{} by architecture", chosen.noun()),
@@ -273,7 +265,12 @@ fn unused_section(
         unread: false,
         known: unused.is_some_and(|unused| unused.watched_since.is_some()),
         found: if size > 0 { format!("{found}, {}", text::size(size)) } else { found },
-        rows: images.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).map(|image| unused_row(image, chosen, now)).collect(),
+        rows: images
+            .iter()
+            .skip((page - 1) * PER_PAGE)
+            .take(PER_PAGE)
+            .map(|image| unused_row(image, chosen, now))
+            .collect(),
         pages: Pages::new(page, pages, |page| address(days, page)),
         csv: text::address("/export/unused.csv", &[("unused", &days.to_string())]),
     }

@@ -69,7 +69,8 @@ impl Cut {
     /// Cut from the end, so that the latest has as many days as those before: a last one of few days would look like a
     /// fall. `before` are series of the period before, which has as many days.
     pub(super) fn buckets(self, daily: &Daily, series: &[Series], before: &[Series], today: NaiveDate) -> Vec<Bucket> {
-        let dates: Vec<NaiveDate> = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
+        let dates: Vec<NaiveDate> =
+            daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
         let parts: Vec<&[NaiveDate]> = match self {
             Self::Days(days) => dates.rchunks(days).rev().collect(),
             Self::Months => dates.chunk_by(|a, b| (a.year(), a.month()) == (b.year(), b.month())).collect(),

@@ -503,7 +503,10 @@ mod tests {
         assert_eq!((chart.ghosts[0].path.as_str(), chart.ghosts[0].total.as_str()), ("M25.00 0.0L75.00 175.0", "9"));
         let html = chart.render().unwrap();
         assert!(html.contains(r#"<th scope="col" class="number">before</th>"#), "{html}");
-        assert!(html.contains(r#"<td class="number">2</td><td class="number">0</td><td class="number">8</td>"#), "{html}");
+        assert!(
+            html.contains(r#"<td class="number">2</td><td class="number">0</td><td class="number">8</td>"#),
+            "{html}"
+        );
         // Of weeks those that as many days lie in.
         let now = daily("2026-11-21", &[("amd64", &[1; 110])]);
         let before = daily("2026-08-03", &[("", &[2; 110])]);

@@ -31,7 +31,8 @@ impl Sparkline {
         let most = days.iter().copied().max().unwrap_or_default();
         let sum: u64 = days.iter().sum();
         let y = |count: u64| Self::TOP + 1.0 - as_f64(count) / as_f64(most.max(1)) * Self::TOP;
-        let points: Vec<String> = days.iter().enumerate().map(|(day, count)| format!("{day} {:.1}", y(*count))).collect();
+        let points: Vec<String> =
+            days.iter().enumerate().map(|(day, count)| format!("{day} {:.1}", y(*count))).collect();
         let line = format!("M{}", points.join("L"));
         Some(Self {
             area: format!("{line}V{bottom}H0Z", bottom = Self::TOP + 1.0),
