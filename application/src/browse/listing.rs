@@ -177,15 +177,13 @@ impl Overview {
     /// What was counted on each of the dates, of all repositories together; none while that is not known.
     #[must_use]
     pub fn daily(&self) -> Option<Daily> {
-        match &self.period {
-            Some(period) => period.value.as_deref().map(|period| period.daily().clone()),
-            None => {
-                let pull_counts = self.pull_counts.value.as_deref()?;
-                let days = pull_counts.days()[pull_counts.days_in(self.dates)].to_vec();
-                let series = vec![Series { name: String::new(), days }];
-                Some(Daily { range: self.dates, months_before: None, series })
-            }
+        if let Some(period) = &self.period {
+            return Some(period.value.as_deref()?.daily().clone());
         }
+        let pull_counts = self.pull_counts.value.as_deref()?;
+        let days = pull_counts.days()[pull_counts.days_in(self.dates)].to_vec();
+        let series = vec![Series { name: String::new(), days }];
+        Some(Daily { range: self.dates, months_before: None, series })
     }
 
     fn row(&self, entry: &Entry<'_>) -> ListingRow {

@@ -106,15 +106,16 @@ impl Browse {
     }
 
     /// The period before some dates, as far as it can be compared with them: when all of it was watched, and is not kept by
-    /// months that reach beyond it.
-    pub async fn period_before(&self, dates: DateRange) -> Option<DateRange> {
+    /// months that reach beyond it. None while that is not known yet.
+    pub async fn period_before(&self, dates: DateRange) -> Option<Option<DateRange>> {
         let before = dates.previous();
-        let watched_since = (*self.watched_since().await.value?)?;
-        if before.from() < watched_since {
-            return None;
+        let watched_since = self.watched_since().await;
+        let Some(first) = watched_since.value else { return watched_since.away.then_some(None) };
+        if first.is_none_or(|first| before.from() < first) {
+            return Some(None);
         }
         let counted = self.0.ask.counted(before).await.ok()?;
-        (counted.dates == before).then_some(before)
+        Some((counted.dates == before).then_some(before))
     }
 
     /// All repositories and their pulls of the last days.

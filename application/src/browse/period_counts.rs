@@ -113,7 +113,7 @@ mod tests {
         let browse = Browse::new(counted.ask.clone(), None);
         let of = async |from: &str, to: &str| {
             let dates = DateRange::new(from.parse().unwrap(), to.parse().unwrap()).unwrap();
-            let before = browse.period_before(dates).await;
+            let before = browse.period_before(dates).await.unwrap();
             browse.overview_of(&CountQuestion { before, ..CountQuestion::of_dates(dates) }).await
         };
         let rows = |overview: &Overview, sort| -> Vec<(String, u64, Option<u64>)> {

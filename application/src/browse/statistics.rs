@@ -214,7 +214,8 @@ impl RepositoryStatistics {
         let mut by_kind = BTreeMap::new();
         // What is pulled by digest names no tag.
         let others = [AccessKind::PullByTag, AccessKind::VersionCheck, AccessKind::PullByDigest];
-        for kind in others.into_iter().filter(|kind| !one_tag || *kind != AccessKind::PullByDigest) {
+        let is_told = |kind: &AccessKind| *kind != question.kind && (!one_tag || *kind != AccessKind::PullByDigest);
+        for kind in others.into_iter().filter(is_told) {
             let mut counted = Compared { count: sum(ask, &of_range, kind).await?, before: None };
             if let Some(dates) = question.before {
                 counted.before = Some(sum(ask, &of(dates), kind).await?);

@@ -39,6 +39,8 @@ pub(crate) struct Chosen {
     pub(crate) split_by: SplitBy,
     /// What people should know about it.
     pub(crate) notices: Vec<Notice>,
+    /// Whether it is known what the counts can be compared with.
+    pub(crate) is_settled: bool,
     /// The counts of days before are kept by month; none when all of the range is kept by day.
     months_before: Option<NaiveDate>,
     span: Span,
@@ -138,7 +140,7 @@ impl Chosen {
         }
         let before = match span {
             // Before all there is nothing.
-            Span::All => None,
+            Span::All => Some(None),
             _ => timeout(PATIENCE, browse.period_before(dates)).await.ok().flatten(),
         };
         let architecture = parameters.get("architecture").and_then(|name| {
@@ -151,7 +153,8 @@ impl Chosen {
         let kind = parameters.get("kind").and_then(AccessKind::named).unwrap_or_default();
         let interval = parameters.get("interval");
         Self {
-            question: CountQuestion { dates, before, kind, architecture },
+            question: CountQuestion { dates, before: before.flatten(), kind, architecture },
+            is_settled: before.is_some(),
             interval: INTERVALS.into_iter().find(|(_, name)| interval == Some(name)).map(|(interval, _)| interval),
             split_by: if parameters.get("split") == Some("tag") { SplitBy::Tag } else { SplitBy::Architecture },
             notices,

@@ -15,7 +15,7 @@ use super::{
     chart::{Share, Sparkline},
     chooser::Chooser,
     chosen::Chosen,
-    layout::{Figure, Layout, Section, balance, origin, page},
+    layout::{Figure, Layout, RENEWED_SOON, Section, balance, origin, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
     set_up,
@@ -237,6 +237,9 @@ fn page_of(site: &Site, query: &ListParameters, chosen: &Chosen, origin: &str, o
         _ => layout.about_counts(&overview.pull_counts, now),
     }
     layout.about(chosen);
+    if overview.before.as_ref().is_some_and(|before| before.value.is_none() && !before.away) {
+        layout.renewed_after = Some(RENEWED_SOON);
+    }
     layout.about_registry(site, overview.snapshot.as_deref(), now);
     layout.about_refusals(&site.access, now);
     let is_read = overview.snapshot.as_ref().is_some_and(|snapshot| snapshot.status().read_at.is_some());

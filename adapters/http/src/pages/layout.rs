@@ -138,6 +138,9 @@ impl<'a> Layout<'a> {
         let kept: Vec<_> = kept.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.kept = text::address("", &kept);
         self.notices.extend(chosen.notices.iter().cloned());
+        if !chosen.is_settled {
+            self.renewed_after = Some(RENEWED_SOON);
+        }
     }
 
     /// Tells when the counts could not be asked for.

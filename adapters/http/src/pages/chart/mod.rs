@@ -488,7 +488,7 @@ mod tests {
             assert_eq!((chart.unit, chart.bars.len(), labels), (unit, bars, (first, last)));
         }
         // No page holds the days of ten years.
-        let years = daily("2026-11-21", &[("amd64", &[1; 3_650])]);
+        let years = daily("2026-11-21", &[("amd64", &vec![1; 3_650])]);
         let chart = Chart::stacked(ChartInput { interval: Some(Interval::Day), ..input(&years) });
         assert_eq!(chart.unit, "13 weeks from");
     }
