@@ -47,9 +47,9 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// By how much it grew.
+    /// By how much it grew, from nothing where there is nothing to compare with.
     #[must_use]
     pub fn growth(self) -> i128 {
-        self.before.map_or(0, |before| i128::from(self.count) - i128::from(before))
+        i128::from(self.count) - i128::from(self.before.unwrap_or_default())
     }
 }

@@ -139,7 +139,9 @@ mod tests {
         assert_eq!(week.listing(&question()).rows[0].days, [0, 0, 0, 0, 0, 5, 0]);
         // Further back the sums alone are asked for, and nothing is compared with days that were not watched.
         let further = of("2026-07-01", "2026-11-14").await;
-        assert_eq!(rows(&further, Sort::Pulls)[..2], [row("falls", 9, None), row("old", 7, None)]);
+        for sort in [Sort::Pulls, Sort::Change] {
+            assert_eq!(rows(&further, sort)[..2], [row("falls", 9, None), row("old", 7, None)]);
+        }
         assert_eq!(
             (further.counted(), further.listing(&question()).rows[0].days.len()),
             (Some(Compared { count: 21, before: None }), 0)

@@ -240,7 +240,16 @@ impl Chosen {
         }
     }
 
-    /// The same, as tables have it.
+    /// What the first is called.
+    pub(crate) fn first(&self) -> &'static str {
+        match self.question.kind {
+            AccessKind::PullByTag | AccessKind::PullByDigest => "First pulled on",
+            AccessKind::VersionCheck => "First checked on",
+            AccessKind::Push => "First pushed on",
+        }
+    }
+
+    /// The last, as tables have it.
     pub(crate) fn last_at(&self) -> &'static str {
         match self.question.kind {
             AccessKind::PullByTag | AccessKind::PullByDigest => "last_pulled_at",

@@ -391,6 +391,9 @@ fn folder_links(folders: &[Folder], question: &ListingQuestion, chosen: &Chosen)
 }
 
 fn columns(question: &ListingQuestion, counted: &Chosen) -> Vec<Column> {
+    let is_compared = counted.question.before.is_some();
+    // What is compared with nothing is sorted by the counts themselves.
+    let sorted = if question.sort == Sort::Change && !is_compared { Sort::Pulls } else { question.sort };
     [
         ("Repository".to_owned(), "", Sort::Name),
         ("Tags".to_owned(), "number wide", Sort::Tags),
@@ -399,9 +402,9 @@ fn columns(question: &ListingQuestion, counted: &Chosen) -> Vec<Column> {
         ("Last pull".to_owned(), "when", Sort::LastPulled),
     ]
     .into_iter()
-    .filter(|(.., sort)| *sort != Sort::Change || counted.question.before.is_some())
+    .filter(|(.., sort)| *sort != Sort::Change || is_compared)
     .map(|(label, class, sort)| {
-        let chosen = question.sort == sort;
+        let chosen = sorted == sort;
         let reverse = chosen && !question.reverse;
         let rising = (sort == Sort::Name) != question.reverse;
         Column {

@@ -220,6 +220,12 @@ async fn the_list_is_sorted_by_what_grows_and_what_dies() {
     }
     let body = site.page("/?sort=change").await.body;
     assert!(body.contains("aria-sort=\"descending\"><a href=\"/?sort=change&#38;order=reverse\">Change"), "{body}");
+    // Where there is nothing to compare with, by what was counted.
+    let body = site.page("/?sort=change&days=90").await.body;
+    assert!(
+        body.contains("aria-sort=\"descending\"><a href=\"/?order=reverse&#38;days=90\">Pulls in 90 days"),
+        "{body}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

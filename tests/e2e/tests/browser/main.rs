@@ -267,7 +267,7 @@ async fn swagger_ui_works_under_its_policy() {
 /// The pages to look at: a name for the file, and the path.
 const PAGES: [(&str, &str); 14] = [
     ("home", "/"),
-    ("home-checks", "/?days=90&kind=version_check&architecture=arm64&sort=change"),
+    ("home-checks", "/?from=2026-09-01&to=2026-09-30&kind=version_check&sort=change"),
     ("folder", "/?folder=platform"),
     ("nothing", "/?q=nothing+like+this"),
     ("repository", "/repo/library/nginx"),

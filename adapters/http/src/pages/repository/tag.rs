@@ -45,6 +45,7 @@ struct TagPage<'a> {
     figures: Vec<Figure>,
     chooser: Chooser,
     noun: &'static str,
+    first: &'static str,
     last: &'static str,
     chart: Option<Chart>,
     history: Vec<HistoryRow>,
@@ -164,6 +165,7 @@ pub(super) async fn page_of(
         )
         .with_intervals(&chosen),
         noun: chosen.noun(),
+        first: chosen.first(),
         last: chosen.last(),
         chart,
         history: history(statistics, digest, now),
