@@ -152,7 +152,7 @@ async fn pages_and_api_tell_the_same_numbers_of_the_same_dates() {
                 ("/repo/library/nginx?tag=latest", "&repository=library/nginx&tag=latest"),
             ] {
                 let answer = site.page(&with(page, &asked)).await;
-                let api = sum(&site, &format!("{}{of}&{how}", dates(&answer)).trim_end_matches('&')).await;
+                let api = sum(&site, format!("{}{of}&{how}", dates(&answer)).trim_end_matches('&')).await;
                 assert_eq!(figure(&answer.body, label), api, "{page} {asked}");
             }
             let home = site.page(&with("/", &asked)).await;
