@@ -41,10 +41,17 @@ function chart(figure) {
     title.remove(); // Else the browser shows it too.
     return { node, heading, values: [...rows[index].querySelectorAll("td")].map((cell) => numberOf(cell.textContent)) };
   });
-  const series = [...figure.querySelectorAll(".legend li")].map((item, index) => ({
+  const series = [...figure.querySelectorAll(".legend li[data-name]")].map((item, index) => ({
     item, key: item.querySelector(".key"), name: item.dataset.name, isOn: true, index,
   }));
   const on = () => series.filter((one) => one.isOn);
+  // The period before: for bars the sum of all series, so it goes when one of them does; for lines one for each.
+  const heads = [...figure.querySelectorAll(".values thead th")];
+  const keys = [...figure.querySelectorAll(".legend .before .key")];
+  const ghosts = [...plot.querySelectorAll(".ghost")].map((path, at) => ({
+    path, at, key: keys[at], index: series.length + at, name: heads[1 + series.length + at].textContent,
+  }));
+  const isOn = ({ at }) => (stacked ? on().length === series.length : series[at].isOn);
 
   // The box.
   let current = -1;
@@ -64,6 +71,7 @@ function chart(figure) {
     const body = element("tbody", "", ...on().map(({ key, name, index: at }) =>
       row(key.cloneNode(true), name, values[at], share(values[at]))));
     if (stacked && on().length > 1) body.append(row("", "in all", total, ""));
+    body.append(...ghosts.filter(isOn).map(({ key, name, index: at }) => row(key.cloneNode(true), name, values[at], "")));
     tooltip.replaceChildren(element("p", "", heading), element("table", "", body));
     tooltip.hidden = false;
     node.classList.add("current");
@@ -94,7 +102,10 @@ function chart(figure) {
   // The legend.
   const levels = [...plot.querySelectorAll(".levels text")];
   const redraw = () => {
-    const reach = ({ values }) => on().map(({ index }) => values[index]).reduce((a, b) => (stacked ? a + b : Math.max(a, b)), 0);
+    const reach = ({ values }) => Math.max(
+      on().map(({ index }) => values[index]).reduce((a, b) => (stacked ? a + b : Math.max(a, b)), 0),
+      ...ghosts.filter(isOn).map(({ index }) => values[index]),
+    );
     const steps = levels.length - 1;
     const wanted = Math.max(1, Math.ceil(Math.max(...bars.map(reach)) / steps));
     const power = 10 ** Math.floor(Math.log10(wanted));
@@ -113,10 +124,12 @@ function chart(figure) {
       }
     }
     const factor = (Number(figure.dataset.top) * scale) / height;
-    plot.querySelectorAll(".line").forEach((line) => {
+    const draw = (line, isShown) => {
       line.setAttribute("transform", `translate(0 ${height * (1 - factor)}) scale(1 ${factor})`);
-      line.classList.toggle("off", !series[line.dataset.series].isOn);
-    });
+      line.classList.toggle("off", !isShown);
+    };
+    plot.querySelectorAll(".line").forEach((line) => draw(line, series[line.dataset.series].isOn));
+    ghosts.forEach((ghost) => draw(ghost.path, isOn(ghost)));
   };
   if (series.length < 2) return;
   for (const one of series) {

@@ -95,9 +95,9 @@ function live(form) {
       if (!found) return;
       results.replaceChildren(...found.childNodes);
       status.textContent = found.dataset.found;
-      // The links to other days keep what was typed.
-      const ranges = page.querySelectorAll(".ranges a");
-      document.querySelectorAll(".ranges a").forEach((link, index) => { link.href = ranges[index]?.getAttribute("href") ?? link.href; });
+      // The choices of other days keep what was typed.
+      const chooser = page.querySelector(".chooser");
+      if (chooser) document.querySelector(".chooser")?.replaceChildren(...chooser.childNodes);
       history.replaceState(null, "", url);
     } catch (error) {
       if (error.name !== "AbortError") status.textContent = "The server does not answer.";

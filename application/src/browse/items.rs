@@ -109,7 +109,7 @@ impl DigestPulls {
     }
 }
 
-fn most_first(by: Vec<Dimension>, measures: Measures, filter: Filter, limit: u32) -> Breakdown {
+pub(super) fn most_first(by: Vec<Dimension>, measures: Measures, filter: Filter, limit: u32) -> Breakdown {
     Breakdown { by, measures, filter, order: Order::MostFirst, page: Page::first(limit) }
 }
 

@@ -3,13 +3,14 @@
 use std::{
     cmp::{Ordering, Reverse},
     collections::BTreeMap,
+    ops::Range,
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
-use staticreg_domain::RepositoryName;
+use staticreg_domain::{RepositoryName, metrics::DateRange};
 
-use super::{PullCounts, RepositoryCounts, Shown};
+use super::{Compared, Daily, PeriodCounts, PullCounts, RepositoryCounts, Series, Shown};
 use crate::catalog::CatalogSnapshot;
 
 /// What repositories are sorted by; equals follow each other by name.
@@ -19,9 +20,11 @@ pub enum Sort {
     Name,
     /// Number of tags, most first.
     Tags,
-    /// Pulls in 30 days, most first.
+    /// What was counted over the dates, most first.
     #[default]
     Pulls,
+    /// By how much that is more than in the period before, what grew most first.
+    Change,
     /// Last pull, latest first.
     LastPulled,
 }
@@ -92,17 +95,27 @@ pub struct ListingRow {
     pub name: RepositoryName,
     /// Its tags; of a repository that is not in the registry those that were ever pulled; none when not known.
     pub tags: Option<usize>,
+    /// What was counted over the dates; none while that is not known.
+    pub counted: Option<Compared>,
+    /// What was counted on each of the dates; none where only their sum is known.
+    pub days: Vec<u64>,
     /// Its pulls; none when it was never pulled from.
     pub counts: Option<RepositoryCounts>,
     /// Whether the registry holds it, as far as it was read.
     pub in_registry: bool,
 }
 
-/// All repositories and their pulls.
+/// All repositories, and what was counted of them over some dates.
 #[derive(Debug)]
 pub struct Overview {
     /// The pulls.
     pub pull_counts: Shown<PullCounts>,
+    /// The dates.
+    pub dates: DateRange,
+    /// What was counted over the dates; none when the pulls tell it.
+    pub period: Option<Shown<PeriodCounts>>,
+    /// What was counted in the period before; none when there is none to compare with.
+    pub before: Option<Shown<PeriodCounts>>,
     /// What the registry holds; none when no registry is configured.
     pub snapshot: Option<Arc<CatalogSnapshot>>,
 }
@@ -111,7 +124,7 @@ struct Entry<'a> {
     name: &'a RepositoryName,
     tags: Option<usize>,
     counts: Option<&'a RepositoryCounts>,
-    pulls: u64,
+    counted: Compared,
     last_pulled_at: Option<DateTime<Utc>>,
     in_registry: bool,
 }
@@ -143,7 +156,8 @@ impl Overview {
         let per_page = question.per_page.max(1);
         let pages = entries.len().div_ceil(per_page).max(1);
         let page = question.page.clamp(1, pages);
-        let rows = entries.iter().skip((page - 1) * per_page).take(per_page).map(Entry::row).collect();
+        let shown = entries.iter().skip((page - 1) * per_page).take(per_page);
+        let rows = shown.map(|entry| self.row(entry)).collect();
         Listing { rows, found: entries.len(), page, pages, folders, gone }
     }
 
@@ -153,21 +167,115 @@ impl Overview {
         self.entries().next().is_none()
     }
 
-    /// What the registry holds, and what was pulled.
+    /// What was counted over the dates in all; none while that is not known.
+    #[must_use]
+    pub fn counted(&self) -> Option<Compared> {
+        let daily = self.daily()?;
+        Some(Compared { count: daily.total(), before: self.counting().before.map(PeriodCounts::total) })
+    }
+
+    /// What was counted on each of the dates, of all repositories together; none while that is not known.
+    #[must_use]
+    pub fn daily(&self) -> Option<Daily> {
+        if let Some(period) = &self.period {
+            return Some(period.value.as_deref()?.daily().clone());
+        }
+        let pull_counts = self.pull_counts.value.as_deref()?;
+        let days = pull_counts.days()[pull_counts.days_in(self.dates)].to_vec();
+        let series = vec![Series { name: String::new(), days }];
+        Some(Daily { range: self.dates, months_before: None, series })
+    }
+
+    fn row(&self, entry: &Entry<'_>) -> ListingRow {
+        let Entry { name, tags, counts, counted, in_registry, .. } = entry;
+        let Counting { days, is_known, .. } = self.counting();
+        let days = counts.zip(days).map(|(counts, (first, end))| &counts.days[first..end]).unwrap_or_default();
+        ListingRow {
+            name: (*name).clone(),
+            tags: *tags,
+            counted: is_known.then_some(*counted),
+            days: days.iter().copied().map(u64::from).collect(),
+            counts: counts.cloned(),
+            in_registry: *in_registry,
+        }
+    }
+
+    /// Where what was counted over the dates is to be found.
+    fn counting(&self) -> Counting<'_> {
+        let pull_counts = self.pull_counts.value.as_deref();
+        let period = self.period.as_ref().map(|period| period.value.as_deref());
+        let days = pull_counts.filter(|_| period.is_none()).map(|pull_counts| {
+            let Range { start, end } = pull_counts.days_in(self.dates);
+            (start, end)
+        });
+        Counting {
+            is_known: days.is_some() || period.flatten().is_some(),
+            days,
+            period: period.flatten(),
+            before: self.before.as_ref().and_then(|before| before.value.as_deref()),
+        }
+    }
+
+    /// What the registry holds, and what was counted.
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let counting = self.counting();
         let pull_counts = self.pull_counts.value.as_deref();
         let snapshot = self.snapshot.as_deref();
+        let is_elsewhere =
+            move |name: &RepositoryName| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none());
         let in_registry = snapshot.map(CatalogSnapshot::repositories).unwrap_or_default().iter().map(move |entry| {
             let tags = entry.read_at.map(|_| entry.tags.len());
             let counts = pull_counts.and_then(|pull_counts| pull_counts.repository(&entry.name));
-            Entry::new(&entry.name, tags, counts, true)
+            counting.entry(&entry.name, tags, counts, true)
         });
-        let elsewhere = pull_counts
+        let pulled =
+            pull_counts.into_iter().flat_map(PullCounts::repositories).filter(move |(name, _)| is_elsewhere(name)).map(
+                move |(name, counts)| counting.entry(name, usize::try_from(counts.tags).ok(), Some(counts), false),
+            );
+        // What was never pulled by tag may have been accessed otherwise.
+        let accessed = counting
+            .period
             .into_iter()
-            .flat_map(PullCounts::repositories)
-            .filter(move |(name, _)| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none()))
-            .map(|(name, counts)| Entry::new(name, usize::try_from(counts.tags).ok(), Some(counts), false));
-        in_registry.chain(elsewhere)
+            .flat_map(PeriodCounts::repositories)
+            .filter(move |name| {
+                is_elsewhere(name) && pull_counts.is_none_or(|pull_counts| pull_counts.repository(name).is_none())
+            })
+            .map(move |name| counting.entry(name, None, None, false));
+        in_registry.chain(pulled).chain(accessed)
+    }
+}
+
+/// Where what was counted of a repository is to be found.
+#[derive(Clone, Copy)]
+struct Counting<'a> {
+    /// Whether it is known.
+    is_known: bool,
+    /// The first of the days that are known of each, and the one behind the last; none when their sums are.
+    days: Option<(usize, usize)>,
+    period: Option<&'a PeriodCounts>,
+    before: Option<&'a PeriodCounts>,
+}
+
+impl<'a> Counting<'a> {
+    fn entry(
+        self,
+        name: &'a RepositoryName,
+        tags: Option<usize>,
+        counts: Option<&'a RepositoryCounts>,
+        in_registry: bool,
+    ) -> Entry<'a> {
+        let count = match (self.days, counts) {
+            (Some((first, end)), Some(counts)) => counts.days[first..end].iter().copied().map(u64::from).sum(),
+            _ => self.period.map_or(0, |period| period.of(name)),
+        };
+        Entry {
+            name,
+            tags,
+            counts,
+            counted: Compared { count, before: self.before.map(|before| before.of(name)) },
+            last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
+            in_registry,
+        }
     }
 }
 
@@ -177,39 +285,13 @@ fn is_whole(snapshot: &CatalogSnapshot) -> bool {
     status.read_at.is_some() && status.progress.is_none() && status.fault.is_none()
 }
 
-impl<'a> Entry<'a> {
-    fn new(
-        name: &'a RepositoryName,
-        tags: Option<usize>,
-        counts: Option<&'a RepositoryCounts>,
-        in_registry: bool,
-    ) -> Self {
-        Self {
-            name,
-            tags,
-            counts,
-            pulls: counts.map_or(0, RepositoryCounts::last_30_days),
-            last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
-            in_registry,
-        }
-    }
-
-    fn row(&self) -> ListingRow {
-        ListingRow {
-            name: self.name.clone(),
-            tags: self.tags,
-            counts: self.counts.cloned(),
-            in_registry: self.in_registry,
-        }
-    }
-}
-
 impl Sort {
     fn order(self, a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
         match self {
             Self::Name => Ordering::Equal,
             Self::Tags => Reverse(a.tags).cmp(&Reverse(b.tags)),
-            Self::Pulls => Reverse(a.pulls).cmp(&Reverse(b.pulls)),
+            Self::Pulls => Reverse(a.counted.count).cmp(&Reverse(b.counted.count)),
+            Self::Change => Reverse(a.counted.growth()).cmp(&Reverse(b.counted.growth())),
             Self::LastPulled => Reverse(a.last_pulled_at).cmp(&Reverse(b.last_pulled_at)),
         }
         .then_with(|| a.name.cmp(b.name))
@@ -250,10 +332,12 @@ mod tests {
             let entries = names.iter().map(|name| Arc::new(RepositoryEntry::unread(name.parse().unwrap()))).collect();
             Arc::new(CatalogSnapshot::new(1, entries, status))
         });
-        Overview {
-            pull_counts: Shown { value: Some(Arc::new(pull_counts)), at: DateTime::default(), away: false },
-            snapshot,
-        }
+        let dates = DateRange::days_until(pull_counts.today(), 30);
+        Overview { pull_counts: shown(pull_counts), dates, period: None, before: None, snapshot }
+    }
+
+    fn shown<V>(value: V) -> Shown<V> {
+        Shown { value: Some(Arc::new(value)), at: DateTime::default(), away: false }
     }
 
     fn whole() -> ReadStatus {

@@ -1,6 +1,6 @@
 //! The counts of all repositories: for each repository the last 30 days and the last pull, small enough for 20,000 of them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
@@ -9,7 +9,10 @@ use staticreg_domain::{
 };
 use tokio::time::Instant;
 
-use super::items::{self, RepositoryPulls};
+use super::{
+    items::{self, RepositoryPulls},
+    last_days,
+};
 use crate::{aside::aside, ask_metrics::AskMetrics};
 
 /// How many days they show.
@@ -91,6 +94,13 @@ impl PullCounts {
         days
     }
 
+    /// Which of the days are among some dates.
+    #[must_use]
+    pub fn days_in(&self, dates: DateRange) -> Range<usize> {
+        let place = |date: NaiveDate| usize::try_from((date - self.first()).num_days()).unwrap_or_default().min(DAYS);
+        place(dates.from())..dates.to().succ_opt().map_or(DAYS, place)
+    }
+
     /// The first day.
     fn first(&self) -> NaiveDate {
         first_day(self.today)
@@ -100,7 +110,7 @@ impl PullCounts {
     pub(super) async fn read(ask: &AskMetrics, before: Option<Arc<Self>>) -> Result<Self, MetricsError> {
         let started = Instant::now();
         let today = ask.today();
-        let range = DateRange::days_until(today, u32::try_from(DAYS).unwrap_or(u32::MAX));
+        let range = last_days(today);
         let mut totals = [0_u64; DAYS];
         ask.every_row(items::daily(None, Filter::of_dates(range), PAGE), |day| {
             if let Some(total) = index(day.key.date?, range.from()).and_then(|index| totals.get_mut(index)) {
@@ -249,6 +259,15 @@ mod tests {
         assert_eq!((counts.days[29], counts.days[0], counts.last_30_days(), counts.all), (1, 2, 3, 7));
         assert_eq!(counts.last_pulled_at, Some("2026-11-21T10:00:00Z".parse().unwrap()));
         assert_eq!(pull_counts.totals(), Totals { today: 1, last_7_days: 1, last_30_days: 3, all: 7 });
+        for (from, to, expected) in [
+            ("2026-10-23", "2026-11-21", 0..30),
+            ("2026-11-20", "2026-11-20", 28..29),
+            ("2026-11-21", "2026-11-22", 29..30),
+            ("2026-10-01", "2026-10-02", 0..0),
+        ] {
+            let dates = DateRange::new(from.parse().unwrap(), to.parse().unwrap()).unwrap();
+            assert_eq!(pull_counts.days_in(dates), expected, "{from}");
+        }
     }
 
     #[tokio::test]

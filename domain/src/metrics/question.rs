@@ -8,7 +8,7 @@ use super::AccessKind;
 use crate::{Architecture, Digest, RepositoryName, Tag};
 
 /// An inclusive range of dates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DateRange {
     from: NaiveDate,
     to: NaiveDate,

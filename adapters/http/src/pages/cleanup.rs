@@ -197,7 +197,7 @@ async fn listed_for(site: &Site, question: CleanupQuestion, layout: &mut Layout<
 }
 
 fn figures(cleanup: &Cleanup) -> Vec<Figure> {
-    let figure = |label, value, note: &str| Figure { label, value, note: note.to_owned() };
+    let figure = |label, value, note: &str| Figure::new(label, value, note);
     let note = if cleanup.freed.is_exact { "each layer once" } else { "as far as layers are known" };
     vec![
         figure("May go", text::number(cleanup.candidates as u64), "tags"),

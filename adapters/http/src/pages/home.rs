@@ -6,13 +6,16 @@ use askama::Template;
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
-    browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, PullCounts, Sort},
+    browse::{Compared, Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, PullCounts, Sort},
 };
 
 use super::{
-    addresses::{folder_address, repository_address},
-    chart::Sparkline,
-    layout::{Figure, Layout, Section, balance, origin, page},
+    addresses::{folder_address_in, repository_address_in},
+    change::Change,
+    chart::{Share, Sparkline},
+    chooser::Chooser,
+    chosen::Chosen,
+    layout::{Figure, Layout, RENEWED_SOON, Section, balance, origin, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
     set_up,
@@ -39,6 +42,11 @@ struct Home<'a> {
     trend: Option<Sparkline>,
     read_at: Option<Moment>,
     query: &'a ListParameters,
+    chooser: Chooser,
+    /// What the search keeps.
+    kept: Vec<(&'static str, String)>,
+    /// Whether there is a period before to compare with.
+    compared: bool,
     path: Vec<FolderLink>,
     folders: Vec<FolderLink>,
     more_folders: Vec<FolderLink>,
@@ -93,6 +101,9 @@ struct Row {
     tags: String,
     pulls: String,
     sparkline: Option<Sparkline>,
+    /// Its part of the most, where no days are known.
+    share: Option<Share>,
+    change: Option<Change>,
     last_pull: Option<Moment>,
     /// Whether the registry is known not to hold it.
     gone: bool,
@@ -116,6 +127,7 @@ impl ListParameters {
             Some("name") => Sort::Name,
             Some("tags") => Sort::Tags,
             Some("last_pulled") => Sort::LastPulled,
+            Some("change") => Sort::Change,
             _ => Sort::Pulls,
         };
         let search = parameters.get("q").unwrap_or_default().to_owned();
@@ -177,69 +189,88 @@ fn sort_name(sort: Sort) -> &'static str {
         Sort::Name => "name",
         Sort::Tags => "tags",
         Sort::Pulls => "",
+        Sort::Change => "change",
         Sort::LastPulled => "last_pulled",
     }
 }
 
 /// The address of the list, or of the same as CSV.
-fn address(path: &str, question: &ListingQuestion) -> String {
+fn address(path: &str, question: &ListingQuestion, chosen: &Chosen) -> String {
+    let kept = chosen.kept();
+    let mut parameters = own_parameters(question);
+    parameters.extend(kept.iter().map(|(name, value)| (*name, value.as_str())));
     let page = if question.page > 1 { question.page.to_string() } else { String::new() };
-    text::address(
-        path,
-        &[
-            ("q", &question.search),
-            ("folder", question.folder.as_deref().unwrap_or_default()),
-            ("show", presence_name(question)),
-            ("sort", sort_name(question.sort)),
-            ("order", order_name(question.reverse)),
-            ("page", &page),
-        ],
-    )
+    parameters.push(("page", &page));
+    text::address(path, &parameters)
+}
+
+/// What the address says beside what is counted, and the page.
+fn own_parameters(question: &ListingQuestion) -> Vec<(&str, &str)> {
+    vec![
+        ("q", &question.search),
+        ("folder", question.folder.as_deref().unwrap_or_default()),
+        ("show", presence_name(question)),
+        ("sort", sort_name(question.sort)),
+        ("order", order_name(question.reverse)),
+    ]
 }
 
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
-    let (query, origin) = (ListParameters::from_parameters(&Parameters::from_request(request)), origin(request));
-    let overview = site.browse.overview().await;
+    let parameters = Parameters::from_request(request);
+    let (query, origin) = (ListParameters::from_parameters(&parameters), origin(request));
+    let chosen = Chosen::from_parameters(&parameters, &site.browse).await;
+    let overview = site.browse.overview_of(&chosen.question).await;
     let site = Arc::clone(site);
-    aside(move || page_of(&site, &query, &origin, &overview)).await
+    aside(move || page_of(&site, &query, &chosen, &origin, &overview)).await
 }
 
-fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overview) -> Response {
+fn page_of(site: &Site, query: &ListParameters, chosen: &Chosen, origin: &str, overview: &Overview) -> Response {
     let now = site.now();
     let listing = overview.listing(&query.question);
     let title = query.question.folder.clone().unwrap_or_else(|| "Repositories".to_owned());
     let mut layout = Layout::new(site, Section::Repositories, title);
-    layout.about_counts(&overview.pull_counts, now);
+    match &overview.period {
+        Some(period) if overview.pull_counts.value.is_some() && !overview.pull_counts.away => {
+            layout.about_counts(period, now);
+        }
+        _ => layout.about_counts(&overview.pull_counts, now),
+    }
+    layout.about(chosen);
+    if overview.before.as_ref().is_some_and(|before| before.value.is_none() && !before.away) {
+        layout.renewed_after = Some(RENEWED_SOON);
+    }
     layout.about_registry(site, overview.snapshot.as_deref(), now);
     layout.about_refusals(&site.access, now);
-    let pull_counts = overview.pull_counts.value.as_deref();
-    let is_known = pull_counts.is_some();
     let is_read = overview.snapshot.as_ref().is_some_and(|snapshot| snapshot.status().read_at.is_some());
-    let mut folders = folder_links(&listing.folders, &query.question);
+    let most = listing.rows.iter().filter_map(|row| Some(row.counted?.count)).max().unwrap_or_default();
+    let mut folders = folder_links(&listing.folders, &query.question, chosen);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
     let home = Home {
         state: State::from_overview(overview),
         has_registry: overview.snapshot.is_some(),
         configuration: set_up::configuration(site, origin),
-        figures: figures(overview),
-        trend: pull_counts.map(|pull_counts| Sparkline::new(pull_counts.days())),
+        figures: figures(overview, chosen),
+        trend: overview.daily().and_then(|daily| Sparkline::of(&daily, &chosen.column())),
         read_at: overview
             .snapshot
             .as_ref()
             .and_then(|snapshot| snapshot.status().read_at)
             .map(|read_at| Moment::new(read_at, now)),
-        path: path(query.folder()),
+        chooser: Chooser::new(chosen, "/", &own_parameters(&query.question)),
+        kept: chosen.kept(),
+        compared: chosen.question.before.is_some(),
+        path: path(query.folder(), chosen),
         folders,
         more_folders,
-        columns: columns(&query.question),
-        rows: listing.rows.iter().map(|row| self::row(row, query.folder(), is_known, now, is_read)).collect(),
-        choices: choices(&listing, &query.question),
+        columns: columns(&query.question, chosen),
+        rows: listing.rows.iter().map(|row| self::row(row, query.folder(), chosen, most, now, is_read)).collect(),
+        choices: choices(&listing, &query.question, chosen),
         found: found(&listing),
         pages: Pages::new(listing.page, listing.pages, |page| {
-            address("/", &ListingQuestion { page, ..query.question.clone() })
+            address("/", &ListingQuestion { page, ..query.question.clone() }, chosen)
         }),
-        csv: address("/export/repositories.csv", &ListingQuestion { page: 1, ..query.question.clone() }),
+        csv: address("/export/repositories.csv", &ListingQuestion { page: 1, ..query.question.clone() }, chosen),
         layout,
         query,
         balance: balance(&site.receive.balance()),
@@ -248,7 +279,7 @@ fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overvie
 }
 
 /// What may be listed; nothing to choose while nothing is gone.
-fn choices(listing: &Listing, question: &ListingQuestion) -> Vec<PresenceChoice> {
+fn choices(listing: &Listing, question: &ListingQuestion, chosen: &Chosen) -> Vec<PresenceChoice> {
     let Some(gone @ 1..) = listing.gone else { return Vec::new() };
     [
         (Presence::There, "In the registry".to_owned()),
@@ -258,7 +289,7 @@ fn choices(listing: &Listing, question: &ListingQuestion) -> Vec<PresenceChoice>
     .into_iter()
     .map(|(presence, label)| PresenceChoice {
         label,
-        address: address("/", &ListingQuestion { presence, page: 1, ..question.clone() }),
+        address: address("/", &ListingQuestion { presence, page: 1, ..question.clone() }, chosen),
         chosen: presence == question.presence,
     })
     .collect()
@@ -274,13 +305,11 @@ fn found(listing: &Listing) -> String {
     format!("{first} to {last} of {found}")
 }
 
-fn figures(overview: &Overview) -> Vec<Figure> {
+fn figures(overview: &Overview, chosen: &Chosen) -> Vec<Figure> {
     let mut figures = Vec::new();
     let pull_counts = overview.pull_counts.value.as_deref();
-    let figure = |label, value: Option<u64>, note: String| Figure {
-        label,
-        value: value.map_or_else(|| "–".to_owned(), text::number),
-        note,
+    let figure = |label, count: Option<u64>, note: String| {
+        Figure::of_count(label, count.map(|count| Compared { count, before: None }), note)
     };
     match &overview.snapshot {
         Some(snapshot) => {
@@ -301,71 +330,87 @@ fn figures(overview: &Overview) -> Vec<Figure> {
         )),
     }
     let pulls = pull_counts.map(PullCounts::totals);
-    figures.push(figure("Pulls today", pulls.map(|pulls| pulls.today), String::new()));
-    figures.push(figure("In 7 days", pulls.map(|pulls| pulls.last_7_days), String::new()));
-    let all = pulls.map_or_else(String::new, |pulls| format!("{} in all", text::number(pulls.all)));
-    figures.push(figure("In 30 days", pulls.map(|pulls| pulls.last_30_days), all));
+    figures.push(Figure::of_count(chosen.noun(), overview.counted(), chosen.words()));
+    if chosen.question.is_of_all_pulls() {
+        figures.push(figure("Pulls today", pulls.map(|pulls| pulls.today), String::new()));
+        figures.push(figure("Pulls in all", pulls.map(|pulls| pulls.all), String::new()));
+    }
     figures
 }
 
-fn row(row: &ListingRow, shown_folder: &str, is_known: bool, now: chrono::DateTime<chrono::Utc>, is_read: bool) -> Row {
-    let ListingRow { name, tags, counts, in_registry } = row;
+fn row(
+    row: &ListingRow,
+    shown_folder: &str,
+    chosen: &Chosen,
+    most: u64,
+    now: chrono::DateTime<chrono::Utc>,
+    is_read: bool,
+) -> Row {
+    let ListingRow { name, tags, counted, days, counts, in_registry } = row;
     let shown = name.as_str().strip_prefix(shown_folder).map_or(name.as_str(), |rest| rest.trim_start_matches('/'));
     let (folder, own_name) = shown.rsplit_once('/').map_or(("", shown), |(folder, own_name)| (folder, own_name));
-    let pulls = counts.as_ref().map_or(0, staticreg_application::browse::RepositoryCounts::last_30_days);
+    let pulls = counted.map_or(0, |counted| counted.count);
     Row {
         folder: if folder.is_empty() { String::new() } else { format!("{folder}/") },
         name: own_name.to_owned(),
-        address: repository_address(name.as_str()),
+        address: repository_address_in(name, chosen),
         tags: tags.map_or_else(|| "–".to_owned(), |tags| text::number(tags as u64)),
-        pulls: if is_known { text::number(pulls) } else { "–".to_owned() },
-        sparkline: counts.as_ref().filter(|_| pulls > 0).map(|counts| Sparkline::new(counts.days.map(u64::from))),
+        pulls: if counted.is_some() { text::number(pulls) } else { "–".to_owned() },
+        sparkline: if pulls > 0 { Sparkline::new(days, &chosen.column()) } else { None },
+        share: (pulls > 0 && days.is_empty()).then(|| Share::new(pulls, most)),
+        change: counted.and_then(Change::new),
         last_pull: counts.as_ref().and_then(|counts| counts.last_pulled_at).map(|at| Moment::new(at, now)),
         gone: is_read && !in_registry,
     }
 }
 
 /// The folders above and the folder itself.
-fn path(folder: &str) -> Vec<FolderLink> {
+fn path(folder: &str, chosen: &Chosen) -> Vec<FolderLink> {
     folder
         .match_indices('/')
         .map(|(end, _)| &folder[..end])
         .chain((!folder.is_empty()).then_some(folder))
         .map(|path| FolderLink {
             name: path.rsplit('/').next().unwrap_or(path).to_owned(),
-            address: folder_address(path),
+            address: folder_address_in(path, chosen),
             repositories: String::new(),
         })
         .collect()
 }
 
-fn folder_links(folders: &[Folder], question: &ListingQuestion) -> Vec<FolderLink> {
+fn folder_links(folders: &[Folder], question: &ListingQuestion, chosen: &Chosen) -> Vec<FolderLink> {
+    let of = |folder: &Folder| ListingQuestion { folder: Some(folder.path.clone()), page: 1, ..question.clone() };
     folders
         .iter()
         .map(|folder| FolderLink {
             name: format!("{}/", folder.name),
-            address: address("/", &ListingQuestion { folder: Some(folder.path.clone()), page: 1, ..question.clone() }),
+            address: address("/", &of(folder), chosen),
             repositories: text::number(folder.repositories as u64),
         })
         .collect()
 }
 
-fn columns(question: &ListingQuestion) -> Vec<Column> {
+fn columns(question: &ListingQuestion, counted: &Chosen) -> Vec<Column> {
+    let is_compared = counted.question.before.is_some();
+    // What is compared with nothing is sorted by the counts themselves.
+    let sorted = if question.sort == Sort::Change && !is_compared { Sort::Pulls } else { question.sort };
     [
-        ("Repository", "", Sort::Name),
-        ("Tags", "number wide", Sort::Tags),
-        ("Pulls in 30 days", "number", Sort::Pulls),
-        ("Last pull", "when", Sort::LastPulled),
+        ("Repository".to_owned(), "", Sort::Name),
+        ("Tags".to_owned(), "number wide", Sort::Tags),
+        (counted.column(), "number", Sort::Pulls),
+        ("Change".to_owned(), "number wide", Sort::Change),
+        ("Last pull".to_owned(), "when", Sort::LastPulled),
     ]
     .into_iter()
+    .filter(|(.., sort)| *sort != Sort::Change || is_compared)
     .map(|(label, class, sort)| {
-        let chosen = question.sort == sort;
+        let chosen = sorted == sort;
         let reverse = chosen && !question.reverse;
         let rising = (sort == Sort::Name) != question.reverse;
         Column {
             label,
             class,
-            address: address("/", &ListingQuestion { sort, reverse, page: 1, ..question.clone() }),
+            address: address("/", &ListingQuestion { sort, reverse, page: 1, ..question.clone() }, counted),
             sorted: chosen.then_some(if rising { "ascending" } else { "descending" }),
         }
     })
@@ -374,24 +419,27 @@ fn columns(question: &ListingQuestion) -> Vec<Column> {
 
 /// The repositories as CSV: all that the list has on its pages.
 pub(super) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let overview = site.browse.overview().await;
-    if overview.pull_counts.value.is_none() {
+    let chosen = Chosen::from_parameters(parameters, &site.browse).await;
+    let overview = site.browse.overview_of(&chosen.question).await;
+    if overview.pull_counts.value.is_none() || overview.counted().is_none() {
         return Err(NoTable::StoreAway);
     }
     let question =
         ListingQuestion { page: 1, per_page: usize::MAX, ..ListParameters::from_parameters(parameters).question };
     let list = aside(move || {
         let rows = overview.listing(&question).rows.into_iter().map(|row| {
-            let counts = row.counts.unwrap_or_default();
+            let (counts, counted) = (row.counts.unwrap_or_default(), row.counted.unwrap_or_default());
             vec![
                 row.name.to_string(),
                 row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
-                counts.last_30_days().to_string(),
+                counted.count.to_string(),
+                counted.before.map(|before| before.to_string()).unwrap_or_default(),
                 counts.all.to_string(),
                 time(counts.last_pulled_at),
             ]
         });
-        with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows)
+        let (measure, before) = (chosen.measure(), chosen.measure_before());
+        with_head(&["repository", "tags", measure, &before, "pulls_total", "last_pulled_at"], rows).of(chosen.counted())
     });
     Ok(list.await)
 }

@@ -1,24 +1,25 @@
 //! `GET /insights`: what is pulled in all, and what is not.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
-    ask_metrics::Counted,
-    browse::{Daily, Insights, Series, Shown, Unused, UnusedImage},
+    browse::{Compared, Daily, Insights, Series, Shown, Unused, UnusedImage},
 };
-use staticreg_domain::metrics::AccessKind;
+use staticreg_domain::{Architecture, metrics::AccessKind};
 
 use super::{
-    addresses::{repository_address, tag_address, tag_address_in},
+    addresses::{csv_address, repository_address_in, tag_address_in},
+    change::Change,
     chart::{Chart, ChartInput, Share},
+    chooser::{Chooser, RangeChoice},
+    chosen::{Chosen, noun},
     layout::{Figure, Layout, RENEWED_SOON, Section, page},
     list::Pages,
     parameters::Parameters,
-    range::{ChosenRange, RangeChoice},
     site::Site,
     table::{NoTable, Table, daily, known, time, with_head},
     text::{self, Moment},
@@ -39,10 +40,11 @@ const UNUSED_MOST: u32 = 3_660;
 #[template(path = "insights.html")]
 struct InsightsPage<'a> {
     layout: Layout<'a>,
-    ranges: Vec<RangeChoice>,
+    chooser: Chooser,
     range_words: String,
-    from: String,
-    to: String,
+    what: String,
+    noun: &'static str,
+    last: &'static str,
     figures: Vec<Figure>,
     by_architecture: Option<Chart>,
     by_kind: Option<Chart>,
@@ -59,6 +61,7 @@ struct ImageRow {
     image: String,
     address: String,
     pulls: String,
+    change: Option<Change>,
     share: Share,
     last_pull: Moment,
 }
@@ -66,6 +69,7 @@ struct ImageRow {
 struct ArchitectureRow {
     name: String,
     pulls: String,
+    change: Option<Change>,
     share: Share,
     repositories: String,
 }
@@ -104,39 +108,31 @@ fn unused_days(parameters: &Parameters) -> u32 {
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
     let parameters = Parameters::from_request(request);
-    let mut chosen = ChosenRange::from_parameters(&parameters, site.browse.ask()).await;
+    let chosen = Chosen::from_parameters(&parameters, &site.browse).await;
     let unused_days = unused_days(&parameters);
-    let (shown, unused) = futures_util::join!(site.browse.insights(chosen.range), site.browse.unused(unused_days));
+    let (shown, unused) = futures_util::join!(site.browse.insights(&chosen.question), site.browse.unused(unused_days));
     let now = site.now();
     let mut layout = Layout::new(site, Section::Insights, "Insights");
     layout.about_counts(&shown, now);
     layout.about_registry(site, site.browse.snapshot().as_deref(), now);
-    layout.notices.extend(chosen.notice.take());
+    layout.about(&chosen);
     if unused.value.is_none() && !unused.away {
         layout.renewed_after = Some(RENEWED_SOON);
     }
     let insights = shown.value.as_deref();
-    let range = chosen.parameters();
-    let csv = |table: &str| {
-        let parameters: Vec<(&str, &str)> = range.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        text::address(&format!("/export/{table}.csv"), &parameters)
-    };
-    let kinds = insights.map(by_kind);
-    let chart =
-        |id, title: &str, daily, csv| ChartInput { id, title: title.to_owned(), daily, today: now.date_naive(), csv };
+    let csv = |table: &str| csv_address(table, None, None, &chosen);
     let unused_value = unused_days.to_string();
+    let own = [("unused", if unused_days == UNUSED_DEFAULT { "" } else { unused_value.as_str() })];
+    let (by_architecture, by_kind) = insights.map(|insights| charts(insights, &chosen, now.date_naive(), csv)).unzip();
     let template = InsightsPage {
-        ranges: chosen.choices("/insights", &[("unused", &unused_value)]),
+        chooser: Chooser::new(&chosen, "/insights", &own).with_intervals(&chosen),
         range_words: chosen.words(),
-        from: chosen.range.from().to_string(),
-        to: chosen.range.to().to_string(),
+        what: chosen.what(),
+        noun: chosen.noun(),
+        last: chosen.last(),
         figures: figures(insights, &chosen),
-        by_architecture: insights.map(|insights| {
-            Chart::stacked(chart("architectures", "Pulls by architecture", &insights.by_architecture, csv("daily")))
-        }),
-        by_kind: kinds
-            .as_ref()
-            .map(|kinds| Chart::lines(chart("kinds", "Pulls and version checks", kinds, csv("kinds")))),
+        by_architecture,
+        by_kind,
         known: insights.is_some(),
         images: insights.map(|insights| image_rows(insights, &chosen, now)).unwrap_or_default(),
         images_csv: csv("images"),
@@ -159,46 +155,57 @@ const DRAWN: [(AccessKind, &str); 3] = [
 ];
 
 /// The days of the kinds that are drawn.
-fn by_kind(insights: &Insights) -> Daily {
-    let Daily { range, months_before, .. } = insights.by_architecture;
+fn by_kind(counted: &BTreeMap<AccessKind, Daily>, like: &Daily) -> Daily {
+    let Daily { range, months_before, .. } = *like;
     let length = usize::try_from((range.to() - range.from()).num_days() + 1).unwrap_or_default();
     let series = |(kind, name): (AccessKind, &str)| {
-        let counted = insights.by_kind.get(&kind).and_then(|daily| daily.series.first());
+        let counted = counted.get(&kind).and_then(|daily| daily.series.first());
         Series { name: name.to_owned(), days: counted.map_or_else(|| vec![0; length], |series| series.days.clone()) }
     };
     Daily { range, months_before, series: DRAWN.map(series).into() }
 }
 
-fn figures(insights: Option<&Insights>, chosen: &ChosenRange) -> Vec<Figure> {
-    let figure = |(kind, label)| Figure {
-        label,
-        value: insights.map_or_else(|| "–".to_owned(), |insights| text::number(insights.total(kind))),
-        note: chosen.words(),
+/// The charts by architecture and by kind.
+fn charts(insights: &Insights, chosen: &Chosen, today: NaiveDate, csv: impl Fn(&str) -> String) -> (Chart, Chart) {
+    let before = insights.before.get(&chosen.question.kind);
+    let chart =
+        |id, title, daily, before, csv| ChartInput { id, title, daily, before, interval: chosen.interval, today, csv };
+    let title = match &chosen.question.architecture {
+        Some(_) => chosen.what(),
+        None => format!("{} by architecture", chosen.noun()),
     };
-    [
-        (AccessKind::PullByTag, "Pulls"),
-        (AccessKind::VersionCheck, "Version checks"),
-        (AccessKind::PullByDigest, "Pulls by digest"),
-        (AccessKind::Push, "Pushes"),
-    ]
-    .map(figure)
-    .into()
+    let kinds = by_kind(&insights.by_kind, &insights.by_architecture);
+    let kinds_before = before.map(|before| by_kind(&insights.before, before));
+    let of_architecture = |architecture: &Architecture| format!(" of {architecture}");
+    let of_architecture = chosen.question.architecture.as_ref().map(of_architecture).unwrap_or_default();
+    let kinds_title = format!("Pulls and version checks{of_architecture}");
+    (
+        Chart::stacked(chart("architectures", title, &insights.by_architecture, before, csv("daily"))),
+        Chart::lines(chart("kinds", kinds_title, &kinds, kinds_before.as_ref(), csv("kinds"))),
+    )
 }
 
-fn image_rows(insights: &Insights, chosen: &ChosenRange, now: DateTime<Utc>) -> Vec<ImageRow> {
-    let most = insights.images.first().map_or(0, |image| image.pulls);
+fn figures(insights: Option<&Insights>, chosen: &Chosen) -> Vec<Figure> {
+    [AccessKind::PullByTag, AccessKind::VersionCheck, AccessKind::PullByDigest, AccessKind::Push]
+        .map(|kind| Figure::of_count(noun(kind), insights.map(|insights| insights.total(kind)), chosen.words()))
+        .into()
+}
+
+fn image_rows(insights: &Insights, chosen: &Chosen, now: DateTime<Utc>) -> Vec<ImageRow> {
+    let most = insights.images.first().map_or(0, |(image, _)| image.pulls);
     insights
         .images
         .iter()
-        .map(|image| {
+        .map(|(image, before)| {
             let (name, address) = match &image.tag {
                 Some(tag) => (format!("{}:{tag}", image.repository), tag_address_in(&image.repository, tag, chosen)),
-                None => (image.repository.to_string(), repository_address(image.repository.as_str())),
+                None => (image.repository.to_string(), repository_address_in(&image.repository, chosen)),
             };
             ImageRow {
                 image: name,
                 address,
                 pulls: text::number(image.pulls),
+                change: Change::new(Compared { count: image.pulls, before: *before }),
                 share: Share::new(image.pulls, most),
                 last_pull: Moment::new(image.last_pulled_at, now),
             }
@@ -207,13 +214,14 @@ fn image_rows(insights: &Insights, chosen: &ChosenRange, now: DateTime<Utc>) -> 
 }
 
 fn architecture_rows(insights: &Insights) -> Vec<ArchitectureRow> {
-    let whole = insights.architectures.iter().map(|architecture| architecture.pulls).sum();
+    let whole = insights.architectures.iter().map(|(architecture, _)| architecture.pulls).sum();
     insights
         .architectures
         .iter()
-        .map(|architecture| ArchitectureRow {
+        .map(|(architecture, before)| ArchitectureRow {
             name: architecture.architecture.to_string(),
             pulls: text::number(architecture.pulls),
+            change: Change::new(Compared { count: architecture.pulls, before: *before }),
             share: Share::new(architecture.pulls, whole),
             repositories: text::number(architecture.repositories),
         })
@@ -223,11 +231,11 @@ fn architecture_rows(insights: &Insights) -> Vec<ArchitectureRow> {
 fn unused_section(
     shown: &Shown<Unused>,
     days: u32,
-    chosen: &ChosenRange,
+    chosen: &Chosen,
     parameters: &Parameters,
     now: DateTime<Utc>,
 ) -> UnusedSection {
-    let range = chosen.parameters();
+    let range = chosen.kept();
     let address = |days: u32, page: usize| {
         let (days, page) = (days.to_string(), if page > 1 { page.to_string() } else { String::new() });
         let mut all: Vec<(&str, &str)> = range.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -247,6 +255,7 @@ fn unused_section(
             .into_iter()
             .map(|choice| RangeChoice {
                 label: format!("{choice} days"),
+                brief: "",
                 address: address(choice, 1),
                 chosen: choice == days,
             })
@@ -256,7 +265,12 @@ fn unused_section(
         unread: false,
         known: unused.is_some_and(|unused| unused.watched_since.is_some()),
         found: if size > 0 { format!("{found}, {}", text::size(size)) } else { found },
-        rows: images.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).map(|image| unused_row(image, now)).collect(),
+        rows: images
+            .iter()
+            .skip((page - 1) * PER_PAGE)
+            .take(PER_PAGE)
+            .map(|image| unused_row(image, chosen, now))
+            .collect(),
         pages: Pages::new(page, pages, |page| address(days, page)),
         csv: text::address("/export/unused.csv", &[("unused", &days.to_string())]),
     }
@@ -278,11 +292,11 @@ fn watched(shown: &Shown<Unused>, days: u32, now: DateTime<Utc>) -> (String, boo
     }
 }
 
-fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
+fn unused_row(image: &UnusedImage, chosen: &Chosen, now: DateTime<Utc>) -> UnusedRow {
     let UnusedImage { repository, tag, size, created, last_pulled_at, version_checks } = image;
     UnusedRow {
         image: format!("{repository}:{tag}"),
-        address: tag_address(repository, tag),
+        address: tag_address_in(repository, tag, chosen),
         size: size.map_or_else(|| "–".to_owned(), text::size),
         created: created.map(|at| Moment::new(at, now)),
         last_pull: last_pulled_at.map(|at| Moment::new(at, now)),
@@ -290,43 +304,52 @@ fn unused_row(image: &UnusedImage, now: DateTime<Utc>) -> UnusedRow {
     }
 }
 
-async fn insights(site: &Site, parameters: &Parameters) -> Result<(Arc<Insights>, Counted), NoTable> {
-    let counted = ChosenRange::from_parameters(parameters, site.browse.ask()).await.counted();
-    Ok((known(site.browse.insights(counted.dates).await)?, counted))
+async fn insights(site: &Site, parameters: &Parameters) -> Result<(Arc<Insights>, Chosen), NoTable> {
+    let chosen = Chosen::from_parameters(parameters, &site.browse).await;
+    Ok((known(site.browse.insights(&chosen.question).await)?, chosen))
 }
 
 /// The pulls by day and architecture as CSV.
 pub(super) async fn daily_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    Ok(daily(&insights(site, parameters).await?.0.by_architecture, "architecture", "pulls"))
+    let (insights, chosen) = insights(site, parameters).await?;
+    Ok(daily(&insights.by_architecture, "architecture", chosen.measure()))
 }
 
 /// What is counted by day and kind as CSV.
 pub(super) async fn kinds_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    Ok(daily(&by_kind(&insights(site, parameters).await?.0), "kind", "count"))
+    let insights = insights(site, parameters).await?.0;
+    Ok(daily(&by_kind(&insights.by_kind, &insights.by_architecture), "kind", "count"))
 }
 
 /// The most pulled images as CSV.
 pub(super) async fn images_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let (insights, counted) = insights(site, parameters).await?;
-    let rows = insights.images.iter().map(|image| {
+    let (insights, chosen) = insights(site, parameters).await?;
+    let rows = insights.images.iter().map(|(image, before)| {
         vec![
             image.repository.to_string(),
             image.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
             image.pulls.to_string(),
+            before.map(|before| before.to_string()).unwrap_or_default(),
             time(Some(image.last_pulled_at)),
         ]
     });
-    Ok(with_head(&["repository", "tag", "pulls", "last_pulled_at"], rows).of(counted))
+    let head = ["repository", "tag", chosen.measure(), &chosen.measure_before(), chosen.last_at()];
+    Ok(with_head(&head, rows).of(chosen.counted()))
 }
 
 /// The architectures as CSV.
 pub(super) async fn architectures_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let (insights, counted) = insights(site, parameters).await?;
-    let rows = insights
-        .architectures
-        .iter()
-        .map(|item| vec![item.architecture.to_string(), item.pulls.to_string(), item.repositories.to_string()]);
-    Ok(with_head(&["architecture", "pulls", "repositories"], rows).of(counted))
+    let (insights, chosen) = insights(site, parameters).await?;
+    let rows = insights.architectures.iter().map(|(item, before)| {
+        vec![
+            item.architecture.to_string(),
+            item.pulls.to_string(),
+            before.map(|before| before.to_string()).unwrap_or_default(),
+            item.repositories.to_string(),
+        ]
+    });
+    let head = ["architecture", chosen.measure(), &chosen.measure_before(), "repositories"];
+    Ok(with_head(&head, rows).of(chosen.counted()))
 }
 
 /// The unused images as CSV, those of all pages.

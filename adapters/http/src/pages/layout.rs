@@ -8,10 +8,16 @@ use poem::{
     Endpoint, IntoResponse, Request, Response,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Scheme},
 };
-use staticreg_application::{browse::Shown, catalog::CatalogSnapshot, recording::Balance};
+use staticreg_application::{
+    browse::{Compared, Shown},
+    catalog::CatalogSnapshot,
+    recording::Balance,
+};
 
 use super::{
     assets::{Assets, hex},
+    change::Change,
+    chosen::Chosen,
     site::Site,
     text::{self, Moment},
 };
@@ -45,6 +51,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) assets: &'a Assets,
     pub(crate) version: &'static str,
     pub(crate) notices: Vec<Notice>,
+    /// The parameters that links to other sections keep, with a question mark before.
+    pub(crate) kept: String,
     /// After how many seconds the page is asked for anew while somebody looks; none for what stays as it is.
     pub(crate) renewed_after: Option<u32>,
 }
@@ -76,8 +84,23 @@ impl Notice {
 pub(crate) struct Figure {
     pub(crate) label: &'static str,
     pub(crate) value: String,
+    /// How it compares with the period before.
+    pub(crate) change: Option<Change>,
     /// What else there is to say.
     pub(crate) note: String,
+}
+
+impl Figure {
+    /// A number that is compared with nothing.
+    pub(crate) fn new(label: &'static str, value: String, note: impl Into<String>) -> Self {
+        Self { label, value, change: None, note: note.into() }
+    }
+
+    /// A count; none while it is not known.
+    pub(crate) fn of_count(label: &'static str, counted: Option<Compared>, note: impl Into<String>) -> Self {
+        let value = counted.map_or_else(|| "–".to_owned(), |counted| text::number(counted.count));
+        Self { change: counted.and_then(Change::new), ..Self::new(label, value, note) }
+    }
 }
 
 impl<'a> Layout<'a> {
@@ -88,6 +111,7 @@ impl<'a> Layout<'a> {
             assets: &site.assets,
             version: env!("CARGO_PKG_VERSION"),
             notices: Vec::new(),
+            kept: String::new(),
             renewed_after: matches!(section, Section::Repositories | Section::Insights).then_some(RENEWED_AFTER),
         }
     }
@@ -106,6 +130,17 @@ impl<'a> Layout<'a> {
 
     pub(super) fn is_api(&self) -> bool {
         self.section == Section::Api
+    }
+
+    /// Keeps what was chosen on the way to other sections, and tells what people should know about it.
+    pub(crate) fn about(&mut self, chosen: &Chosen) {
+        let kept = chosen.kept();
+        let kept: Vec<_> = kept.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.kept = text::address("", &kept);
+        self.notices.extend(chosen.notices.iter().cloned());
+        if !chosen.is_settled {
+            self.renewed_after = Some(RENEWED_SOON);
+        }
     }
 
     /// Tells when the counts could not be asked for.

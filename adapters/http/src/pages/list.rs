@@ -4,7 +4,7 @@ use super::{parameters::Parameters, text};
 
 /// The head of a column that the list can be sorted by.
 pub(crate) struct Column {
-    pub(crate) label: &'static str,
+    pub(crate) label: String,
     pub(crate) class: &'static str,
     pub(crate) address: String,
     /// `ascending` or `descending` for the column it is sorted by.

@@ -1,13 +1,17 @@
 //! The web pages: complete without JavaScript, with nothing from any other host.
 //!
-//! A page is a file here and a template of the same name. `layout` and `list` are what pages have in common, `chart`
-//! draws, `text` puts numbers and times into words, `embed` has what stands in pages of others. A page also says which
-//! tables it gives as CSV: `table` is what they have in common, and `export` is their route. No page imports from another.
-//! Templates escape all they are given: names and labels of the registry are untrusted text.
+//! A page is a file here and a template of the same name. `layout` and `list` are what pages have in common, `chosen` is
+//! what a page counts and `chooser` lets people choose it, `change` compares it with the period before, `chart` draws,
+//! `text` puts numbers and times into words, `embed` has what stands in pages of others. A page also says which tables it
+//! gives as CSV: `table` is what they have in common, and `export` is their route. No page imports from another. Templates
+//! escape all they are given: names and labels of the registry are untrusted text.
 
 mod addresses;
 mod assets;
+mod change;
 mod chart;
+mod chooser;
+mod chosen;
 mod cleanup;
 pub(crate) mod docs;
 mod embed;
@@ -18,7 +22,6 @@ mod insights;
 mod layout;
 mod list;
 mod parameters;
-mod range;
 mod repository;
 mod set_up;
 mod site;

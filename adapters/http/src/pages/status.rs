@@ -83,7 +83,7 @@ pub(super) fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response 
 }
 
 fn figures(site: &Site, lately: &Lately, now: DateTime<Utc>) -> Vec<Figure> {
-    let figure = |label, value, note: &str| Figure { label, value, note: note.to_owned() };
+    let figure = |label, value, note: &str| Figure::new(label, value, note);
     let last = lately.posted_at.map_or_else(|| "none yet".to_owned(), |at| Moment::to_the_second(at, now).ago);
     let balance = site.receive.balance();
     vec![

@@ -34,7 +34,7 @@ async fn it_says_that_old_days_are_kept_by_month() {
     let site = site::with(store, Some(SampleRegistry::new())).await;
     let hint =
         "Days before 1 Sep 2026 are kept by month. Here whole months are counted, from 1 Aug 2026 to 31 Aug 2026.";
-    for path in ["/insights", "/repo/library/nginx", "/repo/library/nginx?tag=latest"] {
+    for path in ["/", "/insights", "/repo/library/nginx", "/repo/library/nginx?tag=latest"] {
         let dates = if path.contains('?') { "&" } else { "?" }.to_owned() + "from=2026-08-15&to=2026-08-20";
         let text = site.page(&format!("{path}{dates}")).await.text();
         assert!(text.contains(hint), "{text}");
@@ -43,6 +43,7 @@ async fn it_says_that_old_days_are_kept_by_month() {
     // So does what is saved of them.
     let dates = "from=2026-08-15&to=2026-08-20";
     for (table, of) in [
+        ("repositories", ""),
         ("tags", "repository=library/nginx&"),
         ("digests", "repository=library/nginx&tag=latest&"),
         ("daily", "repository=library/nginx&"),
@@ -90,16 +91,16 @@ async fn the_days_are_kept_on_the_way_to_an_image() {
 async fn every_table_is_there_as_csv() {
     let site = site::sample().await;
     for (path, head, lines) in [
-        ("repositories.csv", "repository,tags,pulls_last_30_days,pulls_total,last_pulled_at", 23),
-        ("repositories.csv?q=nginx", "repository,tags,pulls_last_30_days,pulls_total,last_pulled_at", 2),
+        ("repositories.csv", "repository,tags,pulls,pulls_before,pulls_total,last_pulled_at", 23),
+        ("repositories.csv?q=nginx", "repository,tags,pulls,pulls_before,pulls_total,last_pulled_at", 2),
         (
             "tags.csv?repository=library/nginx",
-            "tag,digest,platforms,size,created_at,pulls,pulls_total,last_pulled_at",
+            "tag,digest,platforms,size,created_at,pulls,pulls_before,pulls_total,last_pulled_at",
             5,
         ),
         (
             "tags.csv?repository=library/nginx&q=LATEST",
-            "tag,digest,platforms,size,created_at,pulls,pulls_total,last_pulled_at",
+            "tag,digest,platforms,size,created_at,pulls,pulls_before,pulls_total,last_pulled_at",
             2,
         ),
         ("image.csv?repository=library/nginx&tag=latest", "fact,value", 12),
@@ -110,8 +111,8 @@ async fn every_table_is_there_as_csv() {
         ("daily.csv?repository=library/nginx&days=7", "date,architecture,pulls", 22),
         ("daily.csv?days=7", "date,architecture,pulls", 22),
         ("kinds.csv?days=7", "date,kind,count", 22),
-        ("images.csv", "repository,tag,pulls,last_pulled_at", 16),
-        ("architectures.csv", "architecture,pulls,repositories", 4),
+        ("images.csv", "repository,tag,pulls,pulls_before,last_pulled_at", 16),
+        ("architectures.csv", "architecture,pulls,pulls_before,repositories", 4),
         ("unused.csv", "repository,tag,size,created_at,last_pulled_at,version_checks", 2),
     ] {
         let answer = site.get(&format!("/export/{path}")).await;

@@ -1,6 +1,7 @@
 //! The pages, in process: what they show, to whom, with which headers.
 
 mod awkward;
+mod chosen;
 mod cleanup;
 mod delivery;
 mod described;

@@ -151,6 +151,43 @@ async fn a_chart_tells_its_values_on_hover_and_as_a_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_chooses_what_is_counted_by_keyboard_on_a_narrow_screen() {
+    let site = Site::start().await;
+    let chrome = Chrome::start(Scripts::On).await;
+    let client = &chrome.client;
+    chrome.look(360, "light").await;
+    client.goto(&site.url("/repo/library/nginx")).await.unwrap();
+    // What is open is not put in order anew.
+    until(client, "document.querySelector('main').dataset.renew !== '1'").await;
+    for (place, name) in [(1, "dates"), (2, "counted")] {
+        let summary = format!(".choice:nth-of-type({place}) summary");
+        let summary = client.find(Locator::Css(&summary)).await.unwrap();
+        summary.send_keys("\u{E007}").await.unwrap(); // Enter.
+        let within = "(() => { const box = document.querySelector('.choice[open] > div').getBoundingClientRect();\
+            return box.width > 0 && box.left >= 0 && box.right <= document.documentElement.clientWidth; })()";
+        until(client, within).await;
+        assert_eq!(axe::barriers(client).await, Vec::<String>::new(), "{name}");
+        chrome.screenshot(&format!("chooser-{name}-narrow")).await;
+        summary.send_keys("\u{E00C}").await.unwrap(); // Escape.
+        until(client, "document.querySelector('.choice[open]') === null").await;
+    }
+    client.find(Locator::Css(".choice:nth-of-type(2) summary")).await.unwrap().send_keys("\u{E007}").await.unwrap();
+    client.find(Locator::Css("[name=kind]")).await.unwrap().select_by_value("version_check").await.unwrap();
+    client.find(Locator::Css("[name=architecture]")).await.unwrap().select_by_value("arm64").await.unwrap();
+    let there = |path: &str| format!("location.pathname === '{path}' && document.readyState === 'complete'");
+    client.find(Locator::Css(".choice[open] button")).await.unwrap().send_keys("\u{E007}").await.unwrap();
+    until(client, "location.search.includes('kind=version_check')").await;
+    until(client, &there("/repo/library/nginx")).await;
+    assert!(text(client, "#pulls h2").await.contains("Version checks of arm64"));
+    client.find(Locator::LinkText("Insights")).await.unwrap().click().await.unwrap();
+    until(client, &there("/insights")).await;
+    assert_eq!(value(client, "location.search").await, "?kind=version_check&architecture=arm64");
+    assert!(text(client, "#architectures h2").await.contains("Version checks of arm64"));
+    assert_eq!(chrome.complaints().await, Vec::<String>::new());
+    chrome.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_pages_are_complete_without_javascript() {
     let site = Site::start().await;
     let chrome = Chrome::start(Scripts::Off).await;
@@ -228,11 +265,13 @@ async fn swagger_ui_works_under_its_policy() {
 }
 
 /// The pages to look at: a name for the file, and the path.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 14] = [
     ("home", "/"),
+    ("home-checks", "/?from=2026-09-01&to=2026-09-30&kind=version_check&sort=change"),
     ("folder", "/?folder=platform"),
     ("nothing", "/?q=nothing+like+this"),
     ("repository", "/repo/library/nginx"),
+    ("repository-by-tag", "/repo/shop/storefront?days=7&interval=day&split=tag"),
     ("tag", "/repo/shop/storefront?tag=v310"),
     ("artifact", "/repo/charts/webapp?tag=1.4.2"),
     ("insights", "/insights"),

@@ -12,7 +12,10 @@ use poem::{
     web::{Data, Path},
 };
 use serde::Serialize;
-use staticreg_application::ask_metrics::DEFAULT_DAYS;
+use staticreg_application::{
+    ask_metrics::DEFAULT_DAYS,
+    browse::{CountQuestion, SplitBy},
+};
 use staticreg_domain::metrics::DateRange;
 
 use super::{About, Embedded, KEPT_SECONDS, KEPT_SECONDS_AWAY, SVG, chosen, given, not_found};
@@ -225,8 +228,8 @@ pub(in crate::pages) async fn show(
 
 impl Badge {
     async fn read(site: &Site, About { name, tag }: &About, wanted: Wanted) -> Self {
-        let range = DateRange::days_until(site.browse.ask().today(), DEFAULT_DAYS);
-        let shown = site.browse.repository(name, tag.as_ref(), range).await;
+        let question = CountQuestion::of_dates(DateRange::days_until(site.browse.ask().today(), DEFAULT_DAYS));
+        let shown = site.browse.repository(name, tag.as_ref(), &question, SplitBy::default()).await;
         let label = wanted.label.unwrap_or_else(|| if wanted.show == "last" { "last pull" } else { LABEL }.to_owned());
         let Some(statistics) = shown.value else {
             let (message, color) = ("unknown".to_owned(), Color::named("lightgrey"));

@@ -10,15 +10,16 @@ use poem::{
     http::StatusCode,
     web::{Data, Path},
 };
+use staticreg_application::browse::{CountQuestion, SplitBy};
 
 use super::{About, Embedded, KEPT_SECONDS, KEPT_SECONDS_AWAY, SVG, chosen, given, not_found};
 use crate::{
     pages::{
         addresses::{repository_address, repository_address_with},
         chart::{Chart, ChartFile, ChartInput, Theme},
+        chosen::{Chosen, MAX_DAYS},
         layout::origin,
         parameters::Parameters,
-        range::{ChosenRange, MAX_DAYS},
         site::Site,
         text,
     },
@@ -63,17 +64,25 @@ pub(in crate::pages) async fn show(
             return answer(StatusCode::BAD_REQUEST, &about, note, link, Theme::Auto, None);
         }
     };
-    let range = ChosenRange::from_parameters(&parameters, site.browse.ask()).await;
-    let link = origin(request) + &repository_address_with(&about.name, about.tag.as_ref(), None, &range);
-    let shown = site.browse.repository(&about.name, about.tag.as_ref(), range.range).await;
+    let chosen = Chosen::from_parameters(&parameters, &site.browse).await;
+    let link = origin(request) + &repository_address_with(&about.name, about.tag.as_ref(), None, &chosen);
+    let question = CountQuestion::of_dates(chosen.dates());
+    let shown = site.browse.repository(&about.name, about.tag.as_ref(), &question, SplitBy::default()).await;
     let Some(statistics) = shown.value.as_deref() else {
         return answer(StatusCode::OK, &about, "The pulls are not known now.".to_owned(), link, theme, None);
     };
     let daily = &statistics.daily;
     let dates = format!("{} to {}", text::date(daily.range.from()), text::date(daily.range.to()));
     let note = format!("{}, {dates}", text::count(daily.total(), "pull", "pulls"));
-    let today = site.now().date_naive();
-    let chart = Chart::stacked(ChartInput { id: "pulls", title: String::new(), daily, today, csv: String::new() });
+    let chart = Chart::stacked(ChartInput {
+        id: "pulls",
+        title: String::new(),
+        daily,
+        before: None,
+        interval: None,
+        today: site.now().date_naive(),
+        csv: String::new(),
+    });
     answer(StatusCode::OK, &about, note, link, theme, Some(chart))
 }
 

@@ -2,16 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use staticreg_application::{
-    browse::{RepositoryStatistics, Shown},
+    browse::{CountQuestion, RepositoryStatistics, Shown, SplitBy},
     catalog::RepositoryEntry,
 };
-use staticreg_domain::metrics::AccessKind;
+use staticreg_domain::{RepositoryName, Tag, metrics::AccessKind};
 
 use crate::pages::{
-    addresses::folder_address,
+    addresses::{csv_address, folder_address_in},
+    chart::{Chart, ChartInput},
+    chosen::{Chosen, noun},
     layout::{Figure, Layout, Notice, Section},
     parameters::Parameters,
-    range::ChosenRange,
     site::Site,
     table::{NoTable, Table, asked_repository, asked_tag, daily, known},
     text::{self, Moment},
@@ -23,7 +24,7 @@ pub(super) fn layout<'a>(
     title: &str,
     entry: Option<&RepositoryEntry>,
     shown: &Shown<RepositoryStatistics>,
-    chosen: &ChosenRange,
+    chosen: &Chosen,
     now: DateTime<Utc>,
 ) -> Layout<'a> {
     let mut layout = Layout::new(site, Section::Repositories, title);
@@ -37,9 +38,7 @@ pub(super) fn layout<'a>(
             }
         }
     }
-    if let Some(notice) = &chosen.notice {
-        layout.notices.push(notice.clone());
-    }
+    layout.about(chosen);
     layout
 }
 
@@ -48,17 +47,33 @@ pub(super) fn is_read(site: &Site, entry: Option<&RepositoryEntry>) -> bool {
     entry.map_or_else(|| site.is_registry_read(), |entry| entry.read_at.is_some() && !entry.truncated)
 }
 
-/// Whether nothing was ever counted.
-pub(super) fn never_seen(statistics: &RepositoryStatistics) -> bool {
-    statistics.all == 0 && statistics.others.values().all(|count| *count == 0)
+/// Whether nothing was ever counted of a name; not as long as nobody can tell.
+pub(super) async fn is_unknown(
+    site: &Site,
+    name: &RepositoryName,
+    tag: Option<&Tag>,
+    chosen: &Chosen,
+    shown: &Shown<RepositoryStatistics>,
+) -> bool {
+    let is_nothing = |shown: &Shown<RepositoryStatistics>| {
+        shown.value.as_deref().is_some_and(|statistics| {
+            statistics.all == 0 && statistics.by_kind.values().all(|counted| counted.count == 0)
+        })
+    };
+    // What nothing of one kind or architecture was counted of may be known otherwise.
+    is_nothing(shown)
+        && (chosen.question.is_of_all_pulls() || {
+            let all = CountQuestion::of_dates(chosen.dates());
+            is_nothing(&site.browse.repository(name, tag, &all, SplitBy::default()).await)
+        })
 }
 
 /// The folders above a name, with their addresses, and its last part.
-pub(super) fn path(name: &str) -> (Vec<(String, String)>, String) {
+pub(super) fn path(name: &str, chosen: &Chosen) -> (Vec<(String, String)>, String) {
     let folders = name
         .match_indices('/')
         .map(|(end, _)| &name[..end])
-        .map(|path| (path.rsplit('/').next().unwrap_or(path).to_owned(), folder_address(path)))
+        .map(|path| (path.rsplit('/').next().unwrap_or(path).to_owned(), folder_address_in(path, chosen)))
         .collect();
     (folders, name.rsplit('/').next().unwrap_or(name).to_owned())
 }
@@ -66,44 +81,80 @@ pub(super) fn path(name: &str) -> (Vec<(String, String)>, String) {
 /// The numbers at the head of a page.
 pub(super) fn figures(
     statistics: Option<&RepositoryStatistics>,
-    chosen: &ChosenRange,
+    chosen: &Chosen,
     tags: Option<usize>,
     now: DateTime<Utc>,
 ) -> Vec<Figure> {
-    let number = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), text::number);
-    let last_pull = statistics
+    let last = statistics
         .map(|statistics| statistics.last_pulled_at.map_or_else(|| "never".to_owned(), |at| Moment::new(at, now).ago));
-    let mut figures = Vec::new();
-    if let Some(tags) = tags {
-        figures.push(Figure { label: "Tags", value: text::number(tags as u64), note: String::new() });
-    }
-    figures.push(Figure {
-        label: "Pulls",
-        value: number(statistics.map(|statistics| statistics.daily.total())),
-        note: chosen.words(),
-    });
-    figures.push(Figure {
-        label: "Version checks",
-        value: number(statistics.map(|statistics| statistics.in_range(AccessKind::VersionCheck))),
-        note: chosen.words(),
-    });
-    figures.push(Figure {
-        label: "Pulls in all",
-        value: number(statistics.map(|statistics| statistics.all)),
-        note: String::new(),
-    });
-    figures.push(Figure {
-        label: "Last pull",
-        value: last_pull.unwrap_or_else(|| "–".to_owned()),
-        note: String::new(),
-    });
-    figures
+    let all = statistics.map_or_else(|| "–".to_owned(), |statistics| text::number(statistics.all));
+    let counted = |kind| {
+        let counted = statistics.map(|statistics| statistics.in_range(kind));
+        Figure::of_count(noun(kind), counted, chosen.words())
+    };
+    let kind = chosen.question.kind;
+    // What was asked for, beside what it is best looked at with.
+    let other = if kind == AccessKind::PullByTag { AccessKind::VersionCheck } else { AccessKind::PullByTag };
+    let all_label = match kind {
+        AccessKind::PullByTag => "Pulls in all",
+        _ => "In all",
+    };
+    let tags = tags.map(|tags| Figure::new("Tags", text::number(tags as u64), ""));
+    let counts = [
+        counted(kind),
+        counted(other),
+        Figure::new(all_label, all, ""),
+        Figure::new(chosen.last(), last.unwrap_or_else(|| "–".to_owned()), ""),
+    ];
+    tags.into_iter().chain(counts).collect()
 }
 
-/// The pulls by day and architecture as CSV.
+/// The chart of a page.
+pub(super) fn chart(
+    statistics: &RepositoryStatistics,
+    name: &RepositoryName,
+    tag: Option<&Tag>,
+    chosen: &Chosen,
+    now: DateTime<Utc>,
+) -> Chart {
+    let title = match (split_by(tag, chosen), &chosen.question.architecture) {
+        (SplitBy::Tag, _) => format!("{} by tag", chosen.what()),
+        (SplitBy::Architecture, None) => format!("{} by architecture", chosen.noun()),
+        (SplitBy::Architecture, Some(_)) => chosen.what(),
+    };
+    Chart::stacked(ChartInput {
+        id: "pulls",
+        title,
+        daily: &statistics.daily,
+        before: statistics.before.as_ref(),
+        interval: chosen.interval,
+        today: now.date_naive(),
+        csv: csv_address("daily", Some(name), tag, chosen),
+    })
+}
+
+/// What was counted of a repository or of one of its tags, which has none to be split by.
+pub(super) async fn statistics(
+    site: &Site,
+    name: &RepositoryName,
+    tag: Option<&Tag>,
+    chosen: &Chosen,
+) -> Shown<RepositoryStatistics> {
+    site.browse.repository(name, tag, &chosen.question, split_by(tag, chosen)).await
+}
+
+fn split_by(tag: Option<&Tag>, chosen: &Chosen) -> SplitBy {
+    if tag.is_some() { SplitBy::Architecture } else { chosen.split_by }
+}
+
+/// The counts by day as CSV.
 pub(crate) async fn daily_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
     let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?);
-    let range = ChosenRange::from_parameters(parameters, site.browse.ask()).await.range;
-    let statistics = known(site.browse.repository(&name, tag.as_ref(), range).await)?;
-    Ok(daily(&statistics.daily, "architecture", "pulls"))
+    let chosen = Chosen::from_parameters(parameters, &site.browse).await;
+    let statistics = known(statistics(site, &name, tag.as_ref(), &chosen).await)?;
+    let split_by = match split_by(tag.as_ref(), &chosen) {
+        SplitBy::Architecture => "architecture",
+        SplitBy::Tag => "tag",
+    };
+    Ok(daily(&statistics.daily, split_by, chosen.measure()))
 }

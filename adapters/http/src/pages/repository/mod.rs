@@ -13,7 +13,7 @@ use poem::{
 };
 use staticreg_domain::{RepositoryName, Tag};
 
-use super::{error::not_found, layout::origin, parameters::Parameters, range::ChosenRange, site::Site};
+use super::{chosen::Chosen, error::not_found, layout::origin, parameters::Parameters, site::Site};
 
 #[handler]
 pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>, request: &Request) -> Response {
@@ -22,7 +22,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, Path(path): Path<String>,
         let detail = "Repository names are lower-case letters and digits, such as library/nginx.".to_owned();
         return not_found(site, "No repository can have this name".to_owned(), detail, Vec::new());
     };
-    let chosen = ChosenRange::from_parameters(&parameters, site.browse.ask()).await;
+    let chosen = Chosen::from_parameters(&parameters, &site.browse).await;
     let snapshot = site.browse.snapshot();
     let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name)).cloned();
     match parameters.get("tag").map(str::parse::<Tag>) {

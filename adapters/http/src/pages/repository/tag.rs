@@ -16,15 +16,16 @@ use staticreg_domain::{
 
 use super::{
     commands::{Command, artifact_name, commands},
-    frame::{figures, is_read, layout, never_seen, path},
+    frame::{chart, figures, is_read, is_unknown, layout, path, statistics},
 };
 use crate::pages::{
     addresses::{csv_address, repository_address, repository_address_with},
-    chart::{Chart, ChartInput},
+    chart::Chart,
+    chooser::Chooser,
+    chosen::Chosen,
     error::not_found,
     layout::{Figure, Layout, RENEWED_SOON, page},
     parameters::Parameters,
-    range::{ChosenRange, RangeChoice},
     site::Site,
     table::{NoTable, Table, asked_repository, asked_tag, known, time, with_head},
     text::{self, Moment},
@@ -42,7 +43,10 @@ struct TagPage<'a> {
     gone: bool,
     commands: Vec<Command>,
     figures: Vec<Figure>,
-    ranges: Vec<RangeChoice>,
+    chooser: Chooser,
+    noun: &'static str,
+    first: &'static str,
+    last: &'static str,
     chart: Option<Chart>,
     history: Vec<HistoryRow>,
     history_csv: String,
@@ -95,11 +99,11 @@ pub(super) async fn page_of(
     entry: Option<Arc<RepositoryEntry>>,
     tag: Tag,
     parameters: &Parameters,
-    chosen: ChosenRange,
+    chosen: Chosen,
 ) -> Response {
-    let shown = site.browse.repository(&name, Some(&tag), chosen.range).await;
+    let shown = statistics(site, &name, Some(&tag), &chosen).await;
     let tag_entry = entry.as_ref().and_then(|entry| entry.tag(&tag));
-    if tag_entry.is_none() && shown.value.as_deref().is_some_and(never_seen) {
+    if tag_entry.is_none() && is_unknown(site, &name, Some(&tag), &chosen, &shown).await {
         let detail = format!("{name} has no tag {tag}, and it was never pulled.");
         return not_found(
             site,
@@ -130,27 +134,19 @@ pub(super) async fn page_of(
     // Who looks at an image may have just pulled it.
     layout.renewed_after = Some(RENEWED_SOON);
     let statistics = shown.value.as_deref();
-    let csv = |table: &str| csv_address(table, &name, Some(&tag), &chosen);
+    let csv = |table: &str| csv_address(table, Some(&name), Some(&tag), &chosen);
     let image_csv = |table: &str| {
         let parameters =
             [("repository", name.as_str()), ("tag", tag.as_str()), ("platform", platform.unwrap_or_default())];
         text::address(&format!("/export/{table}.csv"), &parameters)
     };
-    let chart = statistics.map(|statistics| {
-        Chart::stacked(ChartInput {
-            id: "pulls",
-            title: "Pulls by architecture".to_owned(),
-            daily: &statistics.daily,
-            today: now.date_naive(),
-            csv: csv("daily"),
-        })
-    });
+    let chart = statistics.map(|statistics| chart(statistics, &name, Some(&tag), &chosen, now));
     let mut figures = figures(statistics, &chosen, None, now);
     if let Some(summary) = tag_entry.and_then(|entry| entry.image()) {
         let created = summary.created.map_or_else(String::new, |at| format!("created {}", Moment::new(at, now).ago));
-        figures.insert(0, Figure { label: "Size", value: text::size(summary.size), note: created });
+        figures.insert(0, Figure::new("Size", text::size(summary.size), created));
     }
-    let (mut path, own_name) = path(name.as_str());
+    let (mut path, own_name) = path(name.as_str(), &chosen);
     path.push((own_name, repository_address_with(&name, None, None, &chosen)));
     let template = TagPage {
         layout,
@@ -162,10 +158,15 @@ pub(super) async fn page_of(
         gone,
         commands,
         figures,
-        ranges: chosen.choices(
+        chooser: Chooser::new(
+            &chosen,
             &repository_address(name.as_str()),
             &[("tag", tag.as_str()), ("platform", platform.unwrap_or_default())],
-        ),
+        )
+        .with_intervals(&chosen),
+        noun: chosen.noun(),
+        first: chosen.first(),
+        last: chosen.last(),
         chart,
         history: history(statistics, digest, now),
         history_csv: csv("digests"),
@@ -369,8 +370,8 @@ fn platforms(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: O
 /// The digests that the tag pointed to as CSV.
 pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
     let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
-    let counted = ChosenRange::from_parameters(parameters, site.browse.ask()).await.counted();
-    let statistics = known(site.browse.repository(&name, Some(&tag), counted.dates).await)?;
+    let chosen = Chosen::from_parameters(parameters, &site.browse).await;
+    let statistics = known(statistics(site, &name, Some(&tag), &chosen).await)?;
     let rows = statistics.digests.iter().map(|digest| {
         vec![
             digest.digest.to_string(),
@@ -379,7 +380,7 @@ pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Resul
             time(Some(digest.last_pulled_at)),
         ]
     });
-    Ok(with_head(&["digest", "pulls", "first_pulled_on", "last_pulled_at"], rows).of(counted))
+    Ok(with_head(&["digest", chosen.measure(), chosen.first_on(), chosen.last_at()], rows).of(chosen.counted()))
 }
 
 /// The facts about the image as CSV.

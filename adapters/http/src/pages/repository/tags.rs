@@ -18,16 +18,18 @@ use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact, version_o
 
 use super::{
     commands::{Command, artifact_name, commands},
-    frame::{figures, is_read, layout, never_seen, path},
+    frame::{chart, figures, is_read, is_unknown, layout, path, statistics},
 };
 use crate::pages::{
-    addresses::{csv_address, folder_address, repository_address, tag_address_in},
-    chart::{Chart, ChartInput},
+    addresses::{folder_address_in, repository_address, tag_address_in},
+    change::Change,
+    chart::Chart,
+    chooser::Chooser,
+    chosen::Chosen,
     error::not_found,
     layout::{Figure, Layout, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
-    range::{ChosenRange, RangeChoice},
     site::Site,
     table::{NoTable, Table, asked_repository, known, time, with_head},
     text::{self, Moment},
@@ -55,8 +57,9 @@ struct RepositoryPage<'a> {
     read_at: Option<Moment>,
     commands: Vec<Command>,
     figures: Vec<Figure>,
-    range_words: String,
-    ranges: Vec<RangeChoice>,
+    chooser: Chooser,
+    /// What is counted, and when.
+    counted: String,
     chart: Option<Chart>,
     search: &'a str,
     hidden: Vec<(&'static str, String)>,
@@ -83,6 +86,7 @@ struct Row {
     size: String,
     created: Option<Moment>,
     pulls: String,
+    change: Option<Change>,
     last_pull: Option<Moment>,
     /// Whether the registry is known not to hold it.
     gone: bool,
@@ -115,13 +119,23 @@ enum Sort {
 }
 
 impl Sort {
-    const ALL: [(Self, &'static str, &'static str, &'static str); 5] = [
-        (Self::Name, "name", "Tag", ""),
-        (Self::Size, "size", "Size", "number wide"),
-        (Self::Created, "created", "Created", "when wide"),
-        (Self::Pulls, "pulls", "Pulls", "number"),
-        (Self::LastPulled, "last_pulled", "Last pull", "when"),
+    const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Name, "name", ""),
+        (Self::Size, "size", "number wide"),
+        (Self::Created, "created", "when wide"),
+        (Self::Pulls, "pulls", "number"),
+        (Self::LastPulled, "last_pulled", "when"),
     ];
+
+    fn label(self, chosen: &Chosen) -> &'static str {
+        match self {
+            Self::Name => "Tag",
+            Self::Size => "Size",
+            Self::Created => "Created",
+            Self::Pulls => chosen.noun(),
+            Self::LastPulled => chosen.last(),
+        }
+    }
 
     fn from_parameters(parameters: &Parameters) -> Self {
         let wanted = parameters.get("sort");
@@ -142,7 +156,7 @@ impl Sort {
             Self::Name => items.sort_by(by_version),
             Self::Size => items.sort_by_key(|item| Reverse(item.image.map(|image| image.size))),
             Self::Created => {}
-            Self::Pulls => items.sort_by_key(|item| Reverse(item.counts.in_range)),
+            Self::Pulls => items.sort_by_key(|item| Reverse(item.counts.in_range.count)),
             Self::LastPulled => items.sort_by_key(|item| Reverse(item.counts.last_pulled_at)),
         }
         if reverse {
@@ -171,12 +185,12 @@ pub(super) async fn page_of(
     name: RepositoryName,
     entry: Option<Arc<RepositoryEntry>>,
     parameters: Parameters,
-    chosen: ChosenRange,
+    chosen: Chosen,
     origin: String,
 ) -> Response {
-    let shown = site.browse.repository(&name, None, chosen.range).await;
-    if entry.is_none() && shown.value.as_deref().is_some_and(never_seen) {
-        return unknown(site, &name).await;
+    let shown = statistics(site, &name, None, &chosen).await;
+    if entry.is_none() && is_unknown(site, &name, None, &chosen, &shown).await {
+        return unknown(site, &name, &chosen).await;
     }
     let site = Arc::clone(site);
     aside(move || page_about(&site, &name, entry.as_deref(), &parameters, &chosen, &origin, &shown)).await
@@ -187,7 +201,7 @@ fn page_about(
     name: &RepositoryName,
     entry: Option<&RepositoryEntry>,
     parameters: &Parameters,
-    chosen: &ChosenRange,
+    chosen: &Chosen,
     origin: &str,
     shown: &Shown<RepositoryStatistics>,
 ) -> Response {
@@ -219,20 +233,11 @@ fn page_about(
         .take(PER_PAGE)
         .map(|item| row(site, name, item, chosen, statistics.is_some(), is_read, now))
         .collect();
-    let export = |table: &str| csv_address(table, name, None, chosen);
-    let chart = statistics.map(|statistics| {
-        Chart::stacked(ChartInput {
-            id: "pulls",
-            title: "Pulls by architecture".to_owned(),
-            daily: &statistics.daily,
-            today: now.date_naive(),
-            csv: export("daily"),
-        })
-    });
+    let chart = statistics.map(|statistics| chart(statistics, name, None, chosen, now));
     let (badge, chart_file) = (format!("/badge/{name}.svg"), format!("/chart/{name}.svg?days=90"));
     // A picture that leads here.
     let markdown = |text: &str, picture: &str| format!("[![{text}]({origin}{picture})]({origin}{address})");
-    let (folders, own_name) = path(name.as_str());
+    let (folders, own_name) = path(name.as_str(), chosen);
     let template = RepositoryPage {
         path: folders,
         own_name,
@@ -242,8 +247,14 @@ fn page_about(
         read_at: entry.and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
         commands: best.map(|item| commands(site, name, item.tag, item.artifact())).unwrap_or_default(),
         figures: figures(statistics, chosen, Some(in_all), now),
-        range_words: chosen.words(),
-        ranges: chosen.choices(&address, &[("q", search), ("sort", sort.name()), ("order", order_name(reverse))]),
+        chooser: Chooser::new(
+            chosen,
+            &address,
+            &[("q", search), ("sort", sort.name()), ("order", order_name(reverse))],
+        )
+        .with_intervals(chosen)
+        .with_split(chosen),
+        counted: format!("{} {}", chosen.what().to_lowercase(), chosen.words()),
         chart,
         search,
         hidden: chosen
@@ -252,7 +263,7 @@ fn page_about(
             .chain([("sort", sort.name().to_owned()), ("order", order_name(reverse).to_owned())])
             .filter(|(_, value)| !value.is_empty())
             .collect(),
-        columns: columns(sort, reverse, |sort, reverse| link(&address, sort, reverse, 1)),
+        columns: columns(sort, reverse, chosen, |sort, reverse| link(&address, sort, reverse, 1)),
         rows,
         found: text::count(items.len() as u64, "tag", "tags"),
         pages: Pages::new(page_number, pages, |page| link(&address, sort, reverse, page)),
@@ -269,7 +280,7 @@ fn page_about(
 }
 
 /// A name that may be a folder's, or a mistake.
-async fn unknown(site: &Site, name: &RepositoryName) -> Response {
+async fn unknown(site: &Site, name: &RepositoryName, chosen: &Chosen) -> Response {
     let overview = site.browse.overview().await;
     let folder = Some(name.to_string());
     let last = name.as_str().rsplit('/').next().unwrap_or_default().to_owned();
@@ -282,7 +293,7 @@ async fn unknown(site: &Site, name: &RepositoryName) -> Response {
     })
     .await;
     if inside > 0 {
-        return Redirect::see_other(folder_address(name.as_str())).into_response();
+        return Redirect::see_other(folder_address_in(name.as_str(), chosen)).into_response();
     }
     let similar = similar.into_iter().map(|row| row.name.to_string()).collect();
     let detail = format!("{name} is not in the registry, and was never pulled.");
@@ -330,7 +341,7 @@ fn row(
     site: &Site,
     name: &RepositoryName,
     item: &TagItem<'_>,
-    chosen: &ChosenRange,
+    chosen: &Chosen,
     is_known: bool,
     is_read: bool,
     now: DateTime<Utc>,
@@ -346,21 +357,22 @@ fn row(
         more_platforms: platforms.len().saturating_sub(PLATFORMS_SHOWN),
         size: item.image.map_or_else(|| "–".to_owned(), |image| text::size(image.size)),
         created: item.image.and_then(|image| image.created).map(|at| Moment::new(at, now)),
-        pulls: if is_known { text::number(item.counts.in_range) } else { "–".to_owned() },
+        pulls: if is_known { text::number(item.counts.in_range.count) } else { "–".to_owned() },
+        change: Change::new(item.counts.in_range),
         last_pull: item.counts.last_pulled_at.map(|at| Moment::new(at, now)),
         gone,
         commands: if gone { Vec::new() } else { commands(site, name, item.tag, item.artifact()) },
     }
 }
 
-fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) -> Vec<Column> {
+fn columns(sorted: Sort, reverse: bool, chosen: &Chosen, address: impl Fn(Sort, bool) -> String) -> Vec<Column> {
     Sort::ALL
         .into_iter()
-        .map(|(sort, _, label, class)| {
-            let is_chosen = sort == chosen;
+        .map(|(sort, _, class)| {
+            let is_chosen = sort == sorted;
             let rising = (sort == Sort::Name) != reverse;
             Column {
-                label,
+                label: sort.label(chosen).to_owned(),
                 class,
                 address: address(sort, is_chosen && !reverse),
                 sorted: is_chosen.then_some(if rising { "ascending" } else { "descending" }),
@@ -371,15 +383,20 @@ fn columns(chosen: Sort, reverse: bool, address: impl Fn(Sort, bool) -> String) 
 
 /// The tags as CSV: all that the list has on its pages.
 pub(crate) async fn table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let counted = ChosenRange::from_parameters(parameters, site.browse.ask()).await.counted();
+    let chosen = Chosen::from_parameters(parameters, &site.browse).await;
     let name = asked_repository(parameters)?;
-    let statistics = known(site.browse.repository(&name, None, counted.dates).await)?;
+    let statistics = known(statistics(site, &name, None, &chosen).await)?;
     let entry = site.browse.snapshot().and_then(|snapshot| snapshot.repository(&name).cloned());
     let parameters = parameters.clone();
-    Ok(aside(move || tag_list(entry.as_deref(), &statistics, &parameters)).await.of(counted))
+    Ok(aside(move || tag_list(entry.as_deref(), &statistics, &chosen, &parameters)).await)
 }
 
-fn tag_list(entry: Option<&RepositoryEntry>, statistics: &RepositoryStatistics, parameters: &Parameters) -> Table {
+fn tag_list(
+    entry: Option<&RepositoryEntry>,
+    statistics: &RepositoryStatistics,
+    chosen: &Chosen,
+    parameters: &Parameters,
+) -> Table {
     let rows = chosen_tags(entry, Some(statistics), parameters).into_iter().map(|item| {
         let platforms = item.image.map(|image| &*image.platforms).unwrap_or_default();
         let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
@@ -389,13 +406,16 @@ fn tag_list(entry: Option<&RepositoryEntry>, statistics: &RepositoryStatistics, 
             platforms.join(" "),
             item.image.map(|image| image.size.to_string()).unwrap_or_default(),
             time(item.image.and_then(|image| image.created)),
-            item.counts.in_range.to_string(),
+            item.counts.in_range.count.to_string(),
+            item.counts.in_range.before.map(|before| before.to_string()).unwrap_or_default(),
             item.counts.all.to_string(),
             time(item.counts.last_pulled_at),
         ]
     });
-    let head = ["tag", "digest", "platforms", "size", "created_at", "pulls", "pulls_total", "last_pulled_at"];
-    with_head(&head, rows)
+    let (measure, before) = (chosen.measure(), chosen.measure_before());
+    let total = format!("{measure}_total");
+    let head = ["tag", "digest", "platforms", "size", "created_at", measure, &before, &total, chosen.last_at()];
+    with_head(&head, rows).of(chosen.counted())
 }
 
 #[cfg(test)]

@@ -1,18 +1,25 @@
 //! Charts: SVG drawn here, coloured by the stylesheet, so that they follow the theme.
 //!
 //! Widths are in per cent, so that a chart fits every screen while its text keeps its size. Every chart has its values
-//! as tooltips and as a table.
+//! as tooltips and as a table. What the period before counted is a line of its own, the ghost.
 
+mod buckets;
 mod file;
+mod small;
+
+pub(crate) use file::{ChartFile, Theme};
+pub(crate) use small::{Share, Sparkline};
 
 use std::fmt;
 
 use askama::Template;
-use chrono::{Datelike, NaiveDate};
-use staticreg_application::browse::{DAYS, Daily, Series};
+use chrono::NaiveDate;
+use staticreg_application::{
+    browse::{Daily, Series},
+    intervals::Interval,
+};
 
-pub(crate) use file::{ChartFile, Theme};
-
+use self::buckets::{Bucket, Cut};
 use super::text;
 
 /// The height of the plot, in pixels.
@@ -20,9 +27,6 @@ const HEIGHT: f64 = 200.0;
 
 /// The space on each side of a bar, as a part of its day's width.
 const GAP: f64 = 0.14;
-
-/// The most bars of a chart: longer ranges are shown by week, four weeks or quarter.
-const MAX_BARS: usize = 100;
 
 /// How many series are told apart; the rest is one.
 const MAX_SERIES: usize = 5;
@@ -43,6 +47,8 @@ pub(crate) struct Chart {
     empty: bool,
     /// `Day`, `Week from`, ...
     unit: &'static str,
+    /// Whether bars stand on each other.
+    stacked: bool,
     height: f64,
     /// The count at the plot's upper edge.
     top: f64,
@@ -52,8 +58,19 @@ pub(crate) struct Chart {
     bars: Vec<Bar>,
     /// Paths in a box of 100 x [`HEIGHT`]; none for bars.
     lines: Vec<Line>,
+    /// The same of the period before: one for all bars, or one for each line.
+    ghosts: Vec<Ghost>,
     /// Where the values are to be had as CSV.
     csv: String,
+}
+
+/// What was counted in the period before.
+struct Ghost {
+    class: usize,
+    /// As the table calls it.
+    name: String,
+    total: String,
+    path: String,
 }
 
 struct LegendItem {
@@ -83,6 +100,7 @@ struct Bar {
     title: String,
     label: String,
     values: Vec<String>,
+    before: Vec<String>,
     parts: Vec<Segment>,
 }
 
@@ -125,6 +143,10 @@ pub(crate) struct ChartInput<'a> {
     pub(crate) id: &'static str,
     pub(crate) title: String,
     pub(crate) daily: &'a Daily,
+    /// The period before: as one series for bars, as the same ones for lines.
+    pub(crate) before: Option<&'a Daily>,
+    /// What a bar stands for; none for what suits the days.
+    pub(crate) interval: Option<Interval>,
     pub(crate) today: NaiveDate,
     pub(crate) csv: String,
 }
@@ -145,21 +167,6 @@ impl Kind {
             Self::Stacked => values.iter().sum(),
             Self::Lines => values.iter().copied().max().unwrap_or_default(),
         }
-    }
-}
-
-/// Counts of a bar: a day, or several.
-struct Bucket {
-    first: NaiveDate,
-    last: NaiveDate,
-    /// Whether it holds today.
-    so_far: bool,
-    values: Vec<u64>,
-}
-
-impl Bucket {
-    fn days(&self) -> u64 {
-        (self.last - self.first).num_days().unsigned_abs() + 1
     }
 }
 
@@ -184,17 +191,9 @@ impl Chart {
     pub(crate) fn lines(input: ChartInput<'_>) -> Self {
         let series = with_rest(&input.daily.series);
         let (mut chart, buckets) = Self::frame(input, &series, Kind::Lines);
-        let scale = chart.scale();
-        let point = |bar: &Bar, value: u64| (bar.hit_x.0 + bar.hit_width.0 / 2.0, HEIGHT - as_f64(value) * scale);
         chart.lines = (0..series.len())
             .map(|class| {
-                let points: Vec<String> = chart
-                    .bars
-                    .iter()
-                    .zip(&buckets)
-                    .map(|(bar, bucket)| point(bar, bucket.values[class]))
-                    .map(|(x, y)| format!("{x:.2} {y:.1}"))
-                    .collect();
+                let points = chart.points(buckets.iter().map(|bucket| bucket.values[class]));
                 match points.as_slice() {
                     [over @ .., last, today] if buckets.last().is_some_and(|bucket| bucket.so_far) => {
                         let over: Vec<_> = over.iter().chain([last]).map(String::as_str).collect();
@@ -209,10 +208,14 @@ impl Chart {
 
     /// The axes, the texts and the empty bars.
     fn frame(input: ChartInput<'_>, series: &[Series], kind: Kind) -> (Self, Vec<Bucket>) {
-        let ChartInput { id, title, daily, today, csv } = input;
-        let (days, unit) = bucket_days(daily);
-        let buckets = buckets(daily, series, days, today);
-        let most = buckets.iter().map(|bucket| kind.height(&bucket.values)).max().unwrap_or_default();
+        let ChartInput { id, title, daily, before, interval, today, csv } = input;
+        let cut = Cut::of(daily, interval);
+        // Months that are kept as such are not as long as those before.
+        let is_by_day = |before: &&Daily| daily.months_before.is_none() && before.months_before.is_none();
+        let before = before.filter(is_by_day).map(|before| before.series.as_slice()).unwrap_or_default();
+        let buckets = cut.buckets(daily, series, before, today);
+        let height = |bucket: &Bucket| kind.height(&bucket.values).max(kind.height(&bucket.before));
+        let most = buckets.iter().map(height).max().unwrap_or_default();
         let step = step(most);
         let steps = most.div_ceil(step).max(1);
         let top = as_f64(steps * step);
@@ -241,6 +244,7 @@ impl Chart {
                         text::date(bucket.first)
                     },
                     values: bucket.values.iter().map(|value| text::number(*value)).collect(),
+                    before: bucket.before.iter().map(|value| text::number(*value)).collect(),
                     parts: Vec::new(),
                 }
             })
@@ -250,12 +254,13 @@ impl Chart {
             .enumerate()
             .map(|(class, series)| LegendItem { class, name: series.name.clone(), total: text::number(series.total()) })
             .collect();
-        let chart = Self {
+        let mut chart = Self {
             id,
             title,
             description: description(&buckets, series, daily, kind),
             empty: most == 0,
-            unit,
+            unit: cut.unit(),
+            stacked: kind == Kind::Stacked,
             height: HEIGHT,
             top,
             legend,
@@ -263,9 +268,28 @@ impl Chart {
             dates: dates(&buckets, &bars, today),
             bars,
             lines: Vec::new(),
+            ghosts: Vec::new(),
             csv,
         };
+        let ghost = |(class, series): (usize, &Series)| Ghost {
+            class,
+            name: if series.name.is_empty() { "before".to_owned() } else { format!("{}, before", series.name) },
+            total: text::number(series.total()),
+            path: format!("M{}", chart.points(buckets.iter().map(|bucket| bucket.before[class])).join("L")),
+        };
+        chart.ghosts = before.iter().enumerate().map(ghost).collect();
         (chart, buckets)
+    }
+
+    /// The points of a line through the middles of all bars; through all of it, when there is but one.
+    fn points(&self, values: impl Iterator<Item = u64>) -> Vec<String> {
+        let scale = self.scale();
+        let places = self.bars.iter().zip(values).map(|(bar, value)| (bar, HEIGHT - as_f64(value) * scale));
+        if let [bar] = self.bars.as_slice() {
+            let ends = [bar.hit_x.0, bar.hit_x.0 + bar.hit_width.0];
+            return places.flat_map(|(_, y)| ends.map(|x| format!("{x:.2} {y:.1}"))).collect();
+        }
+        places.map(|(bar, y)| format!("{:.2} {y:.1}", bar.hit_x.0 + bar.hit_width.0 / 2.0)).collect()
     }
 
     /// Pixels per count.
@@ -289,36 +313,6 @@ fn with_rest(series: &[Series]) -> Vec<Series> {
     shown.iter().cloned().chain([rest]).collect()
 }
 
-/// How many days a bar stands for, none for those of a month, and what the table calls that.
-fn bucket_days(daily: &Daily) -> (Option<usize>, &'static str) {
-    if daily.months_before.is_some() {
-        return (None, "Month from");
-    }
-    let days = usize::try_from((daily.range.to() - daily.range.from()).num_days() + 1).unwrap_or(1);
-    [(1, "Day"), (7, "7 days from"), (28, "4 weeks from")]
-        .into_iter()
-        .find(|(bucket, _)| days.div_ceil(*bucket) <= MAX_BARS)
-        .map_or((Some(91), "13 weeks from"), |(bucket, unit)| (Some(bucket), unit))
-}
-
-/// Cut from the end, so that the latest has as many days as those before: a last one of few days would look like a fall.
-/// Without days, by month.
-fn buckets(daily: &Daily, series: &[Series], days: Option<usize>, today: NaiveDate) -> Vec<Bucket> {
-    let dates: Vec<NaiveDate> = daily.range.from().iter_days().take_while(|date| *date <= daily.range.to()).collect();
-    let parts: Vec<&[NaiveDate]> = match days {
-        Some(days) => dates.rchunks(days).rev().collect(),
-        None => dates.chunk_by(|a, b| (a.year(), a.month()) == (b.year(), b.month())).collect(),
-    };
-    let mut start = 0;
-    let bucket = |dates: &[NaiveDate]| {
-        let sum = |series: &Series| series.days.iter().skip(start).take(dates.len()).sum();
-        let (first, last, values) = (dates[0], dates[dates.len() - 1], series.iter().map(sum).collect());
-        start += dates.len();
-        Bucket { first, last, so_far: (first..=last).contains(&today), values }
-    };
-    parts.into_iter().map(bucket).collect()
-}
-
 /// The distance of the levels: 1, 2 or 5 times a power of ten, so that there are about four.
 fn step(most: u64) -> u64 {
     const LEVELS: u64 = 4;
@@ -327,7 +321,7 @@ fn step(most: u64) -> u64 {
     [1, 2, 5, 10].into_iter().map(|factor| factor * power).find(|step| *step >= wanted).unwrap_or(wanted)
 }
 
-/// `21 Nov 2026: 12 (amd64 10, arm64 2)`, or `21 Nov 2026: pulls 12, version checks 7`.
+/// `21 Nov 2026: 12 (amd64 10, arm64 2), before 9`, or `21 Nov 2026: pulls 12, version checks 7`.
 fn tooltip(bucket: &Bucket, series: &[Series], kind: Kind) -> String {
     let days = if bucket.first == bucket.last {
         text::day(bucket.first)
@@ -342,12 +336,16 @@ fn tooltip(bucket: &Bucket, series: &[Series], kind: Kind) -> String {
         .filter(|(value, _)| **value > 0)
         .map(|(value, series)| format!("{} {}", series.name, text::number(*value)))
         .collect();
+    let before = match (kind, bucket.before.as_slice()) {
+        (Kind::Stacked, [before]) => format!(", before {}", text::number(*before)),
+        _ => String::new(),
+    };
     match parts.as_slice() {
-        [] => format!("{days}: 0"),
+        [] => format!("{days}: 0{before}"),
         [_, _, ..] if kind == Kind::Stacked => {
-            format!("{days}: {} ({})", text::number(kind.height(&bucket.values)), parts.join(", "))
+            format!("{days}: {} ({}){before}", text::number(kind.height(&bucket.values)), parts.join(", "))
         }
-        _ => format!("{days}: {}", parts.join(", ")),
+        _ => format!("{days}: {}{before}", parts.join(", ")),
     }
 }
 
@@ -384,53 +382,6 @@ fn dates(buckets: &[Bucket], bars: &[Bar], today: NaiveDate) -> Vec<DateLabel> {
         .collect()
 }
 
-/// A chart as small as a word: the shape of the last days.
-#[derive(Template)]
-#[template(path = "sparkline.html")]
-pub(crate) struct Sparkline {
-    line: String,
-    area: String,
-    description: String,
-}
-
-impl Sparkline {
-    /// The box it is drawn in: one unit a day, and a height of [`Self::TOP`] below a margin for the line's own width.
-    const TOP: f64 = 20.0;
-
-    pub(crate) fn new(days: [u64; DAYS]) -> Self {
-        let most = days.into_iter().max().unwrap_or_default();
-        let sum: u64 = days.into_iter().sum();
-        let y = |count: u64| Self::TOP + 1.0 - as_f64(count) / as_f64(most.max(1)) * Self::TOP;
-        let points: Vec<String> =
-            days.into_iter().enumerate().map(|(day, count)| format!("{day} {:.1}", y(count))).collect();
-        let line = format!("M{}", points.join("L"));
-        Self {
-            area: format!("{line}V{bottom}H0Z", bottom = Self::TOP + 1.0),
-            line,
-            description: match most {
-                0 => "no pulls in 30 days".to_owned(),
-                _ => format!("{} in 30 days, at most {} a day", text::count(sum, "pull", "pulls"), text::number(most)),
-            },
-        }
-    }
-}
-
-/// A share of a whole, as a bar.
-#[derive(Template)]
-#[template(
-    source = r#"<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect class="share-of" width="100" height="4"/><rect class="share-part" width="{{ percent }}" height="4"/></svg>"#,
-    ext = "html"
-)]
-pub(crate) struct Share {
-    percent: String,
-}
-
-impl Share {
-    pub(crate) fn new(part: u64, whole: u64) -> Self {
-        Self { percent: format!("{:.1}", as_f64(part) / as_f64(whole.max(1)) * 100.0) }
-    }
-}
-
 /// Counts as lengths; what a double cannot hold exactly no eye can see.
 #[expect(clippy::cast_precision_loss, reason = "lengths on a screen need no more than 52 bits")]
 fn as_f64(count: u64) -> f64 {
@@ -452,7 +403,15 @@ mod tests {
 
     fn input(daily: &Daily) -> ChartInput<'_> {
         let today = daily.range.to();
-        ChartInput { id: "pulls", title: "Pulls".to_owned(), daily, today, csv: "/export/daily.csv".to_owned() }
+        ChartInput {
+            id: "pulls",
+            title: "Pulls".to_owned(),
+            daily,
+            before: None,
+            interval: None,
+            today,
+            csv: "/export/daily.csv".to_owned(),
+        }
     }
 
     #[test]
@@ -516,6 +475,62 @@ mod tests {
             (chart.unit, bars.as_slice()),
             ("Month from", &[("1 Jan 2026", "310"), ("1 Feb 2026", "280"), ("1 Mar 2026, so far", "7")][..])
         );
+    }
+
+    #[test]
+    fn who_chooses_an_interval_sees_it() {
+        let year = daily("2026-11-21", &[("amd64", &[1; 365])]);
+        for (interval, unit, bars, first, last) in [
+            (Interval::Day, "Day", 365, "22 Nov 2025", "21 Nov 2026, so far"),
+            (Interval::Week, "7 days from", 53, "22 Nov 2025", "15 Nov 2026, so far"),
+            (Interval::Month, "Month from", 13, "22 Nov 2025", "1 Nov 2026, so far"),
+        ] {
+            let chart = Chart::stacked(ChartInput { interval: Some(interval), ..input(&year) });
+            let labels = (chart.bars[0].label.as_str(), chart.bars[bars - 1].label.as_str());
+            assert_eq!((chart.unit, chart.bars.len(), labels), (unit, bars, (first, last)));
+        }
+        // No page holds the days of ten years.
+        let years = daily("2026-11-21", &[("amd64", &vec![1; 3_650])]);
+        let chart = Chart::stacked(ChartInput { interval: Some(Interval::Day), ..input(&years) });
+        assert_eq!(chart.unit, "13 weeks from");
+    }
+
+    #[test]
+    fn the_period_before_is_a_line_over_the_bars_and_a_column_of_the_table() {
+        let now = daily("2026-11-21", &[("amd64", &[2, 3]), ("arm64", &[0, 1])]);
+        let before = daily("2026-11-19", &[("", &[8, 1])]);
+        let chart = Chart::stacked(ChartInput { before: Some(&before), ..input(&now) });
+        assert_eq!(chart.bars[0].title, "Fri 20 Nov 2026: amd64 2, before 8");
+        assert_eq!((chart.top, chart.ghosts.len()), (8.0, 1));
+        assert_eq!((chart.ghosts[0].path.as_str(), chart.ghosts[0].total.as_str()), ("M25.00 0.0L75.00 175.0", "9"));
+        let html = chart.render().unwrap();
+        assert!(html.contains(r#"<th scope="col" class="number">before</th>"#), "{html}");
+        assert!(
+            html.contains(r#"<td class="number">2</td><td class="number">0</td><td class="number">8</td>"#),
+            "{html}"
+        );
+        // Of weeks those that as many days lie in.
+        let now = daily("2026-11-21", &[("amd64", &[1; 110])]);
+        let before = daily("2026-08-03", &[("", &[2; 110])]);
+        let chart = Chart::stacked(ChartInput { before: Some(&before), ..input(&now) });
+        let values: Vec<_> = chart.bars.iter().map(|bar| bar.before[0].as_str()).collect();
+        assert_eq!((values.len(), values[0], values[1]), (16, "10", "14"));
+    }
+
+    #[test]
+    fn each_line_has_its_own_line_before() {
+        let now = daily("2026-11-21", &[("pulls", &[2, 3]), ("checks", &[4, 1])]);
+        let before = daily("2026-11-19", &[("pulls", &[1, 1]), ("checks", &[4, 4])]);
+        let chart = Chart::lines(ChartInput { before: Some(&before), ..input(&now) });
+        let ghosts: Vec<_> = chart.ghosts.iter().map(|ghost| (ghost.class, ghost.name.as_str())).collect();
+        assert_eq!(ghosts, [(0, "pulls, before"), (1, "checks, before")]);
+        assert_eq!(chart.bars[1].before, ["1", "4"]);
+    }
+
+    #[test]
+    fn a_single_bar_is_crossed_by_its_line() {
+        let chart = Chart::lines(input(&daily("2026-11-21", &[("pulls", &[3])])));
+        assert_eq!(chart.lines[0].so_far.as_deref().or(Some(&chart.lines[0].path)), Some("M0.00 0.0L100.00 0.0"));
     }
 
     #[test]
