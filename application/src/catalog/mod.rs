@@ -9,7 +9,7 @@ mod snapshot_builder;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use read_image::{ImageDetails, ReadImage, ReadImageError};
+pub use read_image::{Attached, ImageDetails, ReadImage, ReadImageError};
 pub use refresh::{CatalogChanges, RefreshCatalog, RefreshOptions};
 pub use snapshot::{
     Blob, CatalogSnapshot, CatalogSnapshots, CatalogTotals, ImageSummary, ReadFault, ReadProgress, ReadStatus,

@@ -258,16 +258,18 @@ impl RefreshCatalog {
                 return Read { entry: RepositoryEntry { fault, ..before }, began, failure: Some(error) };
             }
         };
-        // Signatures and other attachments belong to the image that they are of.
-        tags.retain(|tag| !tag.is_referrer());
         if incomplete.is_some() {
             // What was there before may be on the pages that are missing.
             tags.extend(before.tags.iter().map(|entry| entry.tag.clone()));
+            tags.extend(before.attachments.iter().cloned());
         }
         tags.sort_unstable();
         tags.dedup();
-        let truncated = incomplete.is_some() || tags.len() > room;
+        // Signatures and other attachments belong to the image that they are of.
+        let (mut attachments, mut tags): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(Tag::is_referrer);
+        let truncated = incomplete.is_some() || tags.len() + attachments.len() > room;
         tags.truncate(room);
+        attachments.truncate(room - tags.len());
         let failures = Failures::default();
         let tags = stream::iter(tags).map(|tag| self.read_tag(&before, tag, &failures));
         let tags = tags.buffered(self.options.concurrency).collect::<Vec<_>>().await;
@@ -278,7 +280,14 @@ impl RefreshCatalog {
             None => failure.as_ref().map(|error| fault::of_repository(error, now)),
         };
         let failure = incomplete.or(failure);
-        let entry = RepositoryEntry { name, tags: tags.into(), truncated, read_at: Some(now), fault };
+        let entry = RepositoryEntry {
+            name,
+            tags: tags.into(),
+            attachments: attachments.into(),
+            truncated,
+            read_at: Some(now),
+            fault,
+        };
         Read { entry, began, failure }
     }
 

@@ -133,6 +133,8 @@ pub struct RepositoryEntry {
     pub name: RepositoryName,
     /// Its tags, in the order of their bytes.
     pub tags: Box<[TagEntry]>,
+    /// The tags of signatures and other attachments, in the order of their bytes; they are none of `tags`.
+    pub attachments: Box<[Tag]>,
     /// Whether there are more tags than are kept.
     pub truncated: bool,
     /// When the tags were last read; none when they never were.
@@ -145,7 +147,7 @@ impl RepositoryEntry {
     /// A repository of which only the name is known.
     #[must_use]
     pub fn unread(name: RepositoryName) -> Self {
-        Self { name, tags: Box::default(), truncated: false, read_at: None, fault: None }
+        Self { name, tags: Box::default(), attachments: Box::default(), truncated: false, read_at: None, fault: None }
     }
 
     /// The entry of a tag.
@@ -153,6 +155,15 @@ impl RepositoryEntry {
     pub fn tag(&self, tag: &Tag) -> Option<&TagEntry> {
         let found = self.tags.binary_search_by(|entry| entry.tag.cmp(tag)).ok()?;
         self.tags.get(found)
+    }
+
+    /// The tags of what is attached to a digest.
+    #[must_use]
+    pub fn attachments_of(&self, digest: &Digest) -> &[Tag] {
+        let prefix = digest.as_str().replacen(':', "-", 1);
+        let from = self.attachments.partition_point(|tag| tag.as_str() < prefix.as_str());
+        let rest = &self.attachments[from..];
+        &rest[..rest.partition_point(|tag| tag.as_str().starts_with(&prefix))]
     }
 }
 
@@ -351,6 +362,21 @@ mod tests {
             ReadStatus::default(),
         );
         assert_eq!(snapshot.totals(), CatalogTotals { repositories: 3, tags: 5, images: 2, size: 15 });
+    }
+
+    #[test]
+    fn attachments_are_found_by_what_they_belong_to() {
+        let [one, two] = ["aa", "bb"].map(|seed| image(seed, 0).digest.clone());
+        let tag = |digest: &Digest, suffix: &str| -> Tag {
+            format!("{}{suffix}", digest.as_str().replace(':', "-")).parse().unwrap()
+        };
+        let attachments = [tag(&one, ""), tag(&one, ".att"), tag(&one, ".sig"), tag(&two, ".sig")];
+        let entry =
+            RepositoryEntry { attachments: attachments.clone().into(), ..RepositoryEntry::unread("a".parse().unwrap()) };
+        assert_eq!(entry.attachments_of(&one), &attachments[..3]);
+        assert_eq!(entry.attachments_of(&two), &attachments[3..]);
+        assert_eq!(entry.attachments_of(&image("cc", 0).digest), &[] as &[Tag]);
+        assert_eq!(entry.attachments_of(&image("a0", 0).digest), &[] as &[Tag]);
     }
 
     #[test]

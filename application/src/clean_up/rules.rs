@@ -42,7 +42,7 @@ impl<'a> Judge<'a> {
         counted: &'a Counted,
         in_use: &'a InUse,
     ) -> Self {
-        let subjects = repository.tags.iter().filter_map(|entry| Some((subject(&entry.tag)?, &entry.tag))).collect();
+        let subjects = repository.attachments.iter().filter_map(|tag| Some((tag.subject()?, tag))).collect();
         let mut judge = Self { repository, question, counted, in_use, latest: HashSet::new(), subjects };
         judge.latest = judge.latest();
         judge
@@ -79,9 +79,6 @@ impl<'a> Judge<'a> {
     /// What keeps a tag, whatever becomes of the others.
     fn keeper(&self, entry: &TagEntry) -> Option<Keeper> {
         let Self { question, counted, .. } = self;
-        if entry.tag.is_referrer() {
-            return Some(Keeper::Attachment);
-        }
         let Some(image) = entry.image().filter(|image| image.children.len() < ImageSummary::MAX_CHILDREN) else {
             return Some(Keeper::Unread);
         };
@@ -110,7 +107,7 @@ impl<'a> Judge<'a> {
     /// The newest images, by when they were made or pushed; of those that tell neither, by the order of their tags.
     fn latest(&self) -> HashSet<&'a Digest> {
         let mut images: HashMap<&Digest, (Option<DateTime<Utc>>, &str)> = HashMap::new();
-        for entry in self.repository.tags.iter().filter(|entry| !entry.tag.is_referrer()) {
+        for entry in &self.repository.tags {
             let Some(image) = entry.image() else { continue };
             let pushed = self.counted.of_tag(&self.repository.name, &entry.tag).last_pushed_at;
             let (at, tag) = images.entry(&image.digest).or_insert((image.created, entry.tag.as_str()));
@@ -126,11 +123,4 @@ impl<'a> Judge<'a> {
         let keep = usize::try_from(self.question.keep_latest).unwrap_or(usize::MAX);
         newest.into_iter().take(keep).map(|(digest, _)| digest).collect()
     }
-}
-
-/// What a signature or another attachment belongs to, by its tag: `sha256-….sig` to `sha256:…`.
-fn subject(tag: &Tag) -> Option<Digest> {
-    const ALGORITHM: &str = "sha256-";
-    let hex = tag.as_str().strip_prefix(ALGORITHM).filter(|_| tag.is_referrer())?.get(..64)?;
-    format!("sha256:{}", hex.to_ascii_lowercase()).parse().ok()
 }

@@ -16,6 +16,7 @@ mod export;
 mod home;
 mod insights;
 mod layout;
+mod links;
 mod list;
 mod parameters;
 mod range;

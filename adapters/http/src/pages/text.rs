@@ -138,6 +138,15 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
+/// A text from outside in one line, [`visible`] and cut after so many characters.
+pub(crate) fn one_line(text: &str, max: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(max) {
+        Some((end, _)) => visible(&line[..end]) + "…",
+        None => visible(&line),
+    }
+}
+
 /// An address with the parameters that have a value.
 pub(crate) fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut address = path.to_owned();
@@ -225,6 +234,13 @@ mod tests {
             ("\"it's\" C:\\ é 日本", "\"it's\" C:\\ é 日本"),
         ] {
             assert_eq!(visible(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_is_cut_between_characters() {
+        for (text, expected) in [("a\n  b", "a b"), ("éééé", "éééé"), ("ééééé", "éééé…"), ("\u{202e}x", "\\u{202e}x")] {
+            assert_eq!(one_line(text, 4), expected);
         }
     }
 
