@@ -2,15 +2,17 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BTreeMap,
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
 use staticreg_domain::RepositoryName;
 
-use super::{PullCounts, RepositoryCounts, Shown};
-use crate::catalog::CatalogSnapshot;
+use super::{
+    Folder, PullCounts, RepositoryCounts, Shown,
+    folders::folders,
+};
+use crate::catalog::{CatalogSnapshot, RepositoryEntry, RepositorySummary};
 
 /// What repositories are sorted by; equals follow each other by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub enum Sort {
     Name,
     /// Number of tags, most first.
     Tags,
+    /// Size of the images, largest first.
+    Size,
+    /// Last push, latest first.
+    LastPushed,
     /// Pulls in 30 days, most first.
     #[default]
     Pulls,
@@ -74,17 +80,6 @@ pub struct Listing {
     pub gone: Option<usize>,
 }
 
-/// A folder: what repositories' names share before a slash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
-    /// Its own name.
-    pub name: String,
-    /// Its whole path.
-    pub path: String,
-    /// How many repositories it holds, at any depth.
-    pub repositories: usize,
-}
-
 /// A repository in the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListingRow {
@@ -94,6 +89,10 @@ pub struct ListingRow {
     pub tags: Option<usize>,
     /// Its pulls; none when it was never pulled from.
     pub counts: Option<RepositoryCounts>,
+    /// What its tags come to; none while they were not read.
+    pub summary: Option<RepositorySummary>,
+    /// The last push; none when there was none while it was watched.
+    pub last_pushed_at: Option<DateTime<Utc>>,
     /// Whether the registry holds it, as far as it was read.
     pub in_registry: bool,
 }
@@ -107,13 +106,16 @@ pub struct Overview {
     pub snapshot: Option<Arc<CatalogSnapshot>>,
 }
 
-struct Entry<'a> {
-    name: &'a RepositoryName,
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a RepositoryName,
+    /// What the registry holds of it.
+    pub(super) held: Option<&'a RepositoryEntry>,
     tags: Option<usize>,
-    counts: Option<&'a RepositoryCounts>,
-    pulls: u64,
+    pub(super) counts: Option<&'a RepositoryCounts>,
+    pub(super) pulls: u64,
     last_pulled_at: Option<DateTime<Utc>>,
-    in_registry: bool,
+    last_pushed_at: Option<DateTime<Utc>>,
+    pub(super) in_registry: bool,
 }
 
 impl Overview {
@@ -130,12 +132,13 @@ impl Overview {
         let mut entries: Vec<Entry<'_>> = self.entries().filter(is_wanted).collect();
         let is_whole = self.snapshot.as_deref().is_some_and(is_whole);
         let gone = is_whole.then(|| entries.iter().filter(|entry| !entry.in_registry).count());
-        entries.retain(|entry| match question.presence {
+        let is_listed = |entry: &Entry<'_>| match question.presence {
             Presence::There => entry.in_registry || !is_whole,
             Presence::Gone => !entry.in_registry && is_whole,
             Presence::Any => true,
-        });
-        let folders = folders(&entries, &prefix);
+        };
+        let folders = folders(&entries, &prefix, is_listed);
+        entries.retain(is_listed);
         entries.sort_unstable_by(|a, b| {
             let order = question.sort.order(a, b);
             if question.reverse { order.reverse() } else { order }
@@ -154,19 +157,19 @@ impl Overview {
     }
 
     /// What the registry holds, and what was pulled.
-    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let pull_counts = self.pull_counts.value.as_deref();
         let snapshot = self.snapshot.as_deref();
-        let in_registry = snapshot.map(CatalogSnapshot::repositories).unwrap_or_default().iter().map(move |entry| {
-            let tags = entry.read_at.map(|_| entry.tags.len());
-            let counts = pull_counts.and_then(|pull_counts| pull_counts.repository(&entry.name));
-            Entry::new(&entry.name, tags, counts, true)
-        });
+        let in_registry = snapshot
+            .map(CatalogSnapshot::repositories)
+            .unwrap_or_default()
+            .iter()
+            .map(move |entry| Entry::new(&entry.name, Some(entry), pull_counts));
         let elsewhere = pull_counts
             .into_iter()
             .flat_map(PullCounts::repositories)
             .filter(move |(name, _)| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none()))
-            .map(|(name, counts)| Entry::new(name, usize::try_from(counts.tags).ok(), Some(counts), false));
+            .map(move |(name, _)| Entry::new(name, None, pull_counts));
         in_registry.chain(elsewhere)
     }
 }
@@ -178,20 +181,26 @@ fn is_whole(snapshot: &CatalogSnapshot) -> bool {
 }
 
 impl<'a> Entry<'a> {
-    fn new(
-        name: &'a RepositoryName,
-        tags: Option<usize>,
-        counts: Option<&'a RepositoryCounts>,
-        in_registry: bool,
-    ) -> Self {
+    fn new(name: &'a RepositoryName, held: Option<&'a RepositoryEntry>, pull_counts: Option<&'a PullCounts>) -> Self {
+        let counts = pull_counts.and_then(|pull_counts| pull_counts.repository(name));
+        let tags = match held {
+            Some(entry) => entry.read_at.map(|_| entry.tags.len()),
+            None => counts.and_then(|counts| usize::try_from(counts.tags).ok()),
+        };
         Self {
             name,
+            held,
             tags,
             counts,
             pulls: counts.map_or(0, RepositoryCounts::last_30_days),
             last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
-            in_registry,
+            last_pushed_at: pull_counts.and_then(|pull_counts| pull_counts.last_pushed_at(name)),
+            in_registry: held.is_some(),
         }
+    }
+
+    fn summary(&self) -> Option<&RepositorySummary> {
+        self.held.filter(|entry| entry.read_at.is_some()).map(|entry| &entry.summary)
     }
 
     fn row(&self) -> ListingRow {
@@ -199,6 +208,8 @@ impl<'a> Entry<'a> {
             name: self.name.clone(),
             tags: self.tags,
             counts: self.counts.cloned(),
+            summary: self.summary().cloned(),
+            last_pushed_at: self.last_pushed_at,
             in_registry: self.in_registry,
         }
     }
@@ -209,6 +220,11 @@ impl Sort {
         match self {
             Self::Name => Ordering::Equal,
             Self::Tags => Reverse(a.tags).cmp(&Reverse(b.tags)),
+            Self::Size => {
+                let size = |entry: &Entry<'_>| entry.summary().map(|summary| summary.size);
+                Reverse(size(a)).cmp(&Reverse(size(b)))
+            }
+            Self::LastPushed => Reverse(a.last_pushed_at).cmp(&Reverse(b.last_pushed_at)),
             Self::Pulls => Reverse(a.pulls).cmp(&Reverse(b.pulls)),
             Self::LastPulled => Reverse(a.last_pulled_at).cmp(&Reverse(b.last_pulled_at)),
         }
@@ -216,31 +232,15 @@ impl Sort {
     }
 }
 
-fn folders(entries: &[Entry<'_>], prefix: &str) -> Vec<Folder> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in entries {
-        let rest = entry.name.as_str().strip_prefix(prefix).and_then(|rest| rest.split_once('/'));
-        if let Some((name, _)) = rest {
-            *counts.entry(name).or_default() += 1;
-        }
-    }
-    let folder = |(name, repositories): (&str, usize)| Folder {
-        name: name.to_owned(),
-        path: format!("{prefix}{name}"),
-        repositories,
-    };
-    counts.into_iter().map(folder).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        browse::testing::CountingStore,
-        catalog::{ReadStatus, RepositoryEntry},
-    };
+pub(super) mod testing {
+    //! Repositories of a registry, and pulls.
 
-    async fn overview(registry: Option<(&[&str], ReadStatus)>, pulled: &[(&str, i32)]) -> Overview {
+    use super::*;
+    use crate::{browse::testing::CountingStore, catalog::ReadStatus};
+
+    /// The repositories of a registry, without tags, and pulls of a day.
+    pub(crate) async fn overview(registry: Option<(&[&str], ReadStatus)>, pulled: &[(&str, i32)]) -> Overview {
         let counted = CountingStore::new();
         for (image, count) in pulled {
             counted.pulls("2026-11-20", image, *count).await;
@@ -250,15 +250,32 @@ mod tests {
             let entries = names.iter().map(|name| Arc::new(RepositoryEntry::unread(name.parse().unwrap()))).collect();
             Arc::new(CatalogSnapshot::new(1, entries, status))
         });
-        Overview {
-            pull_counts: Shown { value: Some(Arc::new(pull_counts)), at: DateTime::default(), away: false },
-            snapshot,
-        }
+        of(pull_counts, snapshot)
     }
 
-    fn whole() -> ReadStatus {
+    pub(crate) fn of(pull_counts: PullCounts, snapshot: Option<Arc<CatalogSnapshot>>) -> Overview {
+        let pull_counts = Shown { value: Some(Arc::new(pull_counts)), at: DateTime::default(), away: false };
+        Overview { pull_counts, snapshot }
+    }
+
+    /// A registry that was read to its end.
+    pub(crate) fn whole() -> ReadStatus {
         ReadStatus { read_at: Some(DateTime::default()), ..ReadStatus::default() }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use staticreg_domain::{ManifestKind, catalog::Artifact, metrics::AccessKind};
+
+    use super::{
+        testing::{of, overview, whole},
+        *,
+    };
+    use crate::{
+        browse::testing::CountingStore,
+        catalog::{Blob, ImageSummary, ReadStatus, TagEntry, TagTarget},
+    };
 
     fn question() -> ListingQuestion {
         ListingQuestion { per_page: 10, ..ListingQuestion::default() }
@@ -298,15 +315,52 @@ mod tests {
     #[tokio::test]
     async fn folders_are_counted_at_any_depth_below_the_one_that_is_shown() {
         let registry: &[&str] = &["a/x/1", "a/x/y/2", "a/3", "ab/4", "5"];
-        let overview = overview(Some((registry, whole())), &[]).await;
+        let pulled = [("a/3:1", 2), ("a/gone:1", 3), ("gone/6:1", 1)];
+        let overview = overview(Some((registry, whole())), &pulled).await;
         let folders = |listing: &Listing| -> Vec<(String, usize)> {
             listing.folders.iter().map(|folder| (folder.path.clone(), folder.repositories)).collect()
         };
         let all = overview.listing(&question());
         assert_eq!(folders(&all), [("a".to_owned(), 3), ("ab".to_owned(), 1)]);
+        assert_eq!(all.folders[0].pulls, 5, "of what is gone too");
         let below = overview.listing(&ListingQuestion { folder: Some("a".to_owned()), ..question() });
         assert_eq!(folders(&below), [("a/x".to_owned(), 2)]);
         assert_eq!(below.found, 3);
+    }
+
+    #[tokio::test]
+    async fn repositories_are_sorted_by_size_and_last_push() {
+        let counted = CountingStore::new();
+        for (date, image) in [("2026-11-02", "a:1"), ("2026-11-05", "c:1")] {
+            counted.count(AccessKind::Push, date, image, &"b".repeat(64), 1).await;
+        }
+        let held = |name: &str, size: u64| {
+            let image = ImageSummary {
+                digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+                kind: ManifestKind::Image,
+                artifact: Artifact::Image,
+                platforms: [].into(),
+                children: [].into(),
+                size,
+                created: None,
+                blobs: Box::<[Blob]>::default(),
+            };
+            let tags = vec![TagEntry { tag: "1".parse().unwrap(), target: TagTarget::Image(Arc::new(image)) }];
+            let (summary, read_at) = (RepositorySummary::of(&tags), Some(DateTime::default()));
+            Arc::new(RepositoryEntry { tags: tags.into(), summary, read_at, ..unread(name) })
+        };
+        let entries = vec![held("a", 10), held("b", 30), held("c", 20), Arc::new(unread("d"))];
+        let pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
+        let overview = of(pull_counts, Some(Arc::new(CatalogSnapshot::new(1, entries, whole()))));
+        let sorted = |sort| overview.listing(&ListingQuestion { sort, ..question() });
+        assert_eq!(names(&sorted(Sort::Size)), ["b", "c", "a", "d"]);
+        assert_eq!(names(&sorted(Sort::LastPushed)), ["c", "a", "b", "d"]);
+        let summaries = sorted(Sort::Name).rows.into_iter().map(|row| row.summary.map(|summary| summary.size));
+        assert_eq!(summaries.collect::<Vec<_>>(), [Some(10), Some(30), Some(20), None]);
+    }
+
+    fn unread(name: &str) -> RepositoryEntry {
+        RepositoryEntry::unread(name.parse().unwrap())
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 //! No page waits for the store or the registry: answers are kept, shown at once and renewed when somebody looks.
 
 pub(crate) mod answer_cache;
+mod find;
+mod folders;
 mod items;
 mod listing;
 mod pull_counts;
@@ -13,8 +15,10 @@ mod unused;
 pub(crate) mod usage;
 
 pub use answer_cache::Shown;
+pub use find::{Found, FoundTag};
+pub use folders::{Folder, FolderPulls, FolderTotals, Held};
 pub use items::{ArchitecturePulls, DigestPulls, ImagePulls};
-pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, Sort};
+pub use listing::{Listing, ListingQuestion, ListingRow, Overview, Presence, Sort};
 pub use pull_counts::{DAYS, PullCounts, RepositoryCounts};
 pub use statistics::{Daily, Insights, RepositoryStatistics, Series, TagCounts};
 pub use unused::{Unused, UnusedImage};

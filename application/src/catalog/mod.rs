@@ -13,5 +13,5 @@ pub use read_image::{Attached, ImageDetails, ReadImage, ReadImageError};
 pub use refresh::{CatalogChanges, RefreshCatalog, RefreshOptions};
 pub use snapshot::{
     Blob, CatalogSnapshot, CatalogSnapshots, CatalogTotals, ImageSummary, ReadFault, ReadProgress, ReadStatus,
-    RepositoryEntry, TagEntry, TagTarget,
+    RepositoryEntry, RepositorySummary, TagEntry, TagTarget,
 };

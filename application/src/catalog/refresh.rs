@@ -22,7 +22,9 @@ use tokio::{sync::Notify, time::sleep};
 use super::{
     fault,
     images::Images,
-    snapshot::{CatalogSnapshots, ReadFault, ReadProgress, RepositoryEntry, TagEntry, TagTarget},
+    snapshot::{
+        CatalogSnapshots, ReadFault, ReadProgress, RepositoryEntry, RepositorySummary, TagEntry, TagTarget,
+    },
     snapshot_builder::{MAX_REPOSITORIES, SnapshotBuilder, Tick},
 };
 
@@ -282,6 +284,7 @@ impl RefreshCatalog {
         let failure = incomplete.or(failure);
         let entry = RepositoryEntry {
             name,
+            summary: RepositorySummary::of(&tags),
             tags: tags.into(),
             attachments: attachments.into(),
             truncated,

@@ -135,6 +135,8 @@ pub struct RepositoryEntry {
     pub tags: Box<[TagEntry]>,
     /// The tags of signatures and other attachments, in the order of their bytes; they are none of `tags`.
     pub attachments: Box<[Tag]>,
+    /// What the tags come to, see [`RepositorySummary::of`].
+    pub summary: RepositorySummary,
     /// Whether there are more tags than are kept.
     pub truncated: bool,
     /// When the tags were last read; none when they never were.
@@ -147,7 +149,15 @@ impl RepositoryEntry {
     /// A repository of which only the name is known.
     #[must_use]
     pub fn unread(name: RepositoryName) -> Self {
-        Self { name, tags: Box::default(), attachments: Box::default(), truncated: false, read_at: None, fault: None }
+        Self {
+            name,
+            tags: Box::default(),
+            attachments: Box::default(),
+            summary: RepositorySummary::default(),
+            truncated: false,
+            read_at: None,
+            fault: None,
+        }
     }
 
     /// The entry of a tag.
@@ -165,6 +175,58 @@ impl RepositoryEntry {
         let rest = &self.attachments[from..];
         &rest[..rest.partition_point(|tag| tag.as_str().starts_with(&prefix))]
     }
+}
+
+/// What the tags of a repository come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositorySummary {
+    /// Different images and indexes that tags point to, of those that could be read.
+    pub images: usize,
+    /// The sum of these images' sizes in bytes, as in [`CatalogTotals::size`].
+    pub size: u64,
+    /// The platforms of all of them, at most [`RepositorySummary::MAX_PLATFORMS`].
+    pub platforms: Arc<[Platform]>,
+    /// What is not an image to run, each once, at most [`RepositorySummary::MAX_ARTIFACTS`].
+    pub artifacts: Box<[Artifact]>,
+}
+
+impl RepositorySummary {
+    /// The most platforms that are told.
+    pub const MAX_PLATFORMS: usize = 16;
+    /// The most kinds of artifacts that are told.
+    pub const MAX_ARTIFACTS: usize = 4;
+
+    /// What some tags come to.
+    #[must_use]
+    pub fn of(tags: &[TagEntry]) -> Self {
+        let mut summary = Self::default();
+        let (mut seen, mut artifacts) = (HashSet::new(), Vec::new());
+        for image in tags.iter().filter_map(TagEntry::image) {
+            if !seen.insert(&image.digest) {
+                continue;
+            }
+            summary.images += 1;
+            summary.size = summary.size.saturating_add(image.size);
+            if image.platforms.iter().any(|platform| !summary.platforms.contains(platform)) {
+                summary.platforms = joined(&summary.platforms, &image.platforms);
+            }
+            let is_new = image.artifact != Artifact::Image && !artifacts.contains(&image.artifact);
+            if is_new && artifacts.len() < Self::MAX_ARTIFACTS {
+                artifacts.push(image.artifact.clone());
+            }
+        }
+        summary.artifacts = artifacts.into();
+        summary
+    }
+}
+
+/// Platforms and more of them. Most repositories have those of any of their images, which are shared then.
+fn joined(platforms: &Arc<[Platform]>, more: &Arc<[Platform]>) -> Arc<[Platform]> {
+    if platforms.iter().all(|platform| more.contains(platform)) && more.len() <= RepositorySummary::MAX_PLATFORMS {
+        return more.clone();
+    }
+    let new = more.iter().filter(|platform| !platforms.contains(platform));
+    platforms.iter().chain(new).take(RepositorySummary::MAX_PLATFORMS).cloned().collect()
 }
 
 /// A tag and what it points to.
@@ -362,6 +424,33 @@ mod tests {
             ReadStatus::default(),
         );
         assert_eq!(snapshot.totals(), CatalogTotals { repositories: 3, tags: 5, images: 2, size: 15 });
+    }
+
+    #[test]
+    fn a_repository_tells_what_its_tags_come_to() {
+        let of = |seed: &str, platforms: &[&str], artifact: Artifact| {
+            let platforms = platforms.iter().filter_map(|name| Platform::new("linux", name, None)).collect();
+            TagTarget::Image(Arc::new(ImageSummary { platforms, artifact, ..(*image(seed, 10)).clone() }))
+        };
+        let multi = of("aa", &["amd64", "arm64"], Artifact::Image);
+        let tags = repository(
+            "a",
+            &[
+                ("0", of("bb", &["amd64"], Artifact::Image)),
+                ("1", multi.clone()),
+                ("2", multi),
+                ("3", of("cc", &["s390x"], Artifact::Image)),
+                ("4", of("dd", &[], Artifact::Chart)),
+                ("5", of("ee", &[], Artifact::Chart)),
+                ("6", TagTarget::Unknown),
+            ],
+        );
+        let summary = RepositorySummary::of(&tags.tags);
+        assert_eq!((summary.images, summary.size), (5, 50));
+        let platforms: Vec<_> = summary.platforms.iter().map(ToString::to_string).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64", "linux/s390x"]);
+        assert_eq!(*summary.artifacts, [Artifact::Chart]);
+        assert_eq!(RepositorySummary::of(&[]), RepositorySummary::default());
     }
 
     #[test]

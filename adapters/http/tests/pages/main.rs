@@ -9,3 +9,4 @@ mod repositories;
 mod repository;
 mod site;
 mod status;
+mod tag;
