@@ -11,7 +11,7 @@ use poem::{
 use staticreg_application::aside::aside;
 
 use super::{
-    cleanup, home, insights,
+    cleanup, folder, home, insights,
     parameters::Parameters,
     repository::{frame, image, tag, tags},
     site::Site,
@@ -81,6 +81,7 @@ async fn read(site: &Site, table: &str, parameters: &Parameters) -> Result<Table
         "layers" => image::layers_table(site, parameters).await,
         "attached" => image::attached_table(site, parameters).await,
         "daily" if parameters.get("repository").is_some() => frame::daily_table(site, parameters).await,
+        "daily" if parameters.get("folder").is_some() => folder::daily_table(site, parameters).await,
         "daily" => insights::daily_table(site, parameters).await,
         "kinds" => insights::kinds_table(site, parameters).await,
         "images" => insights::images_table(site, parameters).await,

@@ -8,10 +8,14 @@ use staticreg_application::{
     aside::aside,
     browse::{Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, PullCounts, Sort},
 };
+use staticreg_domain::Platform;
 
 use super::{
     addresses::{folder_address, repository_address},
     chart::Sparkline,
+    folder::FolderSection,
+    found::FoundSection,
+    kinds::artifact_name,
     layout::{Figure, Layout, Section, balance, origin, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
@@ -23,6 +27,9 @@ use super::{
 
 /// Repositories on a page.
 const PER_PAGE: usize = 50;
+
+/// Platforms named in a row.
+const PLATFORMS_SHOWN: usize = 4;
 
 /// How many folders are shown before the rest is folded up.
 const FOLDERS_SHOWN: usize = 12;
@@ -36,6 +43,8 @@ struct Home<'a> {
     /// What goes into the registry's, for the first steps.
     configuration: String,
     figures: Vec<Figure>,
+    /// What the folder comes to that is shown.
+    folder: Option<FolderSection>,
     trend: Option<Sparkline>,
     read_at: Option<Moment>,
     query: &'a ListParameters,
@@ -46,6 +55,7 @@ struct Home<'a> {
     rows: Vec<Row>,
     choices: Vec<PresenceChoice>,
     found: String,
+    found_tags: Option<FoundSection>,
     pages: Pages,
     csv: String,
     /// What became of the events that the registry sent.
@@ -83,14 +93,21 @@ impl State {
 struct FolderLink {
     name: String,
     address: String,
-    repositories: String,
+    /// What it comes to; nothing to say of those above.
+    totals: String,
 }
 
 struct Row {
     folder: String,
     name: String,
     address: String,
+    /// What it holds that is no image.
+    artifacts: Vec<&'static str>,
+    platforms: Vec<String>,
+    more_platforms: usize,
     tags: String,
+    size: String,
+    last_push: Option<Moment>,
     pulls: String,
     sparkline: Option<Sparkline>,
     last_pull: Option<Moment>,
@@ -115,6 +132,8 @@ impl ListParameters {
         let sort = match parameters.get("sort") {
             Some("name") => Sort::Name,
             Some("tags") => Sort::Tags,
+            Some("size") => Sort::Size,
+            Some("last_pushed") => Sort::LastPushed,
             Some("last_pulled") => Sort::LastPulled,
             _ => Sort::Pulls,
         };
@@ -176,6 +195,8 @@ fn sort_name(sort: Sort) -> &'static str {
     match sort {
         Sort::Name => "name",
         Sort::Tags => "tags",
+        Sort::Size => "size",
+        Sort::LastPushed => "last_pushed",
         Sort::Pulls => "",
         Sort::LastPulled => "last_pulled",
     }
@@ -216,13 +237,16 @@ fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overvie
     let pull_counts = overview.pull_counts.value.as_deref();
     let is_known = pull_counts.is_some();
     let is_read = overview.snapshot.as_ref().is_some_and(|snapshot| snapshot.status().read_at.is_some());
-    let mut folders = folder_links(&listing.folders, &query.question);
+    let mut folders = folder_links(&listing.folders, &query.question, is_known);
+    let found_tags = FoundSection::new(overview.find(query.search(), query.question.folder.as_deref()));
+    let found = found(&listing);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
     let home = Home {
         state: State::from_overview(overview),
         has_registry: overview.snapshot.is_some(),
         configuration: set_up::configuration(site, origin),
         figures: figures(overview),
+        folder: overview.folder(query.folder()).map(|totals| FolderSection::new(query.folder(), &totals)),
         trend: pull_counts.map(|pull_counts| Sparkline::new(pull_counts.days())),
         read_at: overview
             .snapshot
@@ -235,7 +259,8 @@ fn page_of(site: &Site, query: &ListParameters, origin: &str, overview: &Overvie
         columns: columns(&query.question),
         rows: listing.rows.iter().map(|row| self::row(row, query.folder(), is_known, now, is_read)).collect(),
         choices: choices(&listing, &query.question),
-        found: found(&listing),
+        found: found_tags.as_ref().map_or(found.clone(), |tags| format!("{found}, {}", tags.words())),
+        found_tags,
         pages: Pages::new(listing.page, listing.pages, |page| {
             address("/", &ListingQuestion { page, ..query.question.clone() })
         }),
@@ -309,7 +334,12 @@ fn figures(overview: &Overview) -> Vec<Figure> {
 }
 
 fn row(row: &ListingRow, shown_folder: &str, is_known: bool, now: chrono::DateTime<chrono::Utc>, is_read: bool) -> Row {
-    let ListingRow { name, tags, counts, in_registry } = row;
+    let ListingRow { name, tags, counts, summary, last_pushed_at, in_registry } = row;
+    let platforms = summary.as_ref().map(|summary| &*summary.platforms).unwrap_or_default();
+    let artifacts = summary.as_ref().map(|summary| &*summary.artifacts).unwrap_or_default();
+    let mut artifacts: Vec<&'static str> = artifacts.iter().filter_map(artifact_name).collect();
+    artifacts.sort_unstable();
+    artifacts.dedup();
     let shown = name.as_str().strip_prefix(shown_folder).map_or(name.as_str(), |rest| rest.trim_start_matches('/'));
     let (folder, own_name) = shown.rsplit_once('/').map_or(("", shown), |(folder, own_name)| (folder, own_name));
     let pulls = counts.as_ref().map_or(0, staticreg_application::browse::RepositoryCounts::last_30_days);
@@ -317,6 +347,11 @@ fn row(row: &ListingRow, shown_folder: &str, is_known: bool, now: chrono::DateTi
         folder: if folder.is_empty() { String::new() } else { format!("{folder}/") },
         name: own_name.to_owned(),
         address: repository_address(name.as_str()),
+        artifacts,
+        platforms: platforms.iter().take(PLATFORMS_SHOWN).map(ToString::to_string).collect(),
+        more_platforms: platforms.len().saturating_sub(PLATFORMS_SHOWN),
+        size: summary.as_ref().map_or_else(|| "–".to_owned(), |summary| text::size(summary.size)),
+        last_push: last_pushed_at.map(|at| Moment::new(at, now)),
         tags: tags.map_or_else(|| "–".to_owned(), |tags| text::number(tags as u64)),
         pulls: if is_known { text::number(pulls) } else { "–".to_owned() },
         sparkline: counts.as_ref().filter(|_| pulls > 0).map(|counts| Sparkline::new(counts.days.map(u64::from))),
@@ -334,18 +369,22 @@ fn path(folder: &str) -> Vec<FolderLink> {
         .map(|path| FolderLink {
             name: path.rsplit('/').next().unwrap_or(path).to_owned(),
             address: folder_address(path),
-            repositories: String::new(),
+            totals: String::new(),
         })
         .collect()
 }
 
-fn folder_links(folders: &[Folder], question: &ListingQuestion) -> Vec<FolderLink> {
+fn folder_links(folders: &[Folder], question: &ListingQuestion, is_known: bool) -> Vec<FolderLink> {
     folders
         .iter()
         .map(|folder| FolderLink {
             name: format!("{}/", folder.name),
             address: address("/", &ListingQuestion { folder: Some(folder.path.clone()), page: 1, ..question.clone() }),
-            repositories: text::number(folder.repositories as u64),
+            totals: {
+                let repositories = text::count(folder.repositories as u64, "repository", "repositories");
+                let pulls = || text::count(folder.pulls, "pull", "pulls");
+                if is_known { format!("{repositories}, {}", pulls()) } else { repositories }
+            },
         })
         .collect()
 }
@@ -354,6 +393,8 @@ fn columns(question: &ListingQuestion) -> Vec<Column> {
     [
         ("Repository", "", Sort::Name),
         ("Tags", "number wide", Sort::Tags),
+        ("Size", "number wide", Sort::Size),
+        ("Last push", "when wide", Sort::LastPushed),
         ("Pulls in 30 days", "number", Sort::Pulls),
         ("Last pull", "when", Sort::LastPulled),
     ]
@@ -386,12 +427,29 @@ pub(super) async fn table(site: &Site, parameters: &Parameters) -> Result<Table,
             vec![
                 row.name.to_string(),
                 row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
+                row.summary.as_ref().map(|summary| summary.size.to_string()).unwrap_or_default(),
+                row.summary.map(|summary| joined(&summary.platforms)).unwrap_or_default(),
+                time(row.last_pushed_at),
                 counts.last_30_days().to_string(),
                 counts.all.to_string(),
                 time(counts.last_pulled_at),
             ]
         });
-        with_head(&["repository", "tags", "pulls_last_30_days", "pulls_total", "last_pulled_at"], rows)
+        let head = [
+            "repository",
+            "tags",
+            "size",
+            "platforms",
+            "last_pushed_at",
+            "pulls_last_30_days",
+            "pulls_total",
+            "last_pulled_at",
+        ];
+        with_head(&head, rows)
     });
     Ok(list.await)
+}
+
+fn joined(platforms: &[Platform]) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

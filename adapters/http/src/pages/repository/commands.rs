@@ -51,18 +51,3 @@ pub(super) fn commands(site: &Site, name: &RepositoryName, tag: &Tag, artifact: 
         Artifact::Other(_) => vec![command("the oras command", format!("oras pull {repository}:{tag}"))],
     }
 }
-
-/// What people call it.
-pub(super) fn kind_name(artifact: &Artifact) -> &'static str {
-    artifact_name(artifact).unwrap_or("Image")
-}
-
-/// What people call it, when it is no image.
-pub(super) fn artifact_name(artifact: &Artifact) -> Option<&'static str> {
-    match artifact {
-        Artifact::Image => None,
-        Artifact::Chart => Some("Helm chart"),
-        Artifact::BuildCache => Some("Build cache"),
-        Artifact::Other(_) => Some("Artifact"),
-    }
-}

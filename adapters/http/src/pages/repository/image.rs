@@ -8,7 +8,7 @@ use staticreg_domain::{
     catalog::{Artifact, Attachment, Descriptor, ImageConfiguration, ManifestContent, Reference},
 };
 
-use super::{commands::artifact_name, frame::is_read};
+use super::frame::is_read;
 use crate::pages::{
     chart::Share,
     links::WebLink,

@@ -12,7 +12,7 @@ use staticreg_application::{
 use staticreg_domain::{Digest, RepositoryName, Tag};
 
 use super::{
-    commands::{Command, commands, kind_name, tools},
+    commands::{Command, commands, tools},
     compare::{Compare, compare},
     frame::{figures, is_read, layout, never_seen, path},
     image::{About, ImageSection, about, chips, read_attached, read_image, section},
@@ -21,6 +21,7 @@ use crate::pages::{
     addresses::{csv_address, repository_address, repository_address_with},
     chart::{Chart, ChartInput},
     error::not_found,
+    kinds::kind_name,
     layout::{Figure, Layout, RENEWED_SOON, page},
     parameters::Parameters,
     range::{ChosenRange, RangeChoice},

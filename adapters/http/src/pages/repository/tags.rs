@@ -21,7 +21,7 @@ use staticreg_domain::{
 };
 
 use super::{
-    commands::{Command, artifact_name, commands, tools},
+    commands::{Command, commands, tools},
     frame::{figures, is_read, layout, never_seen, path},
     image::chips,
 };
@@ -29,6 +29,7 @@ use crate::pages::{
     addresses::{csv_address, folder_address, repository_address, tag_address_in},
     chart::{Chart, ChartInput},
     error::not_found,
+    kinds::artifact_name,
     layout::{Figure, Layout, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
