@@ -94,9 +94,8 @@ impl<'a> Wanted<'a> {
     /// The digest of a tag, or of an image of its index, that begins so, and whether it is that of an image.
     fn digest<'b>(&self, entry: &'b TagEntry) -> Option<(&'b Digest, bool)> {
         let digits = self.digits.as_deref()?;
-        let begins_so = |digest: &&Digest| {
-            digest.as_str().split_once(':').is_some_and(|(_, encoded)| encoded.starts_with(digits))
-        };
+        let begins_so =
+            |digest: &&Digest| digest.as_str().split_once(':').is_some_and(|(_, encoded)| encoded.starts_with(digits));
         let own = entry.digest().filter(begins_so).map(|digest| (digest, false));
         let children = || entry.image().into_iter().flat_map(|image| &image.children);
         own.or_else(|| children().find(begins_so).map(|digest| (digest, true)))
@@ -198,7 +197,10 @@ mod tests {
     async fn tags_are_found_by_name_repository_and_digest() {
         let overview = overview(vec![
             repository("library/nginx", &[("1.27", image('a', &['c'])), ("1.27.3", image('b', &[]))]),
-            repository("team/app", &[("1.2", image('a', &[])), ("1.27", image('d', &[])), ("deadbeef1", image('e', &[]))]),
+            repository(
+                "team/app",
+                &[("1.2", image('a', &[])), ("1.27", image('d', &[])), ("deadbeef1", image('e', &[]))],
+            ),
         ])
         .await;
         let a = "a".repeat(64);

@@ -8,10 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use staticreg_domain::RepositoryName;
 
-use super::{
-    Folder, PullCounts, RepositoryCounts, Shown,
-    folders::folders,
-};
+use super::{Folder, PullCounts, RepositoryCounts, Shown, folders::folders};
 use crate::catalog::{CatalogSnapshot, RepositoryEntry, RepositorySummary};
 
 /// What repositories are sorted by; equals follow each other by name.

@@ -284,7 +284,8 @@ mod tests {
         counted.pulls("2026-11-20", "a:1", 1).await;
         counted.pulls("2026-11-20", "c:1", 1).await;
         let pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
-        let pushed = |name: &str| pull_counts.last_pushed_at(&name.parse().unwrap()).map(|at| at.date_naive().to_string());
+        let pushed =
+            |name: &str| pull_counts.last_pushed_at(&name.parse().unwrap()).map(|at| at.date_naive().to_string());
         assert_eq!(["a", "b", "c"].map(pushed), [Some("2026-11-05".to_owned()), Some("2026-01-01".to_owned()), None]);
         assert_eq!(pull_counts.repositories().len(), 2, "a push is no pull");
         let again = PullCounts::read(&counted.ask, Some(Arc::new(pull_counts.clone()))).await.unwrap();

@@ -22,9 +22,7 @@ use tokio::{sync::Notify, time::sleep};
 use super::{
     fault,
     images::Images,
-    snapshot::{
-        CatalogSnapshots, ReadFault, ReadProgress, RepositoryEntry, RepositorySummary, TagEntry, TagTarget,
-    },
+    snapshot::{CatalogSnapshots, ReadFault, ReadProgress, RepositoryEntry, RepositorySummary, TagEntry, TagTarget},
     snapshot_builder::{MAX_REPOSITORIES, SnapshotBuilder, Tick},
 };
 

@@ -460,8 +460,10 @@ mod tests {
             format!("{}{suffix}", digest.as_str().replace(':', "-")).parse().unwrap()
         };
         let attachments = [tag(&one, ""), tag(&one, ".att"), tag(&one, ".sig"), tag(&two, ".sig")];
-        let entry =
-            RepositoryEntry { attachments: attachments.clone().into(), ..RepositoryEntry::unread("a".parse().unwrap()) };
+        let entry = RepositoryEntry {
+            attachments: attachments.clone().into(),
+            ..RepositoryEntry::unread("a".parse().unwrap())
+        };
         assert_eq!(entry.attachments_of(&one), &attachments[..3]);
         assert_eq!(entry.attachments_of(&two), &attachments[3..]);
         assert_eq!(entry.attachments_of(&image("cc", 0).digest), &[] as &[Tag]);

@@ -27,6 +27,8 @@ impl Attachment {
             Self::Sbom
         } else if holds(&["signature", "simplesigning", "cosign.artifact.sig"]) {
             Self::Signature
+        } else if holds(&["provenance"]) {
+            Self::Provenance
         } else if holds(&["in-toto", "dsse", "sigstore.bundle"]) {
             Self::Attestation
         } else {
@@ -97,6 +99,7 @@ mod tests {
             ("application/spdx+json", Attachment::Sbom),
             ("application/vnd.CycloneDX+json", Attachment::Sbom),
             ("application/vnd.dev.cosign.artifact.sbom.v1+json", Attachment::Sbom),
+            ("application/vnd.in-toto.provenance+dsse", Attachment::Provenance),
             ("application/vnd.in-toto+json", Attachment::Attestation),
             ("application/vnd.dsse.envelope.v1+json", Attachment::Attestation),
             ("application/vnd.dev.sigstore.bundle.v0.3+json", Attachment::Attestation),
@@ -129,10 +132,7 @@ mod tests {
         };
         let (in_toto, bundle) = ("application/vnd.in-toto+json", "application/vnd.dev.sigstore.bundle.v0.3+json");
         let (provenance, sbom) = ("https://slsa.dev/provenance/v1", "https://spdx.dev/Document");
-        assert_eq!(
-            all(&[in_toto], &[sbom, provenance, sbom]),
-            [Attachment::Provenance, Attachment::Sbom]
-        );
+        assert_eq!(all(&[in_toto], &[sbom, provenance, sbom]), [Attachment::Provenance, Attachment::Sbom]);
         assert_eq!(all(&["", in_toto], &[]), [Attachment::Attestation]);
         assert_eq!(all(&[bundle], &["https://sigstore.dev/cosign/sign/v1"]), [Attachment::Signature]);
         assert_eq!(all(&["text/plain"], &[]), [Attachment::Other]);

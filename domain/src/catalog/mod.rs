@@ -320,8 +320,16 @@ mod tests {
     fn artifact(artifact_type: Option<&str>, content: ManifestContent) -> Artifact {
         let digest = descriptor("").digest;
         let artifact_type = artifact_type.map(str::to_owned);
-        Manifest { digest, media_type: String::new(), artifact_type, content, created: None,
-            annotations: BTreeMap::new(), predicate_types: Vec::new() }.artifact()
+        Manifest {
+            digest,
+            media_type: String::new(),
+            artifact_type,
+            content,
+            created: None,
+            annotations: BTreeMap::new(),
+            predicate_types: Vec::new(),
+        }
+        .artifact()
     }
 
     #[test]

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use staticreg_domain::{
     Clock, Digest, EventId, Platform, RegistryEvent, RepositoryName, Tag,
     catalog::{
-        BuildStep, CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
-        Referrer, RegistryCatalog, RepositoriesPage, TagList,
+        BuildStep, CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent,
+        Reference, Referrer, RegistryCatalog, RepositoriesPage, TagList,
     },
     metrics::{AccessKind, Change, CountKey, MetricsRepository, PullEvent},
 };

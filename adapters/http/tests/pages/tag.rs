@@ -45,7 +45,10 @@ async fn what_it_is_stands_under_its_name() {
     .await;
     let page = site.page("/repo/app?tag=1").await;
     let text = page.text();
-    assert!(text.contains("app : 1 Image Serves the shop Source git.example.com/shop/app Website shop.example.com"), "{text}");
+    assert!(
+        text.contains("app : 1 Image Serves the shop Source git.example.com/shop/app Website shop.example.com"),
+        "{text}"
+    );
     assert!(text.contains("Licence Apache-2.0 OR MIT"), "{text}");
     for address in ["https://git.example.com/shop/app", "http://shop.example.com"] {
         // Under the title, and in the list of labels.
@@ -56,9 +59,12 @@ async fn what_it_is_stands_under_its_name() {
 
 #[tokio::test(start_paused = true)]
 async fn a_label_that_is_no_address_of_the_web_is_no_link() {
-    for odd in ["javascript:alert(1)", "git@example.com:a/b", "https://good@evil.example", "data:text/html,x", "\" onclick=\""]
+    for odd in
+        ["javascript:alert(1)", "git@example.com:a/b", "https://good@evil.example", "data:text/html,x", "\" onclick=\""]
     {
-        let site = showing(labelled(&[("source", odd), ("description", "\u{202e}evil"), ("title", "https://a.example")])).await;
+        let site =
+            showing(labelled(&[("source", odd), ("description", "\u{202e}evil"), ("title", "https://a.example")]))
+                .await;
         let page = site.page("/repo/app?tag=1").await;
         assert!(!page.body.contains("nofollow"), "{odd}: {}", page.body);
         assert!(page.text().contains("\\u{202e}evil"), "{}", page.text());
@@ -163,7 +169,8 @@ async fn ten_digests_are_shown_and_all_when_somebody_asks() {
         store.record(&[sample::event(at, key, 1)], sample::now()).await.unwrap();
     }
     let site = site::with(store, None).await;
-    let shown = |body: &str| (0..30).filter(|age: &u32| body.contains(sample::digest(&age.to_string()).as_str())).count();
+    let shown =
+        |body: &str| (0..30).filter(|age: &u32| body.contains(sample::digest(&age.to_string()).as_str())).count();
     let page = site.page("/repo/app?tag=1&days=7").await;
     assert_eq!(shown(&page.body), 10);
     let all = "/repo/app?tag=1&#38;digests=all&#38;days=7#digests";
@@ -234,7 +241,9 @@ async fn two_tags_are_compared() {
     let differing = text.split("Layers that only one of them has").last().unwrap_or_default();
     assert_eq!(differing.matches("COPY").count(), 4, "{differing}");
     assert!(!differing.contains("RUN apk add"), "{differing}");
-    assert!(page.body.contains("<a href=\"/repo/app?tag=1&#38;days=") || page.body.contains("<a href=\"/repo/app?tag=1\">"));
+    assert!(
+        page.body.contains("<a href=\"/repo/app?tag=1&#38;days=") || page.body.contains("<a href=\"/repo/app?tag=1\">")
+    );
     // Links to other days keep it.
     assert!(page.body.contains("tag=2&#38;compare=1&#38;days=90"), "{}", page.body);
     let back = site.page("/repo/app?tag=1&compare=2").await.text();

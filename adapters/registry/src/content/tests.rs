@@ -182,8 +182,7 @@ fn referrers_are_read_as_far_as_they_are_understood() {
               "dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}}}}]}}"#
     );
     let read = referrers(body.as_bytes()).unwrap();
-    let told: Vec<_> =
-        read.iter().map(|referrer| (&referrer.descriptor.digest, referrer.attachments())).collect();
+    let told: Vec<_> = read.iter().map(|referrer| (&referrer.descriptor.digest, referrer.attachments())).collect();
     let expected = [(&signature, vec![Attachment::Signature]), (&bundle, vec![Attachment::Provenance])];
     assert_eq!(told, expected);
     assert_eq!(referrers(b"{}").unwrap(), []);

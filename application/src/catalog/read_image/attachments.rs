@@ -86,8 +86,8 @@ impl ReadImage {
             let reading = tokio::spawn(async move {
                 let _turn = turn;
                 let found = reader.attached(&key.0, index.as_deref(), &image, &tags).await;
-                let found = found
-                    .inspect_err(|error| tracing::debug!("Unable to read attachments: {}", describe(error)));
+                let found =
+                    found.inspect_err(|error| tracing::debug!("Unable to read attachments: {}", describe(error)));
                 let found: Found = found.ok().map(Arc::from);
                 reader.attachments.found.insert(key, (Instant::now(), found.clone()));
                 found

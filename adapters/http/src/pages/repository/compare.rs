@@ -199,7 +199,8 @@ fn offered(entry: &RepositoryEntry, tag: &Tag) -> Vec<String> {
     let Some(own) = tags.iter().position(|other| *other == tag) else { return Vec::new() };
     let from = own.saturating_sub(OFFERED / 2);
     let around = tags.iter().skip(from).take(OFFERED + 1);
-    let mut around: Vec<(usize, &Tag)> = around.enumerate().map(|(at, tag)| ((from + at).abs_diff(own), *tag)).collect();
+    let mut around: Vec<(usize, &Tag)> =
+        around.enumerate().map(|(at, tag)| ((from + at).abs_diff(own), *tag)).collect();
     around.sort_by_key(|(distance, _)| *distance);
     around.into_iter().filter(|(distance, _)| *distance > 0).map(|(_, tag)| tag.to_string()).collect()
 }

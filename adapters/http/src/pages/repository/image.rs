@@ -291,7 +291,8 @@ pub(super) fn layers(details: &ImageDetails) -> Vec<&Descriptor> {
 /// The step of the build that made each layer; none where there are not as many of them as layers.
 pub(super) fn steps<'a>(layers: &[&Descriptor], configuration: Option<&'a ImageConfiguration>) -> Vec<Option<&'a str>> {
     let history = configuration.map(|configuration| configuration.history.as_slice()).unwrap_or_default();
-    let steps: Vec<Option<&str>> = history.iter().filter(|step| step.has_layer).map(|step| command(&step.command)).collect();
+    let steps: Vec<Option<&str>> =
+        history.iter().filter(|step| step.has_layer).map(|step| command(&step.command)).collect();
     if steps.len() == layers.len() { steps } else { vec![None; layers.len()] }
 }
 
@@ -305,10 +306,10 @@ fn command(step: &str) -> Option<&str> {
 
 /// A step of a build as people read it.
 pub(super) fn shown_step(step: &str) -> String {
-    let step = step.strip_prefix("RUN /bin/sh -c ").or_else(|| step.strip_prefix("/bin/sh -c ")).map_or_else(
-        || step.to_owned(),
-        |command| format!("RUN {command}"),
-    );
+    let step = step
+        .strip_prefix("RUN /bin/sh -c ")
+        .or_else(|| step.strip_prefix("/bin/sh -c "))
+        .map_or_else(|| step.to_owned(), |command| format!("RUN {command}"));
     text::one_line(&step, MAX_TEXT)
 }
 

@@ -163,7 +163,8 @@ pub(super) async fn page_of(
     let (all, shows_all) = (history.len(), parameters.get("digests") == Some("all"));
     history.truncate(if shows_all { MAX_DIGESTS_SHOWN } else { DIGESTS_SHOWN });
     let more_history = (!shows_all && all > history.len()).then(|| {
-        let mut parameters = vec![("tag", tag.as_str()), ("platform", platform.unwrap_or_default()), ("digests", "all")];
+        let mut parameters =
+            vec![("tag", tag.as_str()), ("platform", platform.unwrap_or_default()), ("digests", "all")];
         parameters.extend(range.iter().map(|(name, value)| (*name, value.as_str())));
         (text::number(all as u64), text::address(&own_address, &parameters) + "#digests")
     });
