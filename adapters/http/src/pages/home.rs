@@ -427,23 +427,23 @@ pub(super) async fn table(site: &Site, parameters: &Parameters) -> Result<Table,
             vec![
                 row.name.to_string(),
                 row.tags.map(|tags| tags.to_string()).unwrap_or_default(),
-                row.summary.as_ref().map(|summary| summary.size.to_string()).unwrap_or_default(),
-                row.summary.map(|summary| joined(&summary.platforms)).unwrap_or_default(),
-                time(row.last_pushed_at),
                 counts.last_30_days().to_string(),
                 counts.all.to_string(),
                 time(counts.last_pulled_at),
+                row.summary.as_ref().map(|summary| summary.size.to_string()).unwrap_or_default(),
+                row.summary.map(|summary| joined(&summary.platforms)).unwrap_or_default(),
+                time(row.last_pushed_at),
             ]
         });
         let head = [
             "repository",
             "tags",
-            "size",
-            "platforms",
-            "last_pushed_at",
             "pulls_last_30_days",
             "pulls_total",
             "last_pulled_at",
+            "size",
+            "platforms",
+            "last_pushed_at",
         ];
         with_head(&head, rows)
     });
