@@ -52,9 +52,10 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   label();
   button.hidden = false;
-  showTool(root.dataset.tool);
   document.querySelectorAll("form[data-live]").forEach(live);
   for (const part of marked()) served.set(part, part.innerHTML);
+  // Not before: what is served does not say which tool is chosen.
+  showTool(root.dataset.tool);
   soon();
 });
 

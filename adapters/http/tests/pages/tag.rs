@@ -241,6 +241,7 @@ async fn two_tags_are_compared() {
     let differing = text.split("Layers that only one of them has").last().unwrap_or_default();
     assert_eq!(differing.matches("COPY").count(), 4, "{differing}");
     assert!(!differing.contains("RUN apk add"), "{differing}");
+    assert_eq!((differing.matches("only in 2").count(), differing.matches("only in 1").count()), (2, 2), "{differing}");
     assert!(
         page.body.contains("<a href=\"/repo/app?tag=1&#38;days=") || page.body.contains("<a href=\"/repo/app?tag=1\">")
     );
