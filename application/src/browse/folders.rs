@@ -74,9 +74,12 @@ impl FolderPulls {
 }
 
 impl Overview {
-    /// What a folder comes to; none when nothing is known of it.
+    /// What a folder comes to; none when nothing is known of it, or it is none.
     #[must_use]
     pub fn folder(&self, path: &str) -> Option<FolderTotals> {
+        if path.is_empty() {
+            return None;
+        }
         let prefix = format!("{path}/");
         let parent = path.rsplit_once('/').map_or_else(String::new, |(parent, _)| format!("{parent}/"));
         let (mut held, mut repositories, mut found) = (Held::default(), 0, false);

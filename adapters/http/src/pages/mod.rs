@@ -1,7 +1,8 @@
 //! The web pages: complete without JavaScript, with nothing from any other host.
 //!
 //! A page is a file here and a template of the same name. `layout` and `list` are what pages have in common, `chart`
-//! draws, `text` puts numbers and times into words. A page also says which tables it gives as CSV: `table` is what they
+//! draws, `text` puts numbers and times into words, `kinds` names artifacts, and `links` says which addresses from outside
+//! may be links. `folder` and `found` are parts of the home page. A page also says which tables it gives as CSV: `table` is what they
 //! have in common, and `export` is their route. No page imports from another. Templates escape all they are given: names
 //! and labels of the registry are untrusted text.
 
