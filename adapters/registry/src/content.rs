@@ -106,7 +106,7 @@ struct DescriptorAnnotations {
     reference_type: Lenient<Short>,
     #[serde(default, rename = "vnd.docker.reference.digest")]
     reference_digest: Lenient<Parsed<Digest>>,
-    /// The predicate types of attestations, as BuildKit, cosign and sigstore's bundles tell them.
+    /// The predicate types of attestations, as `BuildKit`, cosign and sigstore's bundles tell them.
     #[serde(default, rename = "in-toto.io/predicate-type")]
     buildkit: Lenient<Short>,
     #[serde(default, rename = "predicateType")]

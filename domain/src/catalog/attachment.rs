@@ -9,7 +9,7 @@ pub enum Attachment {
     Signature,
     /// How it was built (SLSA provenance).
     Provenance,
-    /// What is in it (SPDX, CycloneDX).
+    /// What is in it (SPDX, `CycloneDX`).
     Sbom,
     /// Another statement about it.
     Attestation,
