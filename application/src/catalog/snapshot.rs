@@ -430,7 +430,7 @@ mod tests {
     fn a_repository_tells_what_its_tags_come_to() {
         let of = |seed: &str, platforms: &[&str], artifact: Artifact| {
             let platforms = platforms.iter().filter_map(|name| Platform::new("linux", name, None)).collect();
-            TagTarget::Image(Arc::new(ImageSummary { platforms, artifact, ..(*image(seed, 10)).clone() }))
+            TagTarget::Image(Arc::new(ImageSummary { artifact, platforms, ..(*image(seed, 10)).clone() }))
         };
         let multi = of("aa", &["amd64", "arm64"], Artifact::Image);
         let tags = repository(

@@ -203,13 +203,17 @@ fn two_versions() -> SampleRegistry {
     let mut below = Vec::new();
     registry.change(&one, |manifest| {
         if let ManifestContent::Image { layers, .. } = &mut manifest.content {
-            layers.iter_mut().for_each(|layer| layer.size = 3_000_000);
+            for layer in layers.iter_mut() {
+                layer.size = 3_000_000;
+            }
             below = layers[..2].to_vec();
         }
     });
     registry.change(&two, |manifest| {
         if let ManifestContent::Image { layers, .. } = &mut manifest.content {
-            layers.iter_mut().for_each(|layer| layer.size = 4_000_000);
+            for layer in layers.iter_mut() {
+                layer.size = 4_000_000;
+            }
             layers.splice(..2, below);
         }
     });

@@ -162,12 +162,8 @@ pub(super) async fn page_of(
     let mut history = history(statistics, digest, now);
     let (all, shows_all) = (history.len(), parameters.get("digests") == Some("all"));
     history.truncate(if shows_all { MAX_DIGESTS_SHOWN } else { DIGESTS_SHOWN });
-    let more_history = (!shows_all && all > history.len()).then(|| {
-        let mut parameters =
-            vec![("tag", tag.as_str()), ("platform", platform.unwrap_or_default()), ("digests", "all")];
-        parameters.extend(range.iter().map(|(name, value)| (*name, value.as_str())));
-        (text::number(all as u64), text::address(&own_address, &parameters) + "#digests")
-    });
+    let is_cut = !shows_all && all > history.len();
+    let more_history = is_cut.then(|| more_history(all, &own_address, &tag, platform, &range));
     let template = TagPage {
         layout,
         path,
@@ -196,13 +192,31 @@ pub(super) async fn page_of(
         layers_csv: image_csv("layers"),
         attached_csv: image_csv("attached"),
         compare,
-        hidden: [("tag", tag.to_string()), ("platform", platform.unwrap_or_default().to_owned())]
-            .into_iter()
-            .chain(range)
-            .filter(|(_, value)| !value.is_empty())
-            .collect(),
+        hidden: hidden(&tag, platform, range),
     };
     page(&template, StatusCode::OK)
+}
+
+/// How many digests there are, and the address that shows them.
+fn more_history(
+    all: usize,
+    address: &str,
+    tag: &Tag,
+    platform: Option<&str>,
+    range: &[(&str, String)],
+) -> (String, String) {
+    let mut parameters = vec![("tag", tag.as_str()), ("platform", platform.unwrap_or_default()), ("digests", "all")];
+    parameters.extend(range.iter().map(|(name, value)| (*name, value.as_str())));
+    (text::number(all as u64), text::address(address, &parameters) + "#digests")
+}
+
+/// What the form to compare keeps.
+fn hidden(tag: &Tag, platform: Option<&str>, range: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    [("tag", tag.to_string()), ("platform", platform.unwrap_or_default().to_owned())]
+        .into_iter()
+        .chain(range)
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
 }
 
 /// The digests: the present one, also when nobody pulled it yet, then the latest pulled first.
