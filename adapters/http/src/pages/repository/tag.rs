@@ -97,12 +97,8 @@ pub(super) async fn page_of(
     let tag_entry = entry.as_ref().and_then(|entry| entry.tag(&tag));
     if tag_entry.is_none() && shown.value.as_deref().is_some_and(never_seen) {
         let detail = format!("{name} has no tag {tag}, and it was never pulled.");
-        return not_found(
-            site,
-            "No such tag".to_owned(),
-            detail,
-            entry.map(|_| name.to_string()).into_iter().collect(),
-        );
+        let similar = entry.map(|_| name.to_string()).into_iter().collect();
+        return not_found(site, "No such tag".to_owned(), detail, similar);
     }
     let digest = tag_entry.and_then(|entry| entry.digest());
     let platform = parameters.get("platform");
