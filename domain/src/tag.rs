@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::Digest;
+use crate::{Digest, catalog::Attachment};
 
 /// A tag, such as `latest`: a letter, digit or `_`, then up to 127 of these, `.` and `-` (OCI distribution
 /// specification).
@@ -23,21 +23,34 @@ impl Tag {
     /// another manifest, and so no image.
     #[must_use]
     pub fn is_referrer(&self) -> bool {
-        self.subject_hex().is_some()
+        self.referrer().is_some()
     }
 
-    /// The manifest that such a tag belongs to: `sha256:<hex>`.
+    /// The manifest that a referrer belongs to: `sha256:…` of `sha256-….sig`.
     #[must_use]
     pub fn subject(&self) -> Option<Digest> {
-        format!("sha256:{}", self.subject_hex()?.to_ascii_lowercase()).parse().ok()
+        let (hex, _) = self.referrer()?;
+        format!("sha256:{}", hex.to_ascii_lowercase()).parse().ok()
     }
 
-    fn subject_hex(&self) -> Option<&str> {
+    /// What cosign attached with this tag; none of the referrers fallback, which lists what it is.
+    #[must_use]
+    pub fn attachment(&self) -> Option<Attachment> {
+        match self.referrer()?.1 {
+            ".sig" => Some(Attachment::Signature),
+            ".att" => Some(Attachment::Attestation),
+            ".sbom" => Some(Attachment::Sbom),
+            _ => None,
+        }
+    }
+
+    /// The hexadecimal digits and the suffix of a referrer.
+    fn referrer(&self) -> Option<(&str, &str)> {
         const HEX_LENGTH: usize = 64;
         let (hex, suffix) = self.0.strip_prefix("sha256-")?.split_at_checked(HEX_LENGTH)?;
         let is_referrer =
             hex.bytes().all(|c| c.is_ascii_hexdigit()) && matches!(suffix, "" | ".sig" | ".att" | ".sbom");
-        is_referrer.then_some(hex)
+        is_referrer.then_some((hex, suffix))
     }
 }
 
@@ -102,5 +115,22 @@ mod tests {
             let subject = expected.then(|| format!("sha256:{hex}"));
             assert_eq!(tag.subject().map(|digest| digest.to_string()), subject, "{tag}");
         }
+    }
+    #[test]
+    fn an_attachment_tells_what_it_belongs_to() {
+        let hex = "aB".repeat(32);
+        let subject = format!("sha256:{}", "ab".repeat(32));
+        for (suffix, expected) in [
+            ("", None),
+            (".sig", Some(Attachment::Signature)),
+            (".att", Some(Attachment::Attestation)),
+            (".sbom", Some(Attachment::Sbom)),
+        ] {
+            let tag: Tag = format!("sha256-{hex}{suffix}").parse().expect("a tag");
+            assert_eq!(tag.subject().expect("a subject").as_str(), subject);
+            assert_eq!(tag.attachment(), expected, "{suffix}");
+        }
+        let tag: Tag = "latest".parse().expect("a tag");
+        assert_eq!((tag.subject(), tag.attachment()), (None, None));
     }
 }

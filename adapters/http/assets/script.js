@@ -1,4 +1,4 @@
-// Comfort for pages that are complete without it: theme, copying, filtering while typing, staying up to date.
+// Comfort for pages that are complete without it: theme, choice of tools, copying, filtering while typing, staying up to date.
 "use strict";
 
 const root = document.documentElement;
@@ -20,6 +20,25 @@ const showTheme = (name) => {
 };
 showTheme(theme());
 
+// The tool whose commands are shown, as somebody chose it last.
+const TOOLS = ["docker", "podman", "nerdctl", "crane"];
+const tool = () => {
+  try {
+    const kept = localStorage.getItem("tool");
+    return TOOLS.includes(kept) ? kept : TOOLS[0];
+  } catch {
+    return TOOLS[0]; // Storage is forbidden.
+  }
+};
+const showTool = (name) => {
+  root.dataset.tool = name;
+  document.querySelectorAll("[data-tool-switch]").forEach((button) => {
+    button.setAttribute("aria-pressed", String(button.dataset.toolSwitch === name));
+  });
+};
+showTool(tool());
+document.addEventListener("renewed", () => showTool(root.dataset.tool));
+
 document.addEventListener("DOMContentLoaded", () => {
   const button = document.querySelector("[data-theme-switch]");
   const name = document.querySelector("[data-theme-name]");
@@ -35,6 +54,8 @@ document.addEventListener("DOMContentLoaded", () => {
   button.hidden = false;
   document.querySelectorAll("form[data-live]").forEach(live);
   for (const part of marked()) served.set(part, part.innerHTML);
+  // Not before: what is served does not say which tool is chosen.
+  showTool(root.dataset.tool);
   soon();
 });
 
@@ -51,12 +72,18 @@ const copy = async (text) => {
   if (!copied) throw new Error("not copied");
 };
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
+  const tool = event.target.closest("[data-tool-switch]")?.dataset.toolSwitch;
+  if (tool) {
+    showTool(tool);
+    try { localStorage.setItem("tool", tool); } catch { /* It lasts for this page. */ }
+    return;
+  }
+  const button = event.target.closest(".copy");
   if (button) {
     const label = button.firstElementChild;
     const text = label.textContent;
     try {
-      await copy(button.dataset.copy);
+      await copy(button.previousElementSibling.textContent);
       button.classList.add("copied");
       label.textContent = "Copied";
       button.focus();
@@ -70,6 +97,14 @@ document.addEventListener("click", async (event) => {
   document.querySelectorAll(".menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
 });
 document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+  const search = document.querySelector("input[type='search']");
+  if (event.key === "/" && search && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+    return;
+  }
   if (event.key !== "Escape") return;
   document.querySelectorAll(".menu[open]").forEach((menu) => { menu.open = false; menu.firstElementChild.focus(); });
 });
@@ -114,7 +149,7 @@ const isInUse = (part) => {
   const selection = getSelection();
   return (part.contains(focused) && focused !== part)
     || (!selection.isCollapsed && part.contains(selection.anchorNode))
-    || part.querySelector("details[open], .bar.current, [aria-pressed='false']") !== null;
+    || part.querySelector("details[open], .bar.current, .legend [aria-pressed='false']") !== null;
 };
 async function renew() {
   if (!document.hidden) {

@@ -8,7 +8,9 @@ use serde::{
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use staticreg_domain::{
     Digest, ManifestKind, Platform,
-    catalog::{CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent},
+    catalog::{
+        BuildStep, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Referrer,
+    },
 };
 use staticreg_lenient::{AtMost, AtMostMembers, Lenient, Parsed, Short};
 
@@ -16,8 +18,17 @@ use staticreg_lenient::{AtMost, AtMostMembers, Lenient, Parsed, Short};
 const MAX_ENTRIES: usize = 1_000;
 /// More layers than this are left out; container runtimes take 127.
 const MAX_LAYERS: usize = 1_000;
-/// More labels, variables, ports or words of a command than this are left out.
+/// More labels, annotations, variables, ports or words of a command than this are left out.
 const MAX_TEXTS: usize = 200;
+/// More steps of a build than this are left out.
+const MAX_STEPS: usize = 1_000;
+/// More predicate types of one manifest than this are left out.
+const MAX_PREDICATES: usize = 20;
+/// More referrers of one manifest than this are left out.
+const MAX_REFERRERS: usize = 200;
+
+/// What `BuildKit` calls its attestations.
+const ATTESTATION: &str = "attestation-manifest";
 
 /// The digest of content by the algorithm distribution registries use.
 pub(crate) fn sha256(content: &[u8]) -> Digest {
@@ -62,7 +73,13 @@ struct ManifestJson {
     #[serde(default)]
     manifests: Lenient<AtMost<DescriptorJson, MAX_ENTRIES>>,
     #[serde(default)]
-    annotations: Lenient<Annotations>,
+    annotations: Lenient<AtMostMembers<Short, MAX_TEXTS>>,
+}
+
+#[derive(Deserialize)]
+struct ReferrersJson {
+    #[serde(default)]
+    manifests: Lenient<AtMost<DescriptorJson, MAX_REFERRERS>>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +92,27 @@ struct DescriptorJson {
     size: Lenient<u64>,
     #[serde(default)]
     platform: Lenient<PlatformJson>,
+    #[serde(default)]
+    artifact_type: Lenient<Short>,
+    #[serde(default)]
+    annotations: Lenient<DescriptorAnnotations>,
+}
+
+/// What descriptors tell beside what the specifications know.
+#[derive(Default, Deserialize)]
+struct DescriptorAnnotations {
+    /// What `BuildKit` calls a manifest that is no image, and which one it is about.
+    #[serde(default, rename = "vnd.docker.reference.type")]
+    reference_type: Lenient<Short>,
+    #[serde(default, rename = "vnd.docker.reference.digest")]
+    reference_digest: Lenient<Parsed<Digest>>,
+    /// The predicate types of attestations, as `BuildKit`, cosign and sigstore's bundles tell them.
+    #[serde(default, rename = "in-toto.io/predicate-type")]
+    buildkit: Lenient<Short>,
+    #[serde(default, rename = "predicateType")]
+    cosign: Lenient<Short>,
+    #[serde(default, rename = "dev.sigstore.bundle.predicateType")]
+    bundle: Lenient<Short>,
 }
 
 #[derive(Deserialize)]
@@ -89,12 +127,8 @@ struct PlatformJson {
     os_version: Lenient<Short>,
 }
 
-/// OCI image specification, annotations.
-#[derive(Deserialize)]
-struct Annotations {
-    #[serde(default, rename = "org.opencontainers.image.created")]
-    created: Lenient<Short>,
-}
+/// The annotation that tells when something was made (OCI image specification, annotations).
+const CREATED: &str = "org.opencontainers.image.created";
 
 #[derive(Deserialize)]
 struct ConfigurationJson {
@@ -110,6 +144,16 @@ struct ConfigurationJson {
     created: Lenient<Short>,
     #[serde(default)]
     config: Lenient<ExecutionJson>,
+    #[serde(default)]
+    history: Lenient<AtMost<StepJson, MAX_STEPS>>,
+}
+
+#[derive(Deserialize)]
+struct StepJson {
+    #[serde(default)]
+    created_by: Lenient<Short>,
+    #[serde(default)]
+    empty_layer: Lenient<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -149,6 +193,8 @@ pub(crate) fn manifest(digest: Digest, content_type: &str, body: &[u8]) -> Resul
     let untold = || ManifestKind::media_types().filter(|media_type| is_of_kind(media_type)).last();
     let media_type = told.into_iter().find(|media_type| is_of_kind(media_type));
     let media_type = media_type.unwrap_or_else(|| untold().unwrap_or_default().to_owned());
+    let layers = json.layers.list();
+    let predicate_types = layers.iter().filter_map(DescriptorJson::predicate_type).take(MAX_PREDICATES).collect();
     let content = match kind {
         ManifestKind::Index => {
             ManifestContent::Index(json.manifests.list().into_iter().map(IndexEntry::from).collect())
@@ -159,12 +205,25 @@ pub(crate) fn manifest(digest: Digest, content_type: &str, body: &[u8]) -> Resul
                 .0
                 .ok_or_else(|| CatalogError::Malformed(format!("{digest} names no configuration").into()))?
                 .into(),
-            layers: json.layers.list().into_iter().map(Descriptor::from).collect(),
+            layers: layers.into_iter().map(Descriptor::from).collect(),
         },
     };
-    let created = json.annotations.0.and_then(|annotations| time(annotations.created));
+    let annotations = json.annotations.members();
+    let created = annotations.get(CREATED).and_then(|created| time_of(&created.0));
+    let annotations = annotations.into_iter().map(|(name, value)| (name, value.0)).collect();
     let artifact_type = text(json.artifact_type).filter(|artifact_type| !artifact_type.is_empty());
-    Ok(Manifest { digest, media_type, artifact_type, content, created })
+    Ok(Manifest { digest, media_type, artifact_type, content, created, annotations, predicate_types })
+}
+
+/// The referrers in an answer's body, which is an index (OCI distribution specification, listing referrers).
+pub(crate) fn referrers(body: &[u8]) -> Result<Vec<Referrer>, CatalogError> {
+    let json: ReferrersJson = parse(body)?;
+    let referrer = |mut json: DescriptorJson| Referrer {
+        artifact_type: text(std::mem::take(&mut json.artifact_type)).unwrap_or_default(),
+        predicate_type: json.predicate_type(),
+        descriptor: json.into(),
+    };
+    Ok(json.manifests.list().into_iter().map(referrer).collect())
 }
 
 /// The configuration in a blob.
@@ -189,6 +248,7 @@ pub(crate) fn configuration(body: &[u8]) -> Result<ImageConfiguration, CatalogEr
         working_directory: full(execution.working_dir),
         environment: texts(execution.env),
         exposed_ports: execution.exposed_ports.members().into_keys().collect(),
+        history: json.history.list().into_iter().map(BuildStep::from).collect(),
     })
 }
 
@@ -201,7 +261,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CatalogError>
 
 impl From<DescriptorJson> for Descriptor {
     fn from(json: DescriptorJson) -> Self {
-        let DescriptorJson { media_type, digest, size, platform: _ } = json;
+        let DescriptorJson { media_type, digest, size, platform: _, artifact_type: _, annotations: _ } = json;
         Self { media_type: text(media_type).unwrap_or_default(), digest: digest.0, size: size.0.unwrap_or_default() }
     }
 }
@@ -209,7 +269,27 @@ impl From<DescriptorJson> for Descriptor {
 impl From<DescriptorJson> for IndexEntry {
     fn from(mut json: DescriptorJson) -> Self {
         let platform = json.platform.0.take().and_then(PlatformJson::platform);
-        Self { descriptor: json.into(), platform }
+        let DescriptorAnnotations { reference_type, reference_digest, .. } =
+            json.annotations.0.take().unwrap_or_default();
+        let is_attestation = text(reference_type).is_some_and(|told| told == ATTESTATION);
+        let attests = reference_digest.0.filter(|_| is_attestation).map(|digest| digest.0);
+        Self { descriptor: json.into(), platform, attests }
+    }
+}
+
+impl DescriptorJson {
+    /// What it states, where it is an attestation.
+    fn predicate_type(&self) -> Option<String> {
+        let DescriptorAnnotations { buildkit, cosign, bundle, .. } = self.annotations.0.as_ref()?;
+        let told = [buildkit, cosign, bundle].into_iter().find_map(|member| member.0.as_ref());
+        told.map(|text| text.0.clone())
+    }
+}
+
+impl From<StepJson> for BuildStep {
+    fn from(json: StepJson) -> Self {
+        let StepJson { created_by, empty_layer } = json;
+        Self { command: text(created_by).unwrap_or_default(), has_layer: !empty_layer.0.unwrap_or_default() }
     }
 }
 
@@ -232,193 +312,15 @@ fn text(member: Lenient<Short>) -> Option<String> {
     member.0.map(|text| text.0)
 }
 
-/// The time an image tells; none for the zero time and the epoch, which reproducible builds write when they tell none.
 fn time(member: Lenient<Short>) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(&text(member)?).ok()?.to_utc();
+    time_of(&text(member)?)
+}
+
+/// The time an image tells; none for the zero time and the epoch, which reproducible builds write when they tell none.
+fn time_of(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     (time > DateTime::UNIX_EPOCH).then_some(time)
 }
 
 #[cfg(test)]
-mod tests {
-    use staticreg_domain::catalog::Artifact;
-
-    use super::*;
-
-    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-
-    fn digest(seed: &str) -> Digest {
-        format!("sha256:{}", seed.repeat(32)).parse().unwrap()
-    }
-
-    fn read(content_type: &str, body: &str) -> Result<Manifest, CatalogError> {
-        manifest(digest("00"), content_type, body.as_bytes())
-    }
-
-    #[test]
-    fn content_is_held_against_its_digest() {
-        for digest in [
-            "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
-            "sha384:59e1748777448c69de6b800d7a33bbfb9ff1b463e44354c3553bcdb9c666fa90125a3c79f90397bdf5f6a13de828684f",
-            "sha512:9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca72323c3d99ba5c11d7c7acc6e14b8c5da0c4663475c2e5c3adef46f73bcdec043",
-        ] {
-            let digest = digest.parse().unwrap();
-            assert!(verify(b"hello", &digest).is_ok(), "{digest}");
-            assert!(matches!(verify(b"hellO", &digest), Err(CatalogError::Malformed(_))), "{digest}");
-        }
-        assert!(matches!(verify(b"hello", &"md5:hello".parse().unwrap()), Err(CatalogError::Malformed(_))));
-        assert!(verify(b"hello", &sha256(b"hello")).is_ok());
-    }
-
-    #[test]
-    fn an_image_has_a_configuration_and_layers() {
-        let (config, layer) = (digest("aa"), digest("bb"));
-        let body = format!(
-            r#"{{"schemaVersion": 2, "mediaType": "{IMAGE}",
-                "config": {{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "{config}", "size": 10}},
-                "layers": [{{"mediaType": "x", "digest": "{layer}", "size": 20}}, {{"digest": "odd", "size": 1}}, 7,
-                    {{"digest": "{layer}", "size": -1}}],
-                "annotations": {{"org.opencontainers.image.created": "2026-01-02T03:04:05Z", "other": 7}}}}"#
-        );
-        let descriptor = |media_type: &str, digest: &Digest, size| Descriptor {
-            media_type: media_type.to_owned(),
-            digest: digest.clone(),
-            size,
-        };
-        let expected = Manifest {
-            digest: digest("00"),
-            media_type: IMAGE.to_owned(),
-            artifact_type: None,
-            content: ManifestContent::Image {
-                configuration: descriptor("application/vnd.oci.image.config.v1+json", &config, 10),
-                layers: vec![descriptor("x", &layer, 20), descriptor("", &layer, 0)],
-            },
-            created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
-        };
-        assert_eq!(read(IMAGE, &body).unwrap(), expected);
-        // A registry that says nothing useful of the type: the manifest's own word counts.
-        assert_eq!(read("application/json", &body).unwrap(), expected);
-        assert_eq!(read(INDEX, &body).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_manifest_that_does_not_say_what_it_is_is_told_by_its_members() {
-        let config = digest("aa");
-        let image = format!(r#"{{"config": {{"digest": "{config}", "size": 10}}, "layers": []}}"#);
-        let index = format!(r#"{{"manifests": [{{"digest": "{config}", "size": 10}}]}}"#);
-        let list = "application/vnd.docker.distribution.manifest.list.v2+json";
-        for (body, content_type, expected) in [
-            (&image, "", IMAGE),
-            (&image, "application/json", IMAGE),
-            (&image, INDEX, IMAGE),
-            (&index, "", INDEX),
-            (&index, "text/plain; charset=utf-8", INDEX),
-            (&index, IMAGE, INDEX),
-            (&index, list, list),
-            (&r#"{"manifests": []}"#.to_owned(), "", INDEX),
-        ] {
-            let read = read(content_type, body).expect(body);
-            assert_eq!(read.media_type, expected, "{content_type} {body}");
-            assert_eq!(Some(read.content.kind()), ManifestKind::of_media_type(expected));
-        }
-        // What could be both is what it is called.
-        let both = format!(r#"{{"config": {{"digest": "{config}"}}, "manifests": [], "layers": []}}"#);
-        assert_eq!(read(IMAGE, &both).unwrap().content.kind(), ManifestKind::Image);
-        assert_eq!(read(INDEX, &both).unwrap().content.kind(), ManifestKind::Index);
-        assert!(matches!(read("", &both), Err(CatalogError::Malformed(_))));
-    }
-
-    #[test]
-    fn an_artifact_says_what_it_is() {
-        let body = format!(
-            r#"{{"artifactType": "text/x-sbom", "layers": [],
-                "config": {{"mediaType": "application/vnd.oci.empty.v1+json", "digest": "{}", "size": 2}}}}"#,
-            digest("aa")
-        );
-        assert_eq!(read(IMAGE, &body).unwrap().artifact(), Artifact::Other("text/x-sbom".to_owned()));
-        assert_eq!(read(IMAGE, &body.replace("text/x-sbom", "")).unwrap().artifact_type, None);
-    }
-
-    #[test]
-    fn an_index_lists_manifests_and_indexes_with_their_platforms() {
-        let [image, attestation, nested] = ["aa", "bb", "cc"].map(digest);
-        let body = format!(
-            r#"{{"schemaVersion": 2, "manifests": [
-                {{"mediaType": "{IMAGE}", "digest": "{image}", "size": 1,
-                  "platform": {{"os": "linux", "architecture": "arm", "variant": "v7"}}}},
-                {{"mediaType": "{IMAGE}", "digest": "{attestation}", "size": 1,
-                  "platform": {{"os": "unknown", "architecture": "unknown"}}}},
-                {{"digest": "sha256:short"}}, null,
-                {{"mediaType": "{INDEX}", "digest": "{nested}", "size": 1, "platform": "all"}},
-                {{"mediaType": "{IMAGE}", "digest": "{image}", "size": 1,
-                  "platform": {{"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.2849"}}}}]}}"#
-        );
-        let ManifestContent::Index(entries) = read(INDEX, &body).unwrap().content else {
-            panic!("an index");
-        };
-        let told: Vec<_> = entries
-            .iter()
-            .map(|entry| (&entry.descriptor.digest, entry.platform.as_ref().map(ToString::to_string)))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                (&image, Some("linux/arm/v7".to_owned())),
-                (&attestation, None),
-                (&nested, None),
-                (&image, Some("windows(10.0.20348.2849)/amd64".to_owned())),
-            ]
-        );
-    }
-
-    #[test]
-    fn what_is_no_manifest_is_malformed() {
-        for (content_type, body) in [
-            (IMAGE, "garbage"),
-            (IMAGE, "[]"),
-            (IMAGE, "{}"),
-            (IMAGE, r#"{"config": {"digest": "odd"}}"#),
-            ("application/vnd.docker.distribution.manifest.v1+prettyjws", r#"{"schemaVersion": 1}"#),
-            ("text/html", "<html>"),
-        ] {
-            assert!(matches!(read(content_type, body), Err(CatalogError::Malformed(_))), "{body}");
-        }
-        assert!(matches!(read(INDEX, "{}").unwrap().content, ManifestContent::Index(entries) if entries.is_empty()));
-    }
-
-    #[test]
-    fn a_configuration_tells_people_what_they_ask() {
-        let body = r#"{"architecture": "arm64", "os": "linux", "created": "2026-01-02T03:04:05.123+01:00", "config": {
-            "Labels": {"a": "<script>", "b": 7}, "Entrypoint": ["/run"], "Cmd": ["a", null, "b"], "User": "",
-            "WorkingDir": "/srv", "Env": ["PATH=/bin"], "ExposedPorts": {"80/tcp": {}, "443/tcp": null}}}"#;
-        let read = configuration(body.as_bytes()).unwrap();
-        assert_eq!(
-            read,
-            ImageConfiguration {
-                platform: Platform::new("linux", "arm64", None),
-                created: Some("2026-01-02T02:04:05.123Z".parse().unwrap()),
-                labels: [("a".to_owned(), "<script>".to_owned())].into(),
-                entry_point: vec!["/run".to_owned()],
-                command: vec!["a".to_owned(), "b".to_owned()],
-                user: None,
-                working_directory: Some("/srv".to_owned()),
-                environment: vec!["PATH=/bin".to_owned()],
-                exposed_ports: vec!["443/tcp".to_owned(), "80/tcp".to_owned()],
-            }
-        );
-    }
-
-    #[test]
-    fn a_configuration_with_missing_or_odd_members_tells_the_rest() {
-        for body in [
-            "{}",
-            r#"{"config": null, "created": null, "os": null}"#,
-            r#"{"config": [], "created": "yesterday", "os": 7, "architecture": {}}"#,
-            r#"{"config": {"Labels": null, "Entrypoint": "text", "Env": {}}, "created": "0001-01-01T00:00:00Z"}"#,
-            r#"{"os": "<b>", "architecture": "amd64", "created": "1970-01-01T00:00:00Z"}"#,
-        ] {
-            assert_eq!(configuration(body.as_bytes()).expect(body), ImageConfiguration::default(), "{body}");
-        }
-        assert!(matches!(configuration(b"<html>"), Err(CatalogError::Malformed(_))));
-    }
-}
+mod tests;

@@ -32,7 +32,7 @@ use staticreg_domain::{
     Digest, ManifestKind, RepositoryName, Tag,
     catalog::{
         Brought, CatalogCursor, CatalogError, EndlessPages, ImageConfiguration, Manifest, PageWalk, Reference,
-        RegistryCatalog, RepositoriesPage, TagList,
+        Referrer, RegistryCatalog, RepositoriesPage, TagList,
     },
 };
 use staticreg_lenient::{AtMost, Parsed};
@@ -220,6 +220,21 @@ impl RegistryCatalog for HttpRegistryCatalog {
             content::verify(body, digest)?;
             content::configuration(body)
         })
+    }
+
+    async fn referrers(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Referrer>, CatalogError> {
+        // Registries of before the specification 1.1 know no referrers: clients put them under a tag.
+        let tag = digest.as_str().replace(':', "-");
+        let scope = pull_scope(repository);
+        for path in [format!("referrers/{digest}"), format!("manifests/{tag}")] {
+            let url = self.url(&format!("/v2/{repository}/{path}"));
+            let ask = Ask { url, scope: &scope, accept: Some(&self.manifest_types), is_blob: false };
+            match self.transport.get(ask, MAX_MANIFEST_BYTES).await {
+                Err(CatalogError::NotFound(_)) => {}
+                answer => return answer?.read(content::referrers),
+            }
+        }
+        Ok(Vec::new())
     }
 }
 

@@ -113,6 +113,17 @@ pub(super) fn most_first(by: Vec<Dimension>, measures: Measures, filter: Filter,
     Breakdown { by, measures, filter, order: Order::MostFirst, page: Page::first(limit) }
 }
 
+/// The latest access of each repository.
+pub(super) fn last_of_repositories(filter: Filter, limit: u32) -> Breakdown {
+    Breakdown {
+        by: vec![Dimension::Repository],
+        measures: Measures::LAST,
+        filter,
+        order: Order::Key,
+        page: Page::first(limit),
+    }
+}
+
 /// Counts per day, and per a further dimension when one is given, by date.
 pub(super) fn daily(split_by: Option<Dimension>, filter: Filter, limit: u32) -> Breakdown {
     Breakdown {

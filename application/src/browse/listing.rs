@@ -2,7 +2,6 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BTreeMap,
     ops::Range,
     sync::Arc,
 };
@@ -10,8 +9,8 @@ use std::{
 use chrono::{DateTime, Utc};
 use staticreg_domain::{RepositoryName, metrics::DateRange};
 
-use super::{Compared, Daily, PeriodCounts, PullCounts, RepositoryCounts, Series, Shown};
-use crate::catalog::CatalogSnapshot;
+use super::{Compared, Daily, Folder, PeriodCounts, PullCounts, RepositoryCounts, Series, Shown, folders::folders};
+use crate::catalog::{CatalogSnapshot, RepositoryEntry, RepositorySummary};
 
 /// What repositories are sorted by; equals follow each other by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +19,10 @@ pub enum Sort {
     Name,
     /// Number of tags, most first.
     Tags,
+    /// Size of the images, largest first.
+    Size,
+    /// Last push, latest first.
+    LastPushed,
     /// What was counted over the dates, most first.
     #[default]
     Pulls,
@@ -77,17 +80,6 @@ pub struct Listing {
     pub gone: Option<usize>,
 }
 
-/// A folder: what repositories' names share before a slash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
-    /// Its own name.
-    pub name: String,
-    /// Its whole path.
-    pub path: String,
-    /// How many repositories it holds, at any depth.
-    pub repositories: usize,
-}
-
 /// A repository in the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListingRow {
@@ -101,6 +93,10 @@ pub struct ListingRow {
     pub days: Vec<u64>,
     /// Its pulls; none when it was never pulled from.
     pub counts: Option<RepositoryCounts>,
+    /// What its tags come to; none while they were not read.
+    pub summary: Option<RepositorySummary>,
+    /// The last push; none when there was none while it was watched.
+    pub last_pushed_at: Option<DateTime<Utc>>,
     /// Whether the registry holds it, as far as it was read.
     pub in_registry: bool,
 }
@@ -120,13 +116,17 @@ pub struct Overview {
     pub snapshot: Option<Arc<CatalogSnapshot>>,
 }
 
-struct Entry<'a> {
-    name: &'a RepositoryName,
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a RepositoryName,
+    /// What the registry holds of it.
+    pub(super) held: Option<&'a RepositoryEntry>,
     tags: Option<usize>,
-    counts: Option<&'a RepositoryCounts>,
-    counted: Compared,
+    pub(super) counts: Option<&'a RepositoryCounts>,
+    /// What was counted over the dates.
+    pub(super) counted: Compared,
     last_pulled_at: Option<DateTime<Utc>>,
-    in_registry: bool,
+    last_pushed_at: Option<DateTime<Utc>>,
+    pub(super) in_registry: bool,
 }
 
 impl Overview {
@@ -143,12 +143,13 @@ impl Overview {
         let mut entries: Vec<Entry<'_>> = self.entries().filter(is_wanted).collect();
         let is_whole = self.snapshot.as_deref().is_some_and(is_whole);
         let gone = is_whole.then(|| entries.iter().filter(|entry| !entry.in_registry).count());
-        entries.retain(|entry| match question.presence {
+        let is_listed = |entry: &Entry<'_>| match question.presence {
             Presence::There => entry.in_registry || !is_whole,
             Presence::Gone => !entry.in_registry && is_whole,
             Presence::Any => true,
-        });
-        let folders = folders(&entries, &prefix);
+        };
+        let folders = folders(&entries, &prefix, is_listed);
+        entries.retain(is_listed);
         entries.sort_unstable_by(|a, b| {
             let order = question.sort.order(a, b);
             if question.reverse { order.reverse() } else { order }
@@ -186,8 +187,18 @@ impl Overview {
         Some(Daily { range: self.dates, months_before: None, series })
     }
 
+    /// Whether it is known what was counted over the dates.
+    pub(super) fn is_known(&self) -> bool {
+        self.counting().is_known
+    }
+
+    /// Whether it is known what was counted in the period before.
+    pub(super) fn is_compared(&self) -> bool {
+        self.counting().before.is_some()
+    }
+
     fn row(&self, entry: &Entry<'_>) -> ListingRow {
-        let Entry { name, tags, counts, counted, in_registry, .. } = entry;
+        let Entry { name, tags, counts, counted, last_pushed_at, in_registry, .. } = entry;
         let Counting { days, is_known, .. } = self.counting();
         let days = counts.zip(days).map(|(counts, (first, end))| &counts.days[first..end]).unwrap_or_default();
         ListingRow {
@@ -196,6 +207,8 @@ impl Overview {
             counted: is_known.then_some(*counted),
             days: days.iter().copied().map(u64::from).collect(),
             counts: counts.cloned(),
+            summary: entry.summary().cloned(),
+            last_pushed_at: *last_pushed_at,
             in_registry: *in_registry,
         }
     }
@@ -210,6 +223,7 @@ impl Overview {
         });
         Counting {
             is_known: days.is_some() || period.flatten().is_some(),
+            pull_counts,
             days,
             period: period.flatten(),
             before: self.before.as_ref().and_then(|before| before.value.as_deref()),
@@ -217,21 +231,22 @@ impl Overview {
     }
 
     /// What the registry holds, and what was counted.
-    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let counting = self.counting();
         let pull_counts = self.pull_counts.value.as_deref();
         let snapshot = self.snapshot.as_deref();
         let is_elsewhere =
             move |name: &RepositoryName| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none());
-        let in_registry = snapshot.map(CatalogSnapshot::repositories).unwrap_or_default().iter().map(move |entry| {
-            let tags = entry.read_at.map(|_| entry.tags.len());
-            let counts = pull_counts.and_then(|pull_counts| pull_counts.repository(&entry.name));
-            counting.entry(&entry.name, tags, counts, true)
-        });
-        let pulled =
-            pull_counts.into_iter().flat_map(PullCounts::repositories).filter(move |(name, _)| is_elsewhere(name)).map(
-                move |(name, counts)| counting.entry(name, usize::try_from(counts.tags).ok(), Some(counts), false),
-            );
+        let in_registry = snapshot
+            .map(CatalogSnapshot::repositories)
+            .unwrap_or_default()
+            .iter()
+            .map(move |entry| counting.entry(&entry.name, Some(entry)));
+        let pulled = pull_counts
+            .into_iter()
+            .flat_map(PullCounts::repositories)
+            .filter(move |(name, _)| is_elsewhere(name))
+            .map(move |(name, _)| counting.entry(name, None));
         // What was never pulled by tag may have been accessed otherwise.
         let accessed = counting
             .period
@@ -240,7 +255,7 @@ impl Overview {
             .filter(move |name| {
                 is_elsewhere(name) && pull_counts.is_none_or(|pull_counts| pull_counts.repository(name).is_none())
             })
-            .map(move |name| counting.entry(name, None, None, false));
+            .map(move |name| counting.entry(name, None));
         in_registry.chain(pulled).chain(accessed)
     }
 }
@@ -250,6 +265,7 @@ impl Overview {
 struct Counting<'a> {
     /// Whether it is known.
     is_known: bool,
+    pull_counts: Option<&'a PullCounts>,
     /// The first of the days that are known of each, and the one behind the last; none when their sums are.
     days: Option<(usize, usize)>,
     period: Option<&'a PeriodCounts>,
@@ -257,24 +273,26 @@ struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    fn entry(
-        self,
-        name: &'a RepositoryName,
-        tags: Option<usize>,
-        counts: Option<&'a RepositoryCounts>,
-        in_registry: bool,
-    ) -> Entry<'a> {
+    /// A repository, and what the registry holds of it.
+    fn entry(self, name: &'a RepositoryName, held: Option<&'a RepositoryEntry>) -> Entry<'a> {
+        let counts = self.pull_counts.and_then(|pull_counts| pull_counts.repository(name));
+        let tags = match held {
+            Some(entry) => entry.read_at.map(|_| entry.tags.len()),
+            None => counts.and_then(|counts| usize::try_from(counts.tags).ok()),
+        };
         let count = match (self.days, counts) {
             (Some((first, end)), Some(counts)) => counts.days[first..end].iter().copied().map(u64::from).sum(),
             _ => self.period.map_or(0, |period| period.of(name)),
         };
         Entry {
             name,
+            held,
             tags,
             counts,
             counted: Compared { count, before: self.before.map(|before| before.of(name)) },
             last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
-            in_registry,
+            last_pushed_at: self.pull_counts.and_then(|pull_counts| pull_counts.last_pushed_at(name)),
+            in_registry: held.is_some(),
         }
     }
 }
@@ -285,11 +303,22 @@ fn is_whole(snapshot: &CatalogSnapshot) -> bool {
     status.read_at.is_some() && status.progress.is_none() && status.fault.is_none()
 }
 
+impl Entry<'_> {
+    fn summary(&self) -> Option<&RepositorySummary> {
+        self.held.filter(|entry| entry.read_at.is_some()).map(|entry| &entry.summary)
+    }
+}
+
 impl Sort {
     fn order(self, a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
         match self {
             Self::Name => Ordering::Equal,
             Self::Tags => Reverse(a.tags).cmp(&Reverse(b.tags)),
+            Self::Size => {
+                let size = |entry: &Entry<'_>| entry.summary().map(|summary| summary.size);
+                Reverse(size(a)).cmp(&Reverse(size(b)))
+            }
+            Self::LastPushed => Reverse(a.last_pushed_at).cmp(&Reverse(b.last_pushed_at)),
             Self::Pulls => Reverse(a.counted.count).cmp(&Reverse(b.counted.count)),
             Self::Change => Reverse(a.counted.growth()).cmp(&Reverse(b.counted.growth())),
             Self::LastPulled => Reverse(a.last_pulled_at).cmp(&Reverse(b.last_pulled_at)),
@@ -298,31 +327,15 @@ impl Sort {
     }
 }
 
-fn folders(entries: &[Entry<'_>], prefix: &str) -> Vec<Folder> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in entries {
-        let rest = entry.name.as_str().strip_prefix(prefix).and_then(|rest| rest.split_once('/'));
-        if let Some((name, _)) = rest {
-            *counts.entry(name).or_default() += 1;
-        }
-    }
-    let folder = |(name, repositories): (&str, usize)| Folder {
-        name: name.to_owned(),
-        path: format!("{prefix}{name}"),
-        repositories,
-    };
-    counts.into_iter().map(folder).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        browse::testing::CountingStore,
-        catalog::{ReadStatus, RepositoryEntry},
-    };
+pub(super) mod testing {
+    //! Repositories of a registry, and pulls.
 
-    async fn overview(registry: Option<(&[&str], ReadStatus)>, pulled: &[(&str, i32)]) -> Overview {
+    use super::*;
+    use crate::{browse::testing::CountingStore, catalog::ReadStatus};
+
+    /// The repositories of a registry, without tags, and pulls of a day.
+    pub(crate) async fn overview(registry: Option<(&[&str], ReadStatus)>, pulled: &[(&str, i32)]) -> Overview {
         let counted = CountingStore::new();
         for (image, count) in pulled {
             counted.pulls("2026-11-20", image, *count).await;
@@ -332,17 +345,33 @@ mod tests {
             let entries = names.iter().map(|name| Arc::new(RepositoryEntry::unread(name.parse().unwrap()))).collect();
             Arc::new(CatalogSnapshot::new(1, entries, status))
         });
+        of(pull_counts, snapshot)
+    }
+
+    pub(crate) fn of(pull_counts: PullCounts, snapshot: Option<Arc<CatalogSnapshot>>) -> Overview {
         let dates = DateRange::days_until(pull_counts.today(), 30);
-        Overview { pull_counts: shown(pull_counts), dates, period: None, before: None, snapshot }
+        let pull_counts = Shown { value: Some(Arc::new(pull_counts)), at: DateTime::default(), away: false };
+        Overview { pull_counts, dates, period: None, before: None, snapshot }
     }
 
-    fn shown<V>(value: V) -> Shown<V> {
-        Shown { value: Some(Arc::new(value)), at: DateTime::default(), away: false }
-    }
-
-    fn whole() -> ReadStatus {
+    /// A registry that was read to its end.
+    pub(crate) fn whole() -> ReadStatus {
         ReadStatus { read_at: Some(DateTime::default()), ..ReadStatus::default() }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use staticreg_domain::{ManifestKind, catalog::Artifact, metrics::AccessKind};
+
+    use super::{
+        testing::{of, overview, whole},
+        *,
+    };
+    use crate::{
+        browse::testing::CountingStore,
+        catalog::{Blob, ImageSummary, ReadStatus, TagEntry, TagTarget},
+    };
 
     fn question() -> ListingQuestion {
         ListingQuestion { per_page: 10, ..ListingQuestion::default() }
@@ -382,15 +411,52 @@ mod tests {
     #[tokio::test]
     async fn folders_are_counted_at_any_depth_below_the_one_that_is_shown() {
         let registry: &[&str] = &["a/x/1", "a/x/y/2", "a/3", "ab/4", "5"];
-        let overview = overview(Some((registry, whole())), &[]).await;
+        let pulled = [("a/3:1", 2), ("a/gone:1", 3), ("gone/6:1", 1)];
+        let overview = overview(Some((registry, whole())), &pulled).await;
         let folders = |listing: &Listing| -> Vec<(String, usize)> {
             listing.folders.iter().map(|folder| (folder.path.clone(), folder.repositories)).collect()
         };
         let all = overview.listing(&question());
         assert_eq!(folders(&all), [("a".to_owned(), 3), ("ab".to_owned(), 1)]);
+        assert_eq!(all.folders[0].count, 5, "of what is gone too");
         let below = overview.listing(&ListingQuestion { folder: Some("a".to_owned()), ..question() });
         assert_eq!(folders(&below), [("a/x".to_owned(), 2)]);
         assert_eq!(below.found, 3);
+    }
+
+    #[tokio::test]
+    async fn repositories_are_sorted_by_size_and_last_push() {
+        let counted = CountingStore::new();
+        for (date, image) in [("2026-11-02", "a:1"), ("2026-11-05", "c:1")] {
+            counted.count(AccessKind::Push, date, image, &"b".repeat(64), 1).await;
+        }
+        let held = |name: &str, size: u64| {
+            let image = ImageSummary {
+                digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+                kind: ManifestKind::Image,
+                artifact: Artifact::Image,
+                platforms: [].into(),
+                children: [].into(),
+                size,
+                created: None,
+                blobs: Box::<[Blob]>::default(),
+            };
+            let tags = vec![TagEntry { tag: "1".parse().unwrap(), target: TagTarget::Image(Arc::new(image)) }];
+            let (summary, read_at) = (RepositorySummary::of(&tags), Some(DateTime::default()));
+            Arc::new(RepositoryEntry { tags: tags.into(), summary, read_at, ..unread(name) })
+        };
+        let entries = vec![held("a", 10), held("b", 30), held("c", 20), Arc::new(unread("d"))];
+        let pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
+        let overview = of(pull_counts, Some(Arc::new(CatalogSnapshot::new(1, entries, whole()))));
+        let sorted = |sort| overview.listing(&ListingQuestion { sort, ..question() });
+        assert_eq!(names(&sorted(Sort::Size)), ["b", "c", "a", "d"]);
+        assert_eq!(names(&sorted(Sort::LastPushed)), ["c", "a", "b", "d"]);
+        let summaries = sorted(Sort::Name).rows.into_iter().map(|row| row.summary.map(|summary| summary.size));
+        assert_eq!(summaries.collect::<Vec<_>>(), [Some(10), Some(30), Some(20), None]);
+    }
+
+    fn unread(name: &str) -> RepositoryEntry {
+        RepositoryEntry::unread(name.parse().unwrap())
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@
 
 pub(crate) mod answer_cache;
 mod count_question;
+mod find;
+mod folders;
 mod items;
 mod listing;
 mod period_counts;
@@ -16,8 +18,10 @@ pub(crate) mod usage;
 
 pub use answer_cache::Shown;
 pub use count_question::{Compared, CountQuestion};
+pub use find::{Found, FoundTag};
+pub use folders::{Folder, FolderDays, FolderTotals, Held};
 pub use items::{ArchitecturePulls, DigestPulls, ImagePulls};
-pub use listing::{Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, Sort};
+pub use listing::{Listing, ListingQuestion, ListingRow, Overview, Presence, Sort};
 pub use period_counts::PeriodCounts;
 pub use pull_counts::{DAYS, PullCounts, RepositoryCounts};
 pub use statistics::{Daily, Insights, RepositoryStatistics, Series, SplitBy, TagCounts};
@@ -29,7 +33,7 @@ use chrono::NaiveDate;
 use futures_util::future::join3;
 use staticreg_domain::{
     Architecture, RepositoryName, Tag,
-    metrics::{AccessKind, DateRange},
+    metrics::{self, AccessKind, DateRange},
 };
 
 use crate::{
@@ -41,6 +45,7 @@ use answer_cache::AnswerCache;
 /// How many answers of a kind are kept.
 const KEPT_PERIODS: usize = 16;
 const KEPT_REPOSITORIES: usize = 256;
+const KEPT_FOLDERS: usize = 64;
 const KEPT_INSIGHTS: usize = 32;
 const KEPT_UNUSED: usize = 4;
 
@@ -61,6 +66,7 @@ struct Inner {
     pull_counts: AnswerCache<(), PullCounts>,
     periods: AnswerCache<(DateRange, AccessKind, Option<Architecture>), PeriodCounts>,
     repositories: AnswerCache<(RepositoryName, Option<Tag>, CountQuestion, SplitBy), RepositoryStatistics>,
+    folders: AnswerCache<(metrics::Folder, CountQuestion), FolderDays>,
     insights: AnswerCache<CountQuestion, Insights>,
     unused: AnswerCache<u32, Unused>,
 }
@@ -75,6 +81,7 @@ impl Browse {
             pull_counts: AnswerCache::new(1, PULL_COUNTS_NEW, ask.clock.clone()),
             periods: AnswerCache::new(KEPT_PERIODS, COSTLY_NEW, ask.clock.clone()),
             repositories: AnswerCache::new(KEPT_REPOSITORIES, COSTLY_NEW, ask.clock.clone()),
+            folders: AnswerCache::new(KEPT_FOLDERS, COSTLY_NEW, ask.clock.clone()),
             insights: AnswerCache::new(KEPT_INSIGHTS, COSTLY_NEW, ask.clock.clone()),
             unused: AnswerCache::new(KEPT_UNUSED, COSTLY_NEW, ask.clock.clone()),
             ask,
@@ -161,6 +168,13 @@ impl Browse {
             RepositoryStatistics::read(&ask, name, tag, &question, split_by).await
         };
         self.0.repositories.show(key, read).await
+    }
+
+    /// What was counted of a folder's repositories.
+    pub async fn folder(&self, folder: &metrics::Folder, question: &CountQuestion) -> Shown<FolderDays> {
+        let (ask, key) = (self.0.ask.clone(), (folder.clone(), question.clone()));
+        let (folder, asked) = key.clone();
+        self.0.folders.show(key, |_| async move { FolderDays::read(&ask, folder, &asked).await }).await
     }
 
     /// What was counted of all repositories.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
     RepositoryName,
-    metrics::{DateRange, Filter, MetricsError, Totals},
+    metrics::{AccessKind, DateRange, Filter, MetricsError, Totals},
 };
 use tokio::time::Instant;
 
@@ -50,6 +50,8 @@ impl RepositoryCounts {
 pub struct PullCounts {
     today: NaiveDate,
     counts: HashMap<RepositoryName, RepositoryCounts>,
+    /// The last push to each repository that was ever pushed to, as of when all of it was read.
+    pushed: HashMap<RepositoryName, DateTime<Utc>>,
     /// When all of it was read, and how long that took.
     whole: (Instant, Duration),
 }
@@ -74,6 +76,12 @@ impl PullCounts {
     #[must_use]
     pub fn repository(&self, name: &RepositoryName) -> Option<&RepositoryCounts> {
         self.counts.get(name)
+    }
+
+    /// The last push to a repository; none when there was none while it was watched.
+    #[must_use]
+    pub fn last_pushed_at(&self, name: &RepositoryName) -> Option<DateTime<Utc>> {
+        self.pushed.get(name).copied()
     }
 
     /// Every repository that was ever pulled from, in no order.
@@ -121,6 +129,7 @@ impl PullCounts {
         .await?;
         let due = before.as_ref().is_none_or(|before| before.whole.0.elapsed() >= before.whole.1 * WHOLE_SHARE);
         let all = if due { Some(repositories(ask, DateRange::EVER).await?) } else { None };
+        let pushed = if due { Some(pushes(ask).await?) } else { None };
         let (mut pull_counts, known) = aside(move || {
             let pull_counts = match (before, all) {
                 (Some(before), None) => before.moved_to(today),
@@ -130,6 +139,9 @@ impl PullCounts {
             (pull_counts, days)
         })
         .await;
+        if let Some(pushed) = pushed {
+            pull_counts.pushed = pushed;
+        }
         for (index, (total, known)) in totals.into_iter().zip(known).enumerate() {
             if total != known {
                 let date = pull_counts.first() + Days::new(index as u64);
@@ -157,7 +169,7 @@ impl PullCounts {
                 counts.days = known.days;
             }
         }
-        Self { today, counts, whole: (started, Duration::ZERO) }
+        Self { today, counts, pushed: HashMap::new(), whole: (started, Duration::ZERO) }
     }
 
     /// The same with another last day; what is no longer among the days goes.
@@ -220,6 +232,18 @@ async fn repositories(ask: &AskMetrics, dates: DateRange) -> Result<Vec<Reposito
     Ok(all)
 }
 
+/// The last push to every repository.
+async fn pushes(ask: &AskMetrics) -> Result<HashMap<RepositoryName, DateTime<Utc>>, MetricsError> {
+    let mut all = HashMap::new();
+    let filter = Filter { kind: AccessKind::Push.into(), ..Filter::of_dates(DateRange::EVER) };
+    ask.every_row(items::last_of_repositories(filter, PAGE), |row| {
+        all.insert(row.key.repository?, row.last_at?);
+        Some(())
+    })
+    .await?;
+    Ok(all)
+}
+
 fn first_day(today: NaiveDate) -> NaiveDate {
     today - Days::new(DAYS as u64 - 1)
 }
@@ -268,6 +292,23 @@ mod tests {
             let dates = DateRange::new(from.parse().unwrap(), to.parse().unwrap()).unwrap();
             assert_eq!(pull_counts.days_in(dates), expected, "{from}");
         }
+    }
+
+    #[tokio::test]
+    async fn it_tells_the_last_push_also_of_what_nobody_pulled() {
+        let counted = CountingStore::new();
+        for (date, image) in [("2026-11-02", "a:1"), ("2026-11-05", "a:2"), ("2026-01-01", "b:1")] {
+            counted.count(AccessKind::Push, date, image, &"b".repeat(64), 1).await;
+        }
+        counted.pulls("2026-11-20", "a:1", 1).await;
+        counted.pulls("2026-11-20", "c:1", 1).await;
+        let pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
+        let pushed =
+            |name: &str| pull_counts.last_pushed_at(&name.parse().unwrap()).map(|at| at.date_naive().to_string());
+        assert_eq!(["a", "b", "c"].map(pushed), [Some("2026-11-05".to_owned()), Some("2026-01-01".to_owned()), None]);
+        assert_eq!(pull_counts.repositories().len(), 2, "a push is no pull");
+        let again = PullCounts::read(&counted.ask, Some(Arc::new(pull_counts.clone()))).await.unwrap();
+        assert_eq!(again.pushed, pull_counts.pushed);
     }
 
     #[tokio::test]

@@ -111,7 +111,7 @@ impl Unused {
                 let in_use = is_used(entry) || entry.digest().is_none_or(|digest| used.contains(digest));
                 let image = entry.image();
                 let created = image.and_then(|image| image.created);
-                if in_use || entry.tag.is_referrer() || created.is_some_and(|at| at.date_naive() >= since) {
+                if in_use || created.is_some_and(|at| at.date_naive() >= since) {
                     continue;
                 }
                 if let Some(image) = image
@@ -269,14 +269,12 @@ mod tests {
         counted.count(AccessKind::PullByDigest, "2026-11-19", "app", &digest('b'), 1).await;
         counted.count(AccessKind::Push, "2026-11-18", "app:pushed", &digest('c'), 1).await;
         counted.count(AccessKind::VersionCheck, "2026-11-18", "app:checked", &digest('f'), 4).await;
-        let signature = format!("sha256-{}.sig", digest('a'));
         let registry = registry(&[
             ("1.2", 'a', OLD),
             ("latest", 'a', OLD),
             ("by-digest", 'b', OLD),
             ("pushed", 'c', OLD),
             ("just-made", 'd', "2026-11-17T00:00:00Z"),
-            (&signature, 'e', OLD),
             ("checked", 'f', OLD),
             ("unknown-age", '1', ""),
         ]);

@@ -183,7 +183,7 @@ impl Images {
         depth: usize,
     ) -> Result<ImageSummary, CatalogError> {
         let artifact = manifest.artifact();
-        let Manifest { digest, content, created, media_type: _, artifact_type: _ } = manifest;
+        let Manifest { digest, content, created, .. } = manifest;
         let kind = content.kind();
         let told = match content {
             ManifestContent::Image { configuration, layers } => {

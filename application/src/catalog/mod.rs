@@ -11,9 +11,9 @@ mod snapshot_builder;
 pub(crate) mod testing;
 
 pub use held::{HeldFilter, HeldTag, ImagesOfRepository};
-pub use read_image::{ImageDetails, ReadImage, ReadImageError};
+pub use read_image::{Attached, ImageDetails, ReadImage, ReadImageError};
 pub use refresh::{CatalogChanges, RefreshCatalog, RefreshOptions};
 pub use snapshot::{
     Blob, CatalogSnapshot, CatalogSnapshots, CatalogTotals, ImageSummary, ReadFault, ReadProgress, ReadStatus,
-    RepositoryEntry, TagEntry, TagTarget,
+    RepositoryEntry, RepositorySummary, TagEntry, TagTarget,
 };

@@ -1,5 +1,9 @@
 //! Reads one image in full, for its page.
 
+mod attachments;
+
+pub use attachments::Attached;
+
 use std::{sync::Arc, time::Duration};
 
 use quick_cache::{Weighter, sync::Cache};
@@ -70,6 +74,7 @@ struct Reader {
     turns: Arc<Semaphore>,
     manifests: Remembered<Manifest>,
     configurations: Remembered<ImageConfiguration>,
+    attachments: attachments::Kept,
 }
 
 /// Content by its digest, up to some size. What several want is asked for once.
@@ -109,6 +114,7 @@ impl ReadImage {
             turns: Arc::new(Semaphore::new(CONCURRENCY)),
             manifests: remembered(),
             configurations: remembered(),
+            attachments: attachments::Kept::default(),
         }))
     }
 
@@ -261,7 +267,9 @@ fn manifest_size(manifest: &Manifest) -> usize {
             entries.iter().map(|entry| 4 * TEXT_SIZE + descriptor(&entry.descriptor)).sum()
         }
     };
-    4 * TEXT_SIZE + content
+    let annotations = manifest.annotations.iter().flat_map(|(name, value)| [name, value]);
+    let texts = annotations.chain(&manifest.predicate_types).map(|text| TEXT_SIZE + text.len()).sum::<usize>();
+    4 * TEXT_SIZE + content + texts
 }
 
 fn configuration_size(configuration: &ImageConfiguration) -> usize {
@@ -275,9 +283,11 @@ fn configuration_size(configuration: &ImageConfiguration) -> usize {
         working_directory,
         environment,
         exposed_ports,
+        history,
     } = configuration;
     let lists = [entry_point, command, environment, exposed_ports].into_iter().flatten();
     let texts = labels.iter().flat_map(|(name, value)| [name, value]).chain(lists).chain(user).chain(working_directory);
+    let texts = texts.chain(history.iter().map(|step| &step.command));
     8 * TEXT_SIZE + texts.map(|text| TEXT_SIZE + text.len()).sum::<usize>()
 }
 
@@ -368,6 +378,7 @@ mod tests {
         let entry = |seed: u32, version: &str| IndexEntry {
             descriptor: descriptor(IMAGE, registry.image(seed, Some("amd64")), 1),
             platform: Platform::new("windows", "amd64", None).map(|platform| platform.of_os_version(version)),
+            attests: None,
         };
         let entries = vec![entry(1, "10.0.17763"), entry(2, "10.0.20348"), entry(3, "10.0.20348")];
         registry.tag("a", "1", &registry.index_of(4, entries));

@@ -22,7 +22,7 @@ use tokio::{sync::Notify, time::sleep};
 use super::{
     fault,
     images::Images,
-    snapshot::{CatalogSnapshots, ReadFault, ReadProgress, RepositoryEntry, TagEntry, TagTarget},
+    snapshot::{CatalogSnapshots, ReadFault, ReadProgress, RepositoryEntry, RepositorySummary, TagEntry, TagTarget},
     snapshot_builder::{MAX_REPOSITORIES, SnapshotBuilder, Tick},
 };
 
@@ -260,12 +260,13 @@ impl RefreshCatalog {
         };
         if incomplete.is_some() {
             // What was there before may be on the pages that are missing.
-            tags.extend(before.tags.iter().map(|entry| &entry.tag).chain(&before.attachments).cloned());
+            tags.extend(before.tags.iter().map(|entry| entry.tag.clone()));
+            tags.extend(before.attachments.iter().cloned());
         }
         tags.sort_unstable();
         tags.dedup();
         // Signatures and other attachments belong to the image that they are of.
-        let (mut attachments, mut tags): (Vec<_>, Vec<_>) = tags.into_iter().partition(Tag::is_referrer);
+        let (mut attachments, mut tags): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(Tag::is_referrer);
         let truncated = incomplete.is_some() || tags.len() + attachments.len() > room;
         tags.truncate(room);
         attachments.truncate(room - tags.len());
@@ -279,8 +280,15 @@ impl RefreshCatalog {
             None => failure.as_ref().map(|error| fault::of_repository(error, now)),
         };
         let failure = incomplete.or(failure);
-        let (tags, attachments) = (tags.into(), attachments.into());
-        let entry = RepositoryEntry { name, tags, attachments, truncated, read_at: Some(now), fault };
+        let entry = RepositoryEntry {
+            name,
+            summary: RepositorySummary::of(&tags),
+            tags: tags.into(),
+            attachments: attachments.into(),
+            truncated,
+            read_at: Some(now),
+            fault,
+        };
         Read { entry, began, failure }
     }
 

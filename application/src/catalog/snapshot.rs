@@ -133,9 +133,10 @@ pub struct RepositoryEntry {
     pub name: RepositoryName,
     /// Its tags, in the order of their bytes.
     pub tags: Box<[TagEntry]>,
-    /// The tags of signatures and other attachments ([`Tag::is_referrer`]), in the order of their bytes: they are no images,
-    /// and belong to those that they name.
+    /// The tags of signatures and other attachments, in the order of their bytes; they are none of `tags`.
     pub attachments: Box<[Tag]>,
+    /// What the tags come to, see [`RepositorySummary::of`].
+    pub summary: RepositorySummary,
     /// Whether there are more tags than are kept.
     pub truncated: bool,
     /// When the tags were last read; none when they never were.
@@ -148,8 +149,15 @@ impl RepositoryEntry {
     /// A repository of which only the name is known.
     #[must_use]
     pub fn unread(name: RepositoryName) -> Self {
-        let (tags, attachments) = Default::default();
-        Self { name, tags, attachments, truncated: false, read_at: None, fault: None }
+        Self {
+            name,
+            tags: Box::default(),
+            attachments: Box::default(),
+            summary: RepositorySummary::default(),
+            truncated: false,
+            read_at: None,
+            fault: None,
+        }
     }
 
     /// Whether all that it holds is known.
@@ -158,24 +166,73 @@ impl RepositoryEntry {
         self.read_at.is_some() && !self.truncated && self.fault.is_none()
     }
 
-    /// The tags of signatures and other attachments of a manifest.
-    pub fn attachments_of(&self, digest: &Digest) -> impl Iterator<Item = &Tag> + use<'_> {
-        let prefix = digest.as_str().replacen(':', "-", 1);
-        let first = self.attachments.partition_point(|tag| *tag.as_str() < *prefix);
-        self.attachments.iter().skip(first).take_while(move |tag| tag.as_str().starts_with(&prefix))
-    }
-
-    /// How many tags are kept, those of attachments too.
-    pub(super) fn kept_tags(&self) -> usize {
-        self.tags.len() + self.attachments.len()
-    }
-
     /// The entry of a tag.
     #[must_use]
     pub fn tag(&self, tag: &Tag) -> Option<&TagEntry> {
         let found = self.tags.binary_search_by(|entry| entry.tag.cmp(tag)).ok()?;
         self.tags.get(found)
     }
+
+    /// The tags of what is attached to a digest.
+    #[must_use]
+    pub fn attachments_of(&self, digest: &Digest) -> &[Tag] {
+        let prefix = digest.as_str().replacen(':', "-", 1);
+        let from = self.attachments.partition_point(|tag| tag.as_str() < prefix.as_str());
+        let rest = &self.attachments[from..];
+        &rest[..rest.partition_point(|tag| tag.as_str().starts_with(&prefix))]
+    }
+}
+
+/// What the tags of a repository come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositorySummary {
+    /// Different images and indexes that tags point to, of those that could be read.
+    pub images: usize,
+    /// The sum of these images' sizes in bytes, as in [`CatalogTotals::size`].
+    pub size: u64,
+    /// The platforms of all of them, at most [`RepositorySummary::MAX_PLATFORMS`].
+    pub platforms: Arc<[Platform]>,
+    /// What is not an image to run, each once, at most [`RepositorySummary::MAX_ARTIFACTS`].
+    pub artifacts: Box<[Artifact]>,
+}
+
+impl RepositorySummary {
+    /// The most platforms that are told.
+    pub const MAX_PLATFORMS: usize = 16;
+    /// The most kinds of artifacts that are told.
+    pub const MAX_ARTIFACTS: usize = 4;
+
+    /// What some tags come to.
+    #[must_use]
+    pub fn of(tags: &[TagEntry]) -> Self {
+        let mut summary = Self::default();
+        let (mut seen, mut artifacts) = (HashSet::new(), Vec::new());
+        for image in tags.iter().filter_map(TagEntry::image) {
+            if !seen.insert(&image.digest) {
+                continue;
+            }
+            summary.images += 1;
+            summary.size = summary.size.saturating_add(image.size);
+            if image.platforms.iter().any(|platform| !summary.platforms.contains(platform)) {
+                summary.platforms = joined(&summary.platforms, &image.platforms);
+            }
+            let is_new = image.artifact != Artifact::Image && !artifacts.contains(&image.artifact);
+            if is_new && artifacts.len() < Self::MAX_ARTIFACTS {
+                artifacts.push(image.artifact.clone());
+            }
+        }
+        summary.artifacts = artifacts.into();
+        summary
+    }
+}
+
+/// Platforms and more of them. Most repositories have those of any of their images, which are shared then.
+fn joined(platforms: &Arc<[Platform]>, more: &Arc<[Platform]>) -> Arc<[Platform]> {
+    if platforms.iter().all(|platform| more.contains(platform)) && more.len() <= RepositorySummary::MAX_PLATFORMS {
+        return more.clone();
+    }
+    let new = more.iter().filter(|platform| !platforms.contains(platform));
+    platforms.iter().chain(new).take(RepositorySummary::MAX_PLATFORMS).cloned().collect()
 }
 
 /// A tag and what it points to.
@@ -373,6 +430,50 @@ mod tests {
             ReadStatus::default(),
         );
         assert_eq!(snapshot.totals(), CatalogTotals { repositories: 3, tags: 5, images: 2, size: 15 });
+    }
+
+    #[test]
+    fn a_repository_tells_what_its_tags_come_to() {
+        let of = |seed: &str, platforms: &[&str], artifact: Artifact| {
+            let platforms = platforms.iter().filter_map(|name| Platform::new("linux", name, None)).collect();
+            TagTarget::Image(Arc::new(ImageSummary { artifact, platforms, ..(*image(seed, 10)).clone() }))
+        };
+        let multi = of("aa", &["amd64", "arm64"], Artifact::Image);
+        let tags = repository(
+            "a",
+            &[
+                ("0", of("bb", &["amd64"], Artifact::Image)),
+                ("1", multi.clone()),
+                ("2", multi),
+                ("3", of("cc", &["s390x"], Artifact::Image)),
+                ("4", of("dd", &[], Artifact::Chart)),
+                ("5", of("ee", &[], Artifact::Chart)),
+                ("6", TagTarget::Unknown),
+            ],
+        );
+        let summary = RepositorySummary::of(&tags.tags);
+        assert_eq!((summary.images, summary.size), (5, 50));
+        let platforms: Vec<_> = summary.platforms.iter().map(ToString::to_string).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64", "linux/s390x"]);
+        assert_eq!(*summary.artifacts, [Artifact::Chart]);
+        assert_eq!(RepositorySummary::of(&[]), RepositorySummary::default());
+    }
+
+    #[test]
+    fn attachments_are_found_by_what_they_belong_to() {
+        let [one, two] = ["aa", "bb"].map(|seed| image(seed, 0).digest.clone());
+        let tag = |digest: &Digest, suffix: &str| -> Tag {
+            format!("{}{suffix}", digest.as_str().replace(':', "-")).parse().unwrap()
+        };
+        let attachments = [tag(&one, ""), tag(&one, ".att"), tag(&one, ".sig"), tag(&two, ".sig")];
+        let entry = RepositoryEntry {
+            attachments: attachments.clone().into(),
+            ..RepositoryEntry::unread("a".parse().unwrap())
+        };
+        assert_eq!(entry.attachments_of(&one), &attachments[..3]);
+        assert_eq!(entry.attachments_of(&two), &attachments[3..]);
+        assert_eq!(entry.attachments_of(&image("cc", 0).digest), &[] as &[Tag]);
+        assert_eq!(entry.attachments_of(&image("a0", 0).digest), &[] as &[Tag]);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl SnapshotBuilder {
     /// How many tags of a repository there is room for.
     pub(super) fn room(&self, name: &RepositoryName) -> usize {
         let draft = self.draft.lock();
-        let own = draft.repositories.get(name).map_or(0, |(_, entry)| entry.kept_tags());
+        let own = draft.repositories.get(name).map_or(0, |(_, entry)| held(entry));
         (MAX_TAGS + own).saturating_sub(draft.tags).min(MAX_TAGS_OF_ONE)
     }
 
@@ -93,11 +93,11 @@ impl SnapshotBuilder {
         let mut draft = self.draft.lock();
         let before = match draft.repositories.get(&entry.name) {
             Some((moment, _)) if *moment > began => return,
-            Some((_, before)) => before.kept_tags(),
+            Some((_, before)) => held(before),
             None if draft.repositories.len() >= MAX_REPOSITORIES => return,
             None => 0,
         };
-        draft.tags = draft.tags - before + entry.kept_tags();
+        draft.tags = draft.tags - before + held(&entry);
         draft.repositories.insert(entry.name.clone(), (began, Arc::new(entry)));
     }
 
@@ -105,7 +105,7 @@ impl SnapshotBuilder {
     pub(super) fn keep_only(&self, is_listed: impl Fn(&RepositoryName) -> bool, began: Tick) {
         let mut draft = self.draft.lock();
         draft.repositories.retain(|name, (moment, _)| *moment > began || is_listed(name));
-        draft.tags = draft.repositories.values().map(|(_, entry)| entry.kept_tags()).sum();
+        draft.tags = draft.repositories.values().map(|(_, entry)| held(entry)).sum();
     }
 
     /// Tells how far the first read is; of later ones nobody wants to know.
@@ -143,4 +143,9 @@ impl SnapshotBuilder {
         let snapshot = CatalogSnapshot::new(draft.revision, repositories, draft.status.clone());
         self.published.send_replace(Arc::new(snapshot));
     }
+}
+
+/// How many tags are kept of a repository, attachments too.
+fn held(entry: &RepositoryEntry) -> usize {
+    entry.tags.len() + entry.attachments.len()
 }

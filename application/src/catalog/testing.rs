@@ -13,7 +13,7 @@ use staticreg_domain::{
     Clock, Digest, Platform, RepositoryName, Tag,
     catalog::{
         CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
-        RegistryCatalog, RepositoriesPage, TagList,
+        Referrer, RegistryCatalog, RepositoriesPage, TagList,
     },
 };
 use tokio::time::sleep;
@@ -35,6 +35,7 @@ struct Held {
     repositories: BTreeMap<RepositoryName, BTreeMap<Tag, Digest>>,
     manifests: HashMap<Digest, Manifest>,
     configurations: HashMap<Digest, ImageConfiguration>,
+    referrers: HashMap<Digest, Vec<Referrer>>,
     /// Requests that fail, by how they begin.
     failing: Vec<(String, fn() -> CatalogError)>,
     /// How many tags of each repository are on a page that fails.
@@ -90,6 +91,7 @@ impl FakeRegistry {
         let entry = |(media_type, digest, platform): &(&str, &Digest, Option<&str>)| IndexEntry {
             descriptor: descriptor(media_type, (*digest).clone(), 1),
             platform: platform.and_then(|architecture| Platform::new("linux", architecture, None)),
+            attests: None,
         };
         self.index_of(seed, entries.iter().map(entry).collect())
     }
@@ -103,6 +105,22 @@ impl FakeRegistry {
     /// Has an image's manifest say what it is.
     pub(crate) fn set_artifact_type(&self, image: &Digest, artifact_type: &str) {
         self.held.lock().manifests.get_mut(image).unwrap().artifact_type = Some(artifact_type.to_owned());
+    }
+
+    /// Has an image's layers state something.
+    pub(crate) fn set_predicate_types(&self, image: &Digest, predicate_types: &[&str]) {
+        let predicate_types = predicate_types.iter().map(|text| (*text).to_owned()).collect();
+        self.held.lock().manifests.get_mut(image).unwrap().predicate_types = predicate_types;
+    }
+
+    /// Has a manifest say that it belongs to another one.
+    pub(crate) fn refer(&self, subject: &Digest, referrer: &Digest, artifact_type: &str) {
+        let referrer = Referrer {
+            descriptor: descriptor(IMAGE, referrer.clone(), 7),
+            artifact_type: artifact_type.to_owned(),
+            predicate_type: None,
+        };
+        self.held.lock().referrers.entry(subject.clone()).or_default().push(referrer);
     }
 
     /// Has requests that begin so fail.
@@ -210,6 +228,13 @@ impl RegistryCatalog for FakeRegistry {
         })
         .await
     }
+
+    async fn referrers(&self, _: &RepositoryName, digest: &Digest) -> Result<Vec<Referrer>, CatalogError> {
+        self.answer(format!("referrers {}", number(digest)), |held| {
+            Ok(held.referrers.get(digest).cloned().unwrap_or_default())
+        })
+        .await
+    }
 }
 
 /// A clock that tests set.
@@ -260,5 +285,13 @@ pub(crate) fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descrip
 }
 
 fn manifest(digest: Digest, media_type: &str, content: ManifestContent) -> Manifest {
-    Manifest { digest, media_type: media_type.to_owned(), artifact_type: None, content, created: None }
+    Manifest {
+        digest,
+        media_type: media_type.to_owned(),
+        artifact_type: None,
+        content,
+        created: None,
+        annotations: BTreeMap::new(),
+        predicate_types: Vec::new(),
+    }
 }

@@ -36,8 +36,6 @@ pub enum Keeper {
     KeepLatest,
     /// What it holds has a signature or another attachment, of this tag.
     Signed(Tag),
-    /// It is a signature or another attachment itself: it goes with what it belongs to.
-    Attachment,
     /// A tag that stays points to the same.
     SameImage(Tag),
     /// It is part of an index that a tag points to which stays.

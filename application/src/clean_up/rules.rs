@@ -37,8 +37,7 @@ impl<'a> Judge<'a> {
         counted: &'a Counted,
         in_use: &'a InUse,
     ) -> Self {
-        let tags = repository.tags.iter().map(|entry| &entry.tag).chain(&repository.attachments);
-        let subjects = tags.filter_map(|tag| Some((tag.subject()?, tag))).collect();
+        let subjects = repository.attachments.iter().filter_map(|tag| Some((tag.subject()?, tag))).collect();
         let mut judge = Self { repository, question, counted, in_use, latest: HashSet::new(), subjects };
         judge.latest = judge.latest();
         judge
@@ -75,9 +74,6 @@ impl<'a> Judge<'a> {
     /// What keeps a tag, whatever becomes of the others.
     fn keeper(&self, entry: &TagEntry) -> Option<Keeper> {
         let Self { question, counted, .. } = self;
-        if entry.tag.is_referrer() {
-            return Some(Keeper::Attachment);
-        }
         let Some(image) = entry.image().filter(|image| image.children.len() < ImageSummary::MAX_CHILDREN) else {
             return Some(Keeper::Unread);
         };
@@ -106,7 +102,7 @@ impl<'a> Judge<'a> {
     /// The newest images, by when they were made or pushed; of those that tell neither, by the order of their tags.
     fn latest(&self) -> HashSet<&'a Digest> {
         let mut images: HashMap<&Digest, (Option<DateTime<Utc>>, &str)> = HashMap::new();
-        for entry in self.repository.tags.iter().filter(|entry| !entry.tag.is_referrer()) {
+        for entry in &self.repository.tags {
             let Some(image) = entry.image() else { continue };
             let pushed = self.counted.of_tag(&self.repository.name, &entry.tag).last_pushed_at;
             let (at, tag) = images.entry(&image.digest).or_insert((image.created, entry.tag.as_str()));

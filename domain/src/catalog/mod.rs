@@ -1,7 +1,9 @@
 //! What is in the registry: the port to its contents, and what they look like.
 
+mod attachment;
 mod page_walk;
 
+pub use attachment::{Attachment, Referrer};
 pub use page_walk::{Brought, EndlessPages, PageWalk};
 
 use std::collections::BTreeMap;
@@ -71,6 +73,9 @@ pub trait RegistryCatalog: Send + Sync {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<ImageConfiguration, CatalogError>;
+
+    /// What says that it belongs to a manifest; none when the registry knows nothing of the kind.
+    async fn referrers(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Referrer>, CatalogError>;
 }
 
 /// Where the next page of repositories begins; only the adapter that made it knows what it says.
@@ -117,6 +122,10 @@ pub struct Manifest {
     pub content: ManifestContent,
     /// When it was made, by its own annotation (`org.opencontainers.image.created`).
     pub created: Option<DateTime<Utc>>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// What its layers state, where they are attestations: their predicate types.
+    pub predicate_types: Vec<String>,
 }
 
 impl Manifest {
@@ -134,6 +143,17 @@ impl Manifest {
             ManifestContent::Index(entries) if entries.iter().any(|entry| entry.platform.is_some()) => Artifact::Image,
             ManifestContent::Index(_) => told.unwrap_or(Artifact::Image),
         }
+    }
+
+    /// What it is to the manifest that it belongs to.
+    #[must_use]
+    pub fn attachments(&self) -> Vec<Attachment> {
+        let layers = match &self.content {
+            ManifestContent::Image { layers, .. } => layers.as_slice(),
+            ManifestContent::Index(_) => &[],
+        };
+        let types = layers.iter().map(|layer| layer.media_type.as_str()).chain(self.artifact_type.as_deref());
+        Attachment::all(types, self.predicate_types.iter().map(String::as_str))
     }
 }
 
@@ -237,6 +257,8 @@ pub struct IndexEntry {
     pub descriptor: Descriptor,
     /// The platform; none when it is not told, or an attestation's `unknown/unknown`.
     pub platform: Option<Platform>,
+    /// The manifest that this one tells something about: it is an attestation of `BuildKit`.
+    pub attests: Option<Digest>,
 }
 
 impl IndexEntry {
@@ -269,6 +291,17 @@ pub struct ImageConfiguration {
     pub environment: Vec<String>,
     /// Ports such as `80/tcp`.
     pub exposed_ports: Vec<String>,
+    /// How it was built, the first step first.
+    pub history: Vec<BuildStep>,
+}
+
+/// A step of a build.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildStep {
+    /// The command, as the builder tells it.
+    pub command: String,
+    /// Whether it made a layer.
+    pub has_layer: bool,
 }
 
 #[cfg(test)]
@@ -287,7 +320,16 @@ mod tests {
     fn artifact(artifact_type: Option<&str>, content: ManifestContent) -> Artifact {
         let digest = descriptor("").digest;
         let artifact_type = artifact_type.map(str::to_owned);
-        Manifest { digest, media_type: String::new(), artifact_type, content, created: None }.artifact()
+        Manifest {
+            digest,
+            media_type: String::new(),
+            artifact_type,
+            content,
+            created: None,
+            annotations: BTreeMap::new(),
+            predicate_types: Vec::new(),
+        }
+        .artifact()
     }
 
     #[test]
@@ -328,6 +370,7 @@ mod tests {
                 .map(|(media_type, architecture)| IndexEntry {
                     descriptor: descriptor(media_type),
                     platform: architecture.and_then(|architecture| Platform::new("linux", architecture, None)),
+                    attests: None,
                 })
                 .collect();
             assert_eq!(artifact(artifact_type, ManifestContent::Index(entries)), expected);

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use staticreg_domain::{
     Clock, Digest, EventId, Platform, RegistryEvent, RepositoryName, Tag,
     catalog::{
-        CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent, Reference,
-        RegistryCatalog, RepositoriesPage, TagList,
+        BuildStep, CatalogCursor, CatalogError, Descriptor, ImageConfiguration, IndexEntry, Manifest, ManifestContent,
+        Reference, Referrer, RegistryCatalog, RepositoriesPage, TagList,
     },
     metrics::{AccessKind, Change, CountKey, MetricsRepository, PullEvent},
 };
@@ -83,6 +83,7 @@ pub struct SampleRegistry {
     repositories: BTreeMap<RepositoryName, BTreeMap<Tag, Digest>>,
     manifests: BTreeMap<Digest, Manifest>,
     configurations: BTreeMap<Digest, ImageConfiguration>,
+    referrers: BTreeMap<Digest, Vec<Referrer>>,
 }
 
 impl SampleRegistry {
@@ -123,12 +124,11 @@ impl SampleRegistry {
         let entries = entries.into_iter().map(|(media_type, digest, platform)| IndexEntry {
             descriptor: Descriptor { media_type: media_type.to_owned(), digest, size: 1_240 },
             platform,
+            attests: None,
         });
         let content = ManifestContent::Index(entries.collect());
         let index = digest(&format!("{name}:{tag} index"));
-        let media_type = INDEX.to_owned();
-        let manifest = Manifest { digest: index.clone(), media_type, artifact_type: None, content, created: None };
-        self.manifests.insert(index.clone(), manifest);
+        self.manifests.insert(index.clone(), manifest(index.clone(), INDEX, content));
         self.point(name, tag, index);
     }
 
@@ -162,21 +162,41 @@ impl SampleRegistry {
                 working_directory: Some(text("/srv")),
                 environment: vec![text("PATH=/usr/local/bin:/usr/bin:/bin"), text("LANG=C.UTF-8")],
                 exposed_ports: vec![text("8080/tcp")],
+                history: [
+                    ("/bin/sh -c #(nop) ADD file:0b2bf72 in / ", true),
+                    ("RUN /bin/sh -c apk add --no-cache tini # buildkit", true),
+                    ("ENV LANG=C.UTF-8", false),
+                    ("COPY --chown=65532:65532 vendor /srv/vendor # buildkit", true),
+                    ("COPY --chown=65532:65532 . /srv # buildkit", true),
+                    ("CMD [\"serve\"]", false),
+                ]
+                .map(|(command, has_layer)| BuildStep { command: text(command), has_layer })
+                .into(),
             },
         );
         let image = digest(seed);
-        let manifest = Manifest {
-            digest: image.clone(),
-            media_type: MANIFEST.to_owned(),
-            artifact_type: None,
-            content: ManifestContent::Image {
-                configuration: Descriptor { media_type: CONFIGURATION.to_owned(), digest: configuration, size: 1_512 },
-                layers,
-            },
-            created: None,
+        let content = ManifestContent::Image {
+            configuration: Descriptor { media_type: CONFIGURATION.to_owned(), digest: configuration, size: 1_512 },
+            layers,
         };
-        self.manifests.insert(image.clone(), manifest);
+        self.manifests.insert(image.clone(), manifest(image.clone(), MANIFEST, content));
         image
+    }
+
+    /// Changes a manifest.
+    ///
+    /// # Panics
+    ///
+    /// When there is none of the digest.
+    pub fn change(&mut self, digest: &Digest, change: impl FnOnce(&mut Manifest)) {
+        change(self.manifests.get_mut(digest).expect("a manifest of this digest"));
+    }
+
+    /// Has a manifest say that it belongs to another one.
+    pub fn refer(&mut self, subject: &Digest, referrer: Digest, artifact_type: &str) {
+        let descriptor = Descriptor { media_type: MANIFEST.to_owned(), digest: referrer, size: 1_240 };
+        let referrer = Referrer { descriptor, artifact_type: artifact_type.to_owned(), predicate_type: None };
+        self.referrers.entry(subject.clone()).or_default().push(referrer);
     }
 
     /// Adds an artifact that is no image, such as a chart, and answers its digest.
@@ -233,6 +253,22 @@ impl RegistryCatalog for SampleRegistry {
         digest: &Digest,
     ) -> Result<ImageConfiguration, CatalogError> {
         self.configurations.get(digest).cloned().ok_or_else(|| CatalogError::NotFound("404".into()))
+    }
+
+    async fn referrers(&self, _: &RepositoryName, digest: &Digest) -> Result<Vec<Referrer>, CatalogError> {
+        Ok(self.referrers.get(digest).cloned().unwrap_or_default())
+    }
+}
+
+fn manifest(digest: Digest, media_type: &str, content: ManifestContent) -> Manifest {
+    Manifest {
+        digest,
+        media_type: media_type.to_owned(),
+        artifact_type: None,
+        content,
+        created: None,
+        annotations: BTreeMap::new(),
+        predicate_types: Vec::new(),
     }
 }
 

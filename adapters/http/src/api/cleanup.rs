@@ -222,7 +222,7 @@ pub(crate) struct TagItem {
     digest: Option<String>,
     /// Why it may go: `never_pulled`, while it was watched, or `not_pulled_since`. Or what keeps it: `pulled`, `running`,
     /// `pushed`, `made`, `pulled_by_digest`, `pulled_by_another_tag`, `version_checks`, `keep_tags`, `keep_latest`,
-    /// `signed`, `attachment`, `same_image`, `index`, `unread` or `not_watched`. Later versions may add more.
+    /// `signed`, `same_image`, `index`, `unread` or `not_watched`. Later versions may add more.
     reason: String,
     /// What keeps it by name: the tag, the digest, the source of what runs, the number of look-ups; null for others.
     #[oai(nullable)]

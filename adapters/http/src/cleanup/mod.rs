@@ -28,7 +28,6 @@ pub(crate) fn reason(verdict: &Verdict) -> &'static str {
             Keeper::KeepTags => "keep_tags",
             Keeper::KeepLatest => "keep_latest",
             Keeper::Signed(_) => "signed",
-            Keeper::Attachment => "attachment",
             Keeper::SameImage(_) => "same_image",
             Keeper::Index(_) => "index",
             Keeper::Unread => "unread",
@@ -50,7 +49,6 @@ pub(crate) fn kept_by(verdict: &Verdict) -> Option<String> {
         | Keeper::Made(_)
         | Keeper::KeepTags
         | Keeper::KeepLatest
-        | Keeper::Attachment
         | Keeper::Unread
         | Keeper::NotWatched => None,
     }
@@ -72,7 +70,6 @@ pub(crate) fn words(verdict: &Verdict) -> &'static str {
             Keeper::KeepTags => "fits the pattern of tags to keep",
             Keeper::KeepLatest => "among the newest images",
             Keeper::Signed(_) => "signed, or with attachments:",
-            Keeper::Attachment => "belongs to another image",
             Keeper::SameImage(_) => "is the same image as",
             Keeper::Index(_) => "is part of",
             Keeper::Unread => "could not be read, or not all of it",

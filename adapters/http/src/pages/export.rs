@@ -11,9 +11,9 @@ use poem::{
 use staticreg_application::aside::aside;
 
 use super::{
-    cleanup, home, insights,
+    cleanup, folder, home, insights,
     parameters::Parameters,
-    repository::{frame, tag, tags},
+    repository::{frame, image, tag, tags},
     site::Site,
     table::{NoTable, Table},
 };
@@ -83,11 +83,13 @@ async fn read(site: &Site, table: &str, parameters: &Parameters) -> Result<Table
         "repositories" => home::table(site, parameters).await,
         "tags" => tags::table(site, parameters).await,
         "digests" => tag::digests_table(site, parameters).await,
-        "image" => tag::facts_table(site, parameters).await,
-        "labels" => tag::labels_table(site, parameters).await,
-        "environment" => tag::environment_table(site, parameters).await,
-        "layers" => tag::layers_table(site, parameters).await,
+        "image" => image::facts_table(site, parameters).await,
+        "labels" => image::labels_table(site, parameters).await,
+        "environment" => image::environment_table(site, parameters).await,
+        "layers" => image::layers_table(site, parameters).await,
+        "attached" => image::attached_table(site, parameters).await,
         "daily" if parameters.get("repository").is_some() => frame::daily_table(site, parameters).await,
+        "daily" if parameters.get("folder").is_some() => folder::daily_table(site, parameters).await,
         "daily" => insights::daily_table(site, parameters).await,
         "kinds" => insights::kinds_table(site, parameters).await,
         "images" => insights::images_table(site, parameters).await,

@@ -6,8 +6,11 @@ use askama::Template;
 use poem::{Request, Response, handler, http::StatusCode, web::Data};
 use staticreg_application::{
     aside::aside,
-    browse::{Compared, Folder, Listing, ListingQuestion, ListingRow, Overview, Presence, PullCounts, Sort},
+    browse::{
+        Compared, Folder, FolderDays, Listing, ListingQuestion, ListingRow, Overview, Presence, PullCounts, Shown, Sort,
+    },
 };
+use staticreg_domain::Platform;
 
 use super::{
     addresses::{folder_address_in, repository_address_in},
@@ -15,6 +18,9 @@ use super::{
     chart::{Share, Sparkline},
     chooser::Chooser,
     chosen::Chosen,
+    folder::FolderSection,
+    found::FoundSection,
+    kinds::artifact_name,
     layout::{Figure, Layout, RENEWED_SOON, Section, balance, origin, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
@@ -26,6 +32,9 @@ use super::{
 
 /// Repositories on a page.
 const PER_PAGE: usize = 50;
+
+/// Platforms named in a row.
+const PLATFORMS_SHOWN: usize = 4;
 
 /// How many folders are shown before the rest is folded up.
 const FOLDERS_SHOWN: usize = 12;
@@ -39,6 +48,8 @@ struct Home<'a> {
     /// What goes into the registry's, for the first steps.
     configuration: String,
     figures: Vec<Figure>,
+    /// What the folder comes to that is shown.
+    folder: Option<FolderSection>,
     trend: Option<Sparkline>,
     read_at: Option<Moment>,
     query: &'a ListParameters,
@@ -54,6 +65,7 @@ struct Home<'a> {
     rows: Vec<Row>,
     choices: Vec<PresenceChoice>,
     found: String,
+    found_tags: Option<FoundSection>,
     pages: Pages,
     csv: String,
     /// What became of the events that the registry sent.
@@ -91,14 +103,21 @@ impl State {
 struct FolderLink {
     name: String,
     address: String,
-    repositories: String,
+    /// What it comes to; nothing to say of those above.
+    totals: String,
 }
 
 struct Row {
     folder: String,
     name: String,
     address: String,
+    /// What it holds that is no image.
+    artifacts: Vec<&'static str>,
+    platforms: Vec<String>,
+    more_platforms: usize,
     tags: String,
+    size: String,
+    last_push: Option<Moment>,
     pulls: String,
     sparkline: Option<Sparkline>,
     /// Its part of the most, where no days are known.
@@ -126,6 +145,8 @@ impl ListParameters {
         let sort = match parameters.get("sort") {
             Some("name") => Sort::Name,
             Some("tags") => Sort::Tags,
+            Some("size") => Sort::Size,
+            Some("last_pushed") => Sort::LastPushed,
             Some("last_pulled") => Sort::LastPulled,
             Some("change") => Sort::Change,
             _ => Sort::Pulls,
@@ -188,6 +209,8 @@ fn sort_name(sort: Sort) -> &'static str {
     match sort {
         Sort::Name => "name",
         Sort::Tags => "tags",
+        Sort::Size => "size",
+        Sort::LastPushed => "last_pushed",
         Sort::Pulls => "",
         Sort::Change => "change",
         Sort::LastPulled => "last_pulled",
@@ -220,12 +243,23 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
     let parameters = Parameters::from_request(request);
     let (query, origin) = (ListParameters::from_parameters(&parameters), origin(request));
     let chosen = Chosen::from_parameters(&parameters, &site.browse).await;
-    let overview = site.browse.overview_of(&chosen.question).await;
+    let folder = async {
+        let folder = query.folder().parse().ok()?;
+        Some(site.browse.folder(&folder, &chosen.question).await)
+    };
+    let (overview, folder) = futures_util::join!(site.browse.overview_of(&chosen.question), folder);
     let site = Arc::clone(site);
-    aside(move || page_of(&site, &query, &chosen, &origin, &overview)).await
+    aside(move || page_of(&site, &query, &chosen, &origin, &overview, folder.as_ref())).await
 }
 
-fn page_of(site: &Site, query: &ListParameters, chosen: &Chosen, origin: &str, overview: &Overview) -> Response {
+fn page_of(
+    site: &Site,
+    query: &ListParameters,
+    chosen: &Chosen,
+    origin: &str,
+    overview: &Overview,
+    folder: Option<&Shown<FolderDays>>,
+) -> Response {
     let now = site.now();
     let listing = overview.listing(&query.question);
     let title = query.question.folder.clone().unwrap_or_else(|| "Repositories".to_owned());
@@ -237,20 +271,29 @@ fn page_of(site: &Site, query: &ListParameters, chosen: &Chosen, origin: &str, o
         _ => layout.about_counts(&overview.pull_counts, now),
     }
     layout.about(chosen);
-    if overview.before.as_ref().is_some_and(|before| before.value.is_none() && !before.away) {
+    let is_coming = |folder: &Shown<FolderDays>| folder.value.is_none() && !folder.away;
+    if overview.before.as_ref().is_some_and(|before| before.value.is_none() && !before.away)
+        || folder.is_some_and(is_coming)
+    {
         layout.renewed_after = Some(RENEWED_SOON);
     }
     layout.about_registry(site, overview.snapshot.as_deref(), now);
     layout.about_refusals(&site.access, now);
     let is_read = overview.snapshot.as_ref().is_some_and(|snapshot| snapshot.status().read_at.is_some());
     let most = listing.rows.iter().filter_map(|row| Some(row.counted?.count)).max().unwrap_or_default();
-    let mut folders = folder_links(&listing.folders, &query.question, chosen);
+    let mut folders = folder_links(&listing.folders, &query.question, chosen, overview.counted().is_some());
+    let found_tags = FoundSection::new(overview.find(query.search(), query.question.folder.as_deref()), chosen);
+    let found = found(&listing);
     let more_folders = folders.split_off(FOLDERS_SHOWN.min(folders.len()));
+    let days = folder.and_then(|folder| folder.value.as_deref());
     let home = Home {
         state: State::from_overview(overview),
         has_registry: overview.snapshot.is_some(),
         configuration: set_up::configuration(site, origin),
         figures: figures(overview, chosen),
+        folder: overview
+            .folder(query.folder())
+            .map(|totals| FolderSection::new(query.folder(), &totals, days, chosen, now.date_naive())),
         trend: overview.daily().and_then(|daily| Sparkline::of(&daily, &chosen.column())),
         read_at: overview
             .snapshot
@@ -266,7 +309,8 @@ fn page_of(site: &Site, query: &ListParameters, chosen: &Chosen, origin: &str, o
         columns: columns(&query.question, chosen),
         rows: listing.rows.iter().map(|row| self::row(row, query.folder(), chosen, most, now, is_read)).collect(),
         choices: choices(&listing, &query.question, chosen),
-        found: found(&listing),
+        found: found_tags.as_ref().map_or(found.clone(), |tags| format!("{found}, {}", tags.words())),
+        found_tags,
         pages: Pages::new(listing.page, listing.pages, |page| {
             address("/", &ListingQuestion { page, ..query.question.clone() }, chosen)
         }),
@@ -346,7 +390,12 @@ fn row(
     now: chrono::DateTime<chrono::Utc>,
     is_read: bool,
 ) -> Row {
-    let ListingRow { name, tags, counted, days, counts, in_registry } = row;
+    let ListingRow { name, tags, counted, days, counts, summary, last_pushed_at, in_registry } = row;
+    let platforms = summary.as_ref().map(|summary| &*summary.platforms).unwrap_or_default();
+    let artifacts = summary.as_ref().map(|summary| &*summary.artifacts).unwrap_or_default();
+    let mut artifacts: Vec<&'static str> = artifacts.iter().filter_map(artifact_name).collect();
+    artifacts.sort_unstable();
+    artifacts.dedup();
     let shown = name.as_str().strip_prefix(shown_folder).map_or(name.as_str(), |rest| rest.trim_start_matches('/'));
     let (folder, own_name) = shown.rsplit_once('/').map_or(("", shown), |(folder, own_name)| (folder, own_name));
     let pulls = counted.map_or(0, |counted| counted.count);
@@ -354,6 +403,11 @@ fn row(
         folder: if folder.is_empty() { String::new() } else { format!("{folder}/") },
         name: own_name.to_owned(),
         address: repository_address_in(name, chosen),
+        artifacts,
+        platforms: platforms.iter().take(PLATFORMS_SHOWN).map(ToString::to_string).collect(),
+        more_platforms: platforms.len().saturating_sub(PLATFORMS_SHOWN),
+        size: summary.as_ref().map_or_else(|| "–".to_owned(), |summary| text::size(summary.size)),
+        last_push: last_pushed_at.map(|at| Moment::new(at, now)),
         tags: tags.map_or_else(|| "–".to_owned(), |tags| text::number(tags as u64)),
         pulls: if counted.is_some() { text::number(pulls) } else { "–".to_owned() },
         sparkline: if pulls > 0 { Sparkline::new(days, &chosen.column()) } else { None },
@@ -373,19 +427,23 @@ fn path(folder: &str, chosen: &Chosen) -> Vec<FolderLink> {
         .map(|path| FolderLink {
             name: path.rsplit('/').next().unwrap_or(path).to_owned(),
             address: folder_address_in(path, chosen),
-            repositories: String::new(),
+            totals: String::new(),
         })
         .collect()
 }
 
-fn folder_links(folders: &[Folder], question: &ListingQuestion, chosen: &Chosen) -> Vec<FolderLink> {
+fn folder_links(folders: &[Folder], question: &ListingQuestion, chosen: &Chosen, is_known: bool) -> Vec<FolderLink> {
     let of = |folder: &Folder| ListingQuestion { folder: Some(folder.path.clone()), page: 1, ..question.clone() };
     folders
         .iter()
         .map(|folder| FolderLink {
             name: format!("{}/", folder.name),
             address: address("/", &of(folder), chosen),
-            repositories: text::number(folder.repositories as u64),
+            totals: {
+                let repositories = text::count(folder.repositories as u64, "repository", "repositories");
+                let counted = || format!("{} {}", text::number(folder.count), chosen.what().to_lowercase());
+                if is_known { format!("{repositories}, {}", counted()) } else { repositories }
+            },
         })
         .collect()
 }
@@ -397,6 +455,8 @@ fn columns(question: &ListingQuestion, counted: &Chosen) -> Vec<Column> {
     [
         ("Repository".to_owned(), "", Sort::Name),
         ("Tags".to_owned(), "number wide", Sort::Tags),
+        ("Size".to_owned(), "number wide", Sort::Size),
+        ("Last push".to_owned(), "when wide", Sort::LastPushed),
         (counted.column(), "number", Sort::Pulls),
         ("Change".to_owned(), "number wide", Sort::Change),
         ("Last pull".to_owned(), "when", Sort::LastPulled),
@@ -436,10 +496,28 @@ pub(super) async fn table(site: &Site, parameters: &Parameters) -> Result<Table,
                 counted.before.map(|before| before.to_string()).unwrap_or_default(),
                 counts.all.to_string(),
                 time(counts.last_pulled_at),
+                row.summary.as_ref().map(|summary| summary.size.to_string()).unwrap_or_default(),
+                row.summary.map(|summary| joined(&summary.platforms)).unwrap_or_default(),
+                time(row.last_pushed_at),
             ]
         });
         let (measure, before) = (chosen.measure(), chosen.measure_before());
-        with_head(&["repository", "tags", measure, &before, "pulls_total", "last_pulled_at"], rows).of(chosen.counted())
+        let head = [
+            "repository",
+            "tags",
+            measure,
+            &before,
+            "pulls_total",
+            "last_pulled_at",
+            "size",
+            "platforms",
+            "last_pushed_at",
+        ];
+        with_head(&head, rows).of(chosen.counted())
     });
     Ok(list.await)
+}
+
+fn joined(platforms: &[Platform]) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

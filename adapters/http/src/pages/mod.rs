@@ -2,9 +2,10 @@
 //!
 //! A page is a file here and a template of the same name. `layout` and `list` are what pages have in common, `chosen` is
 //! what a page counts and `chooser` lets people choose it, `change` compares it with the period before, `chart` draws,
-//! `text` puts numbers and times into words, `embed` has what stands in pages of others. A page also says which tables it
-//! gives as CSV: `table` is what they have in common, and `export` is their route. No page imports from another. Templates
-//! escape all they are given: names and labels of the registry are untrusted text.
+//! `text` puts numbers and times into words, `kinds` names artifacts, `links` says which addresses from outside may be
+//! links, and `embed` has what stands in pages of others. `folder` and `found` are parts of the home page. A page also says
+//! which tables it gives as CSV: `table` is what they have in common, and `export` is their route. No page imports from
+//! another. Templates escape all they are given: names and labels of the registry are untrusted text.
 
 mod addresses;
 mod assets;
@@ -17,9 +18,13 @@ pub(crate) mod docs;
 mod embed;
 mod error;
 mod export;
+mod folder;
+mod found;
 mod home;
 mod insights;
+mod kinds;
 mod layout;
+mod links;
 mod list;
 mod parameters;
 mod repository;

@@ -146,6 +146,11 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// A text from outside in one line, [`visible`] and [`shortened`].
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    visible(&shortened(&text.split_whitespace().collect::<Vec<_>>().join(" "), most))
+}
+
 /// An address with the parameters that have a value.
 pub(crate) fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut address = path.to_owned();
@@ -240,6 +245,14 @@ mod tests {
             ("\"it's\" C:\\ é 日本", "\"it's\" C:\\ é 日本"),
         ] {
             assert_eq!(visible(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_is_cut_between_characters() {
+        for (text, expected) in [("a\n  b", "a b"), ("éééé", "éééé"), ("ééééé", "éééé…"), ("\u{202e}x", "\\u{202e}x")]
+        {
+            assert_eq!(one_line(text, 4), expected);
         }
     }
 

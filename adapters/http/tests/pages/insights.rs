@@ -87,12 +87,15 @@ async fn the_days_are_kept_on_the_way_to_an_image() {
     assert!(body.contains("/repo/ci/runner?tag=v4.2.0&#38;days=7\""), "{body}");
 }
 
+const REPOSITORIES: &str =
+    "repository,tags,pulls,pulls_before,pulls_total,last_pulled_at,size,platforms,last_pushed_at";
+
 #[tokio::test(start_paused = true)]
 async fn every_table_is_there_as_csv() {
     let site = site::sample().await;
     for (path, head, lines) in [
-        ("repositories.csv", "repository,tags,pulls,pulls_before,pulls_total,last_pulled_at", 23),
-        ("repositories.csv?q=nginx", "repository,tags,pulls,pulls_before,pulls_total,last_pulled_at", 2),
+        ("repositories.csv", REPOSITORIES, 23),
+        ("repositories.csv?q=nginx", REPOSITORIES, 2),
         (
             "tags.csv?repository=library/nginx",
             "tag,digest,platforms,size,created_at,pulls,pulls_before,pulls_total,last_pulled_at",
@@ -106,7 +109,9 @@ async fn every_table_is_there_as_csv() {
         ("image.csv?repository=library/nginx&tag=latest", "fact,value", 12),
         ("labels.csv?repository=library/nginx&tag=latest", "label,value", 5),
         ("environment.csv?repository=library/nginx&tag=latest", "variable,value", 3),
-        ("layers.csv?repository=library/nginx&tag=latest", "digest,media_type,size", 5),
+        ("layers.csv?repository=library/nginx&tag=latest", "digest,media_type,size,step", 5),
+        ("attached.csv?repository=library/nginx&tag=latest", "what,type,digest,subject,tag", 1),
+        ("daily.csv?folder=library", "date,folder,pulls", 31),
         ("digests.csv?repository=library/nginx&tag=latest", "digest,pulls,first_pulled_on,last_pulled_at", 3),
         ("daily.csv?repository=library/nginx&days=7", "date,architecture,pulls", 22),
         ("daily.csv?days=7", "date,architecture,pulls", 22),

@@ -12,3 +12,4 @@ mod repositories;
 mod repository;
 mod site;
 mod status;
+mod tag;

@@ -258,3 +258,83 @@ async fn the_last_good_snapshot_stays_with_its_age_and_what_is_wrong() {
     let text = site.page("/").await.text();
     assert!(text.contains("The registry is being read: 40 of 1,200 repositories found so far."), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_tells_what_it_comes_to_as_the_api_does() {
+    let site = site::sample().await;
+    let page = site.page("/?folder=data").await;
+    let text = page.text();
+    for expected in ["Repositories 3", "Tags 8 8 images,", "Rank among folders #6 of 7, by pulls in 30 days"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let answer = site.get("/api/v1/folders?from=2026-10-21&to=2026-11-19").await;
+    let folders: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    let items = folders["items"].as_array().expect("items");
+    let (place, folder) = items
+        .iter()
+        .filter(|item| item["folder"].is_string())
+        .enumerate()
+        .find(|(_, item)| item["folder"] == "data")
+        .expect("the folder");
+    let pulls = folder["count"].as_u64().expect("a count");
+    assert_eq!((place, folder["repositories"].as_u64()), (5, Some(3)));
+    assert!(text.contains(&format!("In 30 days {},{:03} ", pulls / 1_000, pulls % 1_000)), "{pulls}: {text}");
+    assert!(page.body.contains("class=\"bars\""), "{}", page.body);
+    let table = site.get("/export/daily.csv?folder=data").await.body;
+    let sum: u64 = table.lines().skip(1).filter_map(|row| row.rsplit(',').next()?.parse::<u64>().ok()).sum();
+    assert_eq!(sum, pulls, "{table}");
+    // Links to folders tell their totals, those below it too.
+    let top = site.page("/").await.text();
+    assert!(top.contains(&format!("data/ 3 repositories, {},{:03} pulls", pulls / 1_000, pulls % 1_000)), "{top}");
+    assert!(!top.contains("Rank among folders"), "{top}");
+    let below = site.page("/?folder=data/warehouse").await.text();
+    assert!(below.contains("Rank among folders #1 of 1 in data, by pulls in 30 days"), "{below}");
+    for nothing in ["/export/daily.csv?folder=nope", "/export/daily.csv?folder=%3Cscript%3E"] {
+        assert_eq!(site.get(nothing).await.status, StatusCode::NOT_FOUND, "{nothing}");
+    }
+    assert!(!site.page("/?folder=nope").await.text().contains("Rank among folders"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_tells_its_size_platforms_and_last_push() {
+    let site = site::sample().await;
+    let page = site.page("/?sort=size").await;
+    assert!(page.text().contains("linux/amd64 linux/arm64/v8 linux/arm/v7 linux/s390x"), "{}", page.text());
+    assert!(page.text().contains(" MB 2 days ago "), "{}", page.text());
+    let sizes = site.get("/export/repositories.csv?sort=size").await.body;
+    let mut reader = csv::Reader::from_reader(sizes.as_bytes());
+    let sizes: Vec<u64> = reader.records().map(|row| row.unwrap()[5].parse().unwrap()).collect();
+    assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[0] > 0, "{sizes:?}");
+    let pushed = site.get("/export/repositories.csv?sort=last_pushed").await.body;
+    assert!(pushed.contains("linux/amd64 linux/arm64/v8,2026-11-17T"), "{pushed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_finds_tags_and_digests() {
+    let site = site::sample().await;
+    let index = sample::digest("shop/storefront:v310 index");
+    let image = sample::digest("shop/storefront:v310 amd64");
+    for (search, expected) in [
+        ("v310", "<a class=\"name\" href=\"/repo/shop/storefront?tag=v310\">"),
+        ("storefront:v310", "<a class=\"name\" href=\"/repo/shop/storefront?tag=v310\">"),
+        (&index.as_str()[..15], "<a class=\"name\" href=\"/repo/shop/storefront?tag=v310\">"),
+        (
+            &image.as_str()[7..20],
+            &format!(
+                "<a class=\"name\" href=\"/repo/shop/storefront?tag=v310&#38;platform={}\">",
+                image.as_str().replace(':', "%3A")
+            ),
+        ),
+    ] {
+        let page = site.page(&format!("/?q={search}")).await;
+        assert!(page.body.contains(expected), "{search}: {}", page.body);
+        assert!(page.body.contains("data-found=\"0 repositories, 1 tag\""), "{search}: {}", page.body);
+        assert!(!page.text().contains("No repository matches"), "{search}: {}", page.text());
+    }
+    let image = site.page(&format!("/repo/shop/storefront?tag=v310&platform={image}")).await.text();
+    assert!(image.contains("Platform linux/amd64"), "{image}");
+    let latest = site.page("/?q=latest").await;
+    assert!(latest.body.contains("data-found=\"0 repositories, 9 tags\""), "{}", latest.body);
+    let narrowed = site.page("/?q=latest&folder=base").await;
+    assert!(narrowed.body.contains("data-found=\"0 repositories, 3 tags\""), "{}", narrowed.body);
+}

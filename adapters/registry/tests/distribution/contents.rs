@@ -2,7 +2,7 @@
 
 use staticreg_domain::{
     Platform,
-    catalog::{ManifestContent, Reference, RegistryCatalog},
+    catalog::{Attachment, ManifestContent, Reference, RegistryCatalog},
 };
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
@@ -152,4 +152,38 @@ async fn a_configuration_is_read() {
     let read = anonymous(&server).configuration(&name("a"), &digest_of(body)).await.unwrap();
     assert_eq!(read.platform, Platform::new("linux", "amd64", None));
     assert_eq!(read.labels["maintainer"], "<script>");
+}
+
+fn referrers_of(signature: &str) -> String {
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[
+            {{"mediaType":"{IMAGE}","size":1,"digest":"{}","artifactType":"application/vnd.cncf.notary.signature"}}]}}"#,
+        digest_of(signature)
+    )
+}
+
+#[tokio::test]
+async fn referrers_are_asked_for_or_read_from_their_tag() {
+    let server = MockServer::start().await;
+    let [asked, tagged, neither] = ["asked", "tagged", "neither"].map(digest_of);
+    let tag_path = format!("/v2/a/manifests/{}", tagged.as_str().replace(':', "-"));
+    Mock::given(path(format!("/v2/a/referrers/{asked}")))
+        .respond_with(ResponseTemplate::new(200).set_body_raw(referrers_of("one"), INDEX))
+        .mount(&server)
+        .await;
+    Mock::given(path(tag_path)).respond_with(manifest(INDEX, &referrers_of("two"))).mount(&server).await;
+    let catalog = anonymous(&server);
+    for (digest, signature) in [(asked, "one"), (tagged, "two")] {
+        let found = catalog.referrers(&name("a"), &digest).await.unwrap();
+        let told: Vec<_> = found.iter().map(|referrer| (&referrer.descriptor.digest, referrer.attachments())).collect();
+        assert_eq!(told, [(&digest_of(signature), vec![Attachment::Signature])]);
+    }
+    assert_eq!(catalog.referrers(&name("a"), &neither).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn referrers_that_are_refused_are_none_of_nothing() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(503)).mount(&server).await;
+    assert_eq!(kind(anonymous(&server).referrers(&name("a"), &digest_of("x")).await), "unavailable");
 }

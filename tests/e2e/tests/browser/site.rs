@@ -24,8 +24,26 @@ use staticreg_http::{
     server::{self, ServerOptions},
 };
 use staticreg_memory::{MemoryMetrics, MemoryRunning};
-use staticreg_test_support::sample::{FixedClock, SampleRegistry, fill, now};
+use staticreg_test_support::sample::{FixedClock, SampleRegistry, digest, fill, now};
 use tokio::{net::TcpListener, task::JoinHandle};
+
+/// Has an image signed and told about, and be described.
+fn sign(sample: &mut SampleRegistry) {
+    let index = digest("shop/cart:main-9f31c2a index");
+    for (seed, artifact_type) in [
+        ("signature", "application/vnd.cncf.notary.signature"),
+        ("provenance", "application/vnd.in-toto.provenance+dsse"),
+        ("sbom", "application/spdx+json"),
+    ] {
+        let referrer = sample.add_artifact(seed, "application/vnd.oci.empty.v1+json");
+        sample.refer(&index, referrer, artifact_type);
+    }
+    sample.configure("shop/cart:main-9f31c2a amd64", |configuration| {
+        let description = "Keeps what people mean to buy until they do: prices, stock and vouchers are looked at anew.";
+        let label = "org.opencontainers.image.description".to_owned();
+        configuration.labels.insert(label, description.to_owned());
+    });
+}
 
 /// A server on a free port, stopped when dropped.
 pub(crate) struct Site {
@@ -40,6 +58,7 @@ impl Site {
         let mut sample = SampleRegistry::new();
         let chart = sample.add_artifact("charts/webapp", "application/vnd.cncf.helm.config.v1+json");
         sample.point("charts/webapp", "1.4.2", chart);
+        sign(&mut sample);
         let catalog: Arc<dyn RegistryCatalog> = Arc::new(sample);
         let refresh = RefreshCatalog::new(Arc::clone(&catalog), Arc::clone(&clock), RefreshOptions::default());
         refresh.refresh_once().await.expect("the registry is read");

@@ -55,7 +55,10 @@ async fn the_first_notification_shows_by_itself_and_nothing_loses_its_focus() {
     assert_eq!(value(client, "window.sameDocument === true").await, true, "nothing was loaded anew");
     assert_eq!(value(client, "document.activeElement.className").await, "copy");
     client.find(Locator::Css(".copy")).await.unwrap().click().await.unwrap();
-    assert_eq!(value(client, "document.querySelector('.copy').dataset.copy").await, configuration);
+    assert_eq!(
+        value(client, "document.querySelector('.copy').previousElementSibling.textContent").await,
+        configuration
+    );
     assert_eq!(value(client, "document.querySelector('[data-renew-failed]').hidden").await, true);
     drop(site);
     until(client, "document.querySelector('[data-renew-failed]').hidden === false").await;

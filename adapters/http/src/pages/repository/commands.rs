@@ -6,20 +6,39 @@ use crate::pages::site::Site;
 
 /// A command to copy.
 pub(super) struct Command {
+    /// The tool, where there is a choice of tools.
+    pub(super) tool: Option<&'static str>,
     /// What it is called: `the docker command`.
     pub(super) label: &'static str,
     pub(super) line: String,
 }
 
+/// The tools that pull images, and what their commands are called.
+const TOOLS: [(&str, &str); 4] = [
+    ("docker", "the docker command"),
+    ("podman", "the podman command"),
+    ("nerdctl", "the nerdctl command"),
+    ("crane", "the crane command"),
+];
+
+/// The tools among commands that people choose from.
+pub(super) fn tools(commands: &[Command]) -> Vec<&'static str> {
+    commands.iter().filter_map(|command| command.tool).collect()
+}
+
 /// How to fetch what a tag points to, by the tools it is made for.
 pub(super) fn commands(site: &Site, name: &RepositoryName, tag: &Tag, artifact: &Artifact) -> Vec<Command> {
     let repository = format!("{}/{name}", site.host());
-    let command = |label, line| Command { label, line };
+    let command = |label, line| Command { tool: None, label, line };
     match artifact {
-        Artifact::Image => vec![
-            command("the docker command", format!("docker pull {repository}:{tag}")),
-            command("the podman command", format!("podman pull {repository}:{tag}")),
-        ],
+        Artifact::Image => TOOLS
+            .into_iter()
+            .map(|(tool, label)| {
+                // crane writes a file.
+                let file = if tool == "crane" { " image.tar" } else { "" };
+                Command { tool: Some(tool), label, line: format!("{tool} pull {repository}:{tag}{file}") }
+            })
+            .collect(),
         Artifact::Chart => {
             // Versions may hold a plus, which tags may not: Helm puts an underscore there.
             let version = tag.as_str().replace('_', "+");
@@ -30,15 +49,5 @@ pub(super) fn commands(site: &Site, name: &RepositoryName, tag: &Tag, artifact: 
             vec![command("the docker command", format!("docker buildx build --cache-from {cache} ."))]
         }
         Artifact::Other(_) => vec![command("the oras command", format!("oras pull {repository}:{tag}"))],
-    }
-}
-
-/// What people call it, when it is no image.
-pub(super) fn artifact_name(artifact: &Artifact) -> Option<&'static str> {
-    match artifact {
-        Artifact::Image => None,
-        Artifact::Chart => Some("Helm chart"),
-        Artifact::BuildCache => Some("Build cache"),
-        Artifact::Other(_) => Some("Artifact"),
     }
 }

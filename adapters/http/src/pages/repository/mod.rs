@@ -1,7 +1,9 @@
-//! `GET /repo/NAME`: a repository's page. With `?tag=` it is a tag's.
+//! `GET /repo/NAME`: a repository's page. With `?tag=` it is a tag's, and with `?compare=` beside that compares two.
 
 mod commands;
+mod compare;
 pub(super) mod frame;
+pub(super) mod image;
 pub(super) mod tag;
 pub(super) mod tags;
 

@@ -1,22 +1,21 @@
 //! A tag's page: what the tag points to, pointed to before, and how much it is pulled.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use askama::Template;
 use chrono::{DateTime, Utc};
 use poem::{Response, http::StatusCode};
 use staticreg_application::{
     browse::{DigestPulls, RepositoryStatistics},
-    catalog::{ImageDetails, ReadImageError, RepositoryEntry},
+    catalog::RepositoryEntry,
 };
-use staticreg_domain::{
-    Digest, RepositoryName, Tag,
-    catalog::{Artifact, Descriptor, ImageConfiguration, ManifestContent, Reference},
-};
+use staticreg_domain::{Digest, RepositoryName, Tag};
 
 use super::{
-    commands::{Command, artifact_name, commands},
+    commands::{Command, commands, tools},
+    compare::{Compare, compare},
     frame::{chart, figures, is_read, is_unknown, layout, path, statistics},
+    image::{About, ImageSection, about, chips, read_attached, read_image, section},
 };
 use crate::pages::{
     addresses::{csv_address, repository_address, repository_address_with},
@@ -24,12 +23,19 @@ use crate::pages::{
     chooser::Chooser,
     chosen::Chosen,
     error::not_found,
+    kinds::kind_name,
     layout::{Figure, Layout, RENEWED_SOON, page},
     parameters::Parameters,
     site::Site,
     table::{NoTable, Table, asked_repository, asked_tag, known, time, with_head},
     text::{self, Moment},
 };
+
+/// How many digests are shown before somebody asks for all.
+const DIGESTS_SHOWN: usize = 10;
+
+/// How many are shown then; the table as CSV has all.
+const MAX_DIGESTS_SHOWN: usize = 100;
 
 #[derive(Template)]
 #[template(path = "tag.html")]
@@ -38,9 +44,17 @@ struct TagPage<'a> {
     path: Vec<(String, String)>,
     repository: String,
     repository_address: String,
+    /// The address of the repository's page without parameters.
+    own_address: String,
     tag: &'a str,
     digest: Option<String>,
     gone: bool,
+    /// What it is to people.
+    kind: &'static str,
+    /// What belongs to it, such as `signed`.
+    chips: Vec<&'static str>,
+    about: About,
+    tools: Vec<&'static str>,
     commands: Vec<Command>,
     figures: Vec<Figure>,
     chooser: Chooser,
@@ -49,16 +63,20 @@ struct TagPage<'a> {
     last: &'static str,
     chart: Option<Chart>,
     history: Vec<HistoryRow>,
+    /// How many digests there are in all, and the address that shows them, when not all are shown.
+    more_history: Option<(String, String)>,
     history_csv: String,
     image: Option<ImageSection>,
-    /// What the image is: `Image`, or what people call it.
-    image_heading: &'static str,
     /// Why there is no image to show.
     no_image: &'static str,
     facts_csv: String,
     environment_csv: String,
     labels_csv: String,
     layers_csv: String,
+    attached_csv: String,
+    compare: Option<Compare>,
+    /// What the form to compare keeps.
+    hidden: Vec<(&'static str, String)>,
 }
 
 /// A digest that the tag pointed to.
@@ -69,28 +87,6 @@ struct HistoryRow {
     pulls: String,
     first: String,
     last: Option<Moment>,
-}
-
-struct ImageSection {
-    platforms: Vec<PlatformLink>,
-    /// Facts about the image: what, and its value as code or text.
-    facts: Vec<(&'static str, String)>,
-    environment: Vec<(String, String)>,
-    labels: Vec<(String, String)>,
-    layers: Vec<LayerRow>,
-}
-
-struct PlatformLink {
-    name: String,
-    address: String,
-    chosen: bool,
-}
-
-struct LayerRow {
-    short: String,
-    digest: String,
-    media_type: String,
-    size: String,
 }
 
 pub(super) async fn page_of(
@@ -105,12 +101,8 @@ pub(super) async fn page_of(
     let tag_entry = entry.as_ref().and_then(|entry| entry.tag(&tag));
     if tag_entry.is_none() && is_unknown(site, &name, Some(&tag), &chosen, &shown).await {
         let detail = format!("{name} has no tag {tag}, and it was never pulled.");
-        return not_found(
-            site,
-            "No such tag".to_owned(),
-            detail,
-            entry.map(|_| name.to_string()).into_iter().collect(),
-        );
+        let similar = entry.map(|_| name.to_string()).into_iter().collect();
+        return not_found(site, "No such tag".to_owned(), detail, similar);
     }
     let digest = tag_entry.and_then(|entry| entry.digest());
     let platform = parameters.get("platform");
@@ -121,12 +113,17 @@ pub(super) async fn page_of(
         (Err(_), image) => image.map(|image| image.artifact.clone()).unwrap_or_default(),
     };
     let commands = if gone { Vec::new() } else { commands(site, &name, &tag, &artifact) };
-    let (image, no_image) = match details {
+    let asked = parameters.get("compare");
+    let (image, no_image, chips, about, compare) = match details {
         Ok(details) => {
+            let attached = read_attached(site, &name, entry.as_deref(), &details).await;
+            let compare = compare(site, &name, entry.as_deref(), &tag, &details, asked, &chosen).await;
             let address = |platform: &str| repository_address_with(&name, Some(&tag), Some(platform), &chosen);
-            (Some(section(address, &details, platform)), "")
+            let section = section(address, &details, attached.as_deref(), platform);
+            let attachments = attached.iter().flat_map(|attached| attached.iter()).flat_map(|item| &item.attachments);
+            (Some(section), "", chips(attachments.copied()), about(&details), compare)
         }
-        Err(reason) => (None, reason.text()),
+        Err(reason) => (None, reason.text(), Vec::new(), About::default(), None),
     };
     let now = site.now();
     let title = format!("{name}:{tag}");
@@ -148,85 +145,76 @@ pub(super) async fn page_of(
     }
     let (mut path, own_name) = path(name.as_str(), &chosen);
     path.push((own_name, repository_address_with(&name, None, None, &chosen)));
+    let own_address = repository_address(name.as_str());
+    let range = chosen.kept();
+    let kept: Vec<(&str, &str)> = [("tag", tag.as_str()), ("platform", platform.unwrap_or_default())]
+        .into_iter()
+        .chain([("compare", asked.unwrap_or_default()), ("digests", parameters.get("digests").unwrap_or_default())])
+        .collect();
+    let mut history = history(statistics, digest, now);
+    let (all, shows_all) = (history.len(), parameters.get("digests") == Some("all"));
+    history.truncate(if shows_all { MAX_DIGESTS_SHOWN } else { DIGESTS_SHOWN });
+    let is_cut = !shows_all && all > history.len();
+    let more_history = is_cut.then(|| more_history(all, &own_address, &tag, platform, &range));
     let template = TagPage {
         layout,
         path,
         repository: name.to_string(),
         repository_address: repository_address_with(&name, None, None, &chosen),
+        own_address: own_address.clone(),
         tag: tag.as_str(),
         digest: digest.map(ToString::to_string),
         gone,
+        kind: kind_name(&artifact),
+        chips,
+        about,
+        tools: tools(&commands),
         commands,
         figures,
-        chooser: Chooser::new(
-            &chosen,
-            &repository_address(name.as_str()),
-            &[("tag", tag.as_str()), ("platform", platform.unwrap_or_default())],
-        )
-        .with_intervals(&chosen),
+        chooser: Chooser::new(&chosen, &own_address, &kept).with_intervals(&chosen),
         noun: chosen.noun(),
         first: chosen.first(),
         last: chosen.last(),
         chart,
-        history: history(statistics, digest, now),
+        history,
+        more_history,
         history_csv: csv("digests"),
         image,
-        image_heading: artifact_name(&artifact).unwrap_or("Image"),
         no_image,
         facts_csv: image_csv("image"),
         environment_csv: image_csv("environment"),
         labels_csv: image_csv("labels"),
         layers_csv: image_csv("layers"),
+        attached_csv: image_csv("attached"),
+        compare,
+        hidden: hidden(&tag, platform, range),
     };
     page(&template, StatusCode::OK)
 }
 
-/// Why there is no image to show.
-#[derive(Clone, Copy)]
-enum NoImage {
-    NoRegistry,
-    /// The registry does not hold the tag.
-    NoTag,
-    /// The registry was not asked for the tag yet.
-    NotRead,
-    Unread(ReadImageError),
-}
-
-impl NoImage {
-    fn text(self) -> &'static str {
-        match self {
-            Self::NoRegistry => "No registry is configured to read the image from.",
-            Self::NoTag => "The registry does not hold this tag any more.",
-            Self::NotRead => "This tag was not read from the registry yet; it shows here in a moment.",
-            Self::Unread(ReadImageError::NotFound) => {
-                "The registry does not hold this image, or none for this platform."
-            }
-            Self::Unread(ReadImageError::Unavailable) => {
-                "The registry does not answer now; it is asked again in a moment."
-            }
-            Self::Unread(ReadImageError::Malformed) => "What the registry holds under this tag is not understood.",
-        }
-    }
-}
-
-/// The image of a tag; of an index that of the platform.
-async fn read_image(
-    site: &Site,
-    name: &RepositoryName,
-    entry: Option<&RepositoryEntry>,
+/// How many digests there are, and the address that shows them.
+fn more_history(
+    all: usize,
+    address: &str,
     tag: &Tag,
     platform: Option<&str>,
-) -> Result<ImageDetails, NoImage> {
-    let registry = site.registry.as_ref().ok_or(NoImage::NoRegistry)?;
-    let missing = if is_read(site, entry) { NoImage::NoTag } else { NoImage::NotRead };
-    let entry = entry.and_then(|entry| entry.tag(tag)).ok_or(missing)?;
-    // Content under a digest is remembered; a tag would be asked for anew.
-    let reference =
-        entry.digest().map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
-    registry.images.read(name.clone(), reference, platform.map(str::to_owned)).await.map_err(NoImage::Unread)
+    range: &[(&str, String)],
+) -> (String, String) {
+    let mut parameters = vec![("tag", tag.as_str()), ("platform", platform.unwrap_or_default()), ("digests", "all")];
+    parameters.extend(range.iter().map(|(name, value)| (*name, value.as_str())));
+    (text::number(all as u64), text::address(address, &parameters) + "#digests")
 }
 
-/// The digests, the latest pulled first; the present one also when nobody pulled it yet.
+/// What the form to compare keeps.
+fn hidden(tag: &Tag, platform: Option<&str>, range: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    [("tag", tag.to_string()), ("platform", platform.unwrap_or_default().to_owned())]
+        .into_iter()
+        .chain(range)
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+/// The digests: the present one, also when nobody pulled it yet, then the latest pulled first.
 fn history(statistics: Option<&RepositoryStatistics>, current: Option<&Digest>, now: DateTime<Utc>) -> Vec<HistoryRow> {
     let pulled = statistics.map(|statistics| statistics.digests.as_slice()).unwrap_or_default();
     let unpulled = current.filter(|current| pulled.iter().all(|pulled| pulled.digest != **current));
@@ -246,125 +234,9 @@ fn history(statistics: Option<&RepositoryStatistics>, current: Option<&Digest>, 
         first: text::date(*first_pulled_on),
         last: Some(Moment::new(*last_pulled_at, now)),
     });
-    unpulled.into_iter().chain(pulled).collect()
-}
-
-fn section(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Option<&str>) -> ImageSection {
-    let configuration = details.configuration.as_deref();
-    ImageSection {
-        platforms: platforms(address, details, wanted),
-        facts: facts(details),
-        environment: configuration.map(environment).unwrap_or_default(),
-        labels: configuration.map(labels).unwrap_or_default(),
-        layers: layers(details)
-            .iter()
-            .map(|layer| LayerRow {
-                short: text::short_digest(&layer.digest),
-                digest: layer.digest.to_string(),
-                media_type: layer.media_type.clone(),
-                size: text::size(layer.size),
-            })
-            .collect(),
-    }
-}
-
-/// What there is to say of an image, beside its lists.
-fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
-    let ImageDetails { index, builds: _, image, configuration } = details;
-    let mut facts = vec![("Digest", image.digest.to_string()), ("Media type", image.media_type.clone())];
-    if let Some(index) = index {
-        facts.insert(0, ("Index", format!("{} ({})", index.digest, index.media_type)));
-    }
-    match details.artifact() {
-        Artifact::Image => {}
-        Artifact::Chart => facts.push(("Artifact", "Helm chart".to_owned())),
-        Artifact::BuildCache => facts.push(("Artifact", "Build cache of BuildKit".to_owned())),
-        Artifact::Other(artifact_type) => facts.push(("Artifact", artifact_type)),
-    }
-    let layers = layers(details);
-    if !layers.is_empty() {
-        let size = layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
-        facts.push(("Layers", format!("{}, {} compressed", layers.len(), text::size(size))));
-    }
-    let none = ImageConfiguration::default();
-    let ImageConfiguration {
-        platform,
-        created,
-        labels: _,
-        entry_point,
-        command,
-        user,
-        working_directory,
-        environment: _,
-        exposed_ports,
-    } = configuration.as_deref().unwrap_or(&none);
-    let list = |items: &[String]| (!items.is_empty()).then(|| words(items));
-    facts.extend(
-        [
-            ("Platform", platform.as_ref().map(ToString::to_string)),
-            ("Created", created.map(|at| at.format("%-d %b %Y, %H:%M UTC").to_string())),
-            ("Entry point", list(entry_point)),
-            ("Command", list(command)),
-            ("Working directory", working_directory.clone()),
-            ("User", user.clone()),
-            ("Ports", (!exposed_ports.is_empty()).then(|| exposed_ports.join(", "))),
-        ]
-        .into_iter()
-        .filter_map(|(label, value)| Some((label, value?)))
-        .filter(|(_, value)| !value.is_empty()),
-    );
-    facts
-}
-
-/// The variables and their values.
-fn environment(configuration: &ImageConfiguration) -> Vec<(String, String)> {
-    let variables = configuration.environment.iter();
-    variables
-        .map(|variable| variable.split_once('=').unwrap_or((variable, "")))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
-}
-
-/// The labels and their values.
-fn labels(configuration: &ImageConfiguration) -> Vec<(String, String)> {
-    configuration.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// The layers, the lowest first; of a build cache all that it lists.
-fn layers(details: &ImageDetails) -> Vec<&Descriptor> {
-    match &details.image.content {
-        ManifestContent::Image { layers, .. } => layers.iter().collect(),
-        ManifestContent::Index(entries) if details.image.artifact() == Artifact::BuildCache => {
-            entries.iter().map(|entry| &entry.descriptor).collect()
-        }
-        ManifestContent::Index(_) => Vec::new(),
-    }
-}
-
-/// A command's words, as its JSON form has them: so spaces inside a word show.
-fn words(words: &[String]) -> String {
-    serde_json::to_string(words).unwrap_or_else(|_| words.join(" "))
-}
-
-fn platforms(address: impl Fn(&str) -> String, details: &ImageDetails, wanted: Option<&str>) -> Vec<PlatformLink> {
-    let mut named = HashSet::new();
-    let builds = details.builds.iter();
-    builds
-        .filter_map(|build| Some((build.platform.as_ref()?.to_string(), &build.descriptor.digest)))
-        .map(|(platform, digest)| {
-            // A second build that tells the same platform is known by its digest alone.
-            let (name, value) = if named.insert(platform.clone()) {
-                (platform.clone(), platform)
-            } else {
-                (format!("{platform} {}", text::short_digest(digest)), digest.to_string())
-            };
-            PlatformLink {
-                address: format!("{}#image", address(&value)),
-                chosen: wanted.map_or(*digest == details.image.digest, |wanted| wanted == value),
-                name,
-            }
-        })
-        .collect()
+    let mut history: Vec<HistoryRow> = unpulled.into_iter().chain(pulled).collect();
+    history.sort_by_key(|row| !row.current);
+    history
 }
 
 /// The digests that the tag pointed to as CSV.
@@ -381,47 +253,4 @@ pub(crate) async fn digests_table(site: &Site, parameters: &Parameters) -> Resul
         ]
     });
     Ok(with_head(&["digest", chosen.measure(), chosen.first_on(), chosen.last_at()], rows).of(chosen.counted()))
-}
-
-/// The facts about the image as CSV.
-pub(crate) async fn facts_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let facts = facts(&asked_image(site, parameters).await?);
-    Ok(with_head(&["fact", "value"], facts.into_iter().map(|(fact, value)| vec![fact.to_owned(), value])))
-}
-
-/// The image's labels as CSV.
-pub(crate) async fn labels_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let image = asked_image(site, parameters).await?;
-    Ok(pairs("label", image.configuration.as_deref().map(labels)))
-}
-
-/// The image's variables as CSV.
-pub(crate) async fn environment_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let image = asked_image(site, parameters).await?;
-    Ok(pairs("variable", image.configuration.as_deref().map(environment)))
-}
-
-/// The image's layers as CSV.
-pub(crate) async fn layers_table(site: &Site, parameters: &Parameters) -> Result<Table, NoTable> {
-    let image = asked_image(site, parameters).await?;
-    let rows = layers(&image)
-        .into_iter()
-        .map(|layer| vec![layer.digest.to_string(), layer.media_type.clone(), layer.size.to_string()]);
-    Ok(with_head(&["digest", "media_type", "size"], rows))
-}
-
-/// The image of a tag, and of a platform.
-async fn asked_image(site: &Site, parameters: &Parameters) -> Result<ImageDetails, NoTable> {
-    let (name, tag) = (asked_repository(parameters)?, asked_tag(parameters)?.ok_or(NoTable::Unknown)?);
-    let snapshot = site.browse.snapshot();
-    let entry = snapshot.as_ref().and_then(|snapshot| snapshot.repository(&name));
-    let read = read_image(site, &name, entry.map(AsRef::as_ref), &tag, parameters.get("platform"));
-    read.await.map_err(|reason| match reason {
-        NoImage::NotRead | NoImage::Unread(ReadImageError::Unavailable) => NoTable::RegistryAway,
-        NoImage::NoRegistry | NoImage::NoTag | NoImage::Unread(_) => NoTable::Unknown,
-    })
-}
-
-fn pairs(name: &str, pairs: Option<Vec<(String, String)>>) -> Table {
-    with_head(&[name, "value"], pairs.unwrap_or_default().into_iter().map(|(name, value)| vec![name, value]))
 }

@@ -14,11 +14,16 @@ use staticreg_application::{
     browse::{ListingQuestion, Presence, RepositoryStatistics, Shown, TagCounts},
     catalog::{ImageSummary, RepositoryEntry},
 };
-use staticreg_domain::{Digest, RepositoryName, Tag, catalog::Artifact, version_order};
+use staticreg_domain::{
+    Digest, RepositoryName, Tag,
+    catalog::{Artifact, Attachment},
+    version_order,
+};
 
 use super::{
-    commands::{Command, artifact_name, commands},
+    commands::{Command, commands, tools},
     frame::{chart, figures, is_read, is_unknown, layout, path, statistics},
+    image::chips,
 };
 use crate::pages::{
     addresses::{folder_address_in, repository_address, tag_address_in},
@@ -27,6 +32,7 @@ use crate::pages::{
     chooser::Chooser,
     chosen::Chosen,
     error::not_found,
+    kinds::artifact_name,
     layout::{Figure, Layout, page},
     list::{Column, Pages, is_reverse, order_name},
     parameters::Parameters,
@@ -55,6 +61,7 @@ struct RepositoryPage<'a> {
     gone: bool,
     is_read: bool,
     read_at: Option<Moment>,
+    tools: Vec<&'static str>,
     commands: Vec<Command>,
     figures: Vec<Figure>,
     chooser: Chooser,
@@ -81,6 +88,8 @@ struct Row {
     digest: Option<(String, String)>,
     /// What it is, when it is no image.
     artifact: Option<&'static str>,
+    /// What is attached to it, such as `signed`.
+    chips: Vec<&'static str>,
     platforms: Vec<String>,
     more_platforms: usize,
     size: String,
@@ -98,6 +107,8 @@ struct TagItem<'a> {
     tag: &'a Tag,
     digest: Option<&'a Digest>,
     image: Option<&'a Arc<ImageSummary>>,
+    /// The repository, where it holds the tag.
+    entry: Option<&'a RepositoryEntry>,
     counts: TagCounts,
     in_registry: bool,
 }
@@ -106,6 +117,13 @@ impl TagItem<'_> {
     /// What it is; an image as long as nobody knows better.
     fn artifact(&self) -> &Artifact {
         self.image.map_or(&Artifact::Image, |image| &image.artifact)
+    }
+
+    /// What is attached to it, or to an image of it.
+    fn attachments(&self) -> impl Iterator<Item = Attachment> {
+        let digests = self.digest.into_iter().chain(self.image.into_iter().flat_map(|image| &image.children));
+        let tags = digests.flat_map(|digest| self.entry.map(|entry| entry.attachments_of(digest)).unwrap_or_default());
+        tags.filter_map(Tag::attachment)
     }
 }
 
@@ -238,6 +256,7 @@ fn page_about(
     // A picture that leads here.
     let markdown = |text: &str, picture: &str| format!("[![{text}]({origin}{picture})]({origin}{address})");
     let (folders, own_name) = path(name.as_str(), chosen);
+    let commands = best.map(|item| commands(site, name, item.tag, item.artifact())).unwrap_or_default();
     let template = RepositoryPage {
         path: folders,
         own_name,
@@ -245,7 +264,8 @@ fn page_about(
         gone: is_read && entry.is_none(),
         is_read: is_read || site.registry.is_none(),
         read_at: entry.and_then(|entry| entry.read_at).map(|at| Moment::new(at, now)),
-        commands: best.map(|item| commands(site, name, item.tag, item.artifact())).unwrap_or_default(),
+        tools: tools(&commands),
+        commands,
         figures: figures(statistics, chosen, Some(in_all), now),
         chooser: Chooser::new(
             chosen,
@@ -324,16 +344,18 @@ fn tag_items<'a>(entry: Option<&'a RepositoryEntry>, statistics: Option<&'a Repo
         .map(|entry| &*entry.tags)
         .unwrap_or_default()
         .iter()
-        .map(|entry| TagItem {
-            tag: &entry.tag,
-            digest: entry.digest(),
-            image: entry.image(),
-            counts: counts.remove(&entry.tag).unwrap_or_default(),
+        .map(|tag| TagItem {
+            tag: &tag.tag,
+            digest: tag.digest(),
+            image: tag.image(),
+            entry,
+            counts: counts.remove(&tag.tag).unwrap_or_default(),
             in_registry: true,
         })
         .collect();
     let elsewhere = counts.into_iter().filter(|(tag, _)| !tag.is_referrer());
-    items.extend(elsewhere.map(|(tag, counts)| TagItem { tag, digest: None, image: None, counts, in_registry: false }));
+    let gone = |(tag, counts)| TagItem { tag, digest: None, image: None, entry: None, counts, in_registry: false };
+    items.extend(elsewhere.map(gone));
     items
 }
 
@@ -353,6 +375,7 @@ fn row(
         address: tag_address_in(name, item.tag, chosen),
         digest: item.digest.map(|digest| (text::short_digest(digest), digest.to_string())),
         artifact: artifact_name(item.artifact()),
+        chips: chips(item.attachments()),
         platforms: platforms.iter().take(PLATFORMS_SHOWN).map(ToString::to_string).collect(),
         more_platforms: platforms.len().saturating_sub(PLATFORMS_SHOWN),
         size: item.image.map_or_else(|| "–".to_owned(), |image| text::size(image.size)),
@@ -433,7 +456,7 @@ mod tests {
             let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().expect("a tag")).collect();
             let item = |tag| {
                 let in_registry = tag != &tags[0] || tags.len() > 1;
-                TagItem { tag, digest: None, image: None, counts: TagCounts::default(), in_registry }
+                TagItem { tag, digest: None, image: None, entry: None, counts: TagCounts::default(), in_registry }
             };
             let items: Vec<_> = tags.iter().map(item).collect();
             assert_eq!(default_tag(&items, true).map_or("", |item| item.tag.as_str()), expected);

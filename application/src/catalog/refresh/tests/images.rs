@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use staticreg_domain::{
-    ManifestKind, Platform,
-    catalog::{Artifact, IndexEntry},
+    ManifestKind, Platform, Tag,
+    catalog::{Artifact, Attachment, IndexEntry},
 };
 
-use crate::catalog::testing::{FakeRegistry, IMAGE, INDEX, descriptor, digest, malformed};
+use crate::catalog::testing::{FakeRegistry, IMAGE, INDEX, descriptor, digest, malformed, name};
 
 use super::*;
 
@@ -134,11 +134,12 @@ async fn signatures_and_other_attachments_are_no_tags() {
     refresh.refresh_once().await.unwrap();
     assert_eq!(shown(&view.snapshot()), ["a:1=1"]);
     assert_eq!(view.snapshot().totals().tags, 1);
-    let snapshot = view.snapshot();
-    let repository = snapshot.repository(&"a".parse().unwrap()).unwrap();
-    let of_image: Vec<_> = repository.attachments_of(&format!("sha256:{hex}").parse().unwrap()).collect();
-    assert_eq!(of_image.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), attachments);
-    assert_eq!(repository.attachments.len(), 5);
+    let entry = view.snapshot().repository(&name("a")).unwrap().clone();
+    let subject = format!("sha256:{hex}").parse().unwrap();
+    let attached: Vec<_> = entry.attachments_of(&subject).iter().map(Tag::attachment).collect();
+    let expected = [Attachment::Attestation, Attachment::Sbom, Attachment::Signature].map(Some);
+    assert_eq!(attached, [&[None], &expected[..]].concat());
+    assert_eq!(registry.asked(), ["catalog 0", "config 1", "get a:1", "tags a"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,6 +177,7 @@ async fn two_builds_of_one_platform_are_two() {
     let entry = |seed: u32, version: &str| IndexEntry {
         descriptor: descriptor(IMAGE, registry.image(seed, Some("amd64")), 1),
         platform: Platform::new("windows", "amd64", None).map(|platform| platform.of_os_version(version)),
+        attests: None,
     };
     let entries = vec![entry(1, "10.0.17763"), entry(2, "10.0.20348")];
     registry.tag("a", "1", &registry.index_of(3, entries));
