@@ -207,9 +207,9 @@ async fn what_is_signed_stays() {
     let attachments = [&of_child, &signature].map(|tag| tag.parse().unwrap()).into();
     let app = RepositoryEntry { attachments, ..repository("app", tags) };
     assert_eq!(candidates(&counted, app.clone()).await, ["unsigned"]);
-    let attested = format!("sha256-{}.att", hex('d')).parse().unwrap();
-    let with_attachments = RepositoryEntry { attachments: [attested].into(), ..app.clone() };
-    assert_eq!(candidates(&counted, with_attachments).await, [""; 0]);
+    let attested = format!("sha256-{}.att", hex('d'));
+    let attachments = [&of_child, &signature, &attested].map(|tag| tag.parse().unwrap()).into();
+    assert_eq!(candidates(&counted, RepositoryEntry { attachments, ..app.clone() }).await, [""; 0]);
     let kept = asked(&counted, vec![app], Vec::new(), all_kept()).await;
     let tag = |tag: &str| Keeper::Signed(tag.parse().unwrap());
     assert_eq!(keepers(&kept), [("signed", &tag(&signature)), ("signed-child", &tag(&of_child))]);

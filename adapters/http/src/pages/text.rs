@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_between_characters() {
-        for (text, expected) in [("a\n  b", "a b"), ("éééé", "éééé"), ("ééééé", "éééé…"), ("\u{202e}x", "\\u{202e}x")]
+        for (text, expected) in [("a\n  b", "a b"), ("éééé", "éééé"), ("ééééé", "ééé…"), ("\u{202e}x", "\\u{202e}x")]
         {
             assert_eq!(one_line(text, 4), expected);
         }

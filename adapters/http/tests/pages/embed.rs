@@ -132,7 +132,7 @@ async fn with_the_store_away_a_chart_says_so_and_is_asked_for_again_soon() {
 async fn a_link_in_a_chat_tells_what_the_page_does() {
     let site = site::sample().await;
     for (path, title, description) in [
-        ("/", "Repositories", "Repositories: 22 ("),
+        ("/", "Repositories", "Repositories: 22, Tags: 63 ("),
         ("/repo/platform/mail", "platform/mail", "Tags: "),
         ("/repo/platform/mail?tag=v1.2.0", "platform/mail:v1.2.0", "Pulls: 54 (in 30 days)"),
         ("/insights", "Insights", "Pulls: "),

@@ -278,7 +278,7 @@ async fn a_folder_tells_what_it_comes_to_as_the_api_does() {
         .expect("the folder");
     let pulls = folder["count"].as_u64().expect("a count");
     assert_eq!((place, folder["repositories"].as_u64()), (5, Some(3)));
-    assert!(text.contains(&format!("In 30 days {},{:03} ", pulls / 1_000, pulls % 1_000)), "{pulls}: {text}");
+    assert!(text.contains(&format!("Pulls {},{:03} ", pulls / 1_000, pulls % 1_000)), "{pulls}: {text}");
     assert!(page.body.contains("class=\"bars\""), "{}", page.body);
     let table = site.get("/export/daily.csv?folder=data").await.body;
     let sum: u64 = table.lines().skip(1).filter_map(|row| row.rsplit(',').next()?.parse::<u64>().ok()).sum();
@@ -303,7 +303,7 @@ async fn a_repository_tells_its_size_platforms_and_last_push() {
     assert!(page.text().contains(" MB 2 days ago "), "{}", page.text());
     let sizes = site.get("/export/repositories.csv?sort=size").await.body;
     let mut reader = csv::Reader::from_reader(sizes.as_bytes());
-    let sizes: Vec<u64> = reader.records().map(|row| row.unwrap()[5].parse().unwrap()).collect();
+    let sizes: Vec<u64> = reader.records().map(|row| row.unwrap()[6].parse().unwrap()).collect();
     assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[0] > 0, "{sizes:?}");
     let pushed = site.get("/export/repositories.csv?sort=last_pushed").await.body;
     assert!(pushed.contains("linux/amd64 linux/arm64/v8,2026-11-17T"), "{pushed}");

@@ -304,7 +304,7 @@ mod tests {
             ("#FF8800", "ff8800", "#ff8800", "#000"),
             ("03f", "0033ff", "#0033ff", "#fff"),
         ] {
-            let color = Color::parse(given).ok().expect(given);
+            let Ok(color) = Color::parse(given) else { panic!("{given}") };
             assert_eq!((&*color.name, &*color.hex, color.text_color()), (name, hex, text), "{given}");
         }
         for wrong in ["mauve", "ff", "ff88000", "\"/><script>", "#ggg", "€€"] {

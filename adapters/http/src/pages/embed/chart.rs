@@ -61,7 +61,7 @@ pub(in crate::pages) async fn show(
         Err(problem) => {
             let note = text::visible(&problem.detail().replace('`', ""));
             let link = origin(request) + &repository_address(about.name.as_str());
-            return answer(StatusCode::BAD_REQUEST, &about, note, link, Theme::Auto, None);
+            return answer(StatusCode::BAD_REQUEST, &about, &note, link, Theme::Auto, None);
         }
     };
     let chosen = Chosen::from_parameters(&parameters, &site.browse).await;
@@ -69,7 +69,7 @@ pub(in crate::pages) async fn show(
     let question = CountQuestion::of_dates(chosen.dates());
     let shown = site.browse.repository(&about.name, about.tag.as_ref(), &question, SplitBy::default()).await;
     let Some(statistics) = shown.value.as_deref() else {
-        return answer(StatusCode::OK, &about, "The pulls are not known now.".to_owned(), link, theme, None);
+        return answer(StatusCode::OK, &about, "The pulls are not known now.", link, theme, None);
     };
     let daily = &statistics.daily;
     let dates = format!("{} to {}", text::date(daily.range.from()), text::date(daily.range.to()));
@@ -83,13 +83,13 @@ pub(in crate::pages) async fn show(
         today: site.now().date_naive(),
         csv: String::new(),
     });
-    answer(StatusCode::OK, &about, note, link, theme, Some(chart))
+    answer(StatusCode::OK, &about, &note, link, theme, Some(chart))
 }
 
 fn answer(
     status: StatusCode,
     About { name, tag }: &About,
-    note: String,
+    note: &str,
     link: String,
     theme: Theme,
     chart: Option<Chart>,
@@ -97,7 +97,7 @@ fn answer(
     let kept_seconds = if chart.is_some() { KEPT_SECONDS } else { KEPT_SECONDS_AWAY };
     let image = tag.as_ref().map_or_else(|| name.to_string(), |tag| format!("{name}:{tag}"));
     let title = text::shortened(&image, TITLE_MOST);
-    let file = ChartFile { chart, title, note: text::shortened(&note, NOTE_MOST), link, theme };
+    let file = ChartFile { chart, title, note: text::shortened(note, NOTE_MOST), link, theme };
     let (content, style_source) = (file.render().unwrap_or_default(), file.style_source());
     Embedded { status, content_type: SVG, content, kept_seconds, style_source: &style_source }.answer()
 }
