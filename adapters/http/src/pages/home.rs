@@ -455,8 +455,8 @@ fn columns(question: &ListingQuestion, counted: &Chosen) -> Vec<Column> {
     [
         ("Repository".to_owned(), "", Sort::Name),
         ("Tags".to_owned(), "number wide", Sort::Tags),
-        ("Size".to_owned(), "number wide", Sort::Size),
-        ("Last push".to_owned(), "when wide", Sort::LastPushed),
+        ("Size".to_owned(), "number wide roomy", Sort::Size),
+        ("Last push".to_owned(), "when wide roomy", Sort::LastPushed),
         (counted.column(), "number", Sort::Pulls),
         ("Change".to_owned(), "number wide", Sort::Change),
         ("Last pull".to_owned(), "when", Sort::LastPulled),
