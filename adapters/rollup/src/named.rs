@@ -160,7 +160,7 @@ mod tests {
         let counts = counts();
         let packed = NamedSums::of(&counts).packed();
         let unpacked = NamedSums::unpack(&packed).expect("unpacks");
-        let named = |(Places { repository, tag, architecture }, sum): &(Places, Sum)| {
+        let spelled_out = |(Places { repository, tag, architecture }, sum): &(Places, Sum)| {
             let names =
                 [&unpacked.repositories[*repository], &unpacked.tags[*tag], &unpacked.architectures[*architecture]];
             (names.map(ToString::to_string), *sum)
@@ -173,7 +173,7 @@ mod tests {
             })
             .collect();
         expected.sort_unstable();
-        assert_eq!(unpacked.sums.iter().map(named).collect::<Vec<_>>(), expected);
+        assert_eq!(unpacked.sums.iter().map(spelled_out).collect::<Vec<_>>(), expected);
         assert!(NamedSums::unpack(&NamedSums::of(&[]).packed()).expect("unpacks").sums.is_empty());
     }
 
