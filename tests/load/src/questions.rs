@@ -65,10 +65,15 @@ const QUESTIONS: &[&str] = &[
     "/api/v1/pulls?group_by=tag",
     "/api/v1/pulls?days=365",
     "/api/v1/pulls?days=365&group_by=architecture",
+    "/api/v1/pulls?days=365&interval=week&group_by=folder&kind=pull_by_tag&kind=version_check",
     "/api/v1/pulls?days=365&repository=team-7/service-7",
     "/api/v1/repositories",
     "/api/v1/repositories?days=7",
     "/api/v1/repositories?days=365",
+    "/api/v1/repositories?compare=previous&sort=change",
+    "/api/v1/repositories?days=180&compare=previous&sort=change",
+    "/api/v1/repositories?q=service-7",
+    "/api/v1/folders?days=365",
     "/api/v1/images",
     "/api/v1/images?days=365",
     "/api/v1/architectures",
@@ -85,6 +90,9 @@ const QUESTIONS: &[&str] = &[
     "/api/v1/metrics?days=365&tag=none",
     "/api/v1/metrics?days=365&architecture=s390x",
     "/api/v1/repositories?days=365&tag=v2&architecture=arm64",
+    "/api/v1/registry/repositories",
+    "/api/v1/registry/tags?repository=team-7/service-7",
+    "/api/v1/registry/images?limit=1000",
     "/api/v1/pulls?days=365&digest=sha256:a514839c4971406ff865a3f340e4ea366813b5c7ce3f920487e5ffcd5f799feb",
 ];
 
@@ -98,15 +106,23 @@ const PAGES: &[&str] = &[
     "/?sort=last_pulled&order=reverse",
     "/?page=400",
     "/?q=service-7",
+    "/?q=v1",
     "/?folder=team-7",
+    "/?folder=team-7&days=365&interval=week&kind=pull_by_tag&architecture=amd64",
     "/repo/team-7/service-7",
     "/repo/team-7/service-7?days=365",
+    "/repo/team-7/service-7?days=365&interval=day&split=tag",
     "/repo/team-7/service-7?tag=v1",
     "/repo/team-8/service-8?tag=v1&days=365",
     "/insights",
     "/insights?days=90",
     "/insights?days=365",
+    "/insights?days=365&interval=month&architecture=arm64",
     "/insights?unused=30",
+    "/cleanup",
+    "/status",
+    "/chart/team-7/service-7.svg",
+    "/chart/team-7/service-7.svg?days=365&tag=v1&theme=dark",
     "/badge/team-7/service-7.svg",
     "/badge/team-7/service-7.json",
     "/badge/team-7/service-7.json?tag=v1&show=month",
@@ -197,7 +213,7 @@ pub(crate) async fn settle(client: &reqwest::Client, server: &Program, path: &st
 }
 
 async fn print_table(server: &Program, paths: &[&str]) {
-    println!("| asked | first complete | p50 | p95 |\n| --- | --- | --- | --- |");
+    println!("| asked | first complete | p50 | p95 | compressed |\n| --- | --- | --- | --- | --- |");
     let client = reqwest::Client::new();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     for path in paths {
@@ -208,10 +224,18 @@ async fn print_table(server: &Program, paths: &[&str]) {
         }
         times.sort_unstable();
         println!(
-            "| `{path}` | {:.0} ms | {:.1} ms | {:.1} ms |",
+            "| `{path}` | {:.0} ms | {:.1} ms | {:.1} ms | {:.1} kB |",
             milliseconds(first),
             milliseconds(times[times.len() / 2]),
-            milliseconds(times[times.len() * 95 / 100])
+            milliseconds(times[times.len() * 95 / 100]),
+            weight(&client, server, path).await / 1e3
         );
     }
+}
+
+/// How many bytes a browser gets.
+async fn weight(client: &reqwest::Client, server: &Program, path: &str) -> f64 {
+    let asked = client.get(server.url(path)).header("accept-encoding", "gzip, br");
+    let body = asked.send().await.expect("an answer").bytes().await.expect("a body");
+    f64::from(u32::try_from(body.len()).expect("far less"))
 }
