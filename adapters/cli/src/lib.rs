@@ -9,6 +9,7 @@ mod lifecycle;
 mod line_writer;
 mod log;
 mod own_server;
+mod progress;
 mod settings;
 mod supervisor;
 mod token;

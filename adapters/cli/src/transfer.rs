@@ -1,7 +1,6 @@
 //! The commands that carry counts out of a database and into one: for backups, reports, and moving between databases.
 
 mod format;
-mod progress;
 
 use std::{
     fs::File,
@@ -12,14 +11,12 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use staticreg_sql::{ExportError, ImportError, SqlMetrics};
 
-use self::{
-    format::{Format, Lines, MAX_COUNT},
-    progress::Progress,
-};
+use self::format::{Format, Lines, MAX_COUNT};
 use staticreg_domain::{Clock as _, metrics::Folded};
 
 use crate::{
     Failure,
+    progress::Progress,
     settings::Db,
     wiring::{store, system_clock::SystemClock},
 };

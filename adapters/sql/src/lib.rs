@@ -60,6 +60,7 @@ pub use error::Reason;
 pub use examine::{Examination, Secrecy};
 pub use options::{DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, Options, SchemaName, UrlFault};
 pub use transfer::{CarriedRow, ExportError, Exported, ImportError};
+pub use upgrade::{OnUpgrade, UpgradeProgress};
 
 /// The pull metrics in a database.
 #[derive(Debug)]

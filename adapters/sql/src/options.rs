@@ -5,7 +5,10 @@ use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
 pub use crate::postgres::url::UrlFault;
-use crate::postgres::{keywords, url};
+use crate::{
+    postgres::{keywords, url},
+    upgrade::{OnUpgrade, Teller},
+};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Options {
     /// Whether what is missing is made: the SQLite file, the schema and its changes. Without it the database is used as
     /// it is.
     pub migrate: bool,
+    /// Who is told how far a change of the schema is; without one a line in the log tells every ten seconds.
+    pub on_upgrade: Option<OnUpgrade>,
     /// How long to wait for a connection, and for the database to store a batch or to say that it could. Questions may
     /// take longer.
     pub answer_timeout: Duration,
@@ -40,9 +45,14 @@ impl Options {
             schema: None,
             max_connections: Self::MAX_CONNECTIONS,
             migrate: true,
+            on_upgrade: None,
             answer_timeout: Self::ANSWER_TIMEOUT,
             question_timeout: Self::QUESTION_TIMEOUT,
         }
+    }
+
+    pub(crate) fn teller(&self) -> Teller {
+        Teller { to: self.on_upgrade }
     }
 
     /// How many connections answer questions.

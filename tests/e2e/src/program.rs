@@ -141,6 +141,21 @@ impl Staticreg {
         Ended { status, stdout: output.stdout(), stderr: output.stderr() }
     }
 
+    /// Starts the program in a terminal; what that shows is in a file.
+    #[must_use]
+    pub fn start_in_terminal(shown: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+        let program = format!("{} {}", binary().display(), arguments.join(" "));
+        Command::new("script")
+            .args(["--quiet", "--flush", "--return", "--command", &program])
+            .arg(shown)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("script runs: it comes with every Debian")
+    }
+
     /// Runs the program until it ends by itself, with everything it says into the end of a pipe.
     #[must_use]
     pub fn run_into(output: PipeWriter, environment: &[(&str, &str)]) -> ExitStatus {

@@ -24,6 +24,7 @@ use super::late_store::LateStore;
 use crate::{
     Failure,
     lifecycle::Lifecycle,
+    progress,
     settings::{Db, Secret, Size, Spool, Unusable},
 };
 
@@ -125,7 +126,7 @@ pub(crate) async fn open_spool(spool: &Spool) -> Result<Option<Arc<Spooling>>, F
 /// Brings the configured database's schema up to date.
 pub(crate) async fn migrate(db: &Db) -> Result<(), Failure> {
     let options = options_of(db, "STATICREG_DB_URL is not set: there is no database to migrate.")?;
-    open_database(&options).await?;
+    open_database(&Options { on_upgrade: progress::of_upgrade(), ..options }).await?;
     tracing::info!("Database schema initialized successfully.");
     Ok(())
 }
@@ -144,7 +145,8 @@ pub(crate) async fn open_as_it_is(db: &Db) -> Result<SqlMetrics, Failure> {
 
 /// The configured database, with its schema up to date.
 pub(crate) async fn open_and_migrate(db: &Db) -> Result<SqlMetrics, Failure> {
-    open_database(&options_of(db, "STATICREG_DB_URL is not set.")?).await
+    let options = options_of(db, "STATICREG_DB_URL is not set.")?;
+    open_database(&Options { on_upgrade: progress::of_upgrade(), ..options }).await
 }
 
 async fn open_database(options: &Options) -> Result<SqlMetrics, Failure> {

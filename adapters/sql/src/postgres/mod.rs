@@ -97,7 +97,7 @@ impl PostgresMetrics {
             server.use_schema(schema);
         }
         if options.migrate {
-            Box::pin(schema::migrate(&server)).await?;
+            Box::pin(schema::migrate(&server, options.teller())).await?;
         }
 
         let writer = Writer {

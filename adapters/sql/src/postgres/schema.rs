@@ -11,7 +11,11 @@ use staticreg_migration::Migrator;
 use tokio::time::timeout;
 
 use super::{server::Server, settings};
-use crate::{OpenError, SchemaName, error::Reason, upgrade};
+use crate::{
+    OpenError, SchemaName,
+    error::Reason,
+    upgrade::{HowFar, Teller},
+};
 
 /// How long the changes may take: an index over many rows takes minutes.
 const MIGRATE_TIMEOUT: Duration = Duration::from_hours(1);
@@ -49,16 +53,18 @@ const COUNTS: &str = "\
         WHERE relkind = 'r' AND (oid = to_regclass('container_pull_metrics') \
             OR oid IN (SELECT relid FROM pg_partition_tree(to_regclass('container_pull_metrics'))))) AS held";
 
-/// What a process waits for, or how far it is with an index. Of other changes PostgreSQL tells nothing. The index itself
+/// What a process waits for, or what index it is at and how much of that in percent. Of other changes PostgreSQL tells nothing. The index itself
 /// cannot be seen before all is done.
 const HOW_FAR: &str = "\
-    SELECT CASE WHEN cardinality(waits_for) > 0 THEN \
-            format('it waits for a lock that process %s of the database holds', array_to_string(waits_for, ', ')) \
-        ELSE (SELECT format('an index of %s, %s', relid::regclass, phase) || coalesce(', ' || 100 * done / nullif(total, 0) || ' %', '') \
-            FROM (SELECT relid, phase, CASE WHEN phase LIKE '%loading%' THEN tuples_done ELSE blocks_done END AS done, \
-                    CASE WHEN phase LIKE '%loading%' THEN tuples_total ELSE blocks_total END AS total \
-                FROM pg_stat_progress_create_index WHERE pid = $1) AS building) END \
-    FROM (SELECT pg_blocking_pids($1) AS waits_for) AS process";
+    SELECT CASE WHEN cardinality(waits_for) > 0 \
+            THEN format('it waits for a lock that process %s of the database holds', array_to_string(waits_for, ', ')) \
+            ELSE format('an index of %s, %s', relid::regclass, phase) END, \
+        CASE WHEN cardinality(waits_for) = 0 THEN least(100 * done / nullif(total, 0), 100)::smallint END \
+    FROM (SELECT pg_blocking_pids($1) AS waits_for) AS process \
+    LEFT JOIN (SELECT relid, phase, CASE WHEN phase LIKE '%loading%' THEN tuples_done ELSE blocks_done END AS done, \
+            CASE WHEN phase LIKE '%loading%' THEN tuples_total ELSE blocks_total END AS total \
+        FROM pg_stat_progress_create_index WHERE pid = $1) AS building ON true \
+    WHERE cardinality(waits_for) > 0 OR relid IS NOT NULL";
 
 /// The schema to use when none is asked for: the one that the Go staticreg made, unless staticreg has counted in the user's
 /// own.
@@ -83,7 +89,7 @@ pub(super) async fn of_go_staticreg(server: &Server) -> Result<Option<SchemaName
     }
 }
 
-pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
+pub(super) async fn migrate(server: &Server, teller: Teller) -> Result<(), OpenError> {
     // A pool would tell only that it timed out, and log each time why.
     let first = async {
         let (mut first, way) = server.connect_bare().await?;
@@ -108,47 +114,44 @@ pub(super) async fn migrate(server: &Server) -> Result<(), OpenError> {
     });
     let pool = pool.connect_lazy_with(way.clone());
     let database = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-    let migrated = timeout(MIGRATE_TIMEOUT, apply(&database, server)).await;
+    let migrated = timeout(MIGRATE_TIMEOUT, apply(&database, server, teller)).await;
     drop(timeout(server.patience(), pool.close()).await);
     migrated.map_err(|_| OpenError::TimedOut)?.map_err(|error| OpenError::Migrate(error.into()))
 }
 
 /// All in one transaction: it succeeds as a whole, and the lock ends with it.
-async fn apply(database: &DatabaseConnection, server: &Server) -> Result<(), DbErr> {
+async fn apply(database: &DatabaseConnection, server: &Server, teller: Teller) -> Result<(), DbErr> {
     // The usual start; it needs no right to create anything.
     if Migrator::get_pending_migrations_read_only(database).await?.is_empty() {
         return Ok(());
     }
     let transaction = database.begin().await?;
     let process: i32 = value(&transaction, "SELECT pg_backend_pid()", []).await?.unwrap_or_default();
-    let waits = |seconds: u64| async move {
-        let how_far = how_far(server, process).await;
-        tracing::info!(seconds, "Waiting for another server, which brings the schema up to date: {how_far}");
-    };
-    upgrade::telling(transaction.execute_unprepared(LOCK), waits).await?;
+    let waits = "Waiting for another server, which brings the schema up to date";
+    teller.during(transaction.execute_unprepared(LOCK), waits, || how_far(server, process)).await?;
     if let Some(schema) = server.schema()
         && !exists(&transaction, schema.as_str()).await?
     {
         transaction.execute_unprepared(&format!("CREATE SCHEMA \"{}\"", schema.as_str())).await?;
     }
     let counts = value(&transaction, COUNTS, []).await?;
-    upgrade::apply(&transaction, counts, || how_far(server, process)).await?;
+    teller.apply(&transaction, counts, || how_far(server, process)).await?;
     transaction.commit().await
 }
 
 /// What the database tells of what one of its processes is at, over a connection of its own.
-async fn how_far(server: &Server, process: i32) -> String {
+async fn how_far(server: &Server, process: i32) -> HowFar {
     let look = async {
         let mut connection = server.connect().await?;
-        let told: Option<String> =
-            query_scalar(HOW_FAR).bind(process).persistent(false).fetch_one(&mut connection).await?;
+        let told: Option<(String, Option<i16>)> =
+            query_as(HOW_FAR).bind(process).persistent(false).fetch_optional(&mut connection).await?;
         drop(connection.close().await);
         Ok(told)
     };
     match server.in_time(look).await {
-        Ok(Some(told)) => told,
-        Ok(None) => "PostgreSQL does not tell how far it is".to_owned(),
-        Err(error) => format!("how far it is cannot be asked, {error}"),
+        Ok(Some((words, percent))) => HowFar { words, percent: percent.and_then(|percent| percent.try_into().ok()) },
+        Ok(None) => HowFar::unknown("PostgreSQL does not tell how far it is".to_owned()),
+        Err(error) => HowFar::unknown(format!("how far it is cannot be asked, {error}")),
     }
 }
 

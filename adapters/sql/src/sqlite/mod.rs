@@ -38,7 +38,7 @@ use crate::{
     connections::Connections,
     error::{Reason, classify, within},
     query::{Query, Row},
-    upgrade,
+    upgrade::{HowFar, Teller},
 };
 
 /// Takes the lock to write at once: a transaction that reads first may be refused it later.
@@ -98,7 +98,8 @@ impl SqliteMetrics {
         drop(first.close().await);
 
         if options.migrate {
-            Box::pin(migrate(&file, options.answer_timeout)).await.map_err(|error| OpenError::Migrate(error.into()))?;
+            let migrated = Box::pin(migrate(&file, options)).await;
+            migrated.map_err(|error| OpenError::Migrate(error.into()))?;
         }
         let opened = OpenedFile::at(name)
             .map_err(|error| OpenError::Connect(Reason::new(format!("{}: {error}", name.display()))))?;
@@ -253,21 +254,23 @@ fn durable(place: &SqliteConnectOptions, busy_timeout: Duration) -> SqliteConnec
 }
 
 /// In one transaction that takes the lock to write at once, so that a second server waits.
-async fn migrate(file: &SqliteConnectOptions, patience: Duration) -> Result<(), DbErr> {
-    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience).connect_lazy_with(file.clone());
-    let migrated = apply(&SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone())).await;
+async fn migrate(file: &SqliteConnectOptions, options: &Options) -> Result<(), DbErr> {
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.answer_timeout);
+    let pool = pool.connect_lazy_with(file.clone());
+    let migrated = apply(&SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()), options.teller()).await;
     pool.close().await;
     migrated
 }
 
-async fn apply(database: &DatabaseConnection) -> Result<(), DbErr> {
+async fn apply(database: &DatabaseConnection, teller: Teller) -> Result<(), DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
     let transaction = database.begin_with_options(options).await?;
     let counts = counts(&transaction).await?;
-    upgrade::apply(&transaction, counts, || ready("SQLite does not tell how far it is".to_owned())).await?;
+    let how_far = || ready(HowFar::unknown("SQLite does not tell how far it is".to_owned()));
+    teller.apply(&transaction, counts, how_far).await?;
     transaction.commit().await
 }
 
