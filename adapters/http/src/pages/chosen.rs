@@ -118,6 +118,12 @@ impl Span {
 }
 
 impl Chosen {
+    /// What was chosen on a page before, for one that chooses nothing itself but keeps it on the way.
+    pub(crate) fn passed_on(parameters: &Parameters) -> Vec<(&'static str, String)> {
+        let names = ["days", "range", "from", "to", "kind", "architecture", "interval", "split"];
+        names.into_iter().filter_map(|name| Some((name, parameters.get(name)?.to_owned()))).collect()
+    }
+
     pub(crate) async fn from_parameters(parameters: &Parameters, browse: &Browse) -> Self {
         let mut notices = Vec::new();
         let span = Span::from_parameters(parameters, browse.ask().today()).unwrap_or_else(|reason| {

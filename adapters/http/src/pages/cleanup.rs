@@ -13,6 +13,7 @@ use staticreg_domain::metrics::Folder;
 
 use super::{
     addresses::tag_address,
+    chosen::Chosen,
     layout::{Figure, Layout, Notice, RENEWED_SOON, Section, page},
     list::Pages,
     parameters::Parameters,
@@ -54,6 +55,8 @@ struct Asked {
     keep_tags: String,
     folder: String,
     kept: bool,
+    /// What was chosen on the page before.
+    passed_on: Vec<(&'static str, String)>,
 }
 
 struct Choice {
@@ -94,6 +97,7 @@ impl Asked {
             keep_tags: text("keep_tags"),
             folder: text("folder"),
             kept: parameters.get("show") == Some("kept"),
+            passed_on: Chosen::passed_on(parameters),
         }
     }
 
@@ -123,6 +127,12 @@ impl Asked {
         text::address(path, &all)
     }
 
+    /// The address of this page, as above.
+    fn page_address(&self, others: &[(&str, &str)]) -> String {
+        let passed_on = self.passed_on.iter().map(|(name, value)| (*name, value.as_str()));
+        self.address("/cleanup", &others.iter().copied().chain(passed_on).collect::<Vec<_>>())
+    }
+
     fn shown(&self) -> &'static str {
         if self.kept { "kept" } else { "" }
     }
@@ -135,6 +145,7 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
     let now = site.now();
     let mut layout = Layout::new(site, Section::Insights, "Clean up");
     layout.renewed_after = None;
+    layout.keep(&asked.passed_on);
     let cleanup = match asked.question() {
         Ok(question) => listed_for(site, question, &mut layout).await,
         Err(reason) => {
@@ -158,14 +169,14 @@ pub(super) async fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Res
         choices: [("May go", ""), ("Stay", "kept")]
             .map(|(label, show)| Choice {
                 label: label.to_owned(),
-                address: asked.address("/cleanup", &[("show", show)]),
+                address: asked.page_address(&[("show", show)]),
                 chosen: asked.shown() == show,
             })
             .into(),
         rows: items.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE).map(|item| row(item, now)).collect(),
         pages: Pages::new(number, pages, |page| {
             let page = if page > 1 { page.to_string() } else { String::new() };
-            asked.address("/cleanup", &[("show", asked.shown()), ("page", &page)])
+            asked.page_address(&[("show", asked.shown()), ("page", &page)])
         }),
         csv: asked.address("/export/cleanup.csv", &[("show", asked.shown())]),
         scripts: Tool::ALL

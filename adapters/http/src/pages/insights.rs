@@ -89,6 +89,8 @@ struct UnusedSection {
     rows: Vec<UnusedRow>,
     pages: Pages,
     csv: String,
+    /// The page that tells what may go of these.
+    cleanup: String,
 }
 
 struct UnusedRow {
@@ -236,11 +238,13 @@ fn unused_section(
     now: DateTime<Utc>,
 ) -> UnusedSection {
     let range = chosen.kept();
+    let address_of = |path: &str, own: &[(&str, &str)]| {
+        let range = range.iter().map(|(name, value)| (*name, value.as_str()));
+        text::address(path, &range.chain(own.iter().copied()).collect::<Vec<_>>())
+    };
     let address = |days: u32, page: usize| {
         let (days, page) = (days.to_string(), if page > 1 { page.to_string() } else { String::new() });
-        let mut all: Vec<(&str, &str)> = range.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        all.extend([("unused", days.as_str()), ("unused_page", page.as_str())]);
-        format!("{}#unused", text::address("/insights", &all))
+        format!("{}#unused", address_of("/insights", &[("unused", &days), ("unused_page", &page)]))
     };
     let unused = shown.value.as_deref();
     let images = unused.map(|unused| unused.images.as_slice()).unwrap_or_default();
@@ -272,6 +276,7 @@ fn unused_section(
             .map(|image| unused_row(image, chosen, now))
             .collect(),
         pages: Pages::new(page, pages, |page| address(days, page)),
+        cleanup: address_of("/cleanup", &[("unused_days", &days.to_string())]),
         csv: text::address("/export/unused.csv", &[("unused", &days.to_string())]),
     }
 }

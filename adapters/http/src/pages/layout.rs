@@ -134,13 +134,17 @@ impl<'a> Layout<'a> {
 
     /// Keeps what was chosen on the way to other sections, and tells what people should know about it.
     pub(crate) fn about(&mut self, chosen: &Chosen) {
-        let kept = chosen.kept();
-        let kept: Vec<_> = kept.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.kept = text::address("", &kept);
+        self.keep(&chosen.kept());
         self.notices.extend(chosen.notices.iter().cloned());
         if !chosen.is_settled {
             self.renewed_after = Some(RENEWED_SOON);
         }
+    }
+
+    /// Keeps these parameters on the way to other sections.
+    pub(crate) fn keep(&mut self, parameters: &[(&'static str, String)]) {
+        let kept: Vec<_> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.kept = text::address("", &kept);
     }
 
     /// Tells when the counts could not be asked for.

@@ -16,7 +16,9 @@ use staticreg_application::{
 use staticreg_domain::metrics::AccessKind;
 
 use super::{
+    chosen::Chosen,
     layout::{Figure, Layout, Section, balance, next_read, page, refusals},
+    parameters::Parameters,
     set_up,
     site::Site,
     text::{self, Moment},
@@ -70,8 +72,10 @@ struct Row {
 pub(super) fn show(Data(site): Data<&Arc<Site>>, request: &Request) -> Response {
     let now = site.now();
     let lately = site.receive.recent().read();
+    let mut layout = Layout::new(site, Section::Status, "Status");
+    layout.keep(&Chosen::passed_on(&Parameters::from_request(request)));
     let status = Status {
-        layout: Layout::new(site, Section::Status, "Status"),
+        layout,
         posted_at: lately.posted_at.map(|at| Moment::to_the_second(at, now)),
         started_at: Moment::new(site.started_at, now),
         figures: figures(site, &lately, now),

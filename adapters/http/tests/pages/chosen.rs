@@ -289,6 +289,25 @@ async fn who_reads_chooses_the_interval_and_the_split_of_a_chart() {
     assert_eq!(total, sum(&site, "days=7&repository=library/nginx").await);
 }
 
+/// Pages that count nothing lie on the way too.
+#[tokio::test(start_paused = true)]
+async fn what_was_chosen_is_passed_on_by_pages_where_nothing_is_chosen() {
+    let site = site::sample().await;
+    for page in ["/status", "/cleanup?unused_days=30", "/cleanup?folder=team-a&show=kept"] {
+        let answer = site.page(&with(page, "range=month&kind=version_check&architecture=%22x%20y")).await;
+        for path in ["/", "/insights", "/status"] {
+            let link = format!("href=\"{path}?range=month&#38;kind=version_check&#38;architecture=%22x%20y\"");
+            assert!(answer.body.contains(&link), "{page}: {link}");
+        }
+        for form in answer.body.split("action=\"/cleanup\"").skip(1) {
+            assert_eq!(value(form, "kind"), "version_check", "{page}");
+            assert_eq!(value(form, "architecture"), "&#34;x y", "{page}");
+        }
+    }
+    let insights = site.page("/insights?days=7").await;
+    assert!(insights.body.contains("href=\"/cleanup?days=7&#38;unused_days="), "{}", insights.body);
+}
+
 /// What one waits for on a slow line.
 #[tokio::test(start_paused = true)]
 async fn no_page_weighs_much_however_many_bars_it_has() {
