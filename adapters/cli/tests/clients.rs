@@ -160,7 +160,7 @@ fn examine(program: &Program, operations: usize, arguments: &[&str]) {
 #[test]
 fn what_the_document_says_is_what_schemathesis_gets() {
     let program = Program::start();
-    examine(&program, 34, &[]);
+    examine(&program, 35, &[]);
 }
 
 #[test]
@@ -173,5 +173,5 @@ fn what_the_document_says_is_what_schemathesis_gets_signed_in() {
     let program =
         Program::start_with(&[("STATICREG_ACCESS_READ", "signed_in"), ("STATICREG_ACCESS_USERS_FILE", users)]);
     // Lists as CSV ask for a sign-in as lists do.
-    examine(&program, 21, &["--auth", "alice:r1ght", "--exclude-path-regex", r"\.csv$"]);
+    examine(&program, 22, &["--auth", "alice:r1ght", "--exclude-path-regex", r"\.csv$"]);
 }

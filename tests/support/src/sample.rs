@@ -102,6 +102,32 @@ impl SampleRegistry {
         registry
     }
 
+    /// `app:1`, an index of an image (`image`) with an attestation of `BuildKit` (`attestation`), which is signed in two
+    /// ways (`notation`, `cosign`).
+    #[must_use]
+    pub fn signed() -> Self {
+        let mut registry = Self::default();
+        let platform = Platform::new("linux", "amd64", None);
+        let image = registry.add_image("image", now(), platform.clone());
+        let attestation = registry.add_artifact("attestation", CONFIGURATION);
+        registry.change(&attestation, |manifest| {
+            manifest.predicate_types =
+                ["https://slsa.dev/provenance/v1", "https://spdx.dev/Document"].map(str::to_owned).into();
+        });
+        registry.add_index_of("app", "1", vec![(MANIFEST, image.clone(), platform), (MANIFEST, attestation, None)]);
+        let index = digest("app:1 index");
+        registry.change(&index, |manifest| {
+            if let ManifestContent::Index(entries) = &mut manifest.content {
+                entries[1].attests = Some(image);
+            }
+        });
+        let notation = registry.add_artifact("notation", "application/vnd.oci.empty.v1+json");
+        registry.refer(&index, notation, "application/vnd.cncf.notary.signature");
+        let cosign = registry.add_artifact("cosign", CONFIGURATION);
+        registry.point("app", &format!("{}.sig", index.as_str().replace(':', "-")), cosign);
+        registry
+    }
+
     /// Adds a tag that points to an index of one image per platform.
     pub fn add_index(
         &mut self,

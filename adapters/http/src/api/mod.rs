@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod metrics;
 pub(crate) mod operation;
 pub(crate) mod pulls;
+pub(crate) mod referrers;
 pub(crate) mod registry;
 pub(crate) mod repositories;
 pub(crate) mod running;

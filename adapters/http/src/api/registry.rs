@@ -204,7 +204,7 @@ impl RegistryApi {
 }
 
 /// No registry is to be read.
-fn no_registry() -> Problem {
+pub(super) fn no_registry() -> Problem {
     let detail = "No registry is read here; STATICREG_REGISTRY_HOSTNAME names one.";
     Problem::new(StatusCode::NOT_FOUND, detail).with_code("no_registry")
 }
@@ -220,7 +220,7 @@ pub(crate) fn error_examples() -> [Problem; 2] {
     [no_registry(), not_read()]
 }
 
-fn unknown_repository() -> Problem {
+pub(super) fn unknown_repository() -> Problem {
     let detail = "parameter `repository`: the registry holds no such repository, as it was read last";
     Problem::new(StatusCode::NOT_FOUND, detail).with_code("unknown_repository").about("repository")
 }
@@ -366,7 +366,8 @@ pub(crate) struct RegistryTag {
     /// When it was made; null where that is not told.
     #[oai(nullable)]
     created_at: Option<Time>,
-    /// What refers to it, such as signatures: their tags in the same repository. What is there without a tag is not known.
+    /// What refers to it, such as signatures: their tags in the same repository. What has no tag
+    /// `/api/v1/registry/referrers` tells.
     #[serde(serialize_with = "joined")]
     referrers: Vec<String>,
 }

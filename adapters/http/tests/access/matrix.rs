@@ -57,7 +57,7 @@ const TO_TELLERS: Answers = [
 ];
 
 /// A route, a path of it, its own answer, and its answers where anyone may read and where only who is signed in may.
-const MATRIX: [(&str, &str, u16, Answers, Answers); 52] = [
+const MATRIX: [(&str, &str, u16, Answers, Answers); 53] = [
     ("/", "/", 200, TO_ALL, TO_READERS),
     ("/repo/*name", "/repo/demo/app", 404, TO_ALL, TO_READERS),
     ("/insights", "/insights", 200, TO_ALL, TO_READERS),
@@ -93,6 +93,7 @@ const MATRIX: [(&str, &str, u16, Answers, Answers); 52] = [
     ("/api/v1/registry/tags.csv", "/api/v1/registry/tags.csv?repository=demo/app", 404, TO_ALL, TO_READERS),
     ("/api/v1/registry/images", "/api/v1/registry/images", 404, TO_ALL, TO_READERS),
     ("/api/v1/registry/images.csv", "/api/v1/registry/images.csv", 404, TO_ALL, TO_READERS),
+    ("/api/v1/registry/referrers", "/api/v1/registry/referrers?repository=demo/app&tag=v1", 404, TO_ALL, TO_READERS),
     ("/api/v1/cleanup", "/api/v1/cleanup", 200, TO_ALL, TO_READERS),
     ("/api/v1/cleanup.csv", "/api/v1/cleanup.csv", 200, TO_ALL, TO_READERS),
     ("/api/v1/cleanup.sh", "/api/v1/cleanup.sh", 200, TO_ALL, TO_READERS),

@@ -5,6 +5,7 @@ mod compare;
 mod errors;
 mod operations;
 mod questions;
+mod referrers;
 mod registry;
 #[path = "../support/mod.rs"]
 mod support;

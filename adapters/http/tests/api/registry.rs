@@ -23,15 +23,21 @@ use crate::{
 };
 
 fn server(snapshots: CatalogSnapshots) -> TestClient<impl Endpoint<Output = Response>> {
-    let images = ReadImage::new(Arc::new(SampleRegistry::default()));
+    server_with(snapshots, ReadImage::new(Arc::new(SampleRegistry::default())))
+}
+
+/// A server that knows these of its registry, and reads images so.
+pub(crate) fn server_with(
+    snapshots: CatalogSnapshots,
+    images: ReadImage,
+) -> TestClient<impl Endpoint<Output = Response>> {
     let registry = Some(Registry { host: "registry.example.com".to_owned(), snapshots, images });
     let services = support::services(MemoryMetrics::new(100), Access::default());
     TestClient::new(staticreg_http::endpoint(Services { registry, ..services }))
 }
 
 /// What is known of a registry that was read to its end.
-async fn read(registry: SampleRegistry) -> CatalogSnapshots {
-    let catalog: Arc<dyn RegistryCatalog> = Arc::new(registry);
+pub(crate) async fn read(catalog: Arc<dyn RegistryCatalog>) -> CatalogSnapshots {
     let refresh = RefreshCatalog::new(catalog, Arc::new(FixedClock(sample::now())), RefreshOptions::default());
     refresh.refresh_once().await.expect("the registry is read");
     refresh.snapshots()
@@ -52,14 +58,14 @@ async fn some() -> CatalogSnapshots {
     let signature = format!("{}.sig", index("team-a/app:1.0").as_str().replace(':', "-"));
     let signed = registry.add_artifact("signature", "application/vnd.dev.cosign.simplesigning.v1+json");
     registry.point("team-a/app", &signature, signed);
-    read(registry).await
+    read(Arc::new(registry)).await
 }
 
 fn index(image: &str) -> Digest {
     sample::digest(&format!("{image} index"))
 }
 
-async fn problem(response: TestResponse, status: StatusCode) -> Value {
+pub(crate) async fn problem(response: TestResponse, status: StatusCode) -> Value {
     response.assert_status(status);
     response.assert_content_type("application/problem+json");
     body(response).await

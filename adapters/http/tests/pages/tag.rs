@@ -14,8 +14,6 @@ use staticreg_test_support::sample::{self, SampleRegistry};
 
 use crate::site::{self, Site};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
 async fn showing(registry: SampleRegistry) -> Site<impl Endpoint<Output = Response>> {
     site::with(Arc::new(MemoryMetrics::new(1)), Some(registry)).await
 }
@@ -87,33 +85,9 @@ async fn a_chart_tells_by_its_annotations() {
     assert!(text.contains("helm pull oci://registry.example.com/charts/app --version 1.0.0"), "{text}");
 }
 
-/// `app:1`, an index of an image with an attestation of `BuildKit`, which is signed in two ways.
-fn signed() -> SampleRegistry {
-    let mut registry = SampleRegistry::default();
-    let platform = Platform::new("linux", "amd64", None);
-    let image = registry.add_image("image", sample::now(), platform.clone());
-    let attestation = registry.add_artifact("attestation", "application/vnd.oci.image.config.v1+json");
-    registry.change(&attestation, |manifest| {
-        manifest.predicate_types =
-            ["https://slsa.dev/provenance/v1", "https://spdx.dev/Document"].map(str::to_owned).into();
-    });
-    registry.add_index_of("app", "1", vec![(MANIFEST, image.clone(), platform), (MANIFEST, attestation, None)]);
-    let index = sample::digest("app:1 index");
-    registry.change(&index, |manifest| {
-        if let ManifestContent::Index(entries) = &mut manifest.content {
-            entries[1].attests = Some(image);
-        }
-    });
-    let notation = registry.add_artifact("notation", "application/vnd.oci.empty.v1+json");
-    registry.refer(&index, notation, "application/vnd.cncf.notary.signature");
-    let cosign = registry.add_artifact("cosign", "application/vnd.oci.image.config.v1+json");
-    registry.point("app", &format!("{}.sig", index.as_str().replace(':', "-")), cosign);
-    registry
-}
-
 #[tokio::test(start_paused = true)]
 async fn signatures_and_attestations_are_told_at_the_image_that_they_belong_to() {
-    let site = showing(signed()).await;
+    let site = showing(SampleRegistry::signed()).await;
     let text = site.page("/repo/app?tag=1").await.text();
     assert!(text.contains("app : 1 Image signed provenance SBOM"), "{text}");
     for (seed, row) in [

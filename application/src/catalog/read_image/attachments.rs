@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{ImageDetails, ReadImage, Reader, entries};
+use crate::catalog::RepositoryEntry;
 
 /// How long a page waits.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,6 +47,16 @@ pub struct Attached {
     pub subject: Digest,
     /// The tag it has, where that is how it was found.
     pub tag: Option<Tag>,
+}
+
+impl ImageDetails {
+    /// The tags of a repository under which there may be something that belongs to the image or its index.
+    #[must_use]
+    pub fn attachment_tags(&self, repository: &RepositoryEntry) -> Vec<Tag> {
+        let index = self.index.as_ref().map(|index| &index.digest);
+        let of_both = index.into_iter().chain([&self.image.digest]);
+        of_both.flat_map(|digest| repository.attachments_of(digest)).cloned().collect()
+    }
 }
 
 /// What was found of an image, or that it could not be.

@@ -134,9 +134,7 @@ pub(super) async fn read_attached(
     entry: Option<&RepositoryEntry>,
     details: &ImageDetails,
 ) -> Option<Arc<[Attached]>> {
-    let index = details.index.as_ref().map(|index| &index.digest);
-    let tags = |digest| entry.map(|entry| entry.attachments_of(digest)).unwrap_or_default().iter().cloned();
-    let tags = index.into_iter().chain([&details.image.digest]).flat_map(tags).collect();
+    let tags = entry.map(|entry| details.attachment_tags(entry)).unwrap_or_default();
     site.registry.as_ref()?.images.attachments(name, details, tags).await
 }
 
