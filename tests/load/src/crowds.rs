@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     events::{Client, Events},
     program::Program,
-    questions::ROWS,
+    questions,
     sender::{Load, exchange, send},
 };
 
@@ -93,8 +93,7 @@ pub(crate) async fn measure(duration: Duration, timestamp: &str) {
     let postgres = Postgres::start(Durability::Durable);
     let database = postgres.new_database();
     let server = Program::start("staticreg", &[("STATICREG_DB_URL", &database)]).await;
-    postgres.psql(&database, &ROWS.replace("LAST", &(DAYS - 1).to_string()));
-    postgres.psql(&database, "VACUUM ANALYZE");
+    questions::fill(&postgres, &database, DAYS);
 
     println!("## The registry's POST beside a crowd, {} s each, a connection per event\n", duration.as_secs());
     println!("| beside | stored | turned away | p50 | p99 | longest | the crowd's answers | others |");

@@ -15,7 +15,7 @@ use tokio::{process::Command, time::sleep};
 
 use crate::{
     program::Program,
-    questions::{self, ROWS, WARM_LIMIT},
+    questions::{self, WARM_LIMIT},
 };
 
 /// A million rows are of so many days.
@@ -62,7 +62,7 @@ async fn measure_at(millions: u32) {
     let store = SqlMetrics::open(&Options::new(database.parse().expect("a URL"))).await.expect("opens");
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand")]
     let days = (f64::from(millions) * DAYS_OF_A_MILLION).ceil() as u32;
-    fill(&postgres, &database, days);
+    questions::fill(&postgres, &database, days);
     let rows: f64 = number(&postgres.psql(&database, "SELECT count(*) FROM container_pull_metrics"));
     let pulls = number(&postgres.psql(&database, "SELECT sum(pull_count) FROM container_pull_metrics"));
     let size = "SELECT pg_total_relation_size('container_pull_metrics') / 1048576.0";
@@ -112,19 +112,6 @@ async fn measure_at(millions: u32) {
         folded.as_secs_f64(),
         longest.as_secs_f64() * 1e3,
     );
-}
-
-/// Fills a new database with the rows of so many days. Indexes that only questions need are made afterwards: to keep them
-/// up to date with each of many million rows takes hours.
-fn fill(postgres: &Postgres, database: &str, days: u32) {
-    const OTHERS: &str =
-        "FROM pg_indexes WHERE tablename = 'container_pull_metrics' AND indexdef NOT LIKE 'CREATE UNIQUE %'";
-    let indexes = postgres.psql(database, &format!("SELECT string_agg(indexdef, ';') {OTHERS}"));
-    let names = postgres.psql(database, &format!("SELECT string_agg(quote_ident(indexname), ', ') {OTHERS}"));
-    postgres.psql(database, &format!("DROP INDEX {names}"));
-    postgres.psql(database, &ROWS.replace("LAST", &(days - 1).to_string()));
-    postgres.psql(database, &format!("SET maintenance_work_mem = '1GB'; {indexes}"));
-    postgres.psql(database, "VACUUM ANALYZE");
 }
 
 fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
