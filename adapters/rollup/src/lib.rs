@@ -77,6 +77,12 @@ impl Rollup {
             if let Some(answer) = of_sums().await? {
                 return Ok(answer);
             }
+            let taken = timeout(self.question_timeout / 2, self.sums.taken()).await;
+            if taken.is_ok()
+                && let Some(answer) = of_sums().await?
+            {
+                return Ok(answer);
+            }
             let mut of_store = pin!(of_store);
             loop {
                 tokio::select! {

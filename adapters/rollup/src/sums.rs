@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use staticreg_domain::metrics::{DateRange, DayCount, DayKey, DayVersions, KeptSums, MetricsError, VersionedMetrics};
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, watch},
     time::timeout,
 };
 
@@ -53,6 +53,8 @@ pub(crate) struct Sums {
     missed: Notify,
     /// Told when no more days are missing than there is no room for.
     caught_up: Notify,
+    /// Whether days may still be taken from the shelf, which takes less than the store needs to sum their counts.
+    takes: watch::Sender<bool>,
 }
 
 impl Sums {
@@ -63,6 +65,7 @@ impl Sums {
             reading: Mutex::new(shelf),
             missed: Notify::new(),
             caught_up: Notify::new(),
+            takes: watch::Sender::new(true),
         }
     }
 
@@ -104,6 +107,12 @@ impl Sums {
         self.caught_up.notified().await;
     }
 
+    /// Waits until there is nothing more to take from the shelf.
+    pub(crate) async fn taken(&self) {
+        // It is sent for as long as this is there.
+        let _ = self.takes.subscribe().wait_for(|takes| !takes).await;
+    }
+
     /// Reads the days that are missing, and goes on to look for such days.
     pub(crate) async fn keep(self: Arc<Self>, store: Arc<dyn VersionedMetrics>) {
         loop {
@@ -111,6 +120,7 @@ impl Sums {
             while let Ok(true) = self.read_some(&*store).await {
                 has_read = true;
             }
+            self.takes.send_replace(false);
             if has_read {
                 self.caught_up.notify_waiters();
             }
@@ -136,6 +146,7 @@ impl Sums {
         let put_aside = reading.versions(store, watch).await;
         let is_put_aside = |(day, version): &(DayKey, i64)| put_aside.get(day) == Some(version);
         let (mut found, mut missing): (Vec<_>, Vec<_>) = stale.into_iter().partition(is_put_aside);
+        self.takes.send_replace(!found.is_empty());
         let is_some_missing = !found.is_empty() || !missing.is_empty();
         if !found.is_empty() {
             found.truncate(TAKEN_AT_ONCE);
