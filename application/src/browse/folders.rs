@@ -81,6 +81,10 @@ impl Overview {
     /// What a folder comes to; none when nothing is known of it, or it is none.
     #[must_use]
     pub fn folder(&self, path: &str) -> Option<FolderTotals> {
+        self.folder_totals(&self.entries(), path)
+    }
+
+    pub(super) fn folder_totals(&self, entries: &[Entry<'_>], path: &str) -> Option<FolderTotals> {
         if path.is_empty() {
             return None;
         }
@@ -89,8 +93,8 @@ impl Overview {
         let (mut held, mut repositories, mut found) = (Held::default(), 0, false);
         let (mut counted, mut all) = (Compared { count: 0, before: self.is_compared().then_some(0) }, 0);
         let mut beside: BTreeMap<&str, u64> = BTreeMap::new();
-        for entry in self.entries() {
-            if let Some(folder) = folder_of(&entry, &parent) {
+        for entry in entries {
+            if let Some(folder) = folder_of(entry, &parent) {
                 *beside.entry(folder).or_default() += entry.counted.count;
             }
             if !entry.name.as_str().starts_with(&prefix) {

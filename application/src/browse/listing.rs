@@ -2,6 +2,8 @@
 
 use std::{
     cmp::{Ordering, Reverse},
+    collections::BTreeMap,
+    iter::Peekable,
     ops::Range,
     sync::Arc,
 };
@@ -9,7 +11,9 @@ use std::{
 use chrono::{DateTime, Utc};
 use staticreg_domain::{RepositoryName, metrics::DateRange};
 
-use super::{Compared, Daily, Folder, PeriodCounts, PullCounts, RepositoryCounts, Series, Shown, folders::folders};
+use super::{
+    Compared, Daily, Folder, FolderTotals, PeriodCounts, PullCounts, RepositoryCounts, Series, Shown, folders::folders,
+};
 use crate::catalog::{CatalogSnapshot, RepositoryEntry, RepositorySummary};
 
 /// What repositories are sorted by; equals follow each other by name.
@@ -76,6 +80,8 @@ pub struct Listing {
     pub pages: usize,
     /// The folders right below the folder that is shown, by name.
     pub folders: Vec<Folder>,
+    /// What the folder that is shown comes to, whatever is searched in it; none when nothing is known of it, or none is shown.
+    pub folder: Option<FolderTotals>,
     /// How many repositories that match are gone from the registry; none while nobody can tell.
     pub gone: Option<usize>,
 }
@@ -140,7 +146,9 @@ impl Overview {
             let name = entry.name.as_str();
             name.starts_with(&prefix) && words.iter().all(|word| name.contains(word))
         };
-        let mut entries: Vec<Entry<'_>> = self.entries().filter(is_wanted).collect();
+        let mut entries = self.entries();
+        let folder = question.folder.as_deref().and_then(|path| self.folder_totals(&entries, path));
+        entries.retain(is_wanted);
         let is_whole = self.snapshot.as_deref().is_some_and(is_whole);
         let gone = is_whole.then(|| entries.iter().filter(|entry| !entry.in_registry).count());
         let is_listed = |entry: &Entry<'_>| match question.presence {
@@ -150,22 +158,26 @@ impl Overview {
         };
         let folders = folders(&entries, &prefix, is_listed);
         entries.retain(is_listed);
-        entries.sort_unstable_by(|a, b| {
-            let order = question.sort.order(a, b);
-            if question.reverse { order.reverse() } else { order }
-        });
+        // Equals stay in the order of their names.
+        entries.sort_by(|a, b| question.sort.order(a, b));
+        if question.reverse {
+            entries.reverse();
+        }
         let per_page = question.per_page.max(1);
         let pages = entries.len().div_ceil(per_page).max(1);
         let page = question.page.clamp(1, pages);
         let shown = entries.iter().skip((page - 1) * per_page).take(per_page);
         let rows = shown.map(|entry| self.row(entry)).collect();
-        Listing { rows, found: entries.len(), page, pages, folders, gone }
+        Listing { rows, found: entries.len(), page, pages, folders, folder, gone }
     }
 
     /// Whether nothing is known of any repository.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries().next().is_none()
+        let Counting { pull_counts, period, .. } = self.counting();
+        self.snapshot.as_ref().is_none_or(|snapshot| snapshot.repositories().is_empty())
+            && pull_counts.is_none_or(|pull_counts| pull_counts.repositories().is_empty())
+            && period.is_none_or(|period| period.repositories().is_empty())
     }
 
     /// What was counted over the dates in all; none while that is not known.
@@ -230,33 +242,49 @@ impl Overview {
         }
     }
 
-    /// What the registry holds, and what was counted.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let counting = self.counting();
-        let pull_counts = self.pull_counts.value.as_deref();
-        let snapshot = self.snapshot.as_deref();
-        let is_elsewhere =
-            move |name: &RepositoryName| snapshot.is_none_or(|snapshot| snapshot.repository(name).is_none());
-        let in_registry = snapshot
-            .map(CatalogSnapshot::repositories)
-            .unwrap_or_default()
-            .iter()
-            .map(move |entry| counting.entry(&entry.name, Some(entry)));
-        let pulled = pull_counts
-            .into_iter()
-            .flat_map(PullCounts::repositories)
-            .filter(move |(name, _)| is_elsewhere(name))
-            .map(move |(name, _)| counting.entry(name, None));
+    /// What the registry holds, and what was counted, by name.
+    pub(super) fn entries(&self) -> Vec<Entry<'_>> {
+        let Counting { is_known: _, pull_counts, days, period, before } = self.counting();
+        let registry = self.snapshot.as_deref().map(CatalogSnapshot::repositories).unwrap_or_default();
+        let counts = pull_counts.map(PullCounts::repositories);
+        let period = period.map(PeriodCounts::repositories);
         // What was never pulled by tag may have been accessed otherwise.
-        let accessed = counting
-            .period
-            .into_iter()
-            .flat_map(PeriodCounts::repositories)
-            .filter(move |name| {
-                is_elsewhere(name) && pull_counts.is_none_or(|pull_counts| pull_counts.repository(name).is_none())
-            })
-            .map(move |name| counting.entry(name, None));
-        in_registry.chain(pulled).chain(accessed)
+        let pulled = counts.into_iter().flat_map(BTreeMap::keys);
+        let accessed = period.into_iter().flat_map(BTreeMap::keys);
+        let mut names: Vec<&RepositoryName> =
+            registry.iter().map(|entry| &entry.name).chain(pulled).chain(accessed).collect();
+        // Each part is in order already.
+        names.sort();
+        names.dedup();
+
+        let mut held = Beside::new(registry.iter().map(|entry| (&entry.name, &**entry)));
+        let mut counts = Beside::new(counts.into_iter().flatten());
+        let mut pushed = Beside::new(pull_counts.map(PullCounts::pushed).into_iter().flatten());
+        let mut period = Beside::new(period.into_iter().flatten());
+        let mut before_of = Beside::new(before.map(PeriodCounts::repositories).into_iter().flatten());
+        let entry = |name| {
+            let (held, counts) = (held.of(name), counts.of(name));
+            let tags = match held {
+                Some(entry) => entry.read_at.map(|_| entry.tags.len()),
+                None => counts.and_then(|counts| usize::try_from(counts.tags).ok()),
+            };
+            let count = match (days, counts) {
+                (Some((first, end)), Some(counts)) => counts.days[first..end].iter().copied().map(u64::from).sum(),
+                _ => period.of(name).copied().unwrap_or_default(),
+            };
+            let before = before.map(|_| before_of.of(name).copied().unwrap_or_default());
+            Entry {
+                name,
+                held,
+                tags,
+                counts,
+                counted: Compared { count, before },
+                last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
+                last_pushed_at: pushed.of(name).copied(),
+                in_registry: held.is_some(),
+            }
+        };
+        names.into_iter().map(entry).collect()
     }
 }
 
@@ -272,28 +300,18 @@ struct Counting<'a> {
     before: Option<&'a PeriodCounts>,
 }
 
-impl<'a> Counting<'a> {
-    /// A repository, and what the registry holds of it.
-    fn entry(self, name: &'a RepositoryName, held: Option<&'a RepositoryEntry>) -> Entry<'a> {
-        let counts = self.pull_counts.and_then(|pull_counts| pull_counts.repository(name));
-        let tags = match held {
-            Some(entry) => entry.read_at.map(|_| entry.tags.len()),
-            None => counts.and_then(|counts| usize::try_from(counts.tags).ok()),
-        };
-        let count = match (self.days, counts) {
-            (Some((first, end)), Some(counts)) => counts.days[first..end].iter().copied().map(u64::from).sum(),
-            _ => self.period.map_or(0, |period| period.of(name)),
-        };
-        Entry {
-            name,
-            held,
-            tags,
-            counts,
-            counted: Compared { count, before: self.before.map(|before| before.of(name)) },
-            last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
-            last_pushed_at: self.pull_counts.and_then(|pull_counts| pull_counts.last_pushed_at(name)),
-            in_registry: held.is_some(),
-        }
+/// Goes through what is known of some names beside names that rise: to look each up takes several times as long.
+struct Beside<I: Iterator>(Peekable<I>);
+
+impl<'a, T: 'a, I: Iterator<Item = (&'a RepositoryName, &'a T)>> Beside<I> {
+    fn new(known: impl IntoIterator<IntoIter = I>) -> Self {
+        Self(known.into_iter().peekable())
+    }
+
+    /// What is known of a name, which is not before the one that was asked for last.
+    fn of(&mut self, name: &RepositoryName) -> Option<&'a T> {
+        while self.0.next_if(|(known, _)| *known < name).is_some() {}
+        self.0.next_if(|(known, _)| *known == name).map(|(_, what)| what)
     }
 }
 
@@ -323,7 +341,6 @@ impl Sort {
             Self::Change => Reverse(a.counted.growth()).cmp(&Reverse(b.counted.growth())),
             Self::LastPulled => Reverse(a.last_pulled_at).cmp(&Reverse(b.last_pulled_at)),
         }
-        .then_with(|| a.name.cmp(b.name))
     }
 }
 

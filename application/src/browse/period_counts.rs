@@ -1,6 +1,6 @@
 //! The counts of every repository over some dates: their sums alone, small enough for 20,000 of them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use staticreg_domain::{
     RepositoryName,
@@ -16,14 +16,14 @@ const PAGE: u32 = 250_000;
 /// What was counted over some dates.
 #[derive(Clone, Debug)]
 pub struct PeriodCounts {
-    repositories: HashMap<RepositoryName, u64>,
+    repositories: BTreeMap<RepositoryName, u64>,
     daily: Daily,
 }
 
 impl PeriodCounts {
     pub(super) async fn read(ask: &AskMetrics, filter: Filter) -> Result<Self, MetricsError> {
         let daily = Daily::read(ask, &filter, None).await?;
-        let mut repositories = HashMap::new();
+        let mut repositories = BTreeMap::new();
         let breakdown = items::most_first(vec![Dimension::Repository], Measures::COUNT, filter, PAGE);
         ask.every_row(breakdown, |row| {
             repositories.insert(row.key.repository?, row.count);
@@ -45,15 +45,9 @@ impl PeriodCounts {
         &self.daily
     }
 
-    /// What was counted of a repository.
-    #[must_use]
-    pub fn of(&self, name: &RepositoryName) -> u64 {
-        self.repositories.get(name).copied().unwrap_or_default()
-    }
-
-    /// Every repository of which anything was counted, in no order.
-    pub fn repositories(&self) -> impl Iterator<Item = &RepositoryName> {
-        self.repositories.keys()
+    /// What was counted of every repository of which anything was.
+    pub(super) fn repositories(&self) -> &BTreeMap<RepositoryName, u64> {
+        &self.repositories
     }
 
     /// What was counted of all of them.
@@ -81,15 +75,17 @@ mod tests {
             counted.pulls(date, image, count).await;
         }
         counted.count(AccessKind::VersionCheck, "2026-11-20", "a:1", &"a".repeat(64), 16).await;
-        let of = |name: &str| name.parse::<RepositoryName>().unwrap();
         let dates = DateRange::days_until("2026-11-21".parse().unwrap(), 2);
         let question = CountQuestion::of_dates(dates);
         let period = PeriodCounts::read(&counted.ask, question.filter(dates)).await.unwrap();
-        assert_eq!((period.of(&of("a")), period.of(&of("b")), period.of(&of("c")), period.total()), (6, 8, 0, 14));
+        let counts = |period: &PeriodCounts| -> Vec<(String, u64)> {
+            period.repositories().iter().map(|(name, count)| (name.to_string(), *count)).collect()
+        };
+        assert_eq!((counts(&period), period.total()), (vec![("a".to_owned(), 6), ("b".to_owned(), 8)], 14));
         assert_eq!(period.daily().series[0].days, [6, 8]);
         let checks = CountQuestion { kind: AccessKind::VersionCheck, ..question };
         let period = PeriodCounts::read(&counted.ask, checks.filter(dates)).await.unwrap();
-        assert_eq!((period.of(&of("a")), period.total()), (16, 16));
+        assert_eq!((counts(&period), period.total()), (vec![("a".to_owned(), 16)], 16));
     }
 
     fn question() -> ListingQuestion {

@@ -1,6 +1,11 @@
 //! The counts of all repositories: for each repository the last 30 days and the last pull, small enough for 20,000 of them.
 
-use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use staticreg_domain::{
@@ -49,9 +54,9 @@ impl RepositoryCounts {
 #[derive(Clone, Debug)]
 pub struct PullCounts {
     today: NaiveDate,
-    counts: HashMap<RepositoryName, RepositoryCounts>,
+    counts: BTreeMap<RepositoryName, RepositoryCounts>,
     /// The last push to each repository that was ever pushed to, as of when all of it was read.
-    pushed: HashMap<RepositoryName, DateTime<Utc>>,
+    pushed: BTreeMap<RepositoryName, DateTime<Utc>>,
     /// When all of it was read, and how long that took.
     whole: (Instant, Duration),
 }
@@ -78,16 +83,15 @@ impl PullCounts {
         self.counts.get(name)
     }
 
-    /// The last push to a repository; none when there was none while it was watched.
-    #[must_use]
-    pub fn last_pushed_at(&self, name: &RepositoryName) -> Option<DateTime<Utc>> {
-        self.pushed.get(name).copied()
+    /// The last push to every repository to which there was one while it was watched.
+    pub(super) fn pushed(&self) -> &BTreeMap<RepositoryName, DateTime<Utc>> {
+        &self.pushed
     }
 
-    /// Every repository that was ever pulled from, in no order.
+    /// Every repository that was ever pulled from.
     #[must_use]
-    pub fn repositories(&self) -> impl ExactSizeIterator<Item = (&RepositoryName, &RepositoryCounts)> {
-        self.counts.iter()
+    pub fn repositories(&self) -> &BTreeMap<RepositoryName, RepositoryCounts> {
+        &self.counts
     }
 
     /// Pulls per day of the last [`DAYS`], the latest last.
@@ -163,13 +167,13 @@ impl PullCounts {
                 RepositoryCounts { all: pulls, tags, last_pulled_at: Some(last_pulled_at), ..Default::default() };
             (repository, counts)
         });
-        let mut counts: HashMap<_, _> = counts.collect();
+        let mut counts: BTreeMap<_, _> = counts.collect();
         for (name, known) in before.map(|before| before.moved_to(today).counts).unwrap_or_default() {
             if let Some(counts) = counts.get_mut(&name) {
                 counts.days = known.days;
             }
         }
-        Self { today, counts, pushed: HashMap::new(), whole: (started, Duration::ZERO) }
+        Self { today, counts, pushed: BTreeMap::new(), whole: (started, Duration::ZERO) }
     }
 
     /// The same with another last day; what is no longer among the days goes.
@@ -233,8 +237,8 @@ async fn repositories(ask: &AskMetrics, dates: DateRange) -> Result<Vec<Reposito
 }
 
 /// The last push to every repository.
-async fn pushes(ask: &AskMetrics) -> Result<HashMap<RepositoryName, DateTime<Utc>>, MetricsError> {
-    let mut all = HashMap::new();
+async fn pushes(ask: &AskMetrics) -> Result<BTreeMap<RepositoryName, DateTime<Utc>>, MetricsError> {
+    let mut all = BTreeMap::new();
     let filter = Filter { kind: AccessKind::Push.into(), ..Filter::of_dates(DateRange::EVER) };
     ask.every_row(items::last_of_repositories(filter, PAGE), |row| {
         all.insert(row.key.repository?, row.last_at?);
@@ -255,13 +259,13 @@ fn index(date: NaiveDate, first: NaiveDate) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, sync::atomic::Ordering};
+    use std::sync::atomic::Ordering;
 
     use super::*;
     use crate::browse::testing::CountingStore;
 
     fn counts(pull_counts: &PullCounts) -> BTreeMap<&str, &RepositoryCounts> {
-        pull_counts.repositories().map(|(name, counts)| (name.as_str(), counts)).collect()
+        pull_counts.repositories().iter().map(|(name, counts)| (name.as_str(), counts)).collect()
     }
 
     /// Counts of which only the changes will be read.
@@ -303,8 +307,10 @@ mod tests {
         counted.pulls("2026-11-20", "a:1", 1).await;
         counted.pulls("2026-11-20", "c:1", 1).await;
         let pull_counts = PullCounts::read(&counted.ask, None).await.unwrap();
-        let pushed =
-            |name: &str| pull_counts.last_pushed_at(&name.parse().unwrap()).map(|at| at.date_naive().to_string());
+        let pushed = |name: &str| {
+            let name: RepositoryName = name.parse().unwrap();
+            pull_counts.pushed().get(&name).map(|at| at.date_naive().to_string())
+        };
         assert_eq!(["a", "b", "c"].map(pushed), [Some("2026-11-05".to_owned()), Some("2026-01-01".to_owned()), None]);
         assert_eq!(pull_counts.repositories().len(), 2, "a push is no pull");
         let again = PullCounts::read(&counted.ask, Some(Arc::new(pull_counts.clone()))).await.unwrap();

@@ -52,7 +52,7 @@ pub(crate) const WARM_LIMIT: Duration = Duration::from_mins(5);
 const WARM: Duration = Duration::from_millis(150);
 
 /// What pages say, and badges, as long as they do not know yet.
-const INCOMPLETE: [&str; 3] = ["eload in a moment", "pulls: unknown", r#""message":"unknown""#];
+const INCOMPLETE: [&str; 3] = ["in a moment", "pulls: unknown", r#""message":"unknown""#];
 
 /// How often each is asked.
 const TIMES: usize = 30;

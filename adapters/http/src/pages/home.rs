@@ -291,9 +291,10 @@ fn page_of(
         has_registry: overview.snapshot.is_some(),
         configuration: set_up::configuration(site, origin),
         figures: figures(overview, chosen),
-        folder: overview
-            .folder(query.folder())
-            .map(|totals| FolderSection::new(query.folder(), &totals, days, chosen, now.date_naive())),
+        folder: listing
+            .folder
+            .as_ref()
+            .map(|totals| FolderSection::new(query.folder(), totals, days, chosen, now.date_naive())),
         trend: overview.daily().and_then(|daily| Sparkline::of(&daily, &chosen.column())),
         read_at: overview
             .snapshot
