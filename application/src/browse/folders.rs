@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use staticreg_domain::metrics::{self, Filter, MetricsError};
 
-use super::{Compared, CountQuestion, Daily, Overview, Series, listing::Entry};
+use super::{Compared, CountQuestion, Daily, Overview, Series, entries::Entry};
 use crate::ask_metrics::AskMetrics;
 
 /// A folder right below the one that is shown: what repositories' names share before a slash.

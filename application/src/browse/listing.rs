@@ -2,9 +2,6 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BTreeMap,
-    iter::Peekable,
-    ops::Range,
     sync::Arc,
 };
 
@@ -12,9 +9,11 @@ use chrono::{DateTime, Utc};
 use staticreg_domain::{RepositoryName, metrics::DateRange};
 
 use super::{
-    Compared, Daily, Folder, FolderTotals, PeriodCounts, PullCounts, RepositoryCounts, Series, Shown, folders::folders,
+    Compared, Daily, Folder, FolderTotals, PeriodCounts, PullCounts, RepositoryCounts, Series, Shown,
+    entries::{Counting, Entry},
+    folders::folders,
 };
-use crate::catalog::{CatalogSnapshot, RepositoryEntry, RepositorySummary};
+use crate::catalog::{CatalogSnapshot, RepositorySummary};
 
 /// What repositories are sorted by; equals follow each other by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +79,8 @@ pub struct Listing {
     pub pages: usize,
     /// The folders right below the folder that is shown, by name.
     pub folders: Vec<Folder>,
-    /// What the folder that is shown comes to, whatever is searched in it; none when nothing is known of it, or none is shown.
+    /// What the folder that is shown comes to, whatever is searched in it; none when nothing is known of it, or none is
+    /// shown.
     pub folder: Option<FolderTotals>,
     /// How many repositories that match are gone from the registry; none while nobody can tell.
     pub gone: Option<usize>,
@@ -120,19 +120,6 @@ pub struct Overview {
     pub before: Option<Shown<PeriodCounts>>,
     /// What the registry holds; none when no registry is configured.
     pub snapshot: Option<Arc<CatalogSnapshot>>,
-}
-
-pub(super) struct Entry<'a> {
-    pub(super) name: &'a RepositoryName,
-    /// What the registry holds of it.
-    pub(super) held: Option<&'a RepositoryEntry>,
-    tags: Option<usize>,
-    pub(super) counts: Option<&'a RepositoryCounts>,
-    /// What was counted over the dates.
-    pub(super) counted: Compared,
-    last_pulled_at: Option<DateTime<Utc>>,
-    last_pushed_at: Option<DateTime<Utc>>,
-    pub(super) in_registry: bool,
 }
 
 impl Overview {
@@ -224,107 +211,12 @@ impl Overview {
             in_registry: *in_registry,
         }
     }
-
-    /// Where what was counted over the dates is to be found.
-    fn counting(&self) -> Counting<'_> {
-        let pull_counts = self.pull_counts.value.as_deref();
-        let period = self.period.as_ref().map(|period| period.value.as_deref());
-        let days = pull_counts.filter(|_| period.is_none()).map(|pull_counts| {
-            let Range { start, end } = pull_counts.days_in(self.dates);
-            (start, end)
-        });
-        Counting {
-            is_known: days.is_some() || period.flatten().is_some(),
-            pull_counts,
-            days,
-            period: period.flatten(),
-            before: self.before.as_ref().and_then(|before| before.value.as_deref()),
-        }
-    }
-
-    /// What the registry holds, and what was counted, by name.
-    pub(super) fn entries(&self) -> Vec<Entry<'_>> {
-        let Counting { is_known: _, pull_counts, days, period, before } = self.counting();
-        let registry = self.snapshot.as_deref().map(CatalogSnapshot::repositories).unwrap_or_default();
-        let counts = pull_counts.map(PullCounts::repositories);
-        let period = period.map(PeriodCounts::repositories);
-        // What was never pulled by tag may have been accessed otherwise.
-        let pulled = counts.into_iter().flat_map(BTreeMap::keys);
-        let accessed = period.into_iter().flat_map(BTreeMap::keys);
-        let mut names: Vec<&RepositoryName> =
-            registry.iter().map(|entry| &entry.name).chain(pulled).chain(accessed).collect();
-        // Each part is in order already.
-        names.sort();
-        names.dedup();
-
-        let mut held = Beside::new(registry.iter().map(|entry| (&entry.name, &**entry)));
-        let mut counts = Beside::new(counts.into_iter().flatten());
-        let mut pushed = Beside::new(pull_counts.map(PullCounts::pushed).into_iter().flatten());
-        let mut period = Beside::new(period.into_iter().flatten());
-        let mut before_of = Beside::new(before.map(PeriodCounts::repositories).into_iter().flatten());
-        let entry = |name| {
-            let (held, counts) = (held.of(name), counts.of(name));
-            let tags = match held {
-                Some(entry) => entry.read_at.map(|_| entry.tags.len()),
-                None => counts.and_then(|counts| usize::try_from(counts.tags).ok()),
-            };
-            let count = match (days, counts) {
-                (Some((first, end)), Some(counts)) => counts.days[first..end].iter().copied().map(u64::from).sum(),
-                _ => period.of(name).copied().unwrap_or_default(),
-            };
-            let before = before.map(|_| before_of.of(name).copied().unwrap_or_default());
-            Entry {
-                name,
-                held,
-                tags,
-                counts,
-                counted: Compared { count, before },
-                last_pulled_at: counts.and_then(|counts| counts.last_pulled_at),
-                last_pushed_at: pushed.of(name).copied(),
-                in_registry: held.is_some(),
-            }
-        };
-        names.into_iter().map(entry).collect()
-    }
-}
-
-/// Where what was counted of a repository is to be found.
-#[derive(Clone, Copy)]
-struct Counting<'a> {
-    /// Whether it is known.
-    is_known: bool,
-    pull_counts: Option<&'a PullCounts>,
-    /// The first of the days that are known of each, and the one behind the last; none when their sums are.
-    days: Option<(usize, usize)>,
-    period: Option<&'a PeriodCounts>,
-    before: Option<&'a PeriodCounts>,
-}
-
-/// Goes through what is known of some names beside names that rise: to look each up takes several times as long.
-struct Beside<I: Iterator>(Peekable<I>);
-
-impl<'a, T: 'a, I: Iterator<Item = (&'a RepositoryName, &'a T)>> Beside<I> {
-    fn new(known: impl IntoIterator<IntoIter = I>) -> Self {
-        Self(known.into_iter().peekable())
-    }
-
-    /// What is known of a name, which is not before the one that was asked for last.
-    fn of(&mut self, name: &RepositoryName) -> Option<&'a T> {
-        while self.0.next_if(|(known, _)| *known < name).is_some() {}
-        self.0.next_if(|(known, _)| *known == name).map(|(_, what)| what)
-    }
 }
 
 /// Whether the snapshot shows all that is in the registry.
 fn is_whole(snapshot: &CatalogSnapshot) -> bool {
     let status = snapshot.status();
     status.read_at.is_some() && status.progress.is_none() && status.fault.is_none()
-}
-
-impl Entry<'_> {
-    fn summary(&self) -> Option<&RepositorySummary> {
-        self.held.filter(|entry| entry.read_at.is_some()).map(|entry| &entry.summary)
-    }
 }
 
 impl Sort {
@@ -349,7 +241,10 @@ pub(super) mod testing {
     //! Repositories of a registry, and pulls.
 
     use super::*;
-    use crate::{browse::testing::CountingStore, catalog::ReadStatus};
+    use crate::{
+        browse::testing::CountingStore,
+        catalog::{ReadStatus, RepositoryEntry},
+    };
 
     /// The repositories of a registry, without tags, and pulls of a day.
     pub(crate) async fn overview(registry: Option<(&[&str], ReadStatus)>, pulled: &[(&str, i32)]) -> Overview {
@@ -387,7 +282,7 @@ mod tests {
     };
     use crate::{
         browse::testing::CountingStore,
-        catalog::{Blob, ImageSummary, ReadStatus, TagEntry, TagTarget},
+        catalog::{Blob, ImageSummary, ReadStatus, RepositoryEntry, TagEntry, TagTarget},
     };
 
     fn question() -> ListingQuestion {

@@ -4,6 +4,7 @@
 
 pub(crate) mod answer_cache;
 mod count_question;
+mod entries;
 mod find;
 mod folders;
 mod items;

@@ -59,7 +59,8 @@ pub(crate) fn csv_address(table: &str, name: Option<&RepositoryName>, tag: Optio
     text::address(&format!("/export/{table}.csv"), &parameters)
 }
 
-fn with_kept(path: &str, own: &[(&str, &str)], chosen: &Chosen) -> String {
+/// An address with its own parameters and what was chosen.
+pub(crate) fn with_kept(path: &str, own: &[(&str, &str)], chosen: &Chosen) -> String {
     let kept = chosen.kept();
     let kept = kept.iter().map(|(name, value)| (*name, value.as_str()));
     text::address(path, &own.iter().copied().chain(kept).collect::<Vec<_>>())

@@ -22,16 +22,14 @@ use super::{
     found::FoundSection,
     kinds::artifact_name,
     layout::{Figure, Layout, RENEWED_SOON, Section, balance, origin, page},
-    list::{Column, Pages, is_reverse, order_name},
+    list::{Column, Pages},
+    list_parameters::{ListParameters, PER_PAGE, address, own_parameters},
     parameters::Parameters,
     set_up,
     site::Site,
     table::{NoTable, Table, time, with_head},
     text::{self, Moment},
 };
-
-/// Repositories on a page.
-const PER_PAGE: usize = 50;
 
 /// Platforms named in a row.
 const PLATFORMS_SHOWN: usize = 4;
@@ -128,114 +126,11 @@ struct Row {
     gone: bool,
 }
 
-/// What the address asks for.
-struct ListParameters {
-    question: ListingQuestion,
-}
-
 /// A choice of what to list.
 struct PresenceChoice {
     label: String,
     address: String,
     chosen: bool,
-}
-
-impl ListParameters {
-    fn from_parameters(parameters: &Parameters) -> Self {
-        let sort = match parameters.get("sort") {
-            Some("name") => Sort::Name,
-            Some("tags") => Sort::Tags,
-            Some("size") => Sort::Size,
-            Some("last_pushed") => Sort::LastPushed,
-            Some("last_pulled") => Sort::LastPulled,
-            Some("change") => Sort::Change,
-            _ => Sort::Pulls,
-        };
-        let search = parameters.get("q").unwrap_or_default().to_owned();
-        let presence = match parameters.get("show") {
-            Some("there") => Presence::There,
-            Some("gone") => Presence::Gone,
-            Some("all") => Presence::Any,
-            // Who searches means whatever there is.
-            _ if search.is_empty() => Presence::There,
-            _ => Presence::Any,
-        };
-        let folder = parameters.get("folder").map(|folder| folder.trim_matches('/').to_owned());
-        Self {
-            question: ListingQuestion {
-                search,
-                presence,
-                folder: folder.filter(|folder| !folder.is_empty()),
-                sort,
-                reverse: is_reverse(parameters),
-                page: parameters.parse("page").unwrap_or(1),
-                per_page: PER_PAGE,
-            },
-        }
-    }
-
-    fn folder(&self) -> &str {
-        self.question.folder.as_deref().unwrap_or_default()
-    }
-
-    fn search(&self) -> &str {
-        &self.question.search
-    }
-
-    fn shows_gone(&self) -> bool {
-        self.question.presence == Presence::Gone
-    }
-
-    fn sort_name(&self) -> &'static str {
-        sort_name(self.question.sort)
-    }
-
-    fn order_name(&self) -> &'static str {
-        order_name(self.question.reverse)
-    }
-}
-
-/// The name of what is shown, unless that is shown anyway.
-fn presence_name(question: &ListingQuestion) -> &'static str {
-    match (question.presence, question.search.is_empty()) {
-        (Presence::There, true) | (Presence::Any, false) => "",
-        (Presence::There, false) => "there",
-        (Presence::Gone, _) => "gone",
-        (Presence::Any, true) => "all",
-    }
-}
-
-fn sort_name(sort: Sort) -> &'static str {
-    match sort {
-        Sort::Name => "name",
-        Sort::Tags => "tags",
-        Sort::Size => "size",
-        Sort::LastPushed => "last_pushed",
-        Sort::Pulls => "",
-        Sort::Change => "change",
-        Sort::LastPulled => "last_pulled",
-    }
-}
-
-/// The address of the list, or of the same as CSV.
-fn address(path: &str, question: &ListingQuestion, chosen: &Chosen) -> String {
-    let kept = chosen.kept();
-    let mut parameters = own_parameters(question);
-    parameters.extend(kept.iter().map(|(name, value)| (*name, value.as_str())));
-    let page = if question.page > 1 { question.page.to_string() } else { String::new() };
-    parameters.push(("page", &page));
-    text::address(path, &parameters)
-}
-
-/// What the address says beside what is counted, and the page.
-fn own_parameters(question: &ListingQuestion) -> Vec<(&str, &str)> {
-    vec![
-        ("q", &question.search),
-        ("folder", question.folder.as_deref().unwrap_or_default()),
-        ("show", presence_name(question)),
-        ("sort", sort_name(question.sort)),
-        ("order", order_name(question.reverse)),
-    ]
 }
 
 #[handler]

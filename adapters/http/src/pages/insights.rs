@@ -12,7 +12,7 @@ use staticreg_application::{
 use staticreg_domain::{Architecture, metrics::AccessKind};
 
 use super::{
-    addresses::{csv_address, repository_address_in, tag_address_in},
+    addresses::{csv_address, repository_address_in, tag_address_in, with_kept},
     change::Change,
     chart::{Chart, ChartInput, Share},
     chooser::{Chooser, RangeChoice},
@@ -237,14 +237,9 @@ fn unused_section(
     parameters: &Parameters,
     now: DateTime<Utc>,
 ) -> UnusedSection {
-    let range = chosen.kept();
-    let address_of = |path: &str, own: &[(&str, &str)]| {
-        let range = range.iter().map(|(name, value)| (*name, value.as_str()));
-        text::address(path, &range.chain(own.iter().copied()).collect::<Vec<_>>())
-    };
     let address = |days: u32, page: usize| {
         let (days, page) = (days.to_string(), if page > 1 { page.to_string() } else { String::new() });
-        format!("{}#unused", address_of("/insights", &[("unused", &days), ("unused_page", &page)]))
+        format!("{}#unused", with_kept("/insights", &[("unused", &days), ("unused_page", &page)], chosen))
     };
     let unused = shown.value.as_deref();
     let images = unused.map(|unused| unused.images.as_slice()).unwrap_or_default();
@@ -276,7 +271,7 @@ fn unused_section(
             .map(|image| unused_row(image, chosen, now))
             .collect(),
         pages: Pages::new(page, pages, |page| address(days, page)),
-        cleanup: address_of("/cleanup", &[("unused_days", &days.to_string())]),
+        cleanup: with_kept("/cleanup", &[("unused_days", &days.to_string())], chosen),
         csv: text::address("/export/unused.csv", &[("unused", &days.to_string())]),
     }
 }

@@ -26,6 +26,7 @@ mod kinds;
 mod layout;
 mod links;
 mod list;
+mod list_parameters;
 mod parameters;
 mod repository;
 mod set_up;

@@ -305,7 +305,7 @@ async fn what_was_chosen_is_passed_on_by_pages_where_nothing_is_chosen() {
         }
     }
     let insights = site.page("/insights?days=7").await;
-    assert!(insights.body.contains("href=\"/cleanup?days=7&#38;unused_days="), "{}", insights.body);
+    assert!(insights.body.contains("href=\"/cleanup?unused_days=90&#38;days=7\""), "{}", insights.body);
 }
 
 /// What one waits for on a slow line.
