@@ -56,13 +56,24 @@ impl Progress {
     }
 
     fn tell(&self) {
-        let Self { done, rows, of, .. } = self;
-        let percent = of.filter(|of| *of > 0).map(|of| (rows * 100 / of).min(100));
-        match (self.is_terminal, of.zip(percent)) {
-            (true, _) => draw(percent, &format!("{rows} rows {done}")),
-            (false, Some((of, percent))) => say(&format!("{rows} of {of} rows {done} ({percent} %)")),
-            (false, None) => say(&format!("{rows} rows {done}")),
+        match (self.is_terminal, self.percent()) {
+            (true, percent) => draw(percent, &self.words()),
+            (false, Some(percent)) => say(&format!("{} ({percent} %)", self.words())),
+            (false, None) => say(&self.words()),
         }
+    }
+
+    fn words(&self) -> String {
+        let Self { done, rows, of, .. } = self;
+        match of {
+            Some(of) => format!("{rows} of {of} rows {done}"),
+            None => format!("{rows} rows {done}"),
+        }
+    }
+
+    /// How much is done; none when that cannot be told.
+    fn percent(&self) -> Option<u64> {
+        Some((self.rows * 100).checked_div(self.of?)?.min(100))
     }
 }
 
@@ -94,6 +105,20 @@ fn line(percent: Option<u64>, words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_tells_how_many_of_how_many() {
+        let mut progress = Progress { rows: 250, ..Progress::new("exported", Some(1_000)) };
+        assert_eq!((progress.words().as_str(), progress.percent()), ("250 of 1000 rows exported", Some(25)));
+        progress.of = None;
+        assert_eq!((progress.words().as_str(), progress.percent()), ("250 rows exported", None));
+    }
+
+    #[test]
+    fn more_rows_than_were_counted_are_no_more_than_all() {
+        let progress = |of| Progress { rows: 7, ..Progress::new("exported", Some(of)) }.percent();
+        assert_eq!((progress(5), progress(0)), (Some(100), None));
+    }
 
     #[test]
     fn a_bar_is_as_long_as_what_is_done() {

@@ -7,30 +7,23 @@ use sea_orm_migration::MigratorTrait as _;
 use staticreg_migration::Migrator;
 use tokio::time::{Instant, sleep};
 
-/// How far a change of the schema is.
+/// How far a change of the schema is: what the database tells of it, behind which change it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeProgress {
-    /// Which change, and what the database is at.
+    /// What it is at.
     pub words: String,
-    /// How much is done of what the database is at, when it tells.
+    /// How much of that is done, when the database tells.
     pub percent: Option<u8>,
 }
 
-/// Called about once a second with how far a change is, and with none when what was told of is over.
-pub type OnUpgrade = fn(Option<&UpgradeProgress>);
-
-/// What the database tells of what it is at.
-#[derive(Debug)]
-pub(crate) struct HowFar {
-    pub(crate) words: String,
-    pub(crate) percent: Option<u8>,
-}
-
-impl HowFar {
+impl UpgradeProgress {
     pub(crate) fn unknown(why: String) -> Self {
         Self { words: why, percent: None }
     }
 }
+
+/// Called about once a second with how far a change is, and with none when what was told of is over.
+pub type OnUpgrade = fn(Option<&UpgradeProgress>);
 
 /// Tells how far long work is.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +37,7 @@ impl Teller {
     const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
     /// Applies what is missing, in the caller's transaction; `counts` says how many the database holds, if any.
-    pub(crate) async fn apply<F: Future<Output = HowFar>>(
+    pub(crate) async fn apply<F: Future<Output = UpgradeProgress>>(
         self,
         transaction: &DatabaseTransaction,
         counts: Option<String>,
@@ -72,7 +65,7 @@ impl Teller {
     }
 
     /// Does long work, and meanwhile tells how far it is.
-    pub(crate) async fn during<T, F: Future<Output = HowFar>>(
+    pub(crate) async fn during<T, F: Future<Output = UpgradeProgress>>(
         self,
         work: impl Future<Output = T>,
         what: &str,
@@ -83,7 +76,7 @@ impl Teller {
         let telling = async {
             loop {
                 sleep(every).await;
-                let HowFar { words, percent } = how_far().await;
+                let UpgradeProgress { words, percent } = how_far().await;
                 let (words, seconds) = (format!("{what}: {words}"), began.elapsed().as_secs());
                 if let Some(tell) = self.to {
                     tell(Some(&UpgradeProgress { words, percent }));
@@ -125,21 +118,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn long_work_is_logged_now_and_then_and_short_work_is_not() {
-        let asked = RefCell::new(0);
+        let asked = RefCell::new(Vec::new());
+        let began = Instant::now();
         let how_far = || {
-            *asked.borrow_mut() += 1;
-            ready(HowFar::unknown("?".into()))
+            asked.borrow_mut().push(began.elapsed().as_secs());
+            ready(UpgradeProgress::unknown("?".into()))
         };
         let log = Teller { to: None };
         assert_eq!(log.during(async { 1 }, "at work", how_far).await, 1);
-        assert_eq!(*asked.borrow(), 0);
+        assert!(asked.borrow().is_empty());
         log.during(sleep(Duration::from_secs(35)), "at work", how_far).await;
-        assert_eq!(*asked.borrow(), 3);
+        assert_eq!(*asked.borrow(), [10, 20, 30]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_is_told_each_second_and_when_it_is_over() {
-        let how_far = || ready(HowFar { words: "an index".into(), percent: Some(7) });
+        let how_far = || ready(UpgradeProgress { words: "an index".into(), percent: Some(7) });
         Teller { to: Some(tell) }.during(sleep(Duration::from_millis(2_500)), "at work", how_far).await;
         let told = Some(UpgradeProgress { words: "at work: an index".into(), percent: Some(7) });
         assert_eq!(TOLD.take(), [told.clone(), told, None]);

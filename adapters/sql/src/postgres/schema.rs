@@ -14,7 +14,7 @@ use super::{server::Server, settings};
 use crate::{
     OpenError, SchemaName,
     error::Reason,
-    upgrade::{HowFar, Teller},
+    upgrade::{Teller, UpgradeProgress},
 };
 
 /// How long the changes may take: an index over many rows takes minutes.
@@ -53,8 +53,8 @@ const COUNTS: &str = "\
         WHERE relkind = 'r' AND (oid = to_regclass('container_pull_metrics') \
             OR oid IN (SELECT relid FROM pg_partition_tree(to_regclass('container_pull_metrics'))))) AS held";
 
-/// What a process waits for, or what index it is at and how much of that in percent. Of other changes PostgreSQL tells nothing. The index itself
-/// cannot be seen before all is done.
+/// What a process waits for, or what index it is at and how much of that in percent. Of other changes PostgreSQL tells
+/// nothing. The index itself cannot be seen before all is done.
 const HOW_FAR: &str = "\
     SELECT CASE WHEN cardinality(waits_for) > 0 \
             THEN format('it waits for a lock that process %s of the database holds', array_to_string(waits_for, ', ')) \
@@ -140,7 +140,7 @@ async fn apply(database: &DatabaseConnection, server: &Server, teller: Teller) -
 }
 
 /// What the database tells of what one of its processes is at, over a connection of its own.
-async fn how_far(server: &Server, process: i32) -> HowFar {
+async fn how_far(server: &Server, process: i32) -> UpgradeProgress {
     let look = async {
         let mut connection = server.connect().await?;
         let told: Option<(String, Option<i16>)> =
@@ -149,9 +149,11 @@ async fn how_far(server: &Server, process: i32) -> HowFar {
         Ok(told)
     };
     match server.in_time(look).await {
-        Ok(Some((words, percent))) => HowFar { words, percent: percent.and_then(|percent| percent.try_into().ok()) },
-        Ok(None) => HowFar::unknown("PostgreSQL does not tell how far it is".to_owned()),
-        Err(error) => HowFar::unknown(format!("how far it is cannot be asked, {error}")),
+        Ok(Some((words, percent))) => {
+            UpgradeProgress { words, percent: percent.and_then(|percent| percent.try_into().ok()) }
+        }
+        Ok(None) => UpgradeProgress::unknown("PostgreSQL does not tell how far it is".to_owned()),
+        Err(error) => UpgradeProgress::unknown(format!("how far it is cannot be asked, {error}")),
     }
 }
 

@@ -38,7 +38,7 @@ use crate::{
     connections::Connections,
     error::{Reason, classify, within},
     query::{Query, Row},
-    upgrade::{HowFar, Teller},
+    upgrade::{Teller, UpgradeProgress},
 };
 
 /// Takes the lock to write at once: a transaction that reads first may be refused it later.
@@ -269,7 +269,7 @@ async fn apply(database: &DatabaseConnection, teller: Teller) -> Result<(), DbEr
     };
     let transaction = database.begin_with_options(options).await?;
     let counts = counts(&transaction).await?;
-    let how_far = || ready(HowFar::unknown("SQLite does not tell how far it is".to_owned()));
+    let how_far = || ready(UpgradeProgress::unknown("SQLite does not tell how far it is".to_owned()));
     teller.apply(&transaction, counts, how_far).await?;
     transaction.commit().await
 }
