@@ -34,7 +34,8 @@ pub(crate) struct Problem {
     /// What to do about it.
     detail: String,
     /// What went wrong, in a word for programs: `unknown_parameter`, `invalid_parameter`, `no_registry`, `registry_not_read`,
-    /// `unknown_repository`, `unknown_tag`, `no_image`, `registry_unavailable`, or the title as one word, such as `not_found`. Later versions may add more.
+    /// `unknown_repository`, `unknown_tag`, `no_image`, `registry_unavailable`, or the title as one word, such as
+    /// `not_found`. Later versions may add more.
     code: String,
     /// The parameter that is wrong, where one is.
     #[oai(skip_serializing_if_is_none)]

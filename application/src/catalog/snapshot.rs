@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use staticreg_domain::{
     Digest, ManifestKind, Platform, RepositoryName, Tag,
-    catalog::{Artifact, Descriptor},
+    catalog::{Artifact, Descriptor, Reference},
 };
 use tokio::sync::watch;
 
@@ -253,6 +253,12 @@ impl TagEntry {
             TagTarget::Unread(digest) => Some(digest),
             TagTarget::Image(image) => Some(&image.digest),
         }
+    }
+
+    /// What to ask the registry for: content under a digest is remembered, a tag would be asked for anew.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        self.digest().map_or_else(|| Reference::Tag(self.tag.clone()), |digest| Reference::Digest(digest.clone()))
     }
 
     /// The image or index it points to, when it could be read.

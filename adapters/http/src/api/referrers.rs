@@ -3,14 +3,11 @@
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json, types::Example};
 use staticreg_application::catalog::{Attached, ImageDetails, ReadImageError};
-use staticreg_domain::{
-    RepositoryName, Tag,
-    catalog::{Attachment, Reference},
-};
+use staticreg_domain::{RepositoryName, Tag, catalog::Attachment};
 
 use super::{
     ApiTag,
-    registry::{no_registry, unknown_repository},
+    registry::{no_registry, read_snapshot, unknown_repository},
     selection::parse,
 };
 use crate::{
@@ -53,13 +50,12 @@ impl ReferrersApi {
         let name: RepositoryName = parse("repository", &repository)?;
         let tag: Tag = parse("tag", &tag)?;
         let Some(registry) = &self.registry else { return Ok(ReferrersAnswer::not_there(no_registry())) };
-        let snapshot = registry.snapshots.snapshot();
+        let snapshot = read_snapshot(&registry.snapshots)?;
         let Some(entry) = snapshot.repository(&name) else {
             return Ok(ReferrersAnswer::not_there(unknown_repository()));
         };
         let Some(held) = entry.tag(&tag) else { return Ok(ReferrersAnswer::not_there(unknown_tag())) };
-        let reference = held.digest().map_or(Reference::Tag(tag), |digest| Reference::Digest(digest.clone()));
-        let details = match registry.images.read(name.clone(), reference, platform.0).await {
+        let details = match registry.images.read(name.clone(), held.reference(), platform.0).await {
             Ok(details) => details,
             Err(ReadImageError::Unavailable) => return Err(unavailable()),
             Err(error @ (ReadImageError::NotFound | ReadImageError::Malformed)) => {

@@ -183,11 +183,8 @@ impl RegistryApi {
         page: impl FnOnce(&CatalogSnapshot) -> Option<Page<T>> + Send + 'static,
     ) -> Result<RegistryAnswer<T>, QuestionError> {
         let Some(snapshots) = &self.snapshots else { return Ok(RegistryAnswer::NotThere(no_registry())) };
-        let snapshot = snapshots.snapshot();
+        let snapshot = read_snapshot(snapshots)?;
         let status = snapshot.status().clone();
-        if status.read_at.is_none() && snapshot.repositories().is_empty() {
-            return Err(QuestionError::Unavailable(Json(not_read()), RETRY_AFTER_SECONDS));
-        }
         // It may walk over half a million tags.
         let Some(Page { items, next_cursor, complete }) = aside(move || page(&snapshot)).await else {
             return Ok(RegistryAnswer::NotThere(unknown_repository()));
@@ -201,6 +198,15 @@ impl RegistryApi {
         };
         Ok(RegistryAnswer::List(list, status.read_at, format))
     }
+}
+
+/// What is known of the registry, once anything is.
+pub(super) fn read_snapshot(snapshots: &CatalogSnapshots) -> Result<Arc<CatalogSnapshot>, QuestionError> {
+    let snapshot = snapshots.snapshot();
+    if snapshot.status().read_at.is_none() && snapshot.repositories().is_empty() {
+        return Err(QuestionError::Unavailable(Json(not_read()), RETRY_AFTER_SECONDS));
+    }
+    Ok(snapshot)
 }
 
 /// No registry is to be read.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use poem::http::StatusCode;
 use serde_json::json;
-use staticreg_application::catalog::ReadImage;
+use staticreg_application::catalog::{CatalogSnapshot, CatalogSnapshots, ReadImage};
+use staticreg_domain::catalog::{CatalogError, MockRegistryCatalog};
 use staticreg_memory::MemoryMetrics;
 use staticreg_test_support::sample::{SampleRegistry, digest};
 
@@ -59,7 +60,23 @@ async fn what_is_gone_or_not_there_is_no_empty_list() {
     let gone = server.get(format!("{PATH}?repository=app&tag=1")).send().await;
     assert_eq!(problem(gone, StatusCode::NOT_FOUND).await["code"], "no_image");
 
+    let unread = CatalogSnapshots::fixed(CatalogSnapshot::default());
+    let server = server_with(unread, ReadImage::new(Arc::new(SampleRegistry::signed())));
+    let early = server.get(format!("{PATH}?repository=app&tag=1")).send().await;
+    assert_eq!(problem(early, StatusCode::SERVICE_UNAVAILABLE).await["code"], "registry_not_read");
+
     let without = support::server(MemoryMetrics::new(1));
     let none = without.get(format!("{PATH}?repository=app&tag=1")).send().await;
     assert_eq!(problem(none, StatusCode::NOT_FOUND).await["code"], "no_registry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_does_not_answer_is_asked_again_later() {
+    let mut away = MockRegistryCatalog::new();
+    away.expect_manifest().returning(|_, _| Err(CatalogError::Unavailable("down".into())));
+    let held = read(Arc::new(SampleRegistry::signed())).await;
+    let server = server_with(held, ReadImage::new(Arc::new(away)));
+    let response = server.get(format!("{PATH}?repository=app&tag=1")).send().await;
+    response.assert_header("retry-after", "1");
+    assert_eq!(problem(response, StatusCode::SERVICE_UNAVAILABLE).await["code"], "registry_unavailable");
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use staticreg_application::catalog::{Attached, ImageDetails, ReadImageError, RepositoryEntry};
 use staticreg_domain::{
     RepositoryName, Tag,
-    catalog::{Artifact, Attachment, Descriptor, ImageConfiguration, ManifestContent, Reference},
+    catalog::{Artifact, Attachment, Descriptor, ImageConfiguration, ManifestContent},
 };
 
 use super::frame::is_read;
@@ -121,10 +121,7 @@ pub(super) async fn read_image(
     let registry = site.registry.as_ref().ok_or(NoImage::NoRegistry)?;
     let missing = if is_read(site, entry) { NoImage::NoTag } else { NoImage::NotRead };
     let entry = entry.and_then(|entry| entry.tag(tag)).ok_or(missing)?;
-    // Content under a digest is remembered; a tag would be asked for anew.
-    let reference =
-        entry.digest().map_or_else(|| Reference::Tag(tag.clone()), |digest| Reference::Digest(digest.clone()));
-    registry.images.read(name.clone(), reference, platform.map(str::to_owned)).await.map_err(NoImage::Unread)
+    registry.images.read(name.clone(), entry.reference(), platform.map(str::to_owned)).await.map_err(NoImage::Unread)
 }
 
 /// What belongs to an image; none when the registry does not tell.
