@@ -65,7 +65,8 @@ impl Rollup {
     }
 
     /// An answer of the sums, or of the store where they are not all there; of whichever has it first, as the store may take
-    /// longer than the sums to be read. One limit for all that is asked for it.
+    /// longer than the sums to be read. Sums that are put aside are waited for, as the store would take the processor that
+    /// they are read with. One limit for all that is asked for it.
     async fn answer<T: Send + 'static>(
         &self,
         needs: Needs,
