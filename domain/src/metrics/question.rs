@@ -23,23 +23,28 @@ impl DateRange {
     /// All of time.
     pub const EVER: Self = Self { from: NaiveDate::MIN, to: NaiveDate::MAX };
 
+    /// What no range goes back beyond by itself: the first date that RFC 3339 and the calendars of programs know.
+    const EARLIEST: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 1).expect("a date");
+
     /// The range of both dates and all between.
     pub fn new(from: NaiveDate, to: NaiveDate) -> Result<Self, InvalidDateRange> {
         if from <= to { Ok(Self { from, to }) } else { Err(InvalidDateRange) }
     }
 
-    /// So many days, at least one, the last of them `to`.
+    /// So many days, at least one, the last of them `to`; fewer where these would begin before the year 1.
     #[must_use]
     pub fn days_until(to: NaiveDate, days: u32) -> Self {
         let before = Days::new(u64::from(days.saturating_sub(1)));
-        Self { from: to.checked_sub_days(before).unwrap_or(NaiveDate::MIN), to }
+        Self { from: to.checked_sub_days(before).unwrap_or(NaiveDate::MIN).max(Self::EARLIEST.min(to)), to }
     }
 
-    /// As many days, the last of them the day before this range; the first of them as early as dates go.
+    /// As many days, the last of them the day before this range; fewer where these would begin before the year 1, and where
+    /// there is none, the first of this range.
     #[must_use]
     pub fn previous(&self) -> Self {
-        let to = self.from.pred_opt().unwrap_or(NaiveDate::MIN);
-        Self { from: to.checked_sub_signed(self.to - self.from).unwrap_or(NaiveDate::MIN), to }
+        let earliest = Self::EARLIEST.min(self.from);
+        let to = self.from.pred_opt().unwrap_or(NaiveDate::MIN).max(earliest);
+        Self { from: to.checked_sub_signed(self.to - self.from).unwrap_or(NaiveDate::MIN).max(earliest), to }
     }
 
     /// The first date.
@@ -254,7 +259,8 @@ mod tests {
         let to = date("2026-03-01");
         assert_eq!(DateRange::days_until(to, 1), DateRange::new(to, to).expect("a range"));
         assert_eq!(DateRange::days_until(to, 2).from(), date("2026-02-28"));
-        assert_eq!(DateRange::days_until(to, u32::MAX).from(), NaiveDate::MIN);
+        assert_eq!(DateRange::days_until(to, u32::MAX).from(), date("0001-01-01"));
+        assert_eq!(DateRange::days_until(date("0001-01-02"), 30).from(), date("0001-01-01"));
     }
 
     #[test]
@@ -262,6 +268,10 @@ mod tests {
         let range = |from, to| DateRange::new(date(from), date(to)).expect("a range");
         assert_eq!(range("2026-03-01", "2026-03-31").previous(), range("2026-01-29", "2026-02-28"));
         assert_eq!(range("2026-03-01", "2026-03-01").previous(), range("2026-02-28", "2026-02-28"));
+        assert_eq!(range("0586-03-30", "2026-11-21").previous(), range("0001-01-01", "0586-03-29"));
+        assert_eq!(range("0001-01-02", "2026-11-21").previous(), range("0001-01-01", "0001-01-01"));
+        let first = range("0001-01-01", "0001-01-01");
+        assert_eq!((first.previous(), range("0001-01-01", "2026-11-21").previous()), (first, first));
         let earliest = DateRange::new(NaiveDate::MIN, NaiveDate::MIN).expect("a range");
         assert_eq!((DateRange::EVER.previous(), earliest.previous()), (earliest, earliest));
     }

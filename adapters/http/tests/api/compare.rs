@@ -100,6 +100,27 @@ async fn an_answer_says_with_which_days_it_compares() {
     assert_eq!(members, ["count", "last_at", "repository", "tags"]);
 }
 
+/// A date of RFC 3339 has no sign.
+#[tokio::test(start_paused = true)]
+async fn no_answer_goes_back_beyond_the_year_1() {
+    let server = counted().await;
+    for (list, from, expected) in [
+        ("images", "0586-03-30", json!({"from": "0001-01-01", "to": "0586-03-29"})),
+        ("repositories", "0001-01-02", json!({"from": "0001-01-01", "to": "0001-01-01"})),
+        ("repositories", "0001-01-01", Value::Null),
+        ("pulls", "1100-01-01", json!({"from": "0173-02-09", "to": "1099-12-31"})),
+        ("pulls", "0586-03-30", json!({"from": "0001-01-01", "to": "0586-03-29"})),
+    ] {
+        let path = format!("/api/v1/{list}?from={from}&to=2026-11-21&compare=previous");
+        let answer = body(server.get(&path).send().await).await;
+        assert_eq!(answer["compared"], expected, "{path}");
+        assert_eq!(answer["items"].as_array().map(Vec::is_empty), Some(false), "{path}");
+    }
+    let answer = body(server.get("/api/v1/pulls?to=0001-01-03&days=30&fill=zero").send().await).await;
+    assert_eq!(answer["items"].as_array().map(Vec::len), Some(3), "{answer}");
+    assert_eq!(answer["items"][0]["first_on"], "0001-01-01", "{answer}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_day_has_the_one_as_far_before_beside() {
     let server = counted().await;
